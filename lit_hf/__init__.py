@@ -1,0 +1,62 @@
+"""PyTorch Lightning modules around Hugging Face models.
+
+The public names, imported when first touched: `import lit_hf` itself is quick and opens nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
+    from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
+    from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
+    from lit_hf.callbacks.samples import SampleLogger as SampleLogger
+    from lit_hf.data.base import HFDataModule as HFDataModule
+    from lit_hf.data.text_classification import (
+        TextClassificationDataModule as TextClassificationDataModule,
+    )
+    from lit_hf.data.text_classification import TweetDataModule as TweetDataModule
+    from lit_hf.errors import InputError as InputError
+    from lit_hf.modules.base import HFModule as HFModule
+    from lit_hf.modules.heads import AttentionHead as AttentionHead
+    from lit_hf.modules.heads import ClsHead as ClsHead
+    from lit_hf.modules.heads import MaxHead as MaxHead
+    from lit_hf.modules.heads import MeanHead as MeanHead
+    from lit_hf.modules.heads import PoolingHead as PoolingHead
+    from lit_hf.modules.text_classification import TextClassifier as TextClassifier
+    from lit_hf.predictor import Predictor as Predictor
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AttentionHead": "lit_hf.modules.heads",
+    "ClsHead": "lit_hf.modules.heads",
+    "ExportPretrained": "lit_hf.callbacks.export",
+    "HFDataModule": "lit_hf.data.base",
+    "HFModule": "lit_hf.modules.base",
+    "InputError": "lit_hf.errors",
+    "MaxHead": "lit_hf.modules.heads",
+    "MeanHead": "lit_hf.modules.heads",
+    "PoolingHead": "lit_hf.modules.heads",
+    "PredictionWriter": "lit_hf.callbacks.predictions",
+    "Predictor": "lit_hf.predictor",
+    "ResultsWriter": "lit_hf.callbacks.results",
+    "SampleLogger": "lit_hf.callbacks.samples",
+    "TextClassificationDataModule": "lit_hf.data.text_classification",
+    "TextClassifier": "lit_hf.modules.text_classification",
+    "TweetDataModule": "lit_hf.data.text_classification",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605 - computed, so that the table above is the only list
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that holds a public name when the name is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'lit_hf' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""Rows to batches; knows no module."""

@@ -1,0 +1,313 @@
+"""HFDataModule: what the data modules of all tasks share, from sources to loaders."""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import torch
+from datasets import Dataset
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from lit_hf.data.samplers import Pick, RowSampler
+from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
+from lit_hf.data.tables import Row, Table, table_from_rows
+from lit_hf.errors import InputError
+from lit_hf.functional.splits import stratified_split
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+Columns = dict[str, list[object]]
+_STAGES: dict[str, tuple[Split, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+
+
+class HFDataModule(LightningDataModule):
+    """Rows of any source to batches; the base of the data modules of all tasks.
+
+    A subclass says how rows become examples (`encode`) and examples a batch (`collate`). Every
+    batch names its examples and marks padding copies, so that each example counts exactly once
+    on any number of devices.
+
+    Args:
+        model_name: Hub id or folder whose tokenizer or image processor prepares the examples.
+        dataset: a local folder with a file for each split, or a Hub id; the files below go first.
+        subset: folder in the folder, or configuration of the Hub data set.
+        train_file: training rows, a path, a pattern or a list of them.
+        val_file: validation rows; without them a part of the training rows is set aside.
+        test_file: test rows.
+        predict_file: rows to predict; labels in them are not read.
+        column_names: names of the columns of CSV and TSV files without a header line.
+        val_fraction: share of the training rows set aside where there are no validation rows;
+            0 trains without validation.
+        batch_size: training examples a batch on each device.
+        eval_batch_size: examples a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report; rows to predict are never left out.
+        seed: seed of the validation split and of the order of the training rows.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        subset: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        column_names: list[str] | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+            if value < 1:
+                raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
+        if not 0 <= val_fraction < 1:
+            raise InputError(
+                f"Expected `val_fraction` to be at least 0 and below 1, but got {val_fraction}."
+            )
+        self.model_name = model_name
+        self.dataset = dataset
+        self.subset = subset
+        self.files: dict[Split, str | list[str] | None] = {
+            "train": train_file,
+            "val": val_file,
+            "test": test_file,
+            "predict": predict_file,
+        }
+        self.column_names = column_names
+        self.val_fraction = val_fraction
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.on_bad_row = on_bad_row
+        self.seed = seed
+        self.splits: dict[Split, Dataset] = {}
+        self._tables: dict[Split, list[Table]] = {}
+
+    # What a subclass says.
+
+    def encode(self, split: Split) -> Dataset:
+        """Check and encode all rows of a split, from the cache where nothing changed.
+
+        Raises:
+            InputError: with a report of what is wrong with the rows.
+        """
+        raise NotImplementedError
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
+        raise NotImplementedError
+
+    def strata(self, examples: Dataset) -> Sequence[object] | None:
+        """Classes by which the validation part is drawn evenly; None draws without them."""
+        return None
+
+    def describe(self) -> dict[str, object]:
+        """Settings and counts for the model card, in plain types."""
+        return {"rows": {name: part.num_rows for name, part in self.splits.items()}}
+
+    # Sources.
+
+    def with_rows(
+        self,
+        train: "Sequence[Row] | pd.DataFrame | None" = None,
+        val: "Sequence[Row] | pd.DataFrame | None" = None,
+        test: "Sequence[Row] | pd.DataFrame | None" = None,
+        predict: "Sequence[Row] | pd.DataFrame | None" = None,
+    ) -> Self:
+        """Take rows from memory: pandas frames or lists of dicts, in a notebook."""
+        given: dict[Split, Sequence[Row] | pd.DataFrame | None] = {
+            "train": train,
+            "val": val,
+            "test": test,
+            "predict": predict,
+        }
+        for split, rows in given.items():
+            if rows is not None:
+                table = table_from_rows(f"the rows given as {split}", _as_rows(rows))
+                self._tables[split] = [table]
+                self.splits.pop(split, None)
+        return self
+
+    def tables(self, split: Split) -> list[Table]:
+        """The tables of a split; [] where it has no source of its own."""
+        if split not in self._tables:
+            files = self.files[split]
+            if files:
+                found = tables_from_files(files, self.column_names)
+            elif self.dataset:
+                found = tables_from_dataset(self.dataset, self.subset, split, self.column_names)
+            else:
+                found = []
+            self._tables[split] = found
+        return self._tables[split]
+
+    @cached_property
+    def processor(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer of the model."""
+        from lit_hf.processors import load_tokenizer
+
+        return load_tokenizer(self.model_name)
+
+    # Life of a data module.
+
+    def prepare_data(self) -> None:
+        """Read, check and encode once on a machine, before any weights are loaded."""
+        self._load(self._stage())
+
+    def setup(self, stage: str) -> None:
+        """Open what `prepare_data` made."""
+        self._load(stage)
+
+    def _stage(self) -> str | None:
+        return self.trainer.state.fn if self.trainer is not None else None
+
+    def _load(self, stage: str | None) -> None:
+        wanted = _STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
+        for split in wanted:
+            if split in self.splits:
+                continue
+            if self.tables(split):
+                if split == "train" and self._splits_off_val:
+                    self._split_off_val()
+                else:
+                    self.splits[split] = self.encode(split)
+            elif split == "val" and self._splits_off_val:
+                self._split_off_val()
+            elif split != "val" or stage == "validate":
+                raise InputError(f"no {split} rows: set `{split}_file` or `dataset`.")
+        if stage == "fit":
+            self.check_fit()
+
+    def check_fit(self) -> None:
+        """Compare the training and the validation part, once both are there."""
+
+    @property
+    def _splits_off_val(self) -> bool:
+        return bool(self.val_fraction and self.tables("train") and not self.tables("val"))
+
+    def _split_off_val(self) -> None:
+        examples = self.encode("train")
+        kept, held_out = stratified_split(
+            self.strata(examples), examples.num_rows, self.val_fraction, self.seed
+        )
+        if not held_out:
+            raise InputError(
+                f"{self.tables('train')[0].name}: {examples.num_rows} rows are too few to set "
+                f"{self.val_fraction:.0%} aside for validation; set `val_file` or `val_fraction`."
+            )
+        self.splits["train"] = examples.select(kept)
+        self.splits["val"] = examples.select(held_out)
+
+    # Loaders.
+
+    def train_dataloader(self) -> "DataLoader[Columns]":
+        """Batches of shuffled training rows."""
+        return self._loader("train", self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
+        """Batches of validation rows in order; [] where there are none."""
+        if "val" not in self.splits:
+            return []
+        return self._loader("val", self.eval_batch_size, shuffle=False)
+
+    def test_dataloader(self) -> "DataLoader[Columns]":
+        """Batches of test rows in order."""
+        return self._loader("test", self.eval_batch_size, shuffle=False)
+
+    def predict_dataloader(self) -> "DataLoader[Columns]":
+        """Batches of rows to predict, in order."""
+        return self._loader("predict", self.eval_batch_size, shuffle=False)
+
+    def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
+        if split not in self.splits:
+            self._load(next(stage for stage, parts in _STAGES.items() if split in parts))
+        rows = self.splits[split]
+        world_size = self.trainer.world_size if self.trainer is not None else 1
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        return DataLoader(
+            EncodedRows(rows),
+            batch_size=batch_size,
+            sampler=RowSampler(rows.num_rows, world_size, rank, shuffle, self.seed),
+            num_workers=self.num_workers,
+            collate_fn=self._collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _collate(self, columns: Columns) -> dict[str, object]:
+        marks = {key: columns.pop(key) for key in ("id", "index", "is_padding")}
+        is_padding: Tensor = torch.tensor(marks["is_padding"], dtype=torch.bool)
+        return {**self.collate(columns), **marks, "is_padding": is_padding}
+
+    # What a checkpoint keeps, so that it can be used with no other file.
+
+    def state_dict(self) -> dict[str, object]:
+        """The processor's files, as bytes in tensors, and the description; plain types only."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_processor(Path(folder))
+            files = {
+                str(path.relative_to(folder)): torch.frombuffer(
+                    bytearray(path.read_bytes()), dtype=torch.uint8
+                )
+                for path in sorted(Path(folder).rglob("*"))
+                if path.is_file() and path.stat().st_size
+            }
+        return {"processor": files, "data": self.describe()}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Nothing to restore: what is kept describes the data and is read by exports."""
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer or image processor as a Hugging Face folder."""
+        self.processor.save_pretrained(folder)
+
+
+class EncodedRows(TorchDataset[object]):
+    """Encoded rows for a DataLoader: a whole batch is read at once.
+
+    Args:
+        rows: encoded rows with an `id` column.
+    """
+
+    def __init__(self, rows: Dataset) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows.num_rows
+
+    def __getitems__(self, picks: Sequence[Pick]) -> Columns:
+        """Read the picked rows as columns, with their numbers and padding marks."""
+        columns: Columns = dict(self.rows[[pick.index for pick in picks]])
+        columns["index"] = [pick.index for pick in picks]
+        columns["is_padding"] = [pick.is_padding for pick in picks]
+        return columns
+
+
+def _as_rows(rows: "Sequence[Row] | pd.DataFrame") -> Sequence[Row]:
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        filled = rows.astype(object).where(rows.notna(), None)
+        return [{str(key): value for key, value in row.items()} for row in filled.to_dict("records")]
+    return rows

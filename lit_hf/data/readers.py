@@ -1,0 +1,246 @@
+"""File formats: CSV, TSV, JSONL, JSON, Parquet and plain text, each opened as a `Table`.
+
+A reader knows formats and nothing of tasks. It checks what a parser would pass over in silence.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lit_hf.data.tables import Row, Table, class_names, columns_of, table_from_rows
+from lit_hf.errors import InputError, nearest
+
+csv.field_size_limit(2**31 - 1)  # the default refuses a field of 128 KiB
+
+
+def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
+    """Open a file by its ending: .csv .tsv .jsonl .json .parquet, or .txt with a text a line.
+
+    Args:
+        path: the file.
+        column_names: names of the columns of a CSV or TSV file without a header line.
+
+    Raises:
+        InputError: if the file is missing, unreadable, empty, of another format or damaged.
+    """
+    file = Path(path)
+    openers: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
+        ".csv": _open_csv,
+        ".json": _open_json,
+        ".jsonl": _open_jsonl,
+        ".parquet": _open_parquet,
+        ".tsv": _open_tsv,
+        ".txt": _open_text,
+    }
+    suffix = file.suffix.lower()
+    _check_readable(file)
+    if suffix not in openers:
+        wanted = ", ".join(openers)
+        raise InputError(f"{file}: unknown ending {suffix!r}; wanted one of {wanted}.")
+    return openers[suffix](file, column_names)
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse what is no data file, before a parser says something unclear about it."""
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder, a file is wanted. For folders use `dataset`.")
+    if not path.exists():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InputError(f"{path}: there is no such file.{nearest(path.name, beside)}")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(200)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    if not head:
+        raise InputError(f"{path}: the file is empty (0 bytes).")
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: this is a Git LFS pointer, not the data; run `git lfs pull`.")
+    if head.lstrip()[:9].lower() in (b"<!doctype", b"<html><he"):
+        raise InputError(f"{path}: this is a web page, not a data file; download it again.")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path}: encoded as UTF-16; save it as UTF-8.")
+
+
+def _stamp(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file with their numbers, split at line feeds only.
+
+    Raises:
+        InputError: naming the first line that is not UTF-8.
+    """
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                bad = raw[max(0, error.start - 10) : error.end + 10]
+                raise InputError(
+                    f"{path}, line {number}: not UTF-8 (bytes {bad!r}); is the file in latin-1, "
+                    "cp949 or UTF-16? Save it as UTF-8."
+                ) from None
+            yield number, line
+
+
+def _parse_delimited(
+    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str] | None
+) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """Give each record its column names; refuse one with more or fewer fields."""
+    header = list(names) if names else next(records, (0, []))[1]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"{path}: the header names {twice[0]!r} twice: {header}. "
+            "If the file has no header line, set `column_names`."
+        )
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, record in records:
+            if not record:
+                continue  # a blank line
+            if len(record) != len(header):
+                raise InputError(
+                    f"{path}, line {number}: {len(record)} fields, wanted {len(header)} "
+                    f"({', '.join(header)}). A field with a comma, tab or line break needs quotes."
+                )
+            yield number, dict(zip(header, record, strict=True))
+
+    return header, rows()
+
+
+def _quoted_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Records by the rules of RFC 4180, each with the number of the line where it begins."""
+    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for record in reader:
+            yield start, record
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {start}: broken quoting: {error}. Every quote that opens a field needs "
+            'one that closes it, and a quote inside a quoted field is written twice ("").'
+        ) from None
+
+
+def _tab_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Records of a TSV without quoting rules; well-formed quotes around a field are taken off."""
+    for number, line in _lines(path):
+        text = line.rstrip("\r\n")
+        fields = text.split("\t") if text else []
+        yield number, [_unquote(cell) for cell in fields]
+
+
+def _unquote(cell: str) -> str:
+    inner = cell[1:-1]
+    quoted = len(cell) >= 2 and cell[0] == cell[-1] == '"'
+    if quoted and '"' not in inner.replace('""', ""):
+        return inner.replace('""', '"')
+    return cell
+
+
+def _open_csv(path: Path, column_names: Sequence[str] | None) -> Table:
+    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
+        return _parse_delimited(path, _quoted_records(path, ","), column_names)
+
+    return Table(str(path), "line", parse()[0], _stamp(path), lambda: parse()[1])
+
+
+def _open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
+    """Most TSV files know no quotes; where a line break stands inside quotes they do."""
+    widths = {len(record) for _, record in _tab_records(path) if record}
+
+    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
+        plain = len(widths) <= 1
+        records = _tab_records(path) if plain else _quoted_records(path, "\t")
+        return _parse_delimited(path, records, column_names)
+
+    return Table(str(path), "line", parse()[0], _stamp(path), lambda: parse()[1])
+
+
+def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, line in _lines(path):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}, line {number}: not JSON: {error}.") from None
+            if not isinstance(row, dict):
+                raise InputError(
+                    f"{path}, line {number}: a {type(row).__name__}, wanted an object of columns."
+                )
+            yield number, row
+
+    return Table(str(path), "line", columns_of(rows()), _stamp(path), rows)
+
+
+def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
+    text = "".join(line for _, line in _lines(path))
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON: {error}. One object a line? Name it .jsonl.") from None
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise InputError(f"{path}: wanted a list of objects, one for each row.")
+    return table_from_rows(str(path), content, stamp=_stamp(path))
+
+
+def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    try:
+        schema = pq.read_schema(path)
+        features = Features.from_arrow_schema(schema)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file: {error}.") from None
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        start = 1
+        for batch in pq.ParquetFile(path).iter_batches():
+            yield from enumerate(batch.to_pylist(), start=start)
+            start += batch.num_rows
+
+    names = class_names(features)
+    return Table(str(path), "row", schema.names, _stamp(path), rows, names)
+
+
+def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
+    """A text a line; beside `X_text.txt` stand `X_labels.txt` and `mapping.txt` (TweetEval)."""
+    labels = path.with_name(path.name.replace("_text.txt", "_labels.txt"))
+    paired = labels != path and labels.exists()
+    mapping = path.with_name("mapping.txt")
+    names: dict[str, list[str]] = {}
+    if paired and mapping.exists():
+        pairs = [line.split("\t") for _, line in _lines(mapping) if line.strip()]
+        names = {"label": [pair[-1].strip() for pair in sorted(pairs, key=lambda p: int(p[0]))]}
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        texts = [line.rstrip("\r\n") for _, line in _lines(path)]
+        if not paired:
+            yield from ((number, {"text": text}) for number, text in enumerate(texts, start=1))
+            return
+        values = [line.strip() for _, line in _lines(labels)]
+        if len(values) != len(texts):
+            raise InputError(
+                f"{path} has {len(texts)} lines but {labels} has {len(values)}; "
+                "every text needs its label on the same line."
+            )
+        for number, (text, label) in enumerate(zip(texts, values, strict=True), start=1):
+            yield number, {"text": text, "label": label}
+
+    columns = ["text", "label"] if paired else ["text"]
+    used = [path, labels, mapping] if names else [path, labels] if paired else [path]
+    return Table(str(path), "line", columns, _stamp(*used), rows, names)

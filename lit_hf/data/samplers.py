@@ -1,0 +1,46 @@
+"""Which row comes when, on which process, and which of them are only padding."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import DistributedSampler
+
+
+class Pick(NamedTuple):
+    """A row to load: its number, and whether it is a copy that only fills up a process."""
+
+    index: int
+    is_padding: bool
+
+
+class RowSampler(DistributedSampler[Pick]):
+    """Deals rows to processes, equally many to each, marking the copies that this needs.
+
+    It is a `DistributedSampler` so that Lightning keeps it as it is, also on one device. Process r
+    of P gets rows r, r + P, r + 2 P and so on, of the rows in order or shuffled by seed and epoch.
+
+    Args:
+        num_rows: how many rows there are, at least 1.
+        num_replicas: how many processes share them.
+        rank: which of the processes this is.
+        shuffle: draw a new order in every epoch.
+        seed: the same seed and epoch give the same order.
+
+    >>> sampler = RowSampler(3, num_replicas=2, rank=1, shuffle=False, seed=0)
+    >>> [tuple(pick) for pick in sampler]
+    [(1, False), (0, True)]
+    """
+
+    def __init__(
+        self, num_rows: int, num_replicas: int, rank: int, shuffle: bool, seed: int
+    ) -> None:
+        super().__init__(range(num_rows), num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
+        self.num_rows = num_rows
+
+    def __iter__(self) -> Iterator[Pick]:
+        order = np.arange(self.num_rows)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
+        for place in range(self.rank, self.total_size, self.num_replicas):
+            yield Pick(int(order[place % self.num_rows]), place >= self.num_rows)

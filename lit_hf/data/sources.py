@@ -1,0 +1,97 @@
+"""Where the rows of a split come from: files, a folder or a Hub data set."""
+
+import re
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+from typing import Literal
+
+from lit_hf.data.readers import open_file
+from lit_hf.data.tables import Table, table_from_dataset
+from lit_hf.errors import InputError
+
+Split = Literal["train", "val", "test", "predict"]
+SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "valid", "dev"),
+    "test": ("test",),
+    "predict": ("predict", "unlabelled", "unlabeled"),
+}
+_DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
+
+
+def tables_from_files(
+    files: str | Sequence[str], column_names: Sequence[str] | None = None
+) -> list[Table]:
+    """Open one file or several; a name may be a pattern such as `part-*.csv`.
+
+    Raises:
+        InputError: if a pattern matches nothing or a file cannot be read.
+    """
+    tables = []
+    for name in [files] if isinstance(files, str) else files:
+        found = sorted(glob(name)) if not Path(name).exists() and glob(name) else [name]
+        tables += [open_file(path, column_names) for path in found]
+    return tables
+
+
+def tables_from_dataset(
+    dataset: str, subset: str | None, split: Split, column_names: Sequence[str] | None = None
+) -> list[Table]:
+    """Open one split of a local folder or of a Hub data set; [] where it has no such split.
+
+    Args:
+        dataset: a folder with a file or files for each split, a folder written by
+            `save_to_disk`, or a Hub id.
+        subset: folder inside the folder, or configuration of the Hub data set.
+        split: which part is wanted.
+        column_names: names of the columns of files without a header line.
+
+    Raises:
+        InputError: if there is nothing of that name, or it cannot be reached.
+    """
+    folder = Path(dataset) / subset if subset and Path(dataset).is_dir() else Path(dataset)
+    if not folder.is_dir():
+        return _from_hub(dataset, subset, split)
+    if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
+        return _from_disk(folder, split)
+    named = [file for file in sorted(folder.iterdir()) if _holds(file.name, split)]
+    if not any(_holds(file.name, known) for file in folder.iterdir() for known in SPLIT_NAMES):
+        raise InputError(
+            f"{folder}: no file for any split; wanted names such as train.csv, "
+            "validation-00000.parquet or test_text.txt."
+        )
+    return [open_file(str(file), column_names) for file in named]
+
+
+def _holds(file_name: str, split: Split) -> bool:
+    stem = _DATA_FILE.sub("", file_name)
+    if stem == file_name or stem.endswith("_labels"):
+        return False
+    return re.split(r"[-_.]", stem)[0].lower() in SPLIT_NAMES[split]
+
+
+def _from_disk(folder: Path, split: Split) -> list[Table]:
+    from datasets import Dataset, load_from_disk
+
+    loaded = load_from_disk(folder)
+    if isinstance(loaded, Dataset):
+        loaded = {"train": loaded}
+    names = [name for name in SPLIT_NAMES[split] if name in loaded]
+    return [table_from_dataset(f"{folder} [{name}]", loaded[name]) for name in names[:1]]
+
+
+def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
+    from datasets import get_dataset_split_names, load_dataset
+
+    try:
+        found = get_dataset_split_names(dataset, subset)
+        names = [name for name in SPLIT_NAMES[split] if name in found]
+        loaded = [(name, load_dataset(dataset, subset, split=name)) for name in names[:1]]
+    except (OSError, ValueError, RuntimeError) as error:  # network, unknown id, unknown subset
+        shown = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"dataset {dataset!r}: neither a folder here nor to be had from the Hub ({shown}). "
+            "Check the spelling and the connection; a gated set needs HF_TOKEN in the environment."
+        ) from error
+    return [table_from_dataset(f"{dataset} [{name}]", part) for name, part in loaded]

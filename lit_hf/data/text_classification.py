@@ -1,0 +1,402 @@
+"""Texts, alone or in pairs, to batches of token ids and labels.
+
+Letters: B examples in a batch, L tokens of the longest, C classes.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from datasets import Dataset
+
+from lit_hf.data.base import Columns, HFDataModule
+from lit_hf.data.cache import cached, key_of
+from lit_hf.data.examples import Summary, TextColumns, read_examples, template_columns
+from lit_hf.data.sources import Split
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import ProblemType, class_ids, names_from_keys
+from lit_hf.processors import load_config
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+
+class TextClassificationDataModule(HFDataModule):
+    """Texts with classes, several classes each, or a number to predict.
+
+    Reads CSV, TSV, JSONL, JSON, Parquet, TweetEval's text files, local and Hub data sets, and rows
+    in memory (`with_rows`). Batches are `lit_hf.batches.TextBatch`, padded to their longest text.
+
+    Args:
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        dataset: a local folder with a file for each split, or a Hub id; the files below go first.
+        subset: folder in the folder, or configuration of the Hub data set.
+        train_file: training rows, a path, a pattern or a list of them.
+        val_file: validation rows; without them a part of the training rows is set aside.
+        test_file: test rows.
+        predict_file: rows to predict; labels in them are not read.
+        column_names: names of the columns of CSV and TSV files without a header line.
+        text_column: column of the text.
+        pair_column: column of the second text, for tasks on pairs.
+        label_column: column of the label.
+        id_column: column of the examples' names; without it they are numbered from 0.
+        text_template: text built from several columns, such as "{keyword}: {text}"; takes the
+            place of text_column.
+        label_separator: what stands between the labels of a cell (multi_label).
+        label_names: names of the classes in order; without them the classes found in the training
+            rows, numbers by size and words by alphabet.
+        problem_type: "single_label" for one class each, "multi_label" for any number of classes
+            each, "regression" for a number.
+        max_length: longest text in tokens, longer ones are cut; without it the model's limit.
+        val_fraction: share of the training rows set aside, by class, where there are no
+            validation rows; 0 trains without validation.
+        batch_size: training examples a batch on each device.
+        eval_batch_size: examples a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report; rows to predict are never left out.
+        seed: seed of the validation split and of the order of the training rows.
+
+    Raises:
+        InputError: when prepared, with a report of what is wrong with files, rows or labels.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        subset: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        column_names: list[str] | None = None,
+        text_column: str = "text",
+        pair_column: str | None = None,
+        label_column: str = "label",
+        id_column: str | None = None,
+        text_template: str | None = None,
+        label_separator: str = ",",
+        label_names: list[str] | None = None,
+        problem_type: ProblemType = "single_label",
+        max_length: int | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            dataset=dataset,
+            subset=subset,
+            train_file=train_file,
+            val_file=val_file,
+            test_file=test_file,
+            predict_file=predict_file,
+            column_names=column_names,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            on_bad_row=on_bad_row,
+            seed=seed,
+        )
+        if problem_type == "regression" and label_names is not None:
+            raise InputError("`label_names` name classes; a regression has none, leave them out.")
+        if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
+            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        template_columns(text_template or "")
+        self.columns = TextColumns(
+            text_column, pair_column, label_column, id_column, text_template, label_separator
+        )
+        self.problem_type: ProblemType = problem_type
+        self._label_names = label_names
+        self._max_length = max_length
+        self._summaries: dict[Split, Summary] = {}
+
+    @cached_property
+    def label_names(self) -> list[str] | None:
+        """Names of the classes in order; None for a regression.
+
+        Where the model has trained classes of the same names, their order is the model's.
+        Reads the training rows if no names were given.
+        """
+        if self._label_names is not None or self.problem_type == "regression":
+            return self._label_names
+        tables = self.tables("train")
+        if not tables:
+            raise InputError("the classes are not known: set `label_names` or training rows.")
+        known = tables[0].class_names.get(str(self.columns.label))
+        if known:
+            return known
+        _, summary = self._read("train")
+        if len(summary.places) > max(50, summary.num_rows // 2):
+            raise InputError(
+                f"{self._where('train')}: {len(summary.places)} different labels in "
+                f"{summary.num_rows} rows; is it the label column? For a number to predict set "
+                "`problem_type: regression`."
+            )
+        found = names_from_keys(summary.places, self._where("train"))
+        return _in_order_of_model(found, self.model_name)
+
+    @cached_property
+    def max_length(self) -> int:
+        """Longest text in tokens.
+
+        Raises:
+            InputError: if more was asked for than the model has positions.
+        """
+        config = load_config(self.model_name)
+        limits = [self.processor.model_max_length]
+        positions = getattr(config, "max_position_embeddings", None)
+        if isinstance(positions, int) and positions > 0:
+            limits.append(positions)
+        limit = min(limits)
+        if self._max_length is None:
+            return limit if limit < 10**6 else 512
+        room = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
+        if not room < self._max_length <= limit:
+            raise InputError(
+                f"Expected `max_length` to lie above {room} (special tokens) and up to {limit} "
+                f"(the limit of {self.model_name}), but got {self._max_length}."
+            )
+        return self._max_length
+
+    def _where(self, split: Split) -> str:
+        return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
+
+    def _read(self, split: Split) -> tuple[Dataset, Summary]:
+        columns = self.columns
+        if split == "predict":
+            columns = TextColumns(**{**vars(columns), "label": None})
+        on_bad_row = "keep" if split == "predict" else self.on_bad_row
+        examples, summary = read_examples(
+            self.tables(split), columns, self.problem_type, on_bad_row
+        )
+        self._summaries[split] = summary
+        return examples, summary
+
+    def encode(self, split: Split) -> Dataset:
+        """Check, tokenise and number the labels of a split; cached on disk by content."""
+        examples, summary = self._read(split)
+        ids: dict[str, int] | None = None
+        if split != "predict" and self.label_names is not None:
+            ids = class_ids(summary.places, self.label_names, self._where(split))
+        tokenizer, max_length = self.processor, self.max_length
+        vocab_size = getattr(load_config(self.model_name), "vocab_size", None)
+        if vocab_size is not None and len(tokenizer) > vocab_size:
+            raise InputError(
+                f"{self.model_name}: the tokenizer knows {len(tokenizer)} tokens, the model "
+                f"{vocab_size}; they do not belong together."
+            )
+        vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
+        key = key_of("tokens", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids)
+
+        def build(folder: Path) -> None:
+            examples.map(
+                encode_batch,
+                batched=True,
+                remove_columns=[name for name in examples.column_names if name != "id"],
+                fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "label_ids": ids},
+                cache_file_name=str(folder / "tokens.arrow"),
+                new_fingerprint=key,
+                desc=f"tokenising {split}",
+            )
+
+        encoded = Dataset.from_file(str(cached(key, build) / "tokens.arrow"))
+        num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())
+        if num_cut:
+            log.info(
+                f"{split}: {num_cut} of {encoded.num_rows} texts ({num_cut / encoded.num_rows:.1%})"
+                f" are longer than {max_length} tokens and are cut."
+            )
+        return encoded.remove_columns("is_cut")
+
+    def _stamp(self, split: Split) -> list[str]:
+        return [table.stamp for table in self.tables(split)] + [repr(self.columns)]
+
+    def strata(self, examples: Dataset) -> Sequence[object] | None:
+        """The class of each example; several labels or a number are drawn without classes."""
+        return list(examples["labels"]) if self.problem_type == "single_label" else None
+
+    def check_fit(self) -> None:
+        """Warn of validation texts that are training texts too, and of classes never trained."""
+        train, val = self.splits["train"], self.splits.get("val")
+        if val is None:
+            return
+        known = {hash(tuple(ids)) for ids in train["input_ids"]}
+        num_shared = sum(hash(tuple(ids)) in known for ids in val["input_ids"])
+        if num_shared:
+            log.warning(
+                f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
+                " stand in the training rows too: scores on them say little."
+            )
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Pad a batch to its longest text and stack the labels."""
+        labels = columns.pop("labels", None)
+        padded = pad_tokens(columns, self.processor)
+        if labels is None:
+            return padded
+        if self.problem_type == "regression":
+            return {**padded, "labels": torch.tensor(labels, dtype=torch.float32)}
+        if self.problem_type == "single_label":
+            return {**padded, "labels": torch.tensor(labels, dtype=torch.int64)}
+        flags = torch.zeros(len(labels), len(self.label_names or []))
+        for row, ids in enumerate(labels):
+            flags[row, torch.tensor(ids, dtype=torch.int64)] = 1.0
+        return {**padded, "labels": flags}
+
+    def describe(self) -> dict[str, object]:
+        """Sources, counts and settings, for the model card and the Predictor."""
+        return {
+            **super().describe(),
+            "sources": {
+                split: [Path(table.name).name for table in tables]
+                for split, tables in self._tables.items()
+            },
+            "classes": {split: found.classes for split, found in self._summaries.items()},
+            "max_length": self.max_length,
+            "text_column": self.columns.text,
+            "pair_column": self.columns.pair,
+            "text_template": self.columns.template,
+        }
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder that cuts where this data was cut."""
+        limit = self.processor.model_max_length
+        try:
+            self.processor.model_max_length = self.max_length
+            self.processor.save_pretrained(folder)
+        finally:
+            self.processor.model_max_length = limit
+
+
+class TweetDataModule(TextClassificationDataModule):
+    """Tweets as the Kaggle contest "Natural Language Processing with Disaster Tweets" has them.
+
+    Columns id, keyword, location, text and target (0 or 1), and `submission.csv` when predicting.
+    For other columns use `TextClassificationDataModule`.
+    https://www.kaggle.com/competitions/nlp-getting-started
+
+    Args:
+        model_name: Hub id or folder of the model whose tokenizer encodes the tweets.
+        train_file: training rows, a path, a pattern or a list of them.
+        val_file: validation rows; without them a part of the training rows is set aside.
+        test_file: test rows, with targets.
+        predict_file: rows to predict, such as Kaggle's test.csv.
+        text_template: text built from several columns, such as "{keyword}: {text}".
+        label_names: names of the classes 0 and 1; without them "0" and "1".
+        max_length: longest tweet in tokens, longer ones are cut.
+        val_fraction: share of the training rows set aside, by class, where there are no
+            validation rows; 0 trains without validation.
+        batch_size: training tweets a batch on each device.
+        eval_batch_size: tweets a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report; rows to predict are never left out.
+        seed: seed of the validation split and of the order of the training rows.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        text_template: str | None = None,
+        label_names: list[str] | None = None,
+        max_length: int | None = 128,
+        val_fraction: float = 0.2,
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            train_file=train_file,
+            val_file=val_file,
+            test_file=test_file,
+            predict_file=predict_file,
+            text_column="text",
+            label_column="target",
+            id_column="id",
+            text_template=text_template,
+            label_names=label_names,
+            max_length=max_length,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            on_bad_row=on_bad_row,
+            seed=seed,
+        )
+
+
+def encode_batch(
+    batch: Mapping[str, Sequence[object]],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    label_ids: Mapping[str, int] | None = None,
+) -> dict[str, list[object]]:
+    """Tokenise columns `text` and `pair` and number column `label`.
+
+    Args:
+        batch: columns of equal length: `text`, and where there are such `pair` and `label`.
+        tokenizer: a fast tokenizer.
+        max_length: longest result in tokens; the longer text of a pair is cut first.
+        label_ids: number of each class; None keeps the labels as they are.
+
+    Returns:
+        The tokenizer's columns without padding, `is_cut`, and `labels`.
+    """
+    pairs = list(batch["pair"]) if "pair" in batch else None
+    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)  # type: ignore[arg-type]
+    columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
+    columns["is_cut"] = [bool(encoding.overflowing) for encoding in tokens.encodings or []]
+    if "label" in batch:
+        columns["labels"] = [_label_id(label, label_ids) for label in batch["label"]]
+    return columns
+
+
+def _label_id(label: object, ids: Mapping[str, int] | None) -> object:
+    if ids is None:
+        return label
+    return [ids[key] for key in label] if isinstance(label, list) else ids[str(label)]
+
+
+def pad_tokens(
+    columns: Mapping[str, Sequence[object]], tokenizer: "PreTrainedTokenizerBase"
+) -> dict[str, torch.Tensor]:
+    """Pad the tokenizer's columns to the longest text: each becomes [B, L] int64."""
+    names = [name for name in tokenizer.model_input_names if name in columns]
+    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    padded = {}
+    for name in names:
+        rows = torch.full((len(columns[name]), length), int(fill.get(name) or 0))
+        for row, values in zip(rows, columns[name], strict=True):
+            ids = torch.tensor(values)
+            start = length - len(ids) if tokenizer.padding_side == "left" else 0
+            row[start : start + len(ids)] = ids
+        padded[name] = rows
+    return padded
+
+
+def _in_order_of_model(found: list[str], model_name: str) -> list[str]:
+    """Where a model has trained classes of the same names, put them in its order."""
+    trained = list((load_config(model_name).id2label or {}).values())
+    order = {str(name).casefold(): index for index, name in enumerate(trained)}
+    if len(order) == len(found) and all(name.casefold() in order for name in found):
+        return sorted(found, key=lambda name: order[name.casefold()])
+    return found

@@ -1,0 +1,46 @@
+"""Dividing examples into a training and a validation part."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def stratified_split(
+    strata: Sequence[object] | None, num_examples: int, fraction: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Draw a validation part in which every class has its share.
+
+    Each class gives `fraction` of its examples, rounded so that the total is right to one example;
+    a class of a single example stays in the training part. Both parts keep the order of the rows.
+
+    Args:
+        strata: the class of each example, or None to draw without regard to classes.
+        num_examples: how many examples there are.
+        fraction: share of the validation part, above 0 and below 1.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The row numbers of the training part and of the validation part, disjoint and sorted.
+
+    >>> stratified_split(["a", "b"] * 5, 10, 0.4, seed=0)
+    ([2, 3, 5, 6, 7, 8], [0, 1, 4, 9])
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"Expected `fraction` to lie between 0 and 1, but got {fraction}")
+    rng = np.random.default_rng(seed)
+    groups: dict[object, list[int]] = {}
+    for row in range(num_examples):
+        groups.setdefault(strata[row] if strata is not None else None, []).append(row)
+    # Largest remainders: floor every share, then give what is missing to the largest fractions.
+    # A class keeps at least one example for training.
+    shares = {key: len(rows) * fraction for key, rows in groups.items()}
+    counts = {key: int(share) for key, share in shares.items()}
+    missing = round(num_examples * fraction) - sum(counts.values())
+    for key in sorted(shares, key=lambda key: counts[key] - shares[key]):
+        if missing > 0 and counts[key] < len(groups[key]) - 1:
+            counts[key] += 1
+            missing -= 1
+    val: set[int] = set()
+    for key, rows in groups.items():
+        val.update(rng.permutation(rows)[: counts[key]].tolist())
+    return [row for row in range(num_examples) if row not in val], sorted(val)

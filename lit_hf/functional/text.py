@@ -1,0 +1,45 @@
+"""Text from strangers, made safe to print."""
+
+import unicodedata
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi overrides), surrogate, unassigned
+_JOINERS = {"\u200d", "\ufe0f"}  # parts of ordinary emoji
+
+
+def printable(text: str, limit: int = 500) -> str:
+    r"""Show a text on one line: control characters escaped, long texts cut.
+
+    Escape sequences of a terminal, text direction overrides and lone surrogates become visible
+    escapes, so that no example can move the cursor, recolour a log or break an encoder.
+
+    Args:
+        text: any string.
+        limit: longest result in characters; a longer text ends in an ellipsis.
+
+    >>> printable("red \x1b[31malert\nnow")
+    'red \\x1b[31malert now'
+    >>> printable("abcdef", limit=4)
+    'abc…'
+    """
+    if limit < 1:
+        raise ValueError(f"Expected `limit` to be at least 1, but got {limit}")
+    line = " ".join(text[: 4 * limit].split())
+    shown = "".join(
+        character
+        if character in _JOINERS or unicodedata.category(character) not in _HIDDEN
+        else character.encode("unicode_escape").decode("ascii")
+        for character in line
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def markdown_cell(text: str, limit: int = 500) -> str:
+    r"""Show a text inside a Markdown table: nothing in it is read as markup.
+
+    >>> markdown_cell("<b>a|b</b> ![x](http://e.vil)")
+    '&lt;b&gt;a\\|b&lt;/b&gt; \\!\\[x\\]\\(http&#58;//e.vil\\)'
+    """
+    cell = printable(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for character in "\\`*_{}[]()#!|~":
+        cell = cell.replace(character, "\\" + character)
+    return cell.replace("://", "&#58;//")

@@ -1,0 +1,1 @@
+"""torchmetrics classes that the modules log."""

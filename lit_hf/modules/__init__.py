@@ -1,0 +1,1 @@
+"""Batches to logits, loss, scores and predictions."""
