@@ -1,0 +1,130 @@
+"""ExportPretrained: the best checkpoint as an ordinary Hugging Face folder."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from lit_hf.callbacks.model_card import model_card
+from lit_hf.checkpoints import read_checkpoint
+from lit_hf.errors import InputError
+from lit_hf.modules.base import HFModule
+from lit_hf.modules.text_classification import TextClassifier
+from lit_hf.processors import load_tokenizer
+
+log = logging.getLogger(__name__)
+MODULES: dict[str, type[HFModule]] = {TextClassifier.task: TextClassifier}
+
+
+class ExportPretrained(Callback):
+    """Writes the best weights as a Hugging Face folder when training ends.
+
+    The folder holds safetensors, config with the names of the classes, tokenizer and a model card;
+    plain `transformers` loads it. An own head loads after `from lit_hf import TextClassifier`.
+
+    Args:
+        folder_name: name of the folder in the run folder; "" writes none.
+    """
+
+    def __init__(self, folder_name: str = "pretrained") -> None:
+        if folder_name and Path(folder_name).name != folder_name:
+            raise ValueError(f"Expected `folder_name` to be a plain name, but got {folder_name!r}")
+        self.folder_name = folder_name
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export the best checkpoint, or the last one where none is called the best."""
+        if not (self.folder_name and trainer.is_global_zero) or trainer.interrupted:
+            return
+        callback = trainer.checkpoint_callback
+        best = getattr(callback, "best_model_path", "") or getattr(callback, "last_model_path", "")
+        if not best or not Path(best).exists():
+            log.warning("no checkpoint was written, so nothing is exported.")
+            return
+        target = Path(trainer.default_root_dir) / self.folder_name
+        export_checkpoint(best, target)
+        print(f"exported {best} to {target}")
+
+
+def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
+    """Write a checkpoint as a Hugging Face folder.
+
+    Args:
+        checkpoint_path: a checkpoint of a lit_hf module.
+        folder: the folder to write; an earlier export there is replaced, other content refused.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: if the checkpoint is damaged or not ours, or the folder holds something else.
+    """
+    target = Path(folder)
+    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
+        raise InputError(f"{target}: the folder holds something else than an export; give another.")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: this is a file; give a folder to export to.")
+    checkpoint = read_checkpoint(checkpoint_path)
+    module = load_module(checkpoint_path, checkpoint)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+    try:
+        unfinished.chmod(0o755)
+        data = data_description(checkpoint)
+        columns = ("text_column", "pair_column", "text_template")
+        module.model.config.task_specific_params = {
+            module.task: {name: data.get(name) for name in columns}
+        }
+        module.model.save_pretrained(unfinished)
+        if not write_processor(checkpoint, unfinished):
+            load_tokenizer(module.model_name).save_pretrained(unfinished)
+        card = model_card(checkpoint, data)
+        (unfinished / "README.md").write_text(card, encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        unfinished.replace(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> HFModule:
+    """Rebuild the module of a checkpoint on the CPU, in evaluation mode, with no network.
+
+    Raises:
+        InputError: if the checkpoint is not one of ours.
+    """
+    task = checkpoint.get("lit_hf", {}).get("task")
+    if task not in MODULES:
+        raise InputError(
+            f"{path}: not a checkpoint of lit_hf (task {task!r}; known: {', '.join(MODULES)})."
+        )
+    kind = MODULES[str(task)]
+    module = kind.load_from_checkpoint(str(path), map_location="cpu", weights_only=True)
+    return module.eval()
+
+
+def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> bool:
+    """Write the tokenizer's files that a checkpoint holds; whether it held any."""
+    for state in checkpoint.values():
+        if isinstance(state, dict) and "processor" in state:
+            files = cast("dict[str, Tensor]", state["processor"])
+            for name, content in files.items():
+                path = (folder / name).resolve()
+                if folder.resolve() not in path.parents:
+                    raise InputError(f"the checkpoint names a file outside its folder: {name!r}.")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.numpy().tobytes())
+            return True
+    return False
+
+
+def data_description(checkpoint: dict[str, dict[str, object]]) -> dict[str, object]:
+    """What the data module wrote about itself; {} where it wrote nothing."""
+    for state in checkpoint.values():
+        if isinstance(state, dict) and "processor" in state:
+            return cast("dict[str, object]", state.get("data") or {})
+    return {}

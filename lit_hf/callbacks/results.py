@@ -1,0 +1,117 @@
+"""ResultsWriter: the numbers of a run, as files a person and a script can read."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+
+class ResultsWriter(Callback):
+    """Writes `metrics.csv` while training and `results.json` at the end of each stage.
+
+    `metrics.csv` has one line for each number: step, epoch, name, value; it is only ever appended
+    to. `results.json` holds for each stage (fit, validate, test) the final scores with
+    `num_examples`, the step, and the checkpoint that was scored.
+    """
+
+    def __init__(self) -> None:
+        self._logged_step = -1
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Write the training numbers of the steps that loggers get too."""
+        step = trainer.global_step
+        if step % trainer.log_every_n_steps or step == self._logged_step:
+            return
+        self._logged_step = step
+        names = ("train/", "lr-")
+        numbers = {k: v for k, v in trainer.logged_metrics.items() if k.startswith(names)}
+        self._append(trainer, numbers)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the scores of a validation."""
+        if trainer.sanity_checking:
+            return
+        scores = _of_stage(trainer, "val/")
+        if trainer.state.fn == "fit":
+            self._append(trainer, scores)
+        else:
+            self._write_results(trainer, "validate", scores)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the scores of a test."""
+        self._write_results(trainer, "test", _of_stage(trainer, "test/"))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the last scores of a training, and those that chose the best checkpoint."""
+        self._write_results(trainer, "fit", _of_stage(trainer, ""))
+
+    def _append(self, trainer: Trainer, numbers: "dict[str, Tensor]") -> None:
+        if not (trainer.is_global_zero and numbers):
+            return
+        path = Path(trainer.default_root_dir) / "metrics.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if is_new:
+                writer.writerow(["step", "epoch", "name", "value"])
+            for name, value in numbers.items():
+                writer.writerow([trainer.global_step, trainer.current_epoch, name, float(value)])
+
+    def _write_results(self, trainer: Trainer, stage: str, scores: "dict[str, Tensor]") -> None:
+        if not trainer.is_global_zero:
+            return
+        path = Path(trainer.default_root_dir) / "results.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            results = {}
+        prefix = {"validate": "val/", "test": "test/"}.get(stage, "")
+        entry: dict[str, object] = {
+            name.removeprefix(prefix): plain_number(float(value)) for name, value in scores.items()
+        }
+        entry["step"] = trainer.global_step
+        if stage == "fit":
+            checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "")
+            best = getattr(trainer.checkpoint_callback, "best_model_score", None)
+            if best is not None:
+                entry["best_score"] = plain_number(float(best))
+                entry["monitor"] = getattr(trainer.checkpoint_callback, "monitor", None)
+        else:
+            checkpoint = str(trainer.ckpt_path or "")
+            entry.pop("step")  # an evaluation takes no training step
+        if checkpoint:
+            entry["checkpoint"] = os.path.relpath(checkpoint, trainer.default_root_dir)
+        results[stage] = entry
+        text = json.dumps(results, indent=2, ensure_ascii=False)
+        unfinished = path.with_suffix(".json.tmp")
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(path)
+
+
+def plain_number(value: float) -> float | int | None:
+    """A number as JSON has it: whole ones without a point, NaN and infinity as null.
+
+    >>> plain_number(3.0), plain_number(0.5), plain_number(float("nan"))
+    (3, 0.5, None)
+    """
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def _of_stage(trainer: Trainer, prefix: str) -> "dict[str, Tensor]":
+    metrics = trainer.callback_metrics
+    return {name: value for name, value in metrics.items() if name.startswith(prefix)}

@@ -1,0 +1,61 @@
+"""Reading checkpoints: without running code, without loading what is not needed."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+from lit_hf.errors import InputError
+
+
+def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
+    """Read a checkpoint's content, weights memory-mapped; never runs code from the file.
+
+    Raises:
+        InputError: if there is no such file, or it is no whole checkpoint.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such checkpoint file.")
+    try:
+        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise InputError(f"{file}: no Lightning checkpoint, there is no `state_dict` in it.")
+    return content
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every part of a checkpoint has the checksum that was written with it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The whole checkpoint of the most training steps in a folder; None where there is none."""
+    steps = {}
+    for path in sorted(folder.glob("*.ckpt")):
+        if path.is_file() and is_whole(path):
+            steps[path] = int(str(read_checkpoint(path)["global_step"]))
+    if not steps:
+        return None
+    return max(steps, key=lambda path: (steps[path], path.stem == "last"))
+
+
+def best_of(folder: Path) -> Path | None:
+    """The checkpoint that the newest one calls the best; itself where it calls none."""
+    newest = newest_whole(folder)
+    if newest is None:
+        return None
+    for name, state in read_checkpoint(newest).get("callbacks", {}).items():
+        if name.startswith("ModelCheckpoint") and isinstance(state, dict):
+            best = folder / Path(str(state.get("best_model_path") or "")).name
+            if best.is_file():
+                return best
+    return newest

@@ -1,0 +1,147 @@
+"""The `lit-hf` command: help and errors here, the work behind an import that is made when needed."""
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from lit_hf import __version__
+from lit_hf.errors import InputError, nearest
+
+HELP = """\
+usage: lit-hf VERB [options]
+
+Fine-tune Hugging Face models with PyTorch Lightning.
+
+verbs:
+  fit        train from a recipe; the same command again goes on where it stopped
+  validate   score a checkpoint on the validation rows
+  test       score a checkpoint on the test rows
+  predict    answer rows without labels
+  export     turn any checkpoint into a Hugging Face folder
+
+options of fit, validate, test and predict:
+  --config FILE     a recipe (configs/…); further --config files and options override it
+  --run DIR         the folder of a run in place of a recipe; evaluates its best checkpoint
+  --import MODULE   import a module of yours, so that its classes can stand in a class_path
+  --print_config    show the whole configuration and stop
+
+  lit-hf VERB --help shows the rest; lit-hf --version the version.
+
+examples:
+  lit-hf fit --config configs/text_classification/disaster_tweets.yaml \\
+    --data.train_file train.csv --model.model_name FOLDER_OR_HUB_ID \\
+    --trainer.default_root_dir runs/tweets
+  lit-hf validate --run runs/tweets
+  lit-hf predict --run runs/tweets --data.predict_file test.csv
+  lit-hf export runs/tweets/checkpoints/last.ckpt somewhere/
+
+exit codes: 0 done, 1 fault, 2 bad configuration or data, 130 Ctrl-C, 143 SIGTERM
+"""
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+def run() -> None:
+    """Entry point: run the command line of this process and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no emoji
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read us has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        args: the arguments after the command's name; those of this process unless given.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if words[0] == "--version":
+        print(f"lit_hf {__version__}")
+        return 0
+    try:
+        return _dispatch(words[0], words[1:])
+    except InputError as error:
+        print(f"lit-hf: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lit-hf: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+
+
+def _dispatch(verb: str, words: list[str]) -> int:
+    if verb == "export":
+        return _export(words)
+    if verb not in TRAINER_VERBS:
+        known = (*TRAINER_VERBS, "export")
+        raise InputError(f"unknown verb {verb!r}; known: {', '.join(known)}.{nearest(verb, known)}")
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    flags.add_argument("--run", dest="run_folder")
+    flags.add_argument("--import", dest="imports", action="append", default=[])
+    try:
+        known, rest = flags.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error)) from None
+    _set_up_messages()
+    sys.path.insert(0, os.getcwd())  # where the user's own modules are
+    for module in known.imports:
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise InputError(f"--import {module}: {error}.") from None
+    from lit_hf.trainer_cli import run_verb
+
+    return run_verb(verb, rest, known.run_folder, known.imports)
+
+
+def _export(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="lit-hf export", description="Turn any checkpoint into a Hugging Face folder."
+    )
+    parser.add_argument("checkpoint", help="a .ckpt file of a run")
+    parser.add_argument("folder", help="where to write; an earlier export there is replaced")
+    parser.add_argument(
+        "--import", dest="imports", action="append", default=[], help="module of your own head"
+    )
+    known = parser.parse_args(words)
+    sys.path.insert(0, os.getcwd())
+    for module in known.imports:
+        import_module(module)
+    _set_up_messages()
+    from lit_hf.callbacks.export import export_checkpoint
+
+    print(f"exported {known.checkpoint} to {export_checkpoint(known.checkpoint, known.folder)}")
+    return 0
+
+
+def _set_up_messages() -> None:
+    """Show our own messages; hide the remarks of libraries that ask for nothing."""
+    log = logging.getLogger("lit_hf")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    log.setLevel(logging.INFO if first else logging.ERROR)
+    # Rows are prepared before training: loading them needs no workers.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    with contextlib.suppress(ImportError):
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()  # every fine-tuning draws a new head
+        transformers_logging.disable_progress_bar()

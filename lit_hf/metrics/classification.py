@@ -1,0 +1,119 @@
+"""The scores of a classification task, each example counted exactly once."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, SumMetric
+from torchmetrics.classification import (
+    BinaryF1Score,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MultilabelExactMatch,
+    MultilabelF1Score,
+)
+
+from lit_hf.functional.labels import ProblemType
+from lit_hf.metrics.auroc import DefinedAUROC
+from lit_hf.metrics.regression import RegressionScore
+
+
+class ClassificationScores(nn.Module):
+    """Loss, accuracy, F1 and AUROC of classes, or correlations of numbers; sums over processes.
+
+    | problem | scores |
+    | --- | --- |
+    | single_label, two classes | accuracy, f1 (of class 1), auroc |
+    | single_label, more | accuracy, f1 (macro), f1_micro, auroc (macro, one against the rest) |
+    | multi_label | accuracy (all labels right), f1 (macro), f1_micro, auroc (macro) |
+    | regression | pearson, spearman, mse |
+
+    and for all `loss` (mean over examples) and `num_examples`.
+
+    Args:
+        problem_type: what the labels are.
+        num_labels: C, how many classes there are.
+    """
+
+    def __init__(self, problem_type: ProblemType, num_labels: int) -> None:
+        super().__init__()
+        self.problem_type = problem_type
+        self.num_labels = num_labels
+        self.loss = MeanMetric()
+        self.num_examples = SumMetric()
+        self.scores = nn.ModuleDict(_scores(problem_type, num_labels))
+
+    def update(self, logits: Tensor, labels: Tensor, losses: Tensor, is_padding: Tensor) -> None:
+        """Count a batch, without its padding copies.
+
+        Args:
+            logits: [B, C].
+            labels: [B] or [B, C], as in `lit_hf.batches.TextBatch`.
+            losses: [B].
+            is_padding: [B] bool.
+        """
+        kept = ~is_padding
+        logits, labels, losses = logits[kept], labels[kept], losses[kept]
+        self.num_examples.update(kept.sum())
+        self.loss.update(losses.sum() / max(len(losses), 1), weight=len(losses))
+        for name, metric in self.scores.items():
+            metric.update(*self._arguments(name, logits, labels))
+
+    def _arguments(self, name: str, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if self.problem_type == "regression":
+            return logits[:, 0], labels
+        if self.problem_type == "multi_label":
+            return (logits, labels) if name == "auroc" else (logits.sigmoid(), labels.long())
+        if self.num_labels == 2:
+            if name == "auroc":  # the log odds of class 1
+                return (logits[:, 1] - logits[:, 0])[:, None], labels[:, None]
+            return logits.argmax(1), labels
+        if name == "auroc":
+            flags = F.one_hot(labels, self.num_labels)
+            return _log_odds(logits), flags
+        return logits.argmax(1), labels
+
+    def compute(self) -> dict[str, Tensor]:
+        """All scores by name, scalars; a collective operation where there are several processes."""
+        values: dict[str, Tensor] = {}
+        for name, metric in self.scores.items():
+            value = metric.compute()
+            values.update(value if isinstance(value, dict) else {name: value})
+        return {**values, "loss": self.loss.compute(), "num_examples": self.num_examples.compute()}
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in [self.loss, self.num_examples, *self.scores.values()]:
+            metric.reset()
+
+
+def _scores(problem_type: ProblemType, num_labels: int) -> dict[str, Metric]:
+    if problem_type == "regression":
+        return {"regression": RegressionScore()}
+    if problem_type == "multi_label":
+        return {
+            "accuracy": MultilabelExactMatch(num_labels, validate_args=False),
+            "f1": MultilabelF1Score(num_labels, average="macro", validate_args=False),
+            "f1_micro": MultilabelF1Score(num_labels, average="micro", validate_args=False),
+            "auroc": DefinedAUROC(),
+        }
+    accuracy = MulticlassAccuracy(num_labels, average="micro", validate_args=False)
+    if num_labels == 2:
+        f1: dict[str, Metric] = {"f1": BinaryF1Score(validate_args=False)}
+    else:
+        f1 = {
+            "f1": MulticlassF1Score(num_labels, average="macro", validate_args=False),
+            "f1_micro": MulticlassF1Score(num_labels, average="micro", validate_args=False),
+        }
+    return {"accuracy": accuracy, **f1, "auroc": DefinedAUROC()}
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Of each class against all others: increases with its probability, without rounding to 1."""
+    rest = torch.stack(
+        [
+            torch.cat([logits[:, :c], logits[:, c + 1 :]], dim=1).logsumexp(1)
+            for c in range(logits.shape[1])
+        ],
+        dim=1,
+    )
+    return logits - rest

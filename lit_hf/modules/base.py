@@ -1,0 +1,224 @@
+"""HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, get_scheduler
+
+from lit_hf import __version__
+from lit_hf.batches import Prediction, Sample, StepOutput
+from lit_hf.checkpoints import read_checkpoint
+from lit_hf.errors import InputError
+from lit_hf.processors import load_config
+
+ConfigValue = str | int | float | bool | None
+SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
+Stage = Literal["train", "val", "test"]
+OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
+
+
+class HFModule(LightningModule):
+    """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
+
+    `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
+    data, or when it is first touched. A subclass says how to load (`load_model`), what a step is
+    (`step`), and how answers are told (`predictions`, `samples`).
+
+    Args:
+        model_name: Hub id or folder of the model.
+        pretrained: load the weights; false builds the model from its config with random weights.
+        config_overrides: values that replace those of the model's config, such as
+            `num_hidden_layers: 2`.
+        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
+        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
+            "constant"; stepped once per optimizer step.
+        warmup_ratio: share of all steps over which the learning rate rises from 0.
+    """
+
+    task: str
+
+    def __init__(
+        self,
+        model_name: str,
+        pretrained: bool = True,
+        config_overrides: dict[str, ConfigValue] | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(
+            params, lr=2e-5, weight_decay=0.01, fused=True
+        ),
+        scheduler: SchedulerName = "linear",
+        warmup_ratio: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not 0 <= warmup_ratio <= 1:
+            raise InputError(f"Expected `warmup_ratio` to lie in 0..1, but got {warmup_ratio}.")
+        self.model_name = model_name
+        self.pretrained = pretrained
+        self.config_overrides = dict(config_overrides or {})
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.warmup_ratio = warmup_ratio
+
+    # What a subclass says.
+
+    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        """Make the model of the config, with the weights of `model_name` or with random ones."""
+        raise NotImplementedError
+
+    def setup_scores(self) -> None:
+        """Make what `step` needs besides the model; called once, when the model is there."""
+
+    def complete_config(self, config: PreTrainedConfig) -> None:
+        """Write what the task knows into the config, such as names of classes."""
+
+    def step(self, batch: Mapping[str, object], stage: Stage) -> StepOutput:
+        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
+        raise NotImplementedError
+
+    def predictions(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
+        """Tell the answer for each example in plain types, padding copies included."""
+        raise NotImplementedError
+
+    def samples(
+        self,
+        batch: Mapping[str, object],
+        output: StepOutput,
+        rows: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Sample]:
+        """Show the examples at the given rows of a batch as a person reads them."""
+        raise NotImplementedError
+
+    def scores(self, stage: Stage) -> "dict[str, Tensor] | None":
+        """The scores of an evaluation by name, then forgotten; None where nothing was counted."""
+        raise NotImplementedError
+
+    # The model.
+
+    def __getattr__(self, name: str) -> object:
+        if name == "model" and "model" not in self._modules and "_modules" in self.__dict__:
+            self.configure_model()
+        return super().__getattr__(name)
+
+    def configure_model(self) -> None:
+        """Load or build the model once; from the config of the checkpoint where one is resumed."""
+        if "model" in self._modules:
+            return
+        overrides: Mapping[str, object] = self.config_overrides
+        pretrained = self.pretrained
+        trainer = self._trainer if hasattr(self, "_trainer") else None
+        if trainer is not None and trainer.ckpt_path:
+            saved = read_checkpoint(str(trainer.ckpt_path)).get("hyper_parameters") or {}
+            overrides, pretrained = saved.get("config_overrides") or overrides, False
+        if "model_type" in overrides:  # a whole config, as checkpoints hold it
+            config = AutoConfig.for_model(**overrides)
+        else:
+            config = load_config(self.model_name)
+            _override(config, self.config_overrides)
+            self.complete_config(config)
+        if getattr(config, "pad_token_id", None) is None and getattr(config, "eos_token_id", None):
+            config.pad_token_id = config.eos_token_id
+        self.model = self.load_model(config, pretrained)
+        self.model.train()  # from_pretrained returns eval mode and Lightning keeps it
+        self.setup_scores()
+
+    # The loop.
+
+    def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
+        """Loss, and detached losses and logits for whoever shows samples."""
+        output = self.step(batch, "train")
+        self.log("train/loss", output["loss"].detach(), prog_bar=True)
+        return output
+
+    def validation_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
+        """Count a batch in `val/…`."""
+        return self.step(batch, "val")
+
+    def test_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
+        """Count a batch in `test/…`."""
+        return self.step(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the validation."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores of the test."""
+        self._log_scores("test")
+
+    def _log_scores(self, stage: Stage) -> None:
+        scores = self.scores(stage)
+        if scores is not None:
+            # Equal on all processes already; sync_dist only tells Lightning so.
+            named = {f"{stage}/{name}": value for name, value in scores.items()}
+            self.log_dict(named, prog_bar=False, sync_dist=True, batch_size=1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The injected optimizer with two parameter groups, and a schedule per step."""
+        groups = decay_groups(self)
+        optimizer = self.optimizer(groups)  # type: ignore[arg-type]  # torch takes groups too
+        if self.scheduler == "constant" and not self.warmup_ratio:
+            return optimizer
+        num_steps = self.trainer.estimated_stepping_batches
+        if num_steps == float("inf"):
+            raise InputError(
+                "the learning rate schedule needs to know where training ends: set "
+                "`trainer.max_epochs` or `trainer.max_steps`, or `scheduler: constant` with "
+                "`warmup_ratio: 0`."
+            )
+        name = "constant_with_warmup" if self.scheduler == "constant" else self.scheduler
+        schedule = get_scheduler(
+            name,
+            optimizer,
+            num_warmup_steps=round(self.warmup_ratio * num_steps),
+            num_training_steps=int(num_steps),
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    # Checkpoints.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Keep the whole config, so that loading needs neither network nor pretrained weights."""
+        plain = json.loads(self.model.config.to_json_string(use_diff=False))
+        checkpoint["hyper_parameters"] = {
+            **cast("dict[str, object]", checkpoint.get("hyper_parameters") or {}),
+            "pretrained": False,
+            "config_overrides": plain,
+        }
+        trainer = self._trainer
+        metrics = trainer.callback_metrics if trainer is not None else {}
+        checkpoint["lit_hf"] = {
+            "version": __version__,
+            "task": self.task,
+            "metrics": {name: float(value) for name, value in metrics.items()},
+        }
+
+
+def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
+    """Divide the trainable parameters: matrices decay, biases and norms (vectors) do not."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2]},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
+    from lit_hf.errors import nearest
+
+    for name, value in overrides.items():
+        if not hasattr(config, name):
+            known = config.to_dict()
+            raise InputError(
+                f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
+                f"{nearest(name, known)}"
+            )
+        setattr(config, name, value)

@@ -1,0 +1,352 @@
+"""TextClassifier: token ids to classes, several classes, or a number.
+
+Letters: B examples in a batch, L tokens, C classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import AdamW
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from lit_hf.batches import Prediction, Sample, StepOutput, TextBatch
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import ProblemType
+from lit_hf.metrics.classification import ClassificationScores
+from lit_hf.modules.base import (
+    ConfigValue,
+    HFModule,
+    OptimizerCallable,
+    SchedulerName,
+    Stage,
+)
+from lit_hf.modules.heads import (
+    BackboneWithHead,
+    BackboneWithHeadConfig,
+    HeadCallable,
+    describe_head,
+    without_pooler,
+)
+from lit_hf.processors import not_loadable
+
+_HF_PROBLEM = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+class TextClassifier(HFModule):
+    """Classifies texts, with the ready head of the model or with a head of one's own.
+
+    Without `head` the model is `AutoModelForSequenceClassification`; with one it is the bare
+    `AutoModel` (last hidden state [B, L, H]), without its pooler, and the head on top. The loss is
+    cross entropy (single_label), binary cross entropy (multi_label) or squared error (regression).
+
+    Args:
+        model_name: Hub id or folder of the model.
+        label_names: names of the classes in order; without them those of the model.
+        problem_type: "single_label" for one class each, "multi_label" for any number of classes
+            each, "regression" for a number.
+        head: makes a head from the width of the backbone and the number of labels, such as
+            `lit_hf.MeanHead`; without it the model's own head is used.
+        pretrained: load the weights; false builds the model from its config with random weights.
+        config_overrides: values that replace those of the model's config, such as
+            `num_hidden_layers: 2`.
+        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
+        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
+            "constant"; stepped once per optimizer step.
+        warmup_ratio: share of all steps over which the learning rate rises from 0.
+
+    Raises:
+        InputError: when the model is loaded, if its trained classes are the same in another order.
+    """
+
+    task = "text_classification"
+
+    def __init__(
+        self,
+        model_name: str,
+        label_names: list[str] | None = None,
+        problem_type: ProblemType = "single_label",
+        head: HeadCallable | None = None,
+        pretrained: bool = True,
+        config_overrides: dict[str, ConfigValue] | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(
+            params, lr=2e-5, weight_decay=0.01, fused=True
+        ),
+        scheduler: SchedulerName = "linear",
+        warmup_ratio: float = 0.1,
+    ) -> None:
+        super().__init__(
+            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+        )
+        if label_names is not None and problem_type == "regression":
+            raise InputError("`label_names` name classes; a regression has none, leave them out.")
+        self.label_names = label_names
+        self.problem_type: ProblemType = problem_type
+        self._make_head = head
+        self.save_hyperparameters(
+            {
+                "model_name": model_name,
+                "label_names": label_names,
+                "problem_type": problem_type,
+                "pretrained": pretrained,
+                "config_overrides": self.config_overrides,
+                "scheduler": scheduler,
+                "warmup_ratio": warmup_ratio,
+            }
+        )
+
+    # The model.
+
+    def complete_config(self, config: PreTrainedConfig) -> None:
+        """Set number and names of the classes; refuse trained classes in another order."""
+        config.problem_type = _HF_PROBLEM[self.problem_type]
+        if self.problem_type == "regression":
+            config.num_labels = 1
+        elif self.label_names is not None:
+            _check_order(self.label_names, config, self.model_name)
+            config.id2label = dict(enumerate(self.label_names))
+            config.label2id = {name: index for index, name in enumerate(self.label_names)}
+
+    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        """The ready model, or backbone and head; single precision."""
+        if self._make_head is not None and not isinstance(config, BackboneWithHeadConfig):
+            return self._with_own_head(config, pretrained)
+        if not pretrained:
+            return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        return _from_pretrained(AutoModelForSequenceClassification, self.model_name, config)
+
+    def _with_own_head(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        assert self._make_head is not None
+        if pretrained:
+            backbone = _from_pretrained(AutoModel, self.model_name, config)
+        else:
+            backbone = AutoModel.from_config(config, dtype=torch.float32)
+        head = self._make_head(config.hidden_size, config.num_labels)
+        whole = BackboneWithHeadConfig(
+            backbone=backbone.config.to_dict(),
+            head=describe_head(head),
+            id2label=config.id2label,
+            label2id=config.label2id,
+            problem_type=config.problem_type,
+        )
+        return BackboneWithHead(whole, without_pooler(backbone), head)
+
+    def setup_scores(self) -> None:
+        """Make the metrics, and learn the names of the classes where none were given."""
+        config = self.model.config
+        if self.problem_type != "regression" and self.label_names is None:
+            self.label_names = [str(config.id2label[i]) for i in range(config.num_labels)]
+        self.metrics = nn.ModuleDict(
+            {
+                stage: ClassificationScores(self.problem_type, config.num_labels)
+                for stage in ("val", "test")
+            }
+        )
+
+    def forward(
+        self,
+        batch: TextBatch,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> SequenceClassifierOutput:
+        """Run the model on a batch.
+
+        Args:
+            batch: `input_ids` [B, L], `attention_mask` [B, L] and perhaps `token_type_ids`.
+            output_attentions: also give the attention of each layer, [B, heads, L, L].
+            output_hidden_states: also give the embeddings and the output of each layer, [B, L, H].
+
+        Returns:
+            `logits` [B, C], and `attentions` and `hidden_states` where asked for.
+        """
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        inputs = {name: value for name, value in batch.items() if name in names}
+        fast = self.model.config._attn_implementation
+        if output_attentions and fast != "eager":  # only the plain path keeps the weights
+            self.model.set_attn_implementation("eager")
+        try:
+            return cast(
+                "SequenceClassifierOutput",
+                self.model(
+                    **inputs,
+                    output_attentions=output_attentions,
+                    output_hidden_states=output_hidden_states,
+                ),
+            )
+        finally:
+            if output_attentions and fast != "eager":
+                self.model.set_attn_implementation(fast)
+
+    # The step.
+
+    def step(self, batch: Mapping[str, object], stage: Stage) -> StepOutput:
+        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
+        texts = cast("TextBatch", batch)
+        logits = self(texts).logits.float()
+        losses = self.losses(logits, texts["labels"])
+        if stage != "train":
+            is_padding = texts.get("is_padding")
+            if is_padding is None:
+                is_padding = torch.zeros(len(losses), dtype=torch.bool, device=losses.device)
+            scores = cast("ClassificationScores", self.metrics[stage])
+            scores.update(logits.detach(), texts["labels"], losses.detach(), is_padding)
+        return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of each example, [B].
+
+        Args:
+            logits: [B, C].
+            labels: [B] int64, [B, C] float or [B] float, by the problem type.
+
+        Raises:
+            InputError: if the labels are of another type or shape.
+        """
+        wanted = {
+            "single_label": (False, logits.shape[:1]),
+            "multi_label": (True, logits.shape),
+            "regression": (True, logits.shape[:1]),
+        }[self.problem_type]
+        if (labels.is_floating_point(), labels.shape) != wanted:
+            kind = "float" if wanted[0] else "int64"
+            raise InputError(
+                f"`problem_type: {self.problem_type}` wants {kind} labels of shape "
+                f"{list(wanted[1])}, but got {labels.dtype} of shape {list(labels.shape)}."
+            )
+        if self.problem_type == "single_label":
+            return F.cross_entropy(logits, labels, reduction="none")
+        if self.problem_type == "multi_label":
+            return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
+        return F.mse_loss(logits[:, 0], labels, reduction="none")
+
+    def scores(self, stage: Stage) -> dict[str, Tensor] | None:
+        """The scores of an evaluation by name, then forgotten."""
+        scores = cast("ClassificationScores", self.metrics[stage])
+        values = scores.compute()
+        scores.reset()
+        return values
+
+    # Answers.
+
+    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
+        """The answer for each example that is no padding copy, with its row number."""
+        logits = self(cast("TextBatch", batch)).logits.float()
+        rows = self.predictions(batch, logits)
+        copies = cast("TextBatch", batch).get("is_padding")
+        kept = [True] * len(rows) if copies is None else (~copies).tolist()
+        return [row for row, keep in zip(rows, kept, strict=True) if keep]
+
+    def predictions(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
+        """Tell `prediction`, and for classes `probability` and `probabilities` by name."""
+        texts = cast("TextBatch", batch)
+        ids = texts.get("id") or [str(row) for row in range(len(logits))]
+        index = texts.get("index") or list(range(len(logits)))
+        if self.problem_type == "regression":
+            return [
+                {"index": i, "id": name, "prediction": value}
+                for i, name, value in zip(index, ids, logits[:, 0].tolist(), strict=True)
+            ]
+        names = self.label_names or []
+        single = self.problem_type == "single_label"
+        probabilities = logits.softmax(1) if single else logits.sigmoid()
+        rows: list[Prediction] = []
+        for i, name, values in zip(index, ids, probabilities.tolist(), strict=True):
+            best = max(range(len(values)), key=values.__getitem__)
+            chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
+            rows.append(
+                {
+                    "index": i,
+                    "id": name,
+                    "prediction": names[best] if single else chosen,
+                    "probability": values[best],
+                    "probabilities": dict(zip(names, values, strict=True)),
+                }
+            )
+        return rows
+
+    def samples(
+        self,
+        batch: Mapping[str, object],
+        output: StepOutput,
+        rows: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Sample]:
+        """Show the examples at the given rows of a batch: decoded text, answer and truth."""
+        texts = cast("TextBatch", batch)
+        picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
+        answers = self.predictions({}, output["logits"][picked])
+        losses = output["losses"][picked].tolist()
+        samples: list[Sample] = []
+        for row, answer, loss in zip(rows, answers, losses, strict=True):
+            kept = texts["input_ids"][row][texts["attention_mask"][row].bool()]
+            truth, correct = self._truth(texts["labels"][row], answer["prediction"])
+            probability = answer.get("probability")
+            samples.append(
+                {
+                    "id": (texts.get("id") or [str(r) for r in range(row + 1)])[row],
+                    "input": decode(kept.tolist()),
+                    "prediction": _words(answer["prediction"]),
+                    "probability": probability if isinstance(probability, float) else None,
+                    "truth": truth,
+                    "correct": correct,
+                    "loss": loss,
+                }
+            )
+        return samples
+
+    def _truth(self, label: Tensor, answer: object) -> tuple[str, bool | None]:
+        if self.problem_type == "regression":
+            return _words(label.item()), None
+        names = self.label_names or []
+        if self.problem_type == "single_label":
+            truth: object = names[int(label)]
+        else:
+            truth = [names[c] for c in label.nonzero().flatten().tolist()]
+        return _words(truth), truth == answer
+
+
+def _words(answer: object) -> str:
+    if isinstance(answer, float):
+        return f"{answer:.3g}"
+    return ", ".join(answer) or "(none)" if isinstance(answer, list) else str(answer)
+
+
+def _from_pretrained(
+    auto: type[AutoModel] | type[AutoModelForSequenceClassification],
+    model_name: str,
+    config: PreTrainedConfig,
+) -> PreTrainedModel:
+    """Load weights in single precision; a head of another size is drawn anew."""
+    try:
+        return cast(
+            "PreTrainedModel",
+            auto.from_pretrained(
+                model_name, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+            ),
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise not_loadable(model_name, "weights", error) from error
+
+
+def _check_order(names: list[str], config: PreTrainedConfig, model_name: str) -> None:
+    """Refuse a head whose trained classes are the wanted ones in another order."""
+    trained = [str(name) for _, name in sorted((config.id2label or {}).items())]
+    folded = [name.casefold() for name in trained]
+    wanted = [name.casefold() for name in names]
+    if sorted(folded) == sorted(wanted) and folded != wanted:
+        raise InputError(
+            f"model {model_name!r} has the classes {trained} in this order, the data says {names}. "
+            f"Set `label_names: {trained}` in the data, so that the trained head keeps its meaning."
+        )

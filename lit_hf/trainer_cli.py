@@ -1,0 +1,224 @@
+"""The verbs that are Trainer methods: one LightningCLI, its run folder and its exit codes."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import jsonargparse
+import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
+from lightning.pytorch.trainer.states import TrainerStatus
+
+import lit_hf.data.text_classification
+import lit_hf.modules.text_classification  # noqa: F401 - makes the short names of classes known
+from lit_hf.callbacks.export import ExportPretrained
+from lit_hf.callbacks.predictions import PredictionWriter
+from lit_hf.callbacks.results import ResultsWriter
+from lit_hf.callbacks.samples import SampleLogger
+from lit_hf.checkpoints import best_of, newest_whole
+from lit_hf.data.base import HFDataModule
+from lit_hf.errors import InputError
+from lit_hf.modules.base import HFModule
+
+IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
+"""Modules whose classes a config may name; `--import` adds to them, on the command line only."""
+
+
+def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: list[str]) -> int:
+    """Run fit, validate, test or predict.
+
+    Args:
+        verb: which.
+        words: the other arguments.
+        run_folder: folder of an earlier run, whose config and best checkpoint are used.
+        imports: modules of the user whose classes a config may name too.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: for a mistake in the arguments, files or rows.
+    """
+    jsonargparse.set_parsing_settings(
+        import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
+    )
+    words = list(words)
+    with tempfile.TemporaryDirectory() as folder:
+        if run_folder is not None:
+            config = Path(folder) / "config.yaml"
+            config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
+            words = ["--config", str(config), *words]
+        try:
+            RunCLI([verb, *words])
+        except MisconfigurationException as error:
+            raise InputError(str(error)) from error
+    return 0
+
+
+def config_of_run(folder: Path, verb: str) -> str:
+    """The configuration that a run wrote, made fit for another verb.
+
+    Raises:
+        InputError: if the folder holds no run.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"--run {folder}: no run here, there is no {path}.")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["trainer"]["default_root_dir"] = str(folder)
+    if verb != "fit":
+        config.pop("ckpt_path", None)
+        config["trainer"]["logger"] = False
+        best = best_of(folder / "checkpoints")
+        if best is None:
+            raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
+        config["ckpt_path"] = str(best)
+    return yaml.safe_dump(config, allow_unicode=True)
+
+
+class OneMessageParser(LightningArgumentParser):
+    """A parser whose errors are one message, without the usage of hundreds of options."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the message as an InputError."""
+        lines = [line.rstrip() for line in str(message).splitlines() if line.strip()]
+        raise InputError("\n".join(lines)) from ex
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes the configuration of a training, complete with the classes found, to the run folder."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write `config.yaml`."""
+        if stage != "fit":
+            return
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
+        init_args = config["data"].get("init_args", {})
+        if names is not None and "label_names" in init_args:
+            init_args["label_names"] = list(names)
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".yaml.tmp")
+        unfinished.write_text(
+            yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        os.replace(unfinished, path)
+
+
+class RunCLI(LightningCLI):
+    """LightningCLI with a run folder: `trainer.default_root_dir` holds all that a run writes.
+
+    Beside `trainer`, `model` and `data` it has the groups `checkpoint` (ModelCheckpoint),
+    `samples` (SampleLogger), `export` (ExportPretrained) and `predictions` (PredictionWriter).
+
+    Args:
+        args: verb and options.
+    """
+
+    def __init__(self, args: ArgsType) -> None:
+        super().__init__(
+            HFModule,
+            HFDataModule,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={"callbacks": [ResultsWriter()]},
+            seed_everything_default=0,
+            parser_class=OneMessageParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # modules keep plain arguments by themselves
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the callbacks of every run and the links between model, data and run folder."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleLogger, "samples")
+        parser.add_lightning_class_args(ExportPretrained, "export")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        parser.set_defaults(
+            {
+                "checkpoint.mode": "max",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+        parser.link_arguments(
+            "trainer.default_root_dir",
+            "checkpoint.dirpath",
+            compute_fn=lambda folder: str(Path(folder or ".") / "checkpoints"),
+        )
+        parser.link_arguments("model.init_args.model_name", "data.init_args.model_name")
+        for name in ("label_names", "problem_type"):
+            parser.link_arguments(
+                f"data.{name}", f"model.init_args.{name}", apply_on="instantiate"
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments; those of the process have no say."""
+        self.config = parser.parse_args(cast("list[str]", args))
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: a checkpoint brings its own model config."""
+
+    def before_fit(self) -> None:
+        """Find the checkpoint to go on from."""
+        options = self._options()
+        if options["ckpt_path"] == "auto":
+            folder = Path(str(self.trainer.default_root_dir)) / "checkpoints"
+            newest = newest_whole(folder)
+            options["ckpt_path"] = newest and str(newest)
+            if newest is not None:
+                print(f"going on from {newest}")
+        self._check_ckpt_path()
+
+    def before_validate(self) -> None:
+        """Check the checkpoint."""
+        self._check_ckpt_path()
+
+    def before_test(self) -> None:
+        """Check the checkpoint."""
+        self._check_ckpt_path()
+
+    def before_predict(self) -> None:
+        """Check the checkpoint; answers go to files, not to memory."""
+        self._options()["return_predictions"] = False
+        self._check_ckpt_path()
+
+    def _options(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.config_init[self.subcommand])
+
+    def _check_ckpt_path(self) -> None:
+        options = self._options()
+        path = options["ckpt_path"]
+        options["weights_only"] = True
+        if path is None and self.subcommand != "fit":
+            raise InputError(
+                f"{self.subcommand}: give `--run DIR`, or `--ckpt_path FILE` with a config."
+            )
+        if path is not None and "://" in str(path):
+            raise InputError(f"`ckpt_path` {path}: download it first, only local files are read.")
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit as stop:
+            if self.trainer.received_sigterm:
+                raise SystemExit(143) from stop
+            if self.trainer.state.status == TrainerStatus.INTERRUPTED:
+                raise SystemExit(130) from stop
+            raise
