@@ -1,7 +1,6 @@
 """The `lit-hf` command: help and errors here, the work behind an import that is made when needed."""
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
@@ -94,19 +93,24 @@ def _dispatch(verb: str, words: list[str]) -> int:
     flags.add_argument("--run", dest="run_folder")
     flags.add_argument("--import", dest="imports", action="append", default=[])
     try:
-        known, rest = flags.parse_known_args(words)
+        ours, rest = flags.parse_known_args(words)
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from None
     _set_up_messages()
-    sys.path.insert(0, os.getcwd())  # where the user's own modules are
-    for module in known.imports:
+    _import_all(ours.imports)
+    from lit_hf.trainer_cli import run_verb
+
+    return run_verb(verb, rest, ours.run_folder, ours.imports)
+
+
+def _import_all(modules: Sequence[str]) -> None:
+    """Import the modules that the user named, from the working folder too."""
+    sys.path.insert(0, os.getcwd())
+    for module in modules:
         try:
             import_module(module)
         except ModuleNotFoundError as error:
             raise InputError(f"--import {module}: {error}.") from None
-    from lit_hf.trainer_cli import run_verb
-
-    return run_verb(verb, rest, known.run_folder, known.imports)
 
 
 def _export(words: list[str]) -> int:
@@ -119,10 +123,8 @@ def _export(words: list[str]) -> int:
         "--import", dest="imports", action="append", default=[], help="module of your own head"
     )
     known = parser.parse_args(words)
-    sys.path.insert(0, os.getcwd())
-    for module in known.imports:
-        import_module(module)
     _set_up_messages()
+    _import_all(known.imports)
     from lit_hf.callbacks.export import export_checkpoint
 
     print(f"exported {known.checkpoint} to {export_checkpoint(known.checkpoint, known.folder)}")
@@ -140,8 +142,8 @@ def _set_up_messages() -> None:
     log.setLevel(logging.INFO if first else logging.ERROR)
     # Rows are prepared before training: loading them needs no workers.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    with contextlib.suppress(ImportError):
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.set_verbosity_error()  # every fine-tuning draws a new head
-        transformers_logging.disable_progress_bar()
+    # Between lightning 2.6 and torch 2.13; a matter of theirs.
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    remarks.addFilter(lambda record: "litlogger" not in record.getMessage())
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning draws a new head

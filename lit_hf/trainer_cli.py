@@ -1,5 +1,6 @@
 """The verbs that are Trainer methods: one LightningCLI, its run folder and its exit codes."""
 
+import inspect
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,17 +19,19 @@ from lightning.pytorch.cli import (
     SaveConfigCallback,
 )
 from lightning.pytorch.trainer.states import TrainerStatus
+from torch.optim import AdamW
 
-import lit_hf.data.text_classification
-import lit_hf.modules.text_classification  # noqa: F401 - makes the short names of classes known
 from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.checkpoints import best_of, newest_whole
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.text_classification import TextClassificationDataModule, TweetDataModule
 from lit_hf.errors import InputError
+from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.text_classification import TextClassifier
 
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
@@ -91,8 +94,11 @@ class OneMessageParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""
-        lines = [line.rstrip() for line in str(message).splitlines() if line.strip()]
-        raise InputError("\n".join(lines)) from ex
+        classes = (TextClassifier, TextClassificationDataModule, TweetDataModule, AdamW)
+        names = {name for kind in classes for name in inspect.signature(kind).parameters}
+        raise InputError(
+            condense(str(message), names | {kind.__name__ for kind in classes})
+        ) from ex
 
 
 class RunConfig(SaveConfigCallback):
@@ -162,9 +168,7 @@ class RunCLI(LightningCLI):
         )
         parser.link_arguments("model.init_args.model_name", "data.init_args.model_name")
         for name in ("label_names", "problem_type"):
-            parser.link_arguments(
-                f"data.{name}", f"model.init_args.{name}", apply_on="instantiate"
-            )
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; those of the process have no say."""

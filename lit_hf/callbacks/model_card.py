@@ -6,9 +6,7 @@ from typing import cast
 from lit_hf.functional.text import markdown_cell, printable
 
 
-def model_card(
-    checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str, object]
-) -> str:
+def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str, object]) -> str:
     """Describe a model in Markdown: task, classes, data, scores, settings and use.
 
     Args:
@@ -17,7 +15,7 @@ def model_card(
     """
     about = checkpoint["lit_hf"]
     settings = dict(checkpoint.get("hyper_parameters", {}))
-    base = str(settings.get("model_name"))
+    base = "/".join(str(settings.get("model_name")).rstrip("/").split("/")[-2:])  # no home folder
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
     scores = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
     names = cast("list[str] | None", settings.get("label_names")) or []
@@ -29,13 +27,16 @@ def model_card(
         "- lit_hf",
         "---",
         "",
-        f"# {markdown_cell(base.rstrip('/').split('/')[-1])}, fine-tuned",
+        f"# {markdown_cell(base)}, fine-tuned",
         "",
         f"Task: {about.get('task')} ({settings.get('problem_type')}). "
         f"Base model: {markdown_cell(base)}.",
     ]
     if names:
-        lines += ["", "Classes, in order: " + ", ".join(markdown_cell(name) for name in names) + "."]
+        lines += [
+            "",
+            "Classes, in order: " + ", ".join(markdown_cell(name) for name in names) + ".",
+        ]
     lines += ["", "## Scores", "", "| score | value |", "| --- | --- |"]
     lines += [f"| {markdown_cell(name)} | {value:.4g} |" for name, value in scores.items()]
     lines += ["", f"After step {checkpoint.get('global_step')}, epoch {checkpoint.get('epoch')}."]
@@ -68,7 +69,9 @@ def model_card(
 
 
 def _optimizer_groups(checkpoint: Mapping[str, object]) -> list[dict[str, object]]:
-    states = cast("list[dict[str, list[dict[str, object]]]]", checkpoint.get("optimizer_states") or [])
+    states = cast(
+        "list[dict[str, list[dict[str, object]]]]", checkpoint.get("optimizer_states") or []
+    )
     wanted = ("initial_lr", "weight_decay", "betas", "eps")
     return [
         {key: group[key] for key in wanted if key in group}

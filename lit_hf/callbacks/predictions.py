@@ -96,14 +96,14 @@ def join_parts(parts: Sequence[Path], target: Path, header: Sequence[str] | None
 
         written = [target]
         unfinished = target.with_name(f".{target.name}.tmp")
-        with unfinished.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows())
+        with unfinished.open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows())
         os.replace(unfinished, target)
         if header is not None:
             table = target.with_name("submission.csv")
             unfinished = target.with_name(".submission.csv.tmp")
-            with unfinished.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
+            with unfinished.open("w", encoding="utf-8", newline="") as out:
+                writer = csv.writer(out, lineterminator="\n")
                 writer.writerow(header)
                 writer.writerows([row["id"], _cell(row["prediction"])] for row in rows())
             os.replace(unfinished, table)

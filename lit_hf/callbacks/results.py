@@ -9,6 +9,8 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lit_hf.callbacks.panels import show
+
 
 class ResultsWriter(Callback):
     """Writes `metrics.csv` while training and `results.json` at the end of each stage.
@@ -31,7 +33,8 @@ class ResultsWriter(Callback):
     ) -> None:
         """Write the training numbers of the steps that loggers get too."""
         step = trainer.global_step
-        if step % trainer.log_every_n_steps or step == self._logged_step:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
+        if step % every or step == self._logged_step:
             return
         self._logged_step = step
         names = ("train/", "lr-")
@@ -45,6 +48,9 @@ class ResultsWriter(Callback):
         scores = _of_stage(trainer, "val/")
         if trainer.state.fn == "fit":
             self._append(trainer, scores)
+            if trainer.is_global_zero:
+                numbers = " · ".join(f"{name} {float(v):.4g}" for name, v in scores.items())
+                show(trainer, f"step {trainer.global_step} · {numbers}")
         else:
             self._write_results(trainer, "validate", scores)
 
@@ -109,7 +115,7 @@ def plain_number(value: float) -> float | int | None:
     """
     if not math.isfinite(value):
         return None
-    return int(value) if value.is_integer() else value
+    return int(value) if value.is_integer() else float(f"{value:.7g}")
 
 
 def _of_stage(trainer: Trainer, prefix: str) -> "dict[str, Tensor]":

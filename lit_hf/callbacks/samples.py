@@ -172,7 +172,9 @@ class SampleLogger(Callback):
             "fixed": "validation, the same examples each time",
             "worst": "validation, the largest losses",
         }
-        title = f"step {step} · epoch {trainer.current_epoch} · {titles[panel]}"
+        title = titles[panel]
+        if trainer.training or trainer.state.fn == "fit":
+            title = f"step {step} · epoch {trainer.current_epoch} · {title}"
         before = self._before if panel == "fixed" else {}
         show(trainer, render(title, samples, before, color=sys.stdout.isatty()))
         folder = Path(trainer.default_root_dir)
@@ -199,7 +201,10 @@ def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str
                 parts.append([])
             else:
                 parts[-1].append(token)
-        return " ‖ ".join(str(tokenizer.decode(part)).strip() for part in parts if part)
+        texts = [
+            tokenizer.decode(part, clean_up_tokenization_spaces=True) for part in parts if part
+        ]
+        return " ‖ ".join(str(text).strip() for text in texts)
 
     return decode
 

@@ -183,6 +183,35 @@ class HFModule(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the Trainer asks; also with a fused optimizer under bf16, where no scaler is.
+
+        Lightning refuses a fused optimizer under any mixed precision, because one that unscales
+        gradients by itself would clip scaled ones; without a scaler there is nothing to unscale.
+
+        Raises:
+            InputError: under 16-mixed, where the refusal is right.
+        """
+        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+        if gradient_clip_val and fused:
+            if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+                raise InputError(
+                    "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
+                    "`model.optimizer.fused: false`, or use bf16-mixed."
+                )
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            if gradient_clip_algorithm in (None, "norm"):
+                torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+                return
+            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+            return
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     # Checkpoints.
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:

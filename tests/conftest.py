@@ -1,0 +1,99 @@
+"""What all tests share: a tiny model with its tokenizer, rows, and guards against leaks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TENSORBOARD_DISABLE_FULL_TF"] = "1"
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+TWEETS = ROOT / "lit_hf" / "assets" / "tweets"
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a BERT of two layers and width 16 and a tokenizer trained on the tweets."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_model")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
+    tokenizer.train([str(TWEETS / "train.csv")], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=64,
+        )
+        BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def tweet_rows() -> list[dict[str, object]]:
+    """Sixteen rows with text and label, eight of each class."""
+    words = ["fire", "flood", "storm", "quake", "crash", "smoke", "rescue", "evacuate"]
+    yes = [{"text": f"{word} in the old town, people leave", "label": 1} for word in words]
+    no = [{"text": f"my new song is called {word} and it is fun", "label": 0} for word in words]
+    return [row for pair in zip(yes, no, strict=True) for row in pair]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The public data sets, where this machine has them."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the public data sets are not on this machine ({REAL_DATA})")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["LIT_HF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test restores the environment and leaves no file in the working folder."""
+    ignored = {".pytest_cache", "__pycache__", ".mypy_cache", ".ruff_cache"}
+    files = set(Path().iterdir())
+    env = dict(os.environ)
+    yield
+    monkeypatch.undo()
+    left = {path for path in set(Path().iterdir()) - files if path.name not in ignored}
+    assert not left, f"the test left {left}"
+    # what Lightning and pytest set on purpose
+    changed = {k for k in os.environ.keys() | env.keys() if os.environ.get(k) != env.get(k)}
+    changed -= {"PYTEST_CURRENT_TEST", "PL_GLOBAL_SEED", "PL_SEED_WORKERS", "LOCAL_RANK"}
+    os.environ.clear()
+    os.environ.update(env)
+    assert not {k for k in changed if not k.startswith(("KMP_", "TORCH", "SLURM"))}, changed
