@@ -46,7 +46,7 @@ _HOME = {
     "TextClassifier": "lit_hf.modules.text_classification",
     "TweetDataModule": "lit_hf.data.text_classification",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605 - computed, so that the table above is the only list
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

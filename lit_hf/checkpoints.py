@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -53,9 +54,17 @@ def best_of(folder: Path) -> Path | None:
     newest = newest_whole(folder)
     if newest is None:
         return None
-    for name, state in read_checkpoint(newest).get("callbacks", {}).items():
-        if name.startswith("ModelCheckpoint") and isinstance(state, dict):
+    for state in read_checkpoint(newest).get("callbacks", {}).values():
+        if isinstance(state, dict) and state.get("monitor") is not None:
             best = folder / Path(str(state.get("best_model_path") or "")).name
             if best.is_file():
                 return best
     return newest
+
+
+def reached_epochs(path: str | Path) -> int:
+    """How many epochs a checkpoint has seen to their last batch."""
+    loops = cast("dict[str, dict[str, Any]]", read_checkpoint(path)["loops"])
+    epochs = loops["fit_loop"]["epoch_progress"]["current"]
+    at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    return int(epochs["ready"] if at_end else epochs["completed"])

@@ -1,4 +1,4 @@
-"""The `lit-hf` command: help and errors here, the work behind an import that is made when needed."""
+"""The `lit-hf` command: help and errors here; the work is imported when it is needed."""
 
 import argparse
 import logging
@@ -134,10 +134,9 @@ def _export(words: list[str]) -> int:
 def _set_up_messages() -> None:
     """Show our own messages; hide the remarks of libraries that ask for nothing."""
     log = logging.getLogger("lit_hf")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers = [handler]
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     log.setLevel(logging.INFO if first else logging.ERROR)
     # Rows are prepared before training: loading them needs no workers.

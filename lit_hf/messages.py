@@ -37,7 +37,7 @@ def condense(message: str, known: Iterable[str] = ()) -> str:
     if told and "Got value" not in message and told[0].startswith("expected") and given:
         told[0] += f", but got {given.group(1)[:80]!r}"
     where = f"{'.'.join(dict.fromkeys(keys))}: " if keys else ""
-    return where + "; ".join(told or [message])
+    return re.sub(r"^([\w.]+): (\w+): ", r"\1.\2: ", where + "; ".join(told or [message]))
 
 
 def _told(clause: str, known: list[str]) -> str:
@@ -57,6 +57,6 @@ def _told(clause: str, known: list[str]) -> str:
         )
     required = re.search(r"the following arguments are required: (.+)", clause)
     if required:
-        return f"missing: {required.group(1)} (such as --model.model_name FOLDER_OR_HUB_ID)"
+        return f"{required.group(1)} is missing (such as --model.model_name FOLDER_OR_HUB_ID)"
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
     return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")

@@ -38,7 +38,7 @@ class Predictor:
         columns: Mapping[str, object] | None = None,
     ) -> None:
         self.module = module
-        self.module.model.eval()
+        self.module.train(False)
         self.tokenizer = tokenizer
         self.columns = dict(columns or {})
 
@@ -122,7 +122,7 @@ class Predictor:
             columns["pair"] = [parts[1] for parts in texts]
         limit = min(self.tokenizer.model_max_length, 10**6)
         encoded = encode_batch(columns, self.tokenizer, limit)
-        batch = pad_tokens(encoded, self.tokenizer)  # type: ignore[arg-type]
+        batch = pad_tokens(encoded, self.tokenizer)
         device = self.module.device
         moved = {name: value.to(device) for name, value in batch.items()}
         with torch.inference_mode():

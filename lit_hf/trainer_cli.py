@@ -1,4 +1,4 @@
-"""The verbs that are Trainer methods: one LightningCLI, its run folder and its exit codes."""
+"""The verbs that are Trainer methods: one LightningCLI, its run folder and exit codes."""
 
 import inspect
 import os
@@ -21,11 +21,12 @@ from lightning.pytorch.cli import (
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch.optim import AdamW
 
+from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.checkpoints import best_of, newest_whole
+from lit_hf.checkpoints import best_of, newest_whole, reached_epochs
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.text_classification import TextClassificationDataModule, TweetDataModule
 from lit_hf.errors import InputError
@@ -102,13 +103,13 @@ class OneMessageParser(LightningArgumentParser):
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes the configuration of a training, complete with the classes found, to the run folder."""
+    """Writes the configuration of a training, with the classes found, to the run folder."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`."""
         if stage != "fit":
             return
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
         init_args = config["data"].get("init_args", {})
         if names is not None and "label_names" in init_args:
@@ -138,7 +139,7 @@ class RunCLI(LightningCLI):
             HFDataModule,
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"callbacks": [ResultsWriter()]},
+            trainer_defaults={"callbacks": [LastCheckpoint(), ResultsWriter()]},
             seed_everything_default=0,
             parser_class=OneMessageParser,
             subclass_mode_model=True,
@@ -157,7 +158,6 @@ class RunCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.mode": "max",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -187,6 +187,22 @@ class RunCLI(LightningCLI):
             if newest is not None:
                 print(f"going on from {newest}")
         self._check_ckpt_path()
+        monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
+        if monitor.startswith("val/") and not self.datamodule.has_validation:
+            raise InputError(
+                f"`checkpoint.monitor: {monitor}` wants validation rows: set `data.val_file` or "
+                "`data.val_fraction`, or `checkpoint.monitor: null`."
+            )
+
+    def fit(self, ckpt_path: str | None, **options: object) -> None:
+        """Train, unless the checkpoint to go on from has reached the end already."""
+        if ckpt_path is not None and reached_epochs(ckpt_path) == self.trainer.max_epochs:
+            print(
+                f"already finished: {ckpt_path} has all {self.trainer.max_epochs} epochs; "
+                "raise `trainer.max_epochs` to go on."
+            )
+            return
+        self.trainer.fit(ckpt_path=ckpt_path, **options)  # type: ignore[arg-type]
 
     def before_validate(self) -> None:
         """Check the checkpoint."""

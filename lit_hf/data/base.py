@@ -203,6 +203,11 @@ class HFDataModule(LightningDataModule):
         """Compare the training and the validation part, once both are there."""
 
     @property
+    def has_validation(self) -> bool:
+        """Whether there are validation rows, of their own or set aside."""
+        return bool(self.tables("val")) or self._splits_off_val
+
+    @property
     def _splits_off_val(self) -> bool:
         return bool(self.val_fraction and self.tables("train") and not self.tables("val"))
 
@@ -250,7 +255,7 @@ class HFDataModule(LightningDataModule):
             batch_size=batch_size,
             sampler=RowSampler(rows.num_rows, world_size, rank, shuffle, self.seed),
             num_workers=self.num_workers,
-            collate_fn=self._collate,
+            collate_fn=self._collate,  # type: ignore[arg-type]  # takes what __getitems__ gives
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
@@ -283,7 +288,7 @@ class HFDataModule(LightningDataModule):
         self.processor.save_pretrained(folder)
 
 
-class EncodedRows(TorchDataset[object]):
+class EncodedRows(TorchDataset[Columns]):
     """Encoded rows for a DataLoader: a whole batch is read at once.
 
     Args:
@@ -294,12 +299,12 @@ class EncodedRows(TorchDataset[object]):
         self.rows = rows
 
     def __len__(self) -> int:
-        return self.rows.num_rows
+        return int(self.rows.num_rows)
 
     def __getitems__(self, picks: Sequence[Pick]) -> Columns:
         """Read the picked rows as columns, with their numbers and padding marks."""
-        columns: Columns = dict(self.rows[[pick.index for pick in picks]])
-        columns["index"] = [pick.index for pick in picks]
+        columns: Columns = dict(self.rows[[pick.row for pick in picks]])
+        columns["index"] = [pick.row for pick in picks]
         columns["is_padding"] = [pick.is_padding for pick in picks]
         return columns
 

@@ -196,9 +196,9 @@ def _examples(
             else:
                 seen_ids.add(str(example["id"]))
             summary.num_rows += 1
-            label = example.get("label")
             if problem_type != "regression" and columns.label:
-                for key in label if isinstance(label, list) else [label]:
+                label = example["label"]
+                for key in label if isinstance(label, list) else [str(label)]:
                     summary.classes[key] = summary.classes.get(key, 0) + 1
                     summary.places.setdefault(key, place)
             yield example

@@ -10,7 +10,7 @@ from torch.utils.data import DistributedSampler
 class Pick(NamedTuple):
     """A row to load: its number, and whether it is a copy that only fills up a process."""
 
-    index: int
+    row: int
     is_padding: bool
 
 

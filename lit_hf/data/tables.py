@@ -88,8 +88,9 @@ def class_names(features: Mapping[str, object]) -> dict[str, list[str]]:
     names = {}
     for column, feature in features.items():
         inner = getattr(feature, "feature", feature)
-        if getattr(inner, "names", None):
-            names[column] = list(inner.names)
+        known = getattr(inner, "names", None)
+        if known:
+            names[column] = list(known)
     return names
 
 

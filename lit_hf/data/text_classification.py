@@ -361,7 +361,7 @@ def encode_batch(
         The tokenizer's columns without padding, `is_cut`, and `labels`.
     """
     pairs = list(batch["pair"]) if "pair" in batch else None
-    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)  # type: ignore[arg-type]
+    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)
     columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
     columns["is_cut"] = [bool(encoding.overflowing) for encoding in tokens.encodings or []]
     if "label" in batch:

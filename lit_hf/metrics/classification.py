@@ -80,6 +80,12 @@ class ClassificationScores(nn.Module):
             values.update(value if isinstance(value, dict) else {name: value})
         return {**values, "loss": self.loss.compute(), "num_examples": self.num_examples.compute()}
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the scores that `compute` gives."""
+        own = ["pearson", "spearman", "mse"] if self.problem_type == "regression" else self.scores
+        return [*own, "loss", "num_examples"]
+
     def reset(self) -> None:
         """Forget all batches."""
         for metric in [self.loss, self.num_examples, *self.scores.values()]:

@@ -14,7 +14,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, get_sche
 from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import read_checkpoint
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, nearest
 from lit_hf.processors import load_config
 
 ConfigValue = str | int | float | bool | None
@@ -94,6 +94,10 @@ class HFModule(LightningModule):
         """Show the examples at the given rows of a batch as a person reads them."""
         raise NotImplementedError
 
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        raise NotImplementedError
+
     def scores(self, stage: Stage) -> "dict[str, Tensor] | None":
         """The scores of an evaluation by name, then forgotten; None where nothing was counted."""
         raise NotImplementedError
@@ -126,6 +130,17 @@ class HFModule(LightningModule):
         self.model = self.load_model(config, pretrained)
         self.model.train()  # from_pretrained returns eval mode and Lightning keeps it
         self.setup_scores()
+
+    def on_fit_start(self) -> None:
+        """Refuse a `monitor` that no validation will log, before the first step."""
+        names = [f"val/{name}" for name in self.score_names()]
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
+            monitor = getattr(callback, "monitor", None)
+            if isinstance(monitor, str) and monitor.startswith("val/") and monitor not in names:
+                raise InputError(
+                    f"{type(callback).__name__}: no validation logs the monitor {monitor!r}; there "
+                    f"are {', '.join(names)}.{nearest(monitor, names)}"
+                )
 
     # The loop.
 
@@ -241,8 +256,6 @@ def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
 
 
 def _override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
-    from lit_hf.errors import nearest
-
     for name, value in overrides.items():
         if not hasattr(config, name):
             known = config.to_dict()

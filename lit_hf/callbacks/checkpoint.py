@@ -1,0 +1,22 @@
+"""LastCheckpoint: where a stopped run goes on from."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Writes `checkpoints/last.ckpt` in the run folder after every epoch or validation.
+
+    ModelCheckpoint's own `save_last` writes only when a better score was reached too, so that a run
+    whose score has stopped rising would lose all that came after its best.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(filename=self.CHECKPOINT_NAME_LAST, enable_version_counter=False)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the run folder."""
+        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)

@@ -1,0 +1,244 @@
+"""The command: what it prints, writes and returns; signals in a process of its own."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lit_hf.cli import main
+
+ROOT = Path(__file__).parent.parent
+RECIPE = ROOT / "configs" / "text_classification" / "demo.yaml"
+TWEETS = ROOT / "lit_hf" / "assets" / "tweets"
+
+
+@dataclass
+class Done:
+    """What a command did."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _run(*words: str, folder: Path) -> Done:
+    """Run a command in this process, as it would run in the folder."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        path = list(sys.path)
+        code = main(words)
+        sys.path[:] = path
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def _fit_words(model: str, run: Path, *more: str) -> list[str]:
+    return [
+        "fit",
+        *("--config", str(RECIPE)),
+        *("--model.model_name", model),
+        *("--data.train_file", str(TWEETS / "train.csv")),
+        *("--data.test_file", str(TWEETS / "test.csv")),
+        *("--data.predict_file", str(TWEETS / "test.csv")),
+        *("--trainer.default_root_dir", str(run)),
+        *("--trainer.accelerator", "cpu"),
+        *("--trainer.max_epochs", "2"),
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, made by the command."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = _run(*_fit_words(tiny_model, folder / "tweets"), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "step 20 · epoch 1 · training examples" in done.stdout
+    assert "val/f1" in done.stdout
+    return folder / "tweets"
+
+
+def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
+    names = {str(path.relative_to(run_folder)) for path in run_folder.rglob("*") if path.is_file()}
+    wanted = {
+        "config.yaml",
+        "checkpoints/last.ckpt",
+        "metrics.csv",
+        "samples.jsonl",
+        "results.json",
+        "pretrained/config.json",
+        "pretrained/model.safetensors",
+        "pretrained/tokenizer.json",
+        "pretrained/README.md",
+    }
+    assert wanted <= names
+    assert any(name.startswith("lightning_logs/") and "tfevents" in name for name in names)
+    results = json.loads((run_folder / "results.json").read_text())
+    assert results["fit"]["val/num_examples"] == 60
+    assert (run_folder / results["fit"]["checkpoint"]).is_file()
+
+
+def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path) -> None:
+    for verb, stage, count in [("validate", "validate", 60), ("test", "test", 60)]:
+        done = _run(verb, "--run", str(run_folder), folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        scores = json.loads((run_folder / "results.json").read_text())[stage]
+        assert scores["num_examples"] == count
+        assert 0 <= scores["accuracy"] <= 1
+    results = json.loads((run_folder / "results.json").read_text())
+    assert results["validate"]["checkpoint"] == results["fit"]["checkpoint"]  # the best one
+    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+
+
+def test_predict__writes_every_row_once_in_order(run_folder: Path, tmp_path: Path) -> None:
+    done = _run("predict", "--run", str(run_folder), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (TWEETS / "test.csv").open(encoding="utf-8", newline="") as stream:
+        ids = [row["id"] for row in csv.DictReader(stream)]
+    with (run_folder / "submission.csv").open(encoding="utf-8", newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["id"] for row in table] == ids
+    lines = (run_folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [row["id"] for row in answers] == ids
+    assert [row["target"] for row in table] == [row["prediction"] for row in answers]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in answers)
+
+
+def test_export__any_checkpoint(run_folder: Path, tmp_path: Path) -> None:
+    last = run_folder / "checkpoints" / "last.ckpt"
+    done = _run("export", str(last), "somewhere", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "somewhere" / "model.safetensors").is_file()
+
+
+def test_fit__again_after_the_end_changes_no_weights(run_folder: Path, tmp_path: Path) -> None:
+    last = run_folder / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    done = _run("fit", "--run", str(run_folder), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "already finished" in done.stdout
+    assert last.read_bytes() == before
+
+
+def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "my_heads.py").write_text(
+        "import torch\n"
+        "class Flat(torch.nn.Module):\n"
+        "    def __init__(self, hidden_size: int, num_labels: int, width: int = 4) -> None:\n"
+        "        super().__init__()\n"
+        "        self.hidden_size, self.num_labels, self.width = hidden_size, num_labels, width\n"
+        "        self.net = torch.nn.Sequential(\n"
+        "            torch.nn.Linear(hidden_size, width), torch.nn.Linear(width, num_labels))\n"
+        "    def forward(self, hidden_states, attention_mask):\n"
+        "        return self.net(hidden_states[:, 0])\n"
+    )
+    head = ["--model.head", "my_heads.Flat", "--model.head.width", "3"]
+    words = _fit_words(tiny_model, tmp_path / "run", *head, "--trainer.max_epochs", "1")
+    refused = _run(*words, folder=tmp_path)
+    assert refused.returncode == 2
+    assert "--import" in refused.stderr
+    done = _run(*words, "--import", "my_heads", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "pretrained" / "config.json").read_text())
+    assert config["head"]["init_args"]["width"] == 3
+    done = _run("predict", "--run", "run", "--import", "my_heads", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--data.batch_sise", "3"], "Did you mean 'batch_size'?"),
+        (["--data.batch_size", "many"], "expected int"),
+        (["--data.train_file", "trian.csv"], "no such file"),
+        (["--model.optimizer.class_path", "subprocess.Popen"], "not allowed"),
+        (["--model.head", "os.system"], "not allowed"),
+        (["--nope", "1"], "--nope"),
+        (["--checkpoint.monitor", "val/f2"], "Did you mean 'val/f1'?"),
+        (["--ckpt_path", "http://localhost/x.ckpt"], "only local files"),
+        (["--ckpt_path", "nowhere.ckpt"], "no such checkpoint"),
+    ],
+    ids=lambda value: "-".join(value)[2:30] if isinstance(value, list) else "",
+)
+def test_fit__a_mistake_is_one_message_and_exit_code_2(
+    words: list[str], wanted: str, tiny_model: str, tmp_path: Path
+) -> None:
+    done = _run(*_fit_words(tiny_model, tmp_path / "run", *words), folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("lit-hf: error: ")
+    assert wanted in done.stderr
+    assert not list((tmp_path / "run").glob("**/*.ckpt"))
+
+
+def test_fit__bad_row_stops_before_any_weights(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,text,target\n1,a fire,1\n2,a song,0\n3,,1\n")
+    words = ["fit", "--config", str(RECIPE), "--model.model_name", "no-such-model"]
+    done = _run(*words, "--data.train_file", "train.csv", folder=tmp_path)
+    assert done.returncode == 2
+    assert "train.csv: 1 row: the text is empty (column 'text'): line 4" in done.stderr
+    assert "no-such-model" not in done.stderr
+
+
+def test_main__help_version_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert main([]) == 0
+    assert "usage: lit-hf VERB" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("lit_hf ")
+    assert main(["fti"]) == 2
+    assert "Did you mean 'fit'?" in capsys.readouterr().err
+
+
+def test_print_config__is_a_whole_config(tiny_model: str, tmp_path: Path) -> None:
+    import yaml
+
+    done = _run(*_fit_words(tiny_model, tmp_path / "run"), "--print_config", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load(done.stdout)
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 1e-4
+    assert config["samples"] == {"every_n_steps": 20, "num_samples": 6}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_fit__signal_gives_its_exit_code(
+    number: signal.Signals, code: int, tiny_model: str, tmp_path: Path
+) -> None:
+    words = _fit_words(tiny_model, tmp_path / "run", "--trainer.max_epochs", "1000")
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "lit_hf", *words],
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        deadline = time.monotonic() + 60
+        while "step 20" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
+
+
+def test_closed_output__is_no_crash(tmp_path: Path) -> None:
+    command = f"{Path(sys.executable).parent}/lit-hf --help | head -n 1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=30, check=False
+    )
+    assert done.stdout.startswith("usage: lit-hf")
+    assert done.stderr == ""

@@ -1,0 +1,33 @@
+from lit_hf.messages import condense
+
+
+def test_condense__innermost_reason_with_its_key() -> None:
+    message = (
+        'Parser key "data":\n  Does not validate against any of the Union subtypes\n'
+        "  Subtypes: [<class 'lit_hf.data.base.HFDataModule'>, <class 'NoneType'>]\n  Errors:\n"
+        "    - Parser key \"batch_size\":\n        Expected a <class 'int'>. Got value: abc\n"
+        "    - Expected a <class 'NoneType'>\n  Given value type: <class 'x'>\n  Given value: y"
+    )
+    assert condense(message) == "data.batch_size: expected int, but got abc"
+
+
+def test_condense__value_of_a_plain_type() -> None:
+    message = (
+        'Parser key "trainer.max_epochs":\n  Errors:\n'
+        "    - Expected a <class 'int'>\n    - Expected a <class 'NoneType'>\n  Given value: x"
+    )
+    assert condense(message) == "trainer.max_epochs: expected int, but got 'x'"
+
+
+def test_condense__class_and_import_and_missing() -> None:
+    known = ["TextClassifier"]
+    told = condense("  - Expected a dot import path string: TextClasifier", known)
+    assert "Did you mean 'TextClassifier'?" in told
+    told = condense("- Importing 'os.system' is not allowed, denied by the 'os' entry")
+    assert "importing 'os.system' is not allowed" in told
+    assert "--import" in told
+    assert "model_name is missing" in condense("the following arguments are required: model_name")
+
+
+def test_condense__what_it_does_not_know_stays() -> None:
+    assert condense("something else went wrong") == "something else went wrong"
