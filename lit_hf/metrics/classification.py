@@ -1,5 +1,7 @@
 """The scores of a classification task, each example counted exactly once."""
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from torchmetrics.classification import (
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.auroc import DefinedAUROC
 from lit_hf.metrics.regression import RegressionScore
+
+_TAKES_NOTHING = {"auroc", "regression"}  # ours, which take an empty batch too
 
 
 class ClassificationScores(nn.Module):
@@ -56,7 +60,8 @@ class ClassificationScores(nn.Module):
         self.num_examples.update(kept.sum())
         self.loss.update(losses.sum() / max(len(losses), 1), weight=len(losses))
         for name, metric in self.scores.items():
-            metric.update(*self._arguments(name, logits, labels))
+            if len(losses) or name in _TAKES_NOTHING:
+                metric.update(*self._arguments(name, logits, labels))
 
     def _arguments(self, name: str, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.problem_type == "regression":
@@ -75,9 +80,12 @@ class ClassificationScores(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """All scores by name, scalars; a collective operation where there are several processes."""
         values: dict[str, Tensor] = {}
-        for name, metric in self.scores.items():
-            value = metric.compute()
-            values.update(value if isinstance(value, dict) else {name: value})
+        with warnings.catch_warnings():
+            # A process that was dealt padding copies only has updated nothing, rightly.
+            warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
+            for name, metric in self.scores.items():
+                value = metric.compute()
+                values.update(value if isinstance(value, dict) else {name: value})
         return {**values, "loss": self.loss.compute(), "num_examples": self.num_examples.compute()}
 
     @property
