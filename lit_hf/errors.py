@@ -15,7 +15,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is closest to a misspelt one, as the end of a sentence.
 
     >>> nearest("txet", ["text", "target"])
-    ' Did you mean 'text'?'
+    " Did you mean 'text'?"
     >>> nearest("zzz", ["text"])
     ''
     """

@@ -1,5 +1,6 @@
 """Loading tokenizers with one clear error for whatever can go wrong."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_hf.errors import InputError
@@ -43,6 +44,8 @@ def load_config(model_name: str) -> "PreTrainedConfig":
 
 def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     """Say in one line why a model cannot be loaded and what to do."""
+    if model_name.startswith(("/", "./", "../", "~")) and not Path(model_name).is_dir():
+        return InputError(f"model {model_name!r}: there is no such folder.")
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
     return InputError(
         f"model {model_name!r}: the {part} cannot be loaded ({reason[:200]}). Give a folder with "

@@ -20,7 +20,15 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a BERT of two layers and width 16 and a tokenizer trained on the tweets."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import (
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny_model")
@@ -30,6 +38,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
     tokenizer.train([str(TWEETS / "train.csv")], trainer)
+    tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -84,7 +93,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test restores the environment and leaves no file in the working folder."""
-    ignored = {".pytest_cache", "__pycache__", ".mypy_cache", ".ruff_cache"}
+    ignored = {".pytest_cache", "__pycache__", ".hypothesis", ".mypy_cache", ".ruff_cache"}
     files = set(Path().iterdir())
     env = dict(os.environ)
     yield

@@ -232,7 +232,7 @@ class HFDataModule(LightningDataModule):
 
     def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
         """Batches of validation rows in order; [] where there are none."""
-        if "val" not in self.splits:
+        if "val" not in self.splits and not self.has_validation:
             return []
         return self._loader("val", self.eval_batch_size, shuffle=False)
 
@@ -314,5 +314,7 @@ def _as_rows(rows: "Sequence[Row] | pd.DataFrame") -> Sequence[Row]:
 
     if isinstance(rows, pd.DataFrame):
         filled = rows.astype(object).where(rows.notna(), None)
-        return [{str(key): value for key, value in row.items()} for row in filled.to_dict("records")]
+        return [
+            {str(key): value for key, value in row.items()} for row in filled.to_dict("records")
+        ]
     return rows

@@ -197,7 +197,9 @@ class TextClassificationDataModule(HFDataModule):
                 f"{vocab_size}; they do not belong together."
             )
         vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
-        key = key_of("tokens", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids)
+        key = key_of(
+            "tokens", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
+        )
 
         def build(folder: Path) -> None:
             examples.map(

@@ -23,7 +23,7 @@ def stratified_split(
         The row numbers of the training part and of the validation part, disjoint and sorted.
 
     >>> stratified_split(["a", "b"] * 5, 10, 0.4, seed=0)
-    ([2, 3, 5, 6, 7, 8], [0, 1, 4, 9])
+    ([0, 1, 2, 5, 6, 7], [3, 4, 8, 9])
     """
     if not 0 < fraction < 1:
         raise ValueError(f"Expected `fraction` to lie between 0 and 1, but got {fraction}")

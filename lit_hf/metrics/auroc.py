@@ -1,9 +1,10 @@
 """Area under the ROC curve that is undefined, not wrong, where it cannot be computed."""
 
+import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import multilabel_auroc
 from torchmetrics.utilities import dim_zero_cat
 
 
@@ -14,7 +15,8 @@ class DefinedAUROC(Metric):
     Here it is left out of the mean, and where no class is left the result is NaN.
 
     Input of `update`: `scores` [B, C] float, any increasing function of the probability;
-    `flags` [B, C] 0 or 1. Exact: all scores are kept until `compute`.
+    `flags` [B, C] 0 or 1. Exact: all scores are kept until `compute`, which counts by rank, so
+    that no score is rounded and no two become equal.
 
     Relations: the mean over defined classes of `sklearn.metrics.roc_auc_score`.
 
@@ -42,11 +44,14 @@ class DefinedAUROC(Metric):
 
     def compute(self) -> Tensor:
         """The mean over the classes that have both sides; a scalar."""
-        scores, flags = dim_zero_cat(self.scores), dim_zero_cat(self.flags).long()
-        defined = (flags.amin(0) == 0) & (flags.amax(0) == 1)
-        if not defined.any():
-            return torch.tensor(float("nan"), device=scores.device)
-        kept, target = scores[:, defined].sigmoid(), flags[:, defined]
-        if kept.shape[1] == 1:  # torchmetrics wants two labels or more
-            kept, target = kept.expand(-1, 2), target.expand(-1, 2)
-        return multilabel_auroc(kept, target, num_labels=kept.shape[1], average="macro")
+        kept = dim_zero_cat(self.scores)
+        scores, flags = kept.cpu().numpy(), dim_zero_cat(self.flags).cpu().numpy().astype(bool)
+        yes, no = flags.sum(0), (~flags).sum(0)
+        defined = (yes > 0) & (no > 0)
+        area = np.nan
+        if defined.any():
+            flags, yes, no = flags[:, defined], yes[defined], no[defined]
+            ranks = stats.rankdata(scores[:, defined], axis=0)  # equal scores share a rank
+            wins = np.where(flags, ranks, 0).sum(0) - yes * (yes + 1) / 2  # over the other side
+            area = (wins / (yes * no)).mean()
+        return torch.tensor(area, dtype=torch.float32, device=kept.device)

@@ -1,11 +1,12 @@
 """The scores of a classification task, each example counted exactly once."""
 
 import warnings
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, SumMetric
+from torchmetrics import Metric, SumMetric
 from torchmetrics.classification import (
     BinaryF1Score,
     MulticlassAccuracy,
@@ -42,7 +43,7 @@ class ClassificationScores(nn.Module):
         super().__init__()
         self.problem_type = problem_type
         self.num_labels = num_labels
-        self.loss = MeanMetric()
+        self.loss_sum = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
         self.num_examples = SumMetric()
         self.scores = nn.ModuleDict(_scores(problem_type, num_labels))
 
@@ -56,12 +57,15 @@ class ClassificationScores(nn.Module):
             is_padding: [B] bool.
         """
         kept = ~is_padding
-        logits, labels, losses = logits[kept], labels[kept], losses[kept]
+        logits, labels, losses = logits[kept].float(), labels[kept], losses[kept].float()
         self.num_examples.update(kept.sum())
-        self.loss.update(losses.sum() / max(len(losses), 1), weight=len(losses))
-        for name, metric in self.scores.items():
+        self.loss_sum.update(losses.sum())
+        for name, metric in self._metrics().items():
             if len(losses) or name in _TAKES_NOTHING:
                 metric.update(*self._arguments(name, logits, labels))
+
+    def _metrics(self) -> dict[str, Metric]:
+        return {name: cast("Metric", metric) for name, metric in self.scores.items()}
 
     def _arguments(self, name: str, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.problem_type == "regression":
@@ -83,10 +87,12 @@ class ClassificationScores(nn.Module):
         with warnings.catch_warnings():
             # A process that was dealt padding copies only has updated nothing, rightly.
             warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
-            for name, metric in self.scores.items():
+            for name, metric in self._metrics().items():
                 value = metric.compute()
                 values.update(value if isinstance(value, dict) else {name: value})
-        return {**values, "loss": self.loss.compute(), "num_examples": self.num_examples.compute()}
+        num_examples = self.num_examples.compute()
+        loss = self.loss_sum.compute() / num_examples
+        return {**values, "loss": loss, "num_examples": num_examples}
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +102,7 @@ class ClassificationScores(nn.Module):
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in [self.loss, self.num_examples, *self.scores.values()]:
+        for metric in [self.loss_sum, self.num_examples, *self._metrics().values()]:
             metric.reset()
 
 

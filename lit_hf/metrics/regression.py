@@ -1,5 +1,7 @@
 """Correlation and error of predicted numbers, exact on any number of processes."""
 
+import warnings
+
 import numpy as np
 import torch
 from scipy import stats
@@ -12,7 +14,8 @@ class RegressionScore(Metric):
     """Pearson and Spearman correlation and mean squared error.
 
     Input of `update`: `predictions` [B] and `targets` [B], float. All values are kept until
-    `compute`, which is exact in double precision; a correlation of a constant is NaN.
+    `compute`, which is exact in double precision; a correlation of a constant is NaN, and so is
+    one with a value that is not finite.
 
     Example:
         >>> metric = RegressionScore()
@@ -37,12 +40,19 @@ class RegressionScore(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars."""
-        predicted = dim_zero_cat(self.predictions).double().cpu().numpy()
+        kept = dim_zero_cat(self.predictions)
+        predicted = kept.double().cpu().numpy()
         target = dim_zero_cat(self.targets).double().cpu().numpy()
-        varies = len(target) > 1 and np.ptp(predicted) > 0 and np.ptp(target) > 0
-        scores = {
-            "pearson": stats.pearsonr(predicted, target)[0] if varies else float("nan"),
-            "spearman": stats.spearmanr(predicted, target)[0] if varies else float("nan"),
-            "mse": ((predicted - target) ** 2).mean(),
+        finite = bool(np.isfinite(predicted).all() and np.isfinite(target).all())
+        scores = {"pearson": np.nan, "spearman": np.nan, "mse": np.nan}
+        if len(target):
+            scores["mse"] = ((predicted - target) ** 2).mean()
+        if len(target) > 1 and finite and np.ptp(predicted) > 0 and np.ptp(target) > 0:
+            with warnings.catch_warnings():  # a model that answers nearly the same to everything
+                warnings.simplefilter("ignore", stats.NearConstantInputWarning)
+                scores["pearson"] = stats.pearsonr(predicted, target)[0]
+            scores["spearman"] = stats.spearmanr(predicted, target)[0]
+        return {
+            name: torch.tensor(value, dtype=torch.float32, device=kept.device)
+            for name, value in scores.items()
         }
-        return {name: torch.tensor(value, dtype=torch.float32) for name, value in scores.items()}

@@ -1,5 +1,6 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, cast
@@ -9,12 +10,13 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, get_scheduler
+from transformers import PreTrainedConfig, PreTrainedModel, get_scheduler
 
 from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError, nearest
+from lit_hf.modules.loading import complete_padding, config_from_dict
 from lit_hf.processors import load_config
 
 ConfigValue = str | int | float | bool | None
@@ -42,6 +44,7 @@ class HFModule(LightningModule):
     """
 
     task: str
+    model: PreTrainedModel
 
     def __init__(
         self,
@@ -76,6 +79,9 @@ class HFModule(LightningModule):
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Write what the task knows into the config, such as names of classes."""
 
+    def check_config(self, config: PreTrainedConfig) -> None:
+        """Refuse the config of a checkpoint that does not fit what the task knows."""
+
     def step(self, batch: Mapping[str, object], stage: Stage) -> StepOutput:
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         raise NotImplementedError
@@ -104,10 +110,21 @@ class HFModule(LightningModule):
 
     # The model.
 
-    def __getattr__(self, name: str) -> object:
-        if name == "model" and "model" not in self._modules and "_modules" in self.__dict__:
+    def __getattr__(self, name: str) -> Tensor | torch.nn.Module:
+        if name == "model" and "model" not in self.__dict__.get("_modules", {"model": None}):
             self.configure_model()
         return super().__getattr__(name)
+
+    def __getstate__(self) -> dict[str, object]:
+        state: dict[str, object] = super().__getstate__()
+        if state["optimizer"] is _default_optimizer(type(self)):
+            state["optimizer"] = None  # a lambda, which pickle refuses
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        if self.__dict__["optimizer"] is None:
+            self.optimizer = _default_optimizer(type(self))
 
     def configure_model(self) -> None:
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
@@ -115,21 +132,23 @@ class HFModule(LightningModule):
             return
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
-        trainer = self._trainer if hasattr(self, "_trainer") else None
-        if trainer is not None and trainer.ckpt_path:
-            saved = read_checkpoint(str(trainer.ckpt_path)).get("hyper_parameters") or {}
-            overrides, pretrained = saved.get("config_overrides") or overrides, False
+        if self._trainer is not None and self._trainer.ckpt_path:
+            saved = read_checkpoint(str(self._trainer.ckpt_path)).get("hyper_parameters") or {}
+            held = cast("Mapping[str, object] | None", saved.get("config_overrides"))
+            overrides, pretrained = held or overrides, False
         if "model_type" in overrides:  # a whole config, as checkpoints hold it
-            config = AutoConfig.for_model(**overrides)
+            config = config_from_dict(overrides)
+            self.check_config(config)
         else:
             config = load_config(self.model_name)
             _override(config, self.config_overrides)
             self.complete_config(config)
-        if getattr(config, "pad_token_id", None) is None and getattr(config, "eos_token_id", None):
-            config.pad_token_id = config.eos_token_id
+            complete_padding(config, self.model_name)
         self.model = self.load_model(config, pretrained)
-        self.model.train()  # from_pretrained returns eval mode and Lightning keeps it
+        self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         self.setup_scores()
+        if self.device.type != "cpu":  # first touched after it was moved
+            self.to(self.device)
 
     def on_fit_start(self) -> None:
         """Refuse a `monitor` that no validation will log, before the first step."""
@@ -256,11 +275,19 @@ def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
 
 
 def _override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
+    known = config.to_dict()
     for name, value in overrides.items():
-        if not hasattr(config, name):
-            known = config.to_dict()
+        if name not in known and (not hasattr(config, name) or callable(getattr(config, name))):
             raise InputError(
                 f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
                 f"{nearest(name, known)}"
             )
-        setattr(config, name, value)
+        try:
+            setattr(config, name, value)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"`config_overrides`: {name}: {value!r}: {error}") from error
+
+
+def _default_optimizer(kind: type[HFModule]) -> OptimizerCallable:
+    default = inspect.signature(kind.__init__).parameters["optimizer"].default
+    return cast("OptimizerCallable", default)

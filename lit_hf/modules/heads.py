@@ -10,6 +10,7 @@ constructor in an attribute of the same name, so that it can be written to a con
 import inspect
 import sys
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from lit_hf.errors import InputError
+from lit_hf.modules.loading import config_from_dict, from_config
 
 HeadCallable = Callable[[int, int], nn.Module]
 
@@ -79,8 +81,8 @@ class MeanHead(PoolingHead):
 
     def pool(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Mean over the tokens that are not padding."""
-        mask = attention_mask[..., None].to(hidden_states.dtype)
-        return (hidden_states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        kept = hidden_states.masked_fill(attention_mask[..., None] == 0, 0)
+        return kept.sum(1) / attention_mask.sum(1, keepdim=True).clamp(min=1)
 
 
 class MaxHead(PoolingHead):
@@ -115,12 +117,14 @@ class AttentionHead(PoolingHead):
 
     def pool(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Weighted mean; the weights of the tokens that are not padding sum to 1."""
+        hidden = attention_mask == 0
+        hidden_states = hidden_states.masked_fill(hidden[..., None], 0)
         scores = self.score(hidden_states).squeeze(-1)  # [B, L]
-        scores = scores.masked_fill(attention_mask == 0, torch.finfo(scores.dtype).min)
+        scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         return torch.einsum("bl,blh->bh", scores.softmax(1), hidden_states)
 
 
-class BackboneWithHeadConfig(PreTrainedConfig):
+class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Config of a backbone with an own head: both in plain types.
 
     Args:
@@ -140,8 +144,13 @@ class BackboneWithHeadConfig(PreTrainedConfig):
         self.head = head or {}
         super().__init__(**kwargs)  # type: ignore[arg-type]
 
+    @property
+    def head_labels(self) -> object:
+        """For how many labels the head is made."""
+        return cast("dict[str, object]", self.head.get("init_args") or {}).get("num_labels")
 
-class BackboneWithHead(PreTrainedModel):
+
+class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A bare backbone and a head of one's own, as one model that transformers saves and loads.
 
     After `from lit_hf import TextClassifier` the exported folder loads with
@@ -167,11 +176,12 @@ class BackboneWithHead(PreTrainedModel):
     ) -> None:
         super().__init__(config)
         if backbone is None:
-            inner = AutoConfig.for_model(**config.backbone)
-            backbone = without_pooler(AutoModel.from_config(inner))
-        self.backbone = backbone
+            backbone = without_pooler(from_config(AutoModel, config_from_dict(config.backbone)))
+        self.backbone: PreTrainedModel = backbone
+        # What the backbone can do is what the whole can do.
+        config._attn_implementation_internal = backbone.config._attn_implementation
         self.head = build_head(config.head) if head is None else head
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         """Parts draw their own first weights."""
@@ -208,8 +218,26 @@ AutoModelForSequenceClassification.register(BackboneWithHeadConfig, BackboneWith
 def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
     """Drop the pooler, which a head of one's own leaves unused (and DDP refuses unused weights)."""
     if "add_pooling_layer" in inspect.signature(type(backbone).__init__).parameters:
-        backbone.pooler = None
+        backbone.register_module("pooler", None)
     return backbone
+
+
+def join(backbone: PreTrainedModel, head: nn.Module, config: PreTrainedConfig) -> BackboneWithHead:
+    """Put a head on a backbone, which loses its pooler.
+
+    Args:
+        backbone: with weights.
+        head: with weights.
+        config: holds the classes and the problem type.
+    """
+    whole = BackboneWithHeadConfig(
+        backbone=backbone.config.to_dict(),
+        head=describe_head(head),
+        id2label=config.id2label,
+        label2id=config.label2id,
+        problem_type=config.problem_type,
+    )
+    return BackboneWithHead(whole, without_pooler(backbone), head)
 
 
 def describe_head(head: nn.Module) -> dict[str, object]:
@@ -217,9 +245,15 @@ def describe_head(head: nn.Module) -> dict[str, object]:
 
     Raises:
         InputError: if an argument of its constructor is not kept in an attribute of the same name,
-            or is no plain value.
+            or is no plain value, or if the class does not stand at the top of a module.
     """
     kind = type(head)
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    if _imported_class(path) is not kind:
+        raise InputError(
+            f"head {kind.__name__}: define the class at the top of a module, not inside a function "
+            f"({path}), so that the head can be found and built again."
+        )
     arguments: dict[str, object] = {}
     for name in list(inspect.signature(kind.__init__).parameters)[1:]:
         value = getattr(head, name, inspect.Parameter.empty)
@@ -229,26 +263,32 @@ def describe_head(head: nn.Module) -> dict[str, object]:
                 f"(found {value!r}), so that the head can be saved and built again."
             )
         arguments[name] = value
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "init_args": arguments}
+    return {"class": path, "init_args": arguments}
 
 
-def build_head(spec: dict[str, object]) -> nn.Module:
+def build_head(spec: dict[str, object], **changes: object) -> nn.Module:
     """Build a head from its description, out of classes that are imported already.
 
     A config file never makes us import a module: only what the program has imported is used.
 
+    Args:
+        spec: what `describe_head` wrote.
+        changes: arguments that take the place of written ones.
+
     Raises:
         InputError: if the class is not imported or is no module.
     """
-    module_name, _, class_name = str(spec.get("class")).rpartition(".")
-    kind = getattr(sys.modules.get(module_name), class_name, None)
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+    path = str(spec.get("class"))
+    kind = _imported_class(path)
+    if kind is None:
         raise InputError(
-            f"the head {spec.get('class')!r} is not known here: import the module {module_name!r} "
+            f"the head {path!r} is not known here: import the module {path.rpartition('.')[0]!r} "
             "first (on the command line: `--import`)."
         )
-    init_args = spec.get("init_args")
-    assert isinstance(init_args, dict)
-    head = kind(**init_args)
-    assert isinstance(head, nn.Module)
-    return head
+    return kind(**{**cast("dict[str, Any]", spec.get("init_args") or {}), **changes})
+
+
+def _imported_class(path: str) -> type[nn.Module] | None:
+    module_name, _, class_name = path.rpartition(".")
+    kind = getattr(sys.modules.get(module_name), class_name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, nn.Module) else None

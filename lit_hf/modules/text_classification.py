@@ -33,12 +33,20 @@ from lit_hf.modules.heads import (
     BackboneWithHead,
     BackboneWithHeadConfig,
     HeadCallable,
-    describe_head,
-    without_pooler,
+    build_head,
+    join,
 )
-from lit_hf.processors import not_loadable
+from lit_hf.modules.loading import (
+    HFProblem,
+    check_names,
+    from_config,
+    from_pretrained,
+    keeps_head,
+    names_of,
+    redraw_head,
+)
 
-_HF_PROBLEM = {
+_HF_PROBLEM: dict[ProblemType, HFProblem] = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
     "regression": "regression",
@@ -69,6 +77,7 @@ class TextClassifier(HFModule):
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
+            Other trained classes only cost the last layer, which is then drawn anew.
     """
 
     task = "text_classification"
@@ -92,9 +101,12 @@ class TextClassifier(HFModule):
         )
         if label_names is not None and problem_type == "regression":
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
+        if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
+            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
         self.label_names = label_names
         self.problem_type: ProblemType = problem_type
         self._make_head = head
+        self._keeps_head = True
         self.save_hyperparameters(
             {
                 "model_name": model_name,
@@ -115,42 +127,65 @@ class TextClassifier(HFModule):
         if self.problem_type == "regression":
             config.num_labels = 1
         elif self.label_names is not None:
-            _check_order(self.label_names, config, self.model_name)
+            if self.pretrained and self._make_head is None:
+                self._keeps_head = keeps_head(config, self.label_names, self.model_name)
             config.id2label = dict(enumerate(self.label_names))
             config.label2id = {name: index for index, name in enumerate(self.label_names)}
 
+    def check_config(self, config: PreTrainedConfig) -> None:
+        """Refuse a checkpoint of another problem or of other classes."""
+        if config.problem_type != _HF_PROBLEM[self.problem_type]:
+            raise InputError(
+                f"the checkpoint was trained with the problem type {config.problem_type!r}, but "
+                f"`problem_type` is {self.problem_type!r}."
+            )
+        if self.label_names is not None:
+            check_names(config, self.label_names)
+
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""
-        if self._make_head is not None and not isinstance(config, BackboneWithHeadConfig):
-            return self._with_own_head(config, pretrained)
+        if isinstance(config, BackboneWithHeadConfig):
+            return self._own_head_again(config, pretrained)
+        if self._make_head is not None:
+            if pretrained:
+                backbone = from_pretrained(AutoModel, self.model_name, config)
+            else:
+                backbone = from_config(AutoModel, config)
+            head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
+            return join(backbone, head, config)
         if not pretrained:
-            return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-        return _from_pretrained(AutoModelForSequenceClassification, self.model_name, config)
+            return from_config(AutoModelForSequenceClassification, config)
+        model = from_pretrained(AutoModelForSequenceClassification, self.model_name, config)
+        if not self._keeps_head:
+            redraw_head(model)
+        return model
 
-    def _with_own_head(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
-        assert self._make_head is not None
-        if pretrained:
-            backbone = _from_pretrained(AutoModel, self.model_name, config)
-        else:
-            backbone = AutoModel.from_config(config, dtype=torch.float32)
-        head = self._make_head(config.hidden_size, config.num_labels)
-        whole = BackboneWithHeadConfig(
-            backbone=backbone.config.to_dict(),
-            head=describe_head(head),
-            id2label=config.id2label,
-            label2id=config.label2id,
-            problem_type=config.problem_type,
+    def _own_head_again(self, config: BackboneWithHeadConfig, pretrained: bool) -> PreTrainedModel:
+        """A model that has an own head already; with a new one where that does not fit."""
+        auto = AutoModelForSequenceClassification
+        model = (
+            from_pretrained(auto, self.model_name, config)
+            if pretrained
+            else from_config(auto, config)
         )
-        return BackboneWithHead(whole, without_pooler(backbone), head)
+        assert isinstance(model, BackboneWithHead)
+        num_labels = len(names_of(config))
+        if self._make_head is not None:
+            head = self._make_head(model.backbone.config.hidden_size, num_labels)
+        elif self._keeps_head and config.head_labels == num_labels:
+            return model
+        else:
+            head = build_head(config.head, num_labels=num_labels)
+        return join(model.backbone, head, config)
 
     def setup_scores(self) -> None:
         """Make the metrics, and learn the names of the classes where none were given."""
-        config = self.model.config
+        names = names_of(self.model.config)
         if self.problem_type != "regression" and self.label_names is None:
-            self.label_names = [str(config.id2label[i]) for i in range(config.num_labels)]
+            self.label_names = names
         self.metrics = nn.ModuleDict(
             {
-                stage: ClassificationScores(self.problem_type, config.num_labels)
+                stage: ClassificationScores(self.problem_type, len(names))
                 for stage in ("val", "test")
             }
         )
@@ -266,8 +301,8 @@ class TextClassifier(HFModule):
         single = self.problem_type == "single_label"
         probabilities = logits.softmax(1) if single else logits.sigmoid()
         rows: list[Prediction] = []
-        for i, name, values in zip(index, ids, probabilities.tolist(), strict=True):
-            best = max(range(len(values)), key=values.__getitem__)
+        answers = zip(index, ids, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
+        for i, name, best, values in answers:
             chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
             rows.append(
                 {
@@ -325,32 +360,3 @@ def _words(answer: object) -> str:
     if isinstance(answer, float):
         return f"{answer:.3g}"
     return ", ".join(answer) or "(none)" if isinstance(answer, list) else str(answer)
-
-
-def _from_pretrained(
-    auto: type[AutoModel] | type[AutoModelForSequenceClassification],
-    model_name: str,
-    config: PreTrainedConfig,
-) -> PreTrainedModel:
-    """Load weights in single precision; a head of another size is drawn anew."""
-    try:
-        return cast(
-            "PreTrainedModel",
-            auto.from_pretrained(
-                model_name, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
-            ),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise not_loadable(model_name, "weights", error) from error
-
-
-def _check_order(names: list[str], config: PreTrainedConfig, model_name: str) -> None:
-    """Refuse a head whose trained classes are the wanted ones in another order."""
-    trained = [str(name) for _, name in sorted((config.id2label or {}).items())]
-    folded = [name.casefold() for name in trained]
-    wanted = [name.casefold() for name in names]
-    if sorted(folded) == sorted(wanted) and folded != wanted:
-        raise InputError(
-            f"model {model_name!r} has the classes {trained} in this order, the data says {names}. "
-            f"Set `label_names: {trained}` in the data, so that the trained head keeps its meaning."
-        )

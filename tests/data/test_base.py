@@ -1,0 +1,62 @@
+import pytest
+
+from lit_hf import InputError, TextClassificationDataModule
+
+Rows = list[dict[str, object]]
+
+
+def test_settings__out_of_range(tiny_model: str) -> None:
+    for name, value in [("batch_size", 0), ("eval_batch_size", -1)]:
+        with pytest.raises(InputError, match=f"`{name}` to be at least 1, but got {value}"):
+            TextClassificationDataModule(tiny_model, **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="`val_fraction`"):
+        TextClassificationDataModule(tiny_model, val_fraction=1.5)
+
+
+def test_sources__missing_split_says_what_to_set(tiny_model: str, tweet_rows: Rows) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
+    for split in ("test", "predict"):
+        with pytest.raises(InputError, match=f"no {split} rows: set `{split}_file` or `dataset`"):
+            getattr(data, f"{split}_dataloader")()
+    with pytest.raises(InputError, match="set `label_names` or training rows"):
+        _ = TextClassificationDataModule(tiny_model).label_names
+
+
+def test_validation__set_aside_or_given_or_none(tiny_model: str, tweet_rows: Rows) -> None:
+    def data(fraction: float) -> TextClassificationDataModule:
+        return TextClassificationDataModule(tiny_model, val_fraction=fraction).with_rows(
+            train=tweet_rows
+        )
+
+    assert data(0.25).has_validation
+    assert len(data(0.25).val_dataloader()) == 1
+    without = data(0)
+    assert not without.has_validation
+    without.setup("fit")
+    assert without.val_dataloader() == []
+    assert without.splits["train"].num_rows == 16
+    given = data(0.25).with_rows(val=tweet_rows[:3])
+    given.setup("fit")
+    assert given.splits["train"].num_rows == 16
+    assert given.splits["val"].num_rows == 3
+    with pytest.raises(InputError, match="too few to set"):
+        data(0.01).setup("fit")
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_train_batches__every_row_once_in_a_new_order(
+    num_workers: int, tiny_model: str, tweet_rows: Rows
+) -> None:
+    data = TextClassificationDataModule(
+        tiny_model, batch_size=5, val_fraction=0, num_workers=num_workers
+    ).with_rows(train=tweet_rows)
+    loader = data.train_dataloader()
+    orders = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        batches = list(loader)
+        assert [len(batch["id"]) for batch in batches] == [5, 5, 5, 1]
+        orders.append([name for batch in batches for name in batch["id"]])
+    assert sorted(orders[0], key=int) == sorted(orders[1], key=int) == [str(i) for i in range(16)]
+    assert orders[0] != orders[1]
+    assert orders[0] != sorted(orders[0], key=int)

@@ -1,0 +1,69 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lit_hf.data.cache import cache_folder, cached, key_of
+from lit_hf.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIT_HF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_cached__builds_once() -> None:
+    built = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        (folder / "x").write_text("content")
+
+    first = cached(key_of("a"), build)
+    assert (first / "x").read_text() == "content"
+    assert cached(key_of("a"), build) == first
+    assert cached(key_of("b"), build) != first
+    assert len(built) == 2
+
+
+def test_cached__failed_build_leaves_nothing(own_folder: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached("key", build)
+    assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
+
+
+def test_cached__orphan_of_a_killed_builder_is_swept(own_folder: Path) -> None:
+    (own_folder / "key.tmp-dead").mkdir(parents=True)
+    cached("key", lambda folder: None)
+    assert not (own_folder / "key.tmp-dead").exists()
+
+
+def test_cached__two_processes_build_once(own_folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "build.py"
+    script.write_text(
+        "import time, sys\n"
+        "from pathlib import Path\n"
+        "from lit_hf.data.cache import cached\n"
+        "def build(folder):\n"
+        "    with open(sys.argv[1], 'a') as log: log.write('built\\n')\n"
+        "    time.sleep(0.5); (folder / 'x').write_text('whole')\n"
+        "assert (cached('shared', build) / 'x').read_text() == 'whole'\n"
+    )
+    log = tmp_path / "log"
+    command = [sys.executable, str(script), str(log)]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    assert log.read_text() == "built\n"
+
+
+def test_cache_folder__cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIT_HF_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match="Set LIT_HF_CACHE"):
+        cache_folder()

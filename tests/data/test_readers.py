@@ -1,0 +1,160 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lit_hf.data.readers import open_file
+from lit_hf.errors import InputError
+
+HEAD = "id,text,label\n"
+
+
+def _texts(path: Path, column: str = "text") -> list[object]:
+    return [row[column] for _, row in open_file(str(path)).rows()]
+
+
+def _write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_csv__words_for_nothing_stay_texts(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.csv", HEAD + "1,NA,0\n2,null,1\n3,None,0\n4,nan,1\n")
+    assert _texts(path) == ["NA", "null", "None", "nan"]
+
+
+def test_csv__quotes_breaks_bom_and_emoji(tmp_path: Path) -> None:
+    content = '\ufeffid,text,label\r\n1,"a, ""b""\nc",0\r\n2,🔥 café,1\n'
+    path = _write(tmp_path, "a.csv", content)
+    table = open_file(str(path))
+    assert list(table.columns) == ["id", "text", "label"]
+    assert _texts(path) == ['a, "b"\nc', "🔥 café"]
+    assert [number for number, _ in table.rows()] == [2, 4]
+    assert [number for number, _ in table.rows()] == [2, 4]  # a second reading starts anew
+
+
+def test_csv__very_long_text(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.csv", HEAD + "1," + "x" * 10**6 + ",0\n")
+    assert len(str(_texts(path)[0])) == 10**6
+
+
+def test_csv__no_header_line(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.csv", "one,0\ntwo,1\n")
+    rows = list(open_file(str(path), ["text", "label"]).rows())
+    assert rows[0] == (1, {"text": "one", "label": "0"})
+
+
+def test_tsv__with_and_without_quotes(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path, "a.tsv", 'text\tlabel\n"He said ""hi"""\t0\n"quoted\t1\nsay "x" now\t0\n'
+    )
+    assert _texts(path) == ['He said "hi"', '"quoted', 'say "x" now']
+    path = _write(tmp_path, "b.tsv", 'text\tlabel\n"two\nlines"\t0\n')
+    assert _texts(path) == ["two\nlines"]
+
+
+def test_json_kinds__keep_types(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": 1}, {"text": "NA", "label": 0}]
+    lines = _write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows) + "\n\n")
+    whole = _write(tmp_path, "a.json", json.dumps(rows))
+    for path in (lines, whole):
+        assert [row for _, row in open_file(str(path)).rows()] == rows
+
+
+def test_parquet__rows_and_class_names(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
+    data = Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    table = open_file(str(tmp_path / "a.parquet"))
+    assert table.class_names == {"label": ["no", "yes"]}
+    assert [row["text"] for _, row in table.rows()] == ["a", "b"]
+    pq.write_table(pa.table({"text": ["c"]}), tmp_path / "b.parquet")
+    assert _texts(tmp_path / "b.parquet") == ["c"]
+
+
+def test_text__tweeteval_files(tmp_path: Path) -> None:
+    _write(tmp_path, "train_text.txt", "one\u2028still one\ntwo\n")
+    _write(tmp_path, "train_labels.txt", "1\n0\n")
+    _write(tmp_path, "mapping.txt", "0\tanger\n1\tjoy\n")
+    table = open_file(str(tmp_path / "train_text.txt"))
+    assert table.class_names == {"label": ["anger", "joy"]}
+    assert [row for _, row in table.rows()] == [
+        {"text": "one\u2028still one", "label": "1"},
+        {"text": "two", "label": "0"},
+    ]
+    _write(tmp_path, "train_labels.txt", "1\n")
+    with pytest.raises(InputError, match="2 lines but .*train_labels.txt has 1"):
+        list(open_file(str(tmp_path / "train_text.txt")).rows())
+    _write(tmp_path, "alone.txt", "x\n")
+    assert list(open_file(str(tmp_path / "alone.txt")).columns) == ["text"]
+
+
+BAD: dict[str, tuple[str, str | bytes, str]] = {
+    "empty": ("a.csv", "", r"a\.csv: the file is empty"),
+    "latin-1": (
+        "a.csv",
+        HEAD.encode() + b"1,caf\xe9,0\n",
+        r"a\.csv, line 2: not UTF-8.*Save it as",
+    ),
+    "utf-16": ("a.csv", (HEAD + "1,x,0\n").encode("utf-16"), r"a\.csv: encoded as UTF-16"),
+    "open quote": ("a.csv", HEAD + '1,ok,0\n2,"open,1\n3,x,0\n', r"a\.csv, line 3: broken quoting"),
+    "stray quote": ("a.csv", HEAD + '1,"a"b,0\n', r"a\.csv, line 2: broken quoting"),
+    "wide": (
+        "a.csv",
+        HEAD + "1,a, b,0\n",
+        r"a\.csv, line 2: 4 fields, wanted 3 \(id, text, label\)",
+    ),
+    "narrow": ("a.csv", HEAD + "1,a\n", r"a\.csv, line 2: 2 fields, wanted 3"),
+    "twice": ("a.csv", "text,text\na,b\n", r"a\.csv: the header names 'text' twice"),
+    "lfs": (
+        "a.csv",
+        "version https://git-lfs.github.com/spec/v1\n",
+        r"Git LFS pointer.*git lfs pull",
+    ),
+    "html": ("a.csv", "<!DOCTYPE html><html>", r"a web page"),
+    "ending": ("a.xlsx", "PK", r"unknown ending '\.xlsx'; wanted one of \.csv"),
+    "json line": ("a.jsonl", '{"text": "a"}\n{"text": \n', r"a\.jsonl, line 2: not JSON"),
+    "json list": ("a.jsonl", "[1]\n", r"a\.jsonl, line 1: a list, wanted an object"),
+    "json": ("a.json", '{"text": "a"}', r"a\.json: wanted a list of objects"),
+    "parquet": ("a.parquet", b"PAR1 cut", r"a\.parquet: not a whole Parquet file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_open_file__bad_file_is_one_clear_error(case: str, tmp_path: Path) -> None:
+    name, content, wanted = BAD[case]
+    path = _write(tmp_path, name, content)
+    with pytest.raises(InputError, match=wanted):
+        list(open_file(str(path)).rows())
+
+
+def test_open_file__missing_and_folder(tmp_path: Path) -> None:
+    _write(tmp_path, "train.csv", HEAD)
+    with pytest.raises(InputError, match=r"no such file. Did you mean 'train.csv'\?"):
+        open_file(str(tmp_path / "trian.csv"))
+    with pytest.raises(InputError, match="a folder, a file is wanted"):
+        open_file(str(tmp_path))
+
+
+@pytest.mark.parametrize("change", [lambda text: text + "x", lambda text: text.replace("a", "b")])
+def test_stamp__changes_with_the_content(change: Callable[[str], str], tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.csv", HEAD + "1,a,0\n")
+    before = open_file(str(path)).stamp
+    assert open_file(str(path)).stamp == before
+    _write(tmp_path, "a.csv", change(HEAD + "1,a,0\n"))
+    assert open_file(str(path)).stamp != before
+
+
+def test_real_files__rows_and_columns(real_data: Path) -> None:
+    tweets = open_file(str(real_data / "disaster_tweets" / "train.csv"))
+    assert sum(1 for _ in tweets.rows()) == 7613
+    emotions = open_file(str(real_data / "goemotions" / "train.tsv"), ["text", "labels", "id"])
+    rows = [row for _, row in emotions.rows()]
+    assert len(rows) == 43410
+    assert rows[123]["text"] == 'Three words, no subtlety. "Dude. Stop. Seriously." '

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from lit_hf.data.sources import tables_from_dataset, tables_from_files
+from lit_hf.errors import InputError
+
+
+def _csv(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"text,label\n{text},0\n")
+
+
+def test_files__list_and_pattern(tmp_path: Path) -> None:
+    for name in ("part-1", "part-2"):
+        _csv(tmp_path / f"{name}.csv", name)
+    tables = tables_from_files(str(tmp_path / "part-*.csv"))
+    texts = [row["text"] for table in tables for _, row in table.rows()]
+    assert texts == ["part-1", "part-2"]
+    assert len(tables_from_files([str(tmp_path / "part-1.csv")] * 2)) == 2
+    with pytest.raises(InputError, match="no such file"):
+        tables_from_files(str(tmp_path / "none-*.csv"))
+
+
+def test_folder__a_file_for_each_split(tmp_path: Path) -> None:
+    for name in ("train-00000", "train-00001", "dev", "test_text", "test_labels"):
+        _csv(tmp_path / "sub" / f"{name}.csv", name)
+    (tmp_path / "sub" / "readme.md").write_text("x")
+
+    def found(split: str, subset: str | None = "sub") -> list[str]:
+        tables = tables_from_dataset(str(tmp_path), subset, split)  # type: ignore[arg-type]
+        return [Path(table.name).name for table in tables]
+
+    assert found("train") == ["train-00000.csv", "train-00001.csv"]
+    assert found("val") == ["dev.csv"]
+    assert found("test") == ["test_text.csv"]
+    assert found("predict") == []
+    with pytest.raises(InputError, match="no file for any split"):
+        found("train", None)
+
+
+def test_folder__save_to_disk(tmp_path: Path) -> None:
+    data = Dataset.from_dict({"text": ["a"], "label": [0]})
+    DatasetDict({"train": data, "validation": data}).save_to_disk(tmp_path / "d")
+    (table,) = tables_from_dataset(str(tmp_path / "d"), None, "val")
+    assert list(table.rows()) == [(1, {"text": "a", "label": 0})]
+    assert tables_from_dataset(str(tmp_path / "d"), None, "test") == []
+
+
+def test_hub__out_of_reach(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'no/such-set'.*Check the spelling and the connection"):
+        tables_from_dataset("no/such-set", None, "train")

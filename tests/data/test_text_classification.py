@@ -1,0 +1,246 @@
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from lit_hf import InputError, TextClassificationDataModule, TweetDataModule
+from lit_hf.data.text_classification import encode_batch, pad_tokens
+from lit_hf.processors import load_tokenizer
+
+Rows = list[dict[str, object]]
+
+
+def _batch(data: TextClassificationDataModule) -> dict[str, object]:
+    return dict(next(iter(data.val_dataloader())))  # type: ignore[arg-type]
+
+
+def test_batch__single_label(tiny_model: str, tweet_rows: Rows) -> None:
+    data = TextClassificationDataModule(
+        tiny_model, eval_batch_size=5, label_names=["no", "yes"]
+    ).with_rows(val=tweet_rows)
+    batch = _batch(data)
+    assert set(batch) == {
+        *("id", "index", "is_padding", "labels"),
+        *("input_ids", "attention_mask", "token_type_ids"),
+    }
+    ids, mask, labels = batch["input_ids"], batch["attention_mask"], batch["labels"]
+    assert isinstance(ids, torch.Tensor)
+    assert isinstance(mask, torch.Tensor)
+    assert isinstance(labels, torch.Tensor)
+    assert ids.shape == mask.shape
+    assert ids.shape[0] == 5
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [1, 0, 1, 0, 1]
+    assert batch["id"] == ["0", "1", "2", "3", "4"]
+    assert batch["index"] == [0, 1, 2, 3, 4]
+    assert mask.sum(1).max() == ids.shape[1]  # padded to the longest, no further
+    texts = [data.processor.decode(row[kept.bool()]) for row, kept in zip(ids, mask, strict=True)]
+    assert texts[0] == "[CLS] fire in the old town, people leave [SEP]"
+
+
+def test_batch__multi_label_and_regression(tiny_model: str) -> None:
+    rows: Rows = [{"text": "a", "label": "0,2"}, {"text": "b", "label": ""}]
+    data = TextClassificationDataModule(
+        tiny_model, problem_type="multi_label", label_names=["x", "y", "z"]
+    ).with_rows(val=rows)
+    flags = _batch(data)["labels"]
+    assert isinstance(flags, torch.Tensor)
+    assert flags.tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert flags.dtype == torch.float32
+    data = TextClassificationDataModule(tiny_model, problem_type="regression").with_rows(
+        val=[{"text": "a", "label": "2.5"}]
+    )
+    target = _batch(data)["labels"]
+    assert isinstance(target, torch.Tensor)
+    assert target.tolist() == [2.5]
+    assert data.label_names is None
+
+
+def test_batch__pair_has_two_segments(tiny_model: str) -> None:
+    data = TextClassificationDataModule(
+        tiny_model, text_column="a", pair_column="b", label_names=["0", "1"]
+    ).with_rows(val=[{"a": "a fire", "b": "a song", "label": 1}])
+    batch = _batch(data)
+    segments, ids = batch["token_type_ids"], batch["input_ids"]
+    assert isinstance(segments, torch.Tensor)
+    assert isinstance(ids, torch.Tensor)
+    assert data.processor.decode(ids[0][segments[0] == 1]) == "a song [SEP]"
+
+
+def test_pad__side_and_fill(tiny_model: str) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    columns = {"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1], [1]]}
+    assert pad_tokens(columns, tokenizer)["input_ids"].tolist() == [[5, 6], [7, 0]]
+    tokenizer.padding_side = "left"
+    padded = pad_tokens(columns, tokenizer)
+    assert padded["input_ids"].tolist() == [[5, 6], [0, 7]]
+    assert padded["attention_mask"].tolist() == [[1, 1], [0, 1]]
+
+
+def test_encode__cut_is_marked(tiny_model: str) -> None:
+    texts = {"text": ["fire " * 50, "fire"]}
+    found = encode_batch(texts, load_tokenizer(tiny_model), max_length=8)
+    assert found["is_cut"] == [True, False]
+    assert len(found["input_ids"][0]) == 8  # type: ignore[arg-type]
+
+
+def test_cut_texts__are_reported(tiny_model: str, caplog: pytest.LogCaptureFixture) -> None:
+    rows: Rows = [{"text": "fire " * 50, "label": 0}, {"text": "song", "label": 1}]
+    data = TextClassificationDataModule(tiny_model, max_length=8, label_names=["a", "b"])
+    with caplog.at_level(logging.INFO, "lit_hf"):
+        data.with_rows(val=rows).val_dataloader()
+    assert "val: 1 of 2 texts (50.0%) are longer than 8 tokens" in caplog.text
+
+
+def test_label_names__from_data_frame_file_and_mapping(tiny_model: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "label": ["joy", "anger", "joy"]})
+    data = TextClassificationDataModule(tiny_model).with_rows(train=frame)
+    assert data.label_names == ["anger", "joy"]
+    for name, text in [("train_text", "a\nb\n"), ("train_labels", "1\n0\n")]:
+        (tmp_path / f"{name}.txt").write_text(text)
+    (tmp_path / "mapping.txt").write_text("0\tsad\n1\tglad\n")
+    data = TextClassificationDataModule(tiny_model, dataset=str(tmp_path))
+    assert data.label_names == ["sad", "glad"]
+
+
+def test_label_names__in_the_order_of_the_trained_model(
+    tiny_model: str, tmp_path: Path, tweet_rows: Rows
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}
+    config["label2id"] = {"POSITIVE": 0, "NEGATIVE": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    rows = [
+        {**row, "label": ["negative", "positive"][int(str(row["label"]))]} for row in tweet_rows
+    ]
+    assert TextClassificationDataModule(str(folder)).with_rows(train=rows).label_names == [
+        "positive",
+        "negative",
+    ]
+    assert TextClassificationDataModule(tiny_model).with_rows(train=rows).label_names == [
+        "negative",
+        "positive",
+    ]
+
+
+def test_labels__refusals(tiny_model: str) -> None:
+    def names(rows: Rows, known: list[str] | None = None) -> None:
+        data = TextClassificationDataModule(tiny_model, label_names=known, val_fraction=0)
+        data.with_rows(train=rows).prepare_data()
+
+    with pytest.raises(InputError, match="is it the label column"):
+        names([{"text": "x", "label": f"word {i}"} for i in range(60)])
+    with pytest.raises(InputError, match="mixed label types"):
+        names([{"text": "x", "label": 0}, {"text": "y", "label": "yes"}])
+    with pytest.raises(InputError, match=r"column 'label': label '2' at row 1 is out of range"):
+        names([{"text": "x", "label": 2}], ["no", "yes"])
+    with pytest.raises(InputError, match="wants two names or more"):
+        TextClassificationDataModule(tiny_model, label_names=["one"])
+    with pytest.raises(InputError, match="a regression has none"):
+        TextClassificationDataModule(tiny_model, label_names=["a", "b"], problem_type="regression")
+
+
+def test_label__only_in_validation_is_refused(tiny_model: str, tweet_rows: Rows) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(
+        train=tweet_rows, val=[{"text": "x", "label": 2}]
+    )
+    with pytest.raises(InputError, match="label '2' at row 1 is out of range"):
+        data.setup("fit")
+
+
+def test_validation_part__is_stratified_seeded_and_disjoint(
+    tiny_model: str, tweet_rows: Rows
+) -> None:
+    def ids(seed: int) -> tuple[list[str], list[int]]:
+        data = TextClassificationDataModule(tiny_model, val_fraction=0.25, seed=seed)
+        data.with_rows(train=tweet_rows).setup("fit")
+        train, val = data.splits["train"], data.splits["val"]
+        assert not set(train["id"]) & set(val["id"])
+        return list(val["id"]), sorted(val["labels"])
+
+    assert ids(0)[1] == [0, 0, 1, 1]
+    assert ids(0) == ids(0)
+    assert ids(0) != ids(1)
+
+
+def test_shared_texts__are_told(
+    tiny_model: str, tweet_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows, val=tweet_rows[:4])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.setup("fit")
+    assert "4 of 4 validation texts (100.0%) stand in the training rows too" in caplog.text
+
+
+@pytest.mark.parametrize("length", [2, 0, 129, 10**6])
+def test_max_length__has_its_limits(length: int, tiny_model: str) -> None:
+    with pytest.raises(InputError, match=r"Expected `max_length`.*128"):
+        _ = TextClassificationDataModule(tiny_model, max_length=length).max_length
+    assert TextClassificationDataModule(tiny_model).max_length == 128
+
+
+def test_tokenizer__of_another_model_is_refused(
+    tiny_model: str, tmp_path: Path, tweet_rows: Rows
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 10}))
+    data = TextClassificationDataModule(str(folder)).with_rows(train=tweet_rows)
+    with pytest.raises(InputError, match="they do not belong together"):
+        data.setup("fit")
+
+
+def test_cache__second_time_opens_the_same_file_and_sees_a_change(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("text,label\nfire,1\nsong,0\n")
+
+    def prepared() -> tuple[list[str], float]:
+        data = TextClassificationDataModule(tiny_model, train_file=str(path), val_fraction=0)
+        data.prepare_data()
+        split = data.splits["train"]
+        texts = [data.processor.decode(ids[1:-1]) for ids in split["input_ids"]]
+        return texts, Path(split.cache_files[0]["filename"]).stat().st_mtime_ns
+
+    first = prepared()
+    assert prepared() == first
+    path.write_text("text,label\nflood,1\nsong,0\n")
+    assert prepared()[0] == ["flood", "song"]
+
+
+def test_tweets__columns_of_the_contest(tiny_model: str, real_data: Path) -> None:
+    folder = real_data / "disaster_tweets"
+    data = TweetDataModule(
+        tiny_model,
+        train_file=str(folder / "train.csv"),
+        predict_file=str(folder / "test.csv"),
+        text_template="{keyword} {text}",
+    )
+    data.prepare_data()
+    assert data.label_names == ["0", "1"]
+    assert data.splits["train"].num_rows + data.splits["val"].num_rows == 7613
+    assert data.splits["predict"].num_rows == 3263
+    assert data.splits["predict"]["id"][:3] == ["0", "2", "3"]
+    assert "labels" not in data.splits["predict"].column_names
+
+
+def test_description__is_plain_and_whole(tiny_model: str, tweet_rows: Rows) -> None:
+    data = TextClassificationDataModule(tiny_model, max_length=20).with_rows(train=tweet_rows)
+    data.setup("fit")
+    state = data.state_dict()
+    described = json.loads(json.dumps(state["data"]))
+    assert described["rows"] == {"train": 14, "val": 2}
+    assert described["max_length"] == 20
+    files = state["processor"]
+    assert isinstance(files, dict)
+    saved = json.loads(bytes(files["tokenizer_config.json"].tolist()))
+    assert saved["model_max_length"] == 20
+    assert data.processor.model_max_length == 128
