@@ -1,13 +1,23 @@
 """Reading checkpoints: without running code, without loading what is not needed."""
 
 import pickle
+import struct
 import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from lit_hf.errors import InputError
+
+# What the readers of zip files and pickles raise, depending on which byte is wrong.
+_DAMAGE = (
+    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
+    *(AssertionError, MemoryError, struct.error, zlib.error),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
@@ -21,7 +31,7 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
         raise InputError(f"{file}: there is no such checkpoint file.")
     try:
         content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, ValueError) as error:
+    except _DAMAGE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
     if not isinstance(content, dict) or "state_dict" not in content:
@@ -34,7 +44,7 @@ def is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
+    except _DAMAGE:
         return False
 
 
@@ -43,20 +53,27 @@ def newest_whole(folder: Path) -> Path | None:
     steps = {}
     for path in sorted(folder.glob("*.ckpt")):
         if path.is_file() and is_whole(path):
-            steps[path] = int(str(read_checkpoint(path)["global_step"]))
+            with suppress(InputError, KeyError):  # another program's file
+                steps[path] = int(str(read_checkpoint(path)["global_step"]))
     if not steps:
         return None
     return max(steps, key=lambda path: (steps[path], path.stem == "last"))
 
 
 def best_of(folder: Path) -> Path | None:
-    """The checkpoint that the newest one calls the best; itself where it calls none."""
+    """The checkpoint that the newest one calls the best; itself where it calls none.
+
+    Raises:
+        InputError: if the best one is damaged.
+    """
     newest = newest_whole(folder)
     if newest is None:
         return None
     for state in read_checkpoint(newest).get("callbacks", {}).values():
         if isinstance(state, dict) and state.get("monitor") is not None:
             best = folder / Path(str(state.get("best_model_path") or "")).name
+            if best.is_file() and not is_whole(best):
+                raise InputError(f"{best}: the best checkpoint is damaged; give another one.")
             if best.is_file():
                 return best
     return newest

@@ -37,7 +37,8 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(model_name)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(model_name)
+        return config
     except (OSError, ValueError, KeyError) as error:
         raise not_loadable(model_name, "config", error) from error
 

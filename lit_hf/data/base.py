@@ -246,7 +246,7 @@ class HFDataModule(LightningDataModule):
 
     def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
         if split not in self.splits:
-            self._load(next(stage for stage, parts in _STAGES.items() if split in parts))
+            self._load({"train": "fit", "val": "validate"}.get(split, split))
         rows = self.splits[split]
         world_size = self.trainer.world_size if self.trainer is not None else 1
         rank = self.trainer.global_rank if self.trainer is not None else 0

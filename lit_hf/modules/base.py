@@ -122,7 +122,7 @@ class HFModule(LightningModule):
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self.__dict__["optimizer"] is None:
             self.optimizer = _default_optimizer(type(self))
 

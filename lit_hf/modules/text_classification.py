@@ -22,13 +22,8 @@ from lit_hf.batches import Prediction, Sample, StepOutput, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import ClassificationScores
-from lit_hf.modules.base import (
-    ConfigValue,
-    HFModule,
-    OptimizerCallable,
-    SchedulerName,
-    Stage,
-)
+from lit_hf.modules.answers import show_samples, tell_answers
+from lit_hf.modules.base import ConfigValue, HFModule, OptimizerCallable, SchedulerName, Stage
 from lit_hf.modules.heads import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -163,11 +158,10 @@ class TextClassifier(HFModule):
     def _own_head_again(self, config: BackboneWithHeadConfig, pretrained: bool) -> PreTrainedModel:
         """A model that has an own head already; with a new one where that does not fit."""
         auto = AutoModelForSequenceClassification
-        model = (
-            from_pretrained(auto, self.model_name, config)
-            if pretrained
-            else from_config(auto, config)
-        )
+        if pretrained:
+            model = from_pretrained(auto, self.model_name, config)
+        else:
+            model = from_config(auto, config)
         assert isinstance(model, BackboneWithHead)
         num_labels = len(names_of(config))
         if self._make_head is not None:
@@ -289,31 +283,8 @@ class TextClassifier(HFModule):
 
     def predictions(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
         """Tell `prediction`, and for classes `probability` and `probabilities` by name."""
-        texts = cast("TextBatch", batch)
-        ids = texts.get("id") or [str(row) for row in range(len(logits))]
-        index = texts.get("index") or list(range(len(logits)))
-        if self.problem_type == "regression":
-            return [
-                {"index": i, "id": name, "prediction": value}
-                for i, name, value in zip(index, ids, logits[:, 0].tolist(), strict=True)
-            ]
         names = self.label_names or []
-        single = self.problem_type == "single_label"
-        probabilities = logits.softmax(1) if single else logits.sigmoid()
-        rows: list[Prediction] = []
-        answers = zip(index, ids, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
-        for i, name, best, values in answers:
-            chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
-            rows.append(
-                {
-                    "index": i,
-                    "id": name,
-                    "prediction": names[best] if single else chosen,
-                    "probability": values[best],
-                    "probabilities": dict(zip(names, values, strict=True)),
-                }
-            )
-        return rows
+        return tell_answers(cast("TextBatch", batch), logits, self.problem_type, names)
 
     def samples(
         self,
@@ -323,40 +294,6 @@ class TextClassifier(HFModule):
         decode: Callable[[Sequence[int]], str],
     ) -> list[Sample]:
         """Show the examples at the given rows of a batch: decoded text, answer and truth."""
-        texts = cast("TextBatch", batch)
-        picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
-        answers = self.predictions({}, output["logits"][picked])
-        losses = output["losses"][picked].tolist()
-        samples: list[Sample] = []
-        for row, answer, loss in zip(rows, answers, losses, strict=True):
-            kept = texts["input_ids"][row][texts["attention_mask"][row].bool()]
-            truth, correct = self._truth(texts["labels"][row], answer["prediction"])
-            probability = answer.get("probability")
-            samples.append(
-                {
-                    "id": (texts.get("id") or [str(r) for r in range(row + 1)])[row],
-                    "input": decode(kept.tolist()),
-                    "prediction": _words(answer["prediction"]),
-                    "probability": probability if isinstance(probability, float) else None,
-                    "truth": truth,
-                    "correct": correct,
-                    "loss": loss,
-                }
-            )
-        return samples
-
-    def _truth(self, label: Tensor, answer: object) -> tuple[str, bool | None]:
-        if self.problem_type == "regression":
-            return _words(label.item()), None
         names = self.label_names or []
-        if self.problem_type == "single_label":
-            truth: object = names[int(label)]
-        else:
-            truth = [names[c] for c in label.nonzero().flatten().tolist()]
-        return _words(truth), truth == answer
-
-
-def _words(answer: object) -> str:
-    if isinstance(answer, float):
-        return f"{answer:.3g}"
-    return ", ".join(answer) or "(none)" if isinstance(answer, list) else str(answer)
+        texts = cast("TextBatch", batch)
+        return show_samples(texts, output, rows, decode, self.problem_type, names)

@@ -10,7 +10,7 @@ def _deal(
     for rank in range(world):
         sampler = RowSampler(num_rows, world, rank, shuffle, seed=3)
         sampler.set_epoch(epoch)
-        ranks.append([tuple(pick) for pick in sampler])
+        ranks.append([(pick.row, pick.is_padding) for pick in sampler])
         assert len(ranks[-1]) == len(sampler)
     return ranks
 

@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf.data.tables import table_from_dataset, table_from_rows
+from lit_hf.data.tables import Row, table_from_dataset, table_from_rows
 from lit_hf.errors import InputError
 
 
 def test_rows__plain_values_columns_and_stamp() -> None:
-    rows = [{"text": "a", "label": np.int64(1)}, {"text": "b", "extra": np.array([1, 2])}]
+    rows: list[Row] = [
+        {"text": "a", "label": np.int64(1)},
+        {"text": "b", "extra": np.array([1, 2])},
+    ]
     table = table_from_rows("the rows given as train", rows)
     assert list(table.columns) == ["text", "label", "extra"]
     assert [row for _, row in table.rows()] == [

@@ -15,7 +15,7 @@ Rows = list[dict[str, object]]
 
 
 def _batch(data: TextClassificationDataModule) -> dict[str, object]:
-    return dict(next(iter(data.val_dataloader())))  # type: ignore[arg-type]
+    return dict(next(iter(data.val_dataloader())))
 
 
 def test_batch__single_label(tiny_model: str, tweet_rows: Rows) -> None:
@@ -207,7 +207,7 @@ def test_cache__second_time_opens_the_same_file_and_sees_a_change(
         data = TextClassificationDataModule(tiny_model, train_file=str(path), val_fraction=0)
         data.prepare_data()
         split = data.splits["train"]
-        texts = [data.processor.decode(ids[1:-1]) for ids in split["input_ids"]]
+        texts = [str(data.processor.decode(ids[1:-1])) for ids in split["input_ids"]]
         return texts, Path(split.cache_files[0]["filename"]).stat().st_mtime_ns
 
     first = prepared()

@@ -1,0 +1,110 @@
+"""From logits to answers in plain types, and to samples a person reads.
+
+Letters: B examples in a batch, L tokens, C classes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from lit_hf.batches import Prediction, Sample, StepOutput, TextBatch
+from lit_hf.functional.labels import ProblemType
+
+
+def tell_answers(
+    batch: TextBatch, logits: Tensor, problem_type: ProblemType, names: Sequence[str]
+) -> list[Prediction]:
+    """Tell the answer for each example, padding copies included.
+
+    Args:
+        batch: names and row numbers of the examples; numbers from 0 where it holds none.
+        logits: [B, C].
+        problem_type: what the labels are.
+        names: the C class names; [] for a regression.
+
+    Returns:
+        For each example `index`, `id`, `prediction`, and for classes `probability` and
+        `probabilities` by name. With several labels the prediction is the list of those above one
+        half, and the probability that of the likeliest.
+    """
+    ids = batch.get("id") or [str(row) for row in range(len(logits))]
+    index = batch.get("index") or list(range(len(logits)))
+    if problem_type == "regression":
+        return [
+            {"index": i, "id": name, "prediction": value}
+            for i, name, value in zip(index, ids, logits[:, 0].tolist(), strict=True)
+        ]
+    single = problem_type == "single_label"
+    probabilities = logits.softmax(1) if single else logits.sigmoid()
+    rows: list[Prediction] = []
+    answers = zip(index, ids, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
+    for i, name, best, values in answers:
+        chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
+        rows.append(
+            {
+                "index": i,
+                "id": name,
+                "prediction": names[best] if single else chosen,
+                "probability": values[best],
+                "probabilities": dict(zip(names, values, strict=True)),
+            }
+        )
+    return rows
+
+
+def show_samples(
+    batch: TextBatch,
+    output: StepOutput,
+    rows: Sequence[int],
+    decode: Callable[[Sequence[int]], str],
+    problem_type: ProblemType,
+    names: Sequence[str],
+) -> list[Sample]:
+    """Show the examples at the given rows of a batch.
+
+    Args:
+        batch: with labels.
+        output: what the step made of it.
+        rows: which examples.
+        decode: token ids to text.
+        problem_type: what the labels are.
+        names: the C class names; [] for a regression.
+    """
+    picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
+    logits = output["logits"][picked]
+    answers = tell_answers(cast("TextBatch", {}), logits, problem_type, names)
+    losses = output["losses"][picked].tolist()
+    ids = batch.get("id") or [str(row) for row in range(len(batch["input_ids"]))]
+    samples: list[Sample] = []
+    for row, answer, loss in zip(rows, answers, losses, strict=True):
+        kept = batch["input_ids"][row][batch["attention_mask"][row].bool()]
+        truth = _truth(batch["labels"][row], problem_type, names)
+        probability = answer.get("probability")
+        samples.append(
+            {
+                "id": ids[row],
+                "input": decode(kept.tolist()),
+                "prediction": _words(answer["prediction"]),
+                "probability": probability if isinstance(probability, float) else None,
+                "truth": _words(truth),
+                "correct": None if problem_type == "regression" else truth == answer["prediction"],
+                "loss": loss,
+            }
+        )
+    return samples
+
+
+def _truth(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> object:
+    if problem_type == "regression":
+        return label.item()
+    if problem_type == "single_label":
+        return names[int(label)]
+    return [names[c] for c in label.nonzero().flatten().tolist()]
+
+
+def _words(answer: object) -> str:
+    if isinstance(answer, float):
+        return f"{answer:.3g}"
+    return ", ".join(answer) or "(none)" if isinstance(answer, list) else str(answer)
