@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
-    from lit_hf.data.text_classification import TweetDataModule as TweetDataModule
+    from lit_hf.data.tweets import TweetDataModule as TweetDataModule
     from lit_hf.errors import InputError as InputError
     from lit_hf.modules.base import HFModule as HFModule
     from lit_hf.modules.heads import AttentionHead as AttentionHead
@@ -44,7 +44,7 @@ _HOME = {
     "SampleLogger": "lit_hf.callbacks.samples",
     "TextClassificationDataModule": "lit_hf.data.text_classification",
     "TextClassifier": "lit_hf.modules.text_classification",
-    "TweetDataModule": "lit_hf.data.text_classification",
+    "TweetDataModule": "lit_hf.data.tweets",
 }
 __all__ = sorted(_HOME)
 

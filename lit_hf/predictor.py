@@ -10,7 +10,7 @@ import torch
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import data_description, load_module, write_processor
 from lit_hf.checkpoints import read_checkpoint
-from lit_hf.data.text_classification import encode_batch, pad_tokens
+from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.errors import InputError
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_config, load_tokenizer

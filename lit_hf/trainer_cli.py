@@ -28,7 +28,8 @@ from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.checkpoints import best_of, newest_whole, reached_epochs
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.text_classification import TextClassificationDataModule, TweetDataModule
+from lit_hf.data.text_classification import TextClassificationDataModule
+from lit_hf.data.tweets import TweetDataModule
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule

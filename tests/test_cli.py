@@ -242,3 +242,33 @@ def test_closed_output__is_no_crash(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith("usage: lit-hf")
     assert done.stderr == ""
+
+
+def test_kaggle__from_train_file_to_submission(
+    tiny_model: str, real_data: Path, tmp_path: Path
+) -> None:
+    files = real_data / "disaster_tweets"
+    recipe = ROOT / "configs" / "text_classification" / "disaster_tweets.yaml"
+    done = _run(
+        "fit",
+        *("--config", str(recipe), "--model.model_name", tiny_model),
+        *("--data.train_file", str(files / "train.csv"), "--trainer.accelerator", "cpu"),
+        *("--trainer.default_root_dir", "run", "--trainer.max_steps", "3"),
+        *("--samples.num_samples", "0", "--data.batch_size", "8"),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    done = _run("validate", "--run", "run", "--samples.num_samples", "0", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["validate"]["num_examples"] == 1523
+    predict_file = ["--data.predict_file", str(files / "test.csv")]
+    done = _run("predict", "--run", "run", *predict_file, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (files / "sample_submission.csv").open(newline="") as stream:
+        wanted = [row["id"] for row in csv.DictReader(stream)]
+    with (tmp_path / "run" / "submission.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert len(table) == 3263
+    assert [row["id"] for row in table] == wanted
+    assert {row["target"] for row in table} <= {"0", "1"}

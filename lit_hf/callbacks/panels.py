@@ -47,7 +47,13 @@ def render(title: str, samples: Sequence[Sample], before: dict[str, str], color:
             Text("" if sample["loss"] is None else f"{sample['loss']:.2f}"),
         )
     width = max(shutil.get_terminal_size((100, 24)).columns, 60)
-    console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=not color)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        force_jupyter=False,  # in a notebook rich would show the table by itself
+    )
     console.print(table)
     return cast("io.StringIO", console.file).getvalue().rstrip("\n")
 

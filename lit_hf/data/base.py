@@ -12,11 +12,10 @@ from datasets import Dataset
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
-from lit_hf.data.samplers import Pick, RowSampler
+from lit_hf.data.samplers import Columns, EncodedRows, RowSampler
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
-from lit_hf.data.tables import Row, Table, table_from_rows
+from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import stratified_split
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-Columns = dict[str, list[object]]
 _STAGES: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
     "validate": ("val",),
@@ -144,7 +142,7 @@ class HFDataModule(LightningDataModule):
         }
         for split, rows in given.items():
             if rows is not None:
-                table = table_from_rows(f"the rows given as {split}", _as_rows(rows))
+                table = table_from_rows(f"the rows given as {split}", plain_rows(rows))
                 self._tables[split] = [table]
                 self.splits.pop(split, None)
         return self
@@ -286,35 +284,3 @@ class HFDataModule(LightningDataModule):
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer or image processor as a Hugging Face folder."""
         self.processor.save_pretrained(folder)
-
-
-class EncodedRows(TorchDataset[Columns]):
-    """Encoded rows for a DataLoader: a whole batch is read at once.
-
-    Args:
-        rows: encoded rows with an `id` column.
-    """
-
-    def __init__(self, rows: Dataset) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return int(self.rows.num_rows)
-
-    def __getitems__(self, picks: Sequence[Pick]) -> Columns:
-        """Read the picked rows as columns, with their numbers and padding marks."""
-        columns: Columns = dict(self.rows[[pick.row for pick in picks]])
-        columns["index"] = [pick.row for pick in picks]
-        columns["is_padding"] = [pick.is_padding for pick in picks]
-        return columns
-
-
-def _as_rows(rows: "Sequence[Row] | pd.DataFrame") -> Sequence[Row]:
-    import pandas as pd
-
-    if isinstance(rows, pd.DataFrame):
-        filled = rows.astype(object).where(rows.notna(), None)
-        return [
-            {str(key): value for key, value in row.items()} for row in filled.to_dict("records")
-        ]
-    return rows

@@ -184,7 +184,7 @@ def _examples(
                 place = f"{table.name}, {place}"
             try:
                 example = _example(row, columns, problem_type, strict=on_bad_row != "keep")
-            except _BadCell as bad:
+            except _CellError as bad:
                 problems.add(str(bad), place, bad.value)
                 if on_bad_row != "keep":
                     continue
@@ -204,7 +204,7 @@ def _examples(
             yield example
 
 
-class _BadCell(ValueError):
+class _CellError(ValueError):
     """A cell that cannot be used: a clause about it, its column and its value."""
 
     def __init__(self, clause: str, column: str, value: object) -> None:
@@ -222,7 +222,7 @@ def _example(row: Row, columns: TextColumns, problem_type: ProblemType, strict: 
         cells = {name: _text(row, name, strict=False, may_be_number=True) for name in names}
         example["text"] = columns.template.format(**cells).strip()
         if strict and not any(cell.strip() for cell in cells.values()):
-            raise _BadCell("all columns of the text are empty", columns.text, cells)
+            raise _CellError("all columns of the text are empty", columns.text, cells)
     if columns.pair is not None:
         example["pair"] = _text(row, columns.pair, strict)
     if columns.label is not None:
@@ -234,11 +234,11 @@ def _example(row: Row, columns: TextColumns, problem_type: ProblemType, strict: 
                 read = class_key if problem_type == "single_label" else target_value
                 example["label"] = read(value)
         except ValueError as error:
-            raise _BadCell(f"{error} (column {columns.label!r})", columns.label, value) from None
+            raise _CellError(f"{error} (column {columns.label!r})", columns.label, value) from None
     if columns.id is not None:
         name = row.get(columns.id)
         if name is None or str(name) == "":
-            raise _BadCell(f"the id is missing (column {columns.id!r})", columns.id, name)
+            raise _CellError(f"the id is missing (column {columns.id!r})", columns.id, name)
         example["id"] = str(name)
     return example
 
@@ -251,11 +251,11 @@ def _text(row: Row, column: str, strict: bool, may_be_number: bool = False) -> s
         value = str(value)
     if not isinstance(value, str):
         kind = type(value).__name__
-        raise _BadCell(f"the text is no text but {kind} (column {column!r})", column, value)
+        raise _CellError(f"the text is no text but {kind} (column {column!r})", column, value)
     if strict and not value.strip():
-        raise _BadCell(f"the text is empty (column {column!r})", column, row.get(column))
+        raise _CellError(f"the text is empty (column {column!r})", column, row.get(column))
     if "\0" in value:
-        raise _BadCell(
+        raise _CellError(
             f"the text holds NUL characters, is the file in UTF-16? (column {column!r})",
             column,
             value,
@@ -263,7 +263,7 @@ def _text(row: Row, column: str, strict: bool, may_be_number: bool = False) -> s
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise _BadCell(
+        raise _CellError(
             f"the text is not valid Unicode, it holds half a surrogate pair (column {column!r})",
             column,
             value,

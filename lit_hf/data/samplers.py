@@ -1,10 +1,14 @@
-"""Which row comes when, on which process, and which of them are only padding."""
+"""Which row comes when and where, which are only padding, and reading those of a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from datasets import Dataset
+from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import DistributedSampler
+
+Columns = dict[str, list[object]]
 
 
 class Pick(NamedTuple):
@@ -44,3 +48,24 @@ class RowSampler(DistributedSampler[Pick]):
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
         for place in range(self.rank, self.total_size, self.num_replicas):
             yield Pick(int(order[place % self.num_rows]), place >= self.num_rows)
+
+
+class EncodedRows(TorchDataset[Columns]):
+    """Encoded rows for a DataLoader: a whole batch is read at once.
+
+    Args:
+        rows: encoded rows with an `id` column.
+    """
+
+    def __init__(self, rows: Dataset) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def __getitems__(self, picks: Sequence[Pick]) -> Columns:
+        """Read the picked rows as columns, with their numbers and padding marks."""
+        columns: Columns = dict(self.rows[[pick.row for pick in picks]])
+        columns["index"] = [pick.row for pick in picks]
+        columns["is_padding"] = [pick.is_padding for pick in picks]
+        return columns

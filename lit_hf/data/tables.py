@@ -5,9 +5,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lit_hf.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Mapping[str, object]
 
@@ -101,3 +104,15 @@ def _plain(value: object) -> object:
         return item()
     tolist = getattr(value, "tolist", None)
     return tolist() if callable(tolist) else value
+
+
+def plain_rows(rows: "Sequence[Row] | pd.DataFrame") -> Sequence[Row]:
+    """Take a pandas frame apart into rows, with None where a value is missing."""
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        filled = rows.astype(object).where(rows.notna(), None)
+        return [
+            {str(key): value for key, value in row.items()} for row in filled.to_dict("records")
+        ]
+    return rows

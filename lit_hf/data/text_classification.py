@@ -7,21 +7,20 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from datasets import Dataset
 
-from lit_hf.data.base import Columns, HFDataModule
+from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
 from lit_hf.data.examples import Summary, TextColumns, read_examples, template_columns
+from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, class_ids, names_from_keys
 from lit_hf.processors import load_config
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -279,120 +278,6 @@ class TextClassificationDataModule(HFDataModule):
             self.processor.save_pretrained(folder)
         finally:
             self.processor.model_max_length = limit
-
-
-class TweetDataModule(TextClassificationDataModule):
-    """Tweets as the Kaggle contest "Natural Language Processing with Disaster Tweets" has them.
-
-    Columns id, keyword, location, text and target (0 or 1), and `submission.csv` when predicting.
-    For other columns use `TextClassificationDataModule`.
-    https://www.kaggle.com/competitions/nlp-getting-started
-
-    Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the tweets.
-        train_file: training rows, a path, a pattern or a list of them.
-        val_file: validation rows; without them a part of the training rows is set aside.
-        test_file: test rows, with targets.
-        predict_file: rows to predict, such as Kaggle's test.csv.
-        text_template: text built from several columns, such as "{keyword}: {text}".
-        label_names: names of the classes 0 and 1; without them "0" and "1".
-        max_length: longest tweet in tokens, longer ones are cut.
-        val_fraction: share of the training rows set aside, by class, where there are no
-            validation rows; 0 trains without validation.
-        batch_size: training tweets a batch on each device.
-        eval_batch_size: tweets a batch when validating, testing and predicting.
-        num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report; rows to predict are never left out.
-        seed: seed of the validation split and of the order of the training rows.
-    """
-
-    def __init__(
-        self,
-        model_name: str,
-        train_file: str | list[str] | None = None,
-        val_file: str | list[str] | None = None,
-        test_file: str | list[str] | None = None,
-        predict_file: str | list[str] | None = None,
-        text_template: str | None = None,
-        label_names: list[str] | None = None,
-        max_length: int | None = 128,
-        val_fraction: float = 0.2,
-        batch_size: int = 32,
-        eval_batch_size: int = 64,
-        num_workers: int = 0,
-        on_bad_row: Literal["error", "skip"] = "error",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            model_name=model_name,
-            train_file=train_file,
-            val_file=val_file,
-            test_file=test_file,
-            predict_file=predict_file,
-            text_column="text",
-            label_column="target",
-            id_column="id",
-            text_template=text_template,
-            label_names=label_names,
-            max_length=max_length,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            on_bad_row=on_bad_row,
-            seed=seed,
-        )
-
-
-def encode_batch(
-    batch: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
-    label_ids: Mapping[str, int] | None = None,
-) -> dict[str, list[object]]:
-    """Tokenise columns `text` and `pair` and number column `label`.
-
-    Args:
-        batch: columns of equal length: `text`, and where there are such `pair` and `label`.
-        tokenizer: a fast tokenizer.
-        max_length: longest result in tokens; the longer text of a pair is cut first.
-        label_ids: number of each class; None keeps the labels as they are.
-
-    Returns:
-        The tokenizer's columns without padding, `is_cut`, and `labels`.
-    """
-    pairs = list(batch["pair"]) if "pair" in batch else None
-    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)
-    columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
-    columns["is_cut"] = [bool(encoding.overflowing) for encoding in tokens.encodings or []]
-    if "label" in batch:
-        columns["labels"] = [_label_id(label, label_ids) for label in batch["label"]]
-    return columns
-
-
-def _label_id(label: object, ids: Mapping[str, int] | None) -> object:
-    if ids is None:
-        return label
-    return [ids[key] for key in label] if isinstance(label, list) else ids[str(label)]
-
-
-def pad_tokens(
-    columns: Mapping[str, Sequence[object]], tokenizer: "PreTrainedTokenizerBase"
-) -> dict[str, torch.Tensor]:
-    """Pad the tokenizer's columns to the longest text: each becomes [B, L] int64."""
-    names = [name for name in tokenizer.model_input_names if name in columns]
-    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]
-    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    padded = {}
-    for name in names:
-        rows = torch.full((len(columns[name]), length), int(fill.get(name) or 0))
-        for row, values in zip(rows, columns[name], strict=True):
-            ids = torch.tensor(values)
-            start = length - len(ids) if tokenizer.padding_side == "left" else 0
-            row[start : start + len(ids)] = ids
-        padded[name] = rows
-    return padded
 
 
 def _in_order_of_model(found: list[str], model_name: str) -> list[str]:

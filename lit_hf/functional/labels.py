@@ -18,7 +18,7 @@ def class_key(value: object) -> str:
         value: what the row holds: a string, an integer, a truth value or a whole float.
 
     Raises:
-        ValueError: if the cell is empty or cannot be a class; the message is a clause about the row.
+        ValueError: if the cell is empty or cannot be a class; its message is a clause.
 
     >>> class_key(1.0), class_key("1.0"), class_key(" joy "), class_key(True)
     ('1', '1', 'joy', 'True')
@@ -95,13 +95,13 @@ def names_from_keys(places: Mapping[str, str], where: str) -> list[str]:
     negative = [key for key in numbers if int(key) < 0]
     if negative:
         raise InputError(
-            f"{where}: label {_examples(negative, places)} is below 0, which most often marks a missing label. "
-            "Remove those rows, or list every class in `label_names` (quoted) to train on it."
+            f"{where}: label {_examples(negative, places)} is below 0, which most often "
+            "marks a missing label. Remove those rows, or list every class in `label_names` (quoted) to train on it."
         )
     if len(places) < 2:
         raise InputError(
-            f"{where}: there is one class only ({_examples(places)}), so there is nothing to learn. "
-            "Is it the right column? For a number to predict set `problem_type: regression`."
+            f"{where}: there is one class only ({_examples(places)}), so there is nothing to "
+            "learn. Is it the right column? For a number to predict set `problem_type: regression`."
         )
     return sorted(numbers, key=int) if numbers else sorted(words)
 
@@ -135,8 +135,8 @@ def class_ids(places: Mapping[str, str], names: Sequence[str], where: str) -> di
     unknown = sorted(found - by_name.keys())
     if all(_whole_number(key) is not None for key in found):
         raise InputError(
-            f"{where}: label {_examples(sorted(found - by_number.keys()), places)} is out of range: "
-            f"there are {len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
+            f"{where}: label {_examples(sorted(found - by_number.keys()), places)} is out of "
+            f"range: there are {len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
         )
     raise InputError(
         f"{where}: unknown label {_examples(unknown, places)}; the classes are {_examples(names)}."

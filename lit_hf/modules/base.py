@@ -126,6 +126,7 @@ class HFModule(LightningModule):
         if self.__dict__["optimizer"] is None:
             self.optimizer = _default_optimizer(type(self))
 
+    @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
         if "model" in self._modules:

@@ -6,10 +6,8 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_hf import InputError, SampleLogger, TextClassificationDataModule, TextClassifier
+from lit_hf import SampleLogger, TextClassificationDataModule, TextClassifier
 
 Rows = list[dict[str, object]]
 

@@ -89,7 +89,7 @@ def test_text__tweeteval_files(tmp_path: Path) -> None:
         {"text": "two", "label": "0"},
     ]
     _write(tmp_path, "train_labels.txt", "1\n")
-    with pytest.raises(InputError, match="2 lines but .*train_labels.txt has 1"):
+    with pytest.raises(InputError, match=r"2 lines but .*train_labels.txt has 1"):
         list(open_file(str(tmp_path / "train_text.txt")).rows())
     _write(tmp_path, "alone.txt", "x\n")
     assert list(open_file(str(tmp_path / "alone.txt")).columns) == ["text"]

@@ -49,5 +49,5 @@ def test_folder__save_to_disk(tmp_path: Path) -> None:
 
 
 def test_hub__out_of_reach(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'no/such-set'.*Check the spelling and the connection"):
+    with pytest.raises(InputError, match=r"'no/such-set'.*Check the spelling and the connection"):
         tables_from_dataset("no/such-set", None, "train")

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lit_hf import InputError, TextClassificationDataModule, TweetDataModule
-from lit_hf.data.text_classification import encode_batch, pad_tokens
-from lit_hf.processors import load_tokenizer
+from lit_hf import InputError, TextClassificationDataModule
 
 Rows = list[dict[str, object]]
 
@@ -69,23 +67,6 @@ def test_batch__pair_has_two_segments(tiny_model: str) -> None:
     assert isinstance(segments, torch.Tensor)
     assert isinstance(ids, torch.Tensor)
     assert data.processor.decode(ids[0][segments[0] == 1]) == "a song [SEP]"
-
-
-def test_pad__side_and_fill(tiny_model: str) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    columns = {"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1], [1]]}
-    assert pad_tokens(columns, tokenizer)["input_ids"].tolist() == [[5, 6], [7, 0]]
-    tokenizer.padding_side = "left"
-    padded = pad_tokens(columns, tokenizer)
-    assert padded["input_ids"].tolist() == [[5, 6], [0, 7]]
-    assert padded["attention_mask"].tolist() == [[1, 1], [0, 1]]
-
-
-def test_encode__cut_is_marked(tiny_model: str) -> None:
-    texts = {"text": ["fire " * 50, "fire"]}
-    found = encode_batch(texts, load_tokenizer(tiny_model), max_length=8)
-    assert found["is_cut"] == [True, False]
-    assert len(found["input_ids"][0]) == 8  # type: ignore[arg-type]
 
 
 def test_cut_texts__are_reported(tiny_model: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,22 +195,6 @@ def test_cache__second_time_opens_the_same_file_and_sees_a_change(
     assert prepared() == first
     path.write_text("text,label\nflood,1\nsong,0\n")
     assert prepared()[0] == ["flood", "song"]
-
-
-def test_tweets__columns_of_the_contest(tiny_model: str, real_data: Path) -> None:
-    folder = real_data / "disaster_tweets"
-    data = TweetDataModule(
-        tiny_model,
-        train_file=str(folder / "train.csv"),
-        predict_file=str(folder / "test.csv"),
-        text_template="{keyword} {text}",
-    )
-    data.prepare_data()
-    assert data.label_names == ["0", "1"]
-    assert data.splits["train"].num_rows + data.splits["val"].num_rows == 7613
-    assert data.splits["predict"].num_rows == 3263
-    assert data.splits["predict"]["id"][:3] == ["0", "2", "3"]
-    assert "labels" not in data.splits["predict"].column_names
 
 
 def test_description__is_plain_and_whole(tiny_model: str, tweet_rows: Rows) -> None:

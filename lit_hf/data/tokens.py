@@ -1,0 +1,62 @@
+"""Texts to token ids, and lists of token ids to one padded tensor.
+
+Letters: B examples in a batch, L tokens of the longest.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def encode_batch(
+    batch: Mapping[str, Sequence[object]],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    label_ids: Mapping[str, int] | None = None,
+) -> dict[str, list[object]]:
+    """Tokenise columns `text` and `pair` and number column `label`.
+
+    Args:
+        batch: columns of equal length: `text`, and where there are such `pair` and `label`.
+        tokenizer: a fast tokenizer.
+        max_length: longest result in tokens; the longer text of a pair is cut first.
+        label_ids: number of each class; None keeps the labels as they are.
+
+    Returns:
+        The tokenizer's columns without padding, `is_cut`, and `labels`.
+    """
+    pairs = list(batch["pair"]) if "pair" in batch else None
+    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)
+    columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
+    columns["is_cut"] = [bool(encoding.overflowing) for encoding in tokens.encodings or []]
+    if "label" in batch:
+        columns["labels"] = [_label_id(label, label_ids) for label in batch["label"]]
+    return columns
+
+
+def _label_id(label: object, ids: Mapping[str, int] | None) -> object:
+    if ids is None:
+        return label
+    return [ids[key] for key in label] if isinstance(label, list) else ids[str(label)]
+
+
+def pad_tokens(
+    columns: Mapping[str, Sequence[object]], tokenizer: "PreTrainedTokenizerBase"
+) -> dict[str, torch.Tensor]:
+    """Pad the tokenizer's columns to the longest text: each becomes [B, L] int64."""
+    names = [name for name in tokenizer.model_input_names if name in columns]
+    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    padded = {}
+    for name in names:
+        rows = torch.full((len(columns[name]), length), int(fill.get(name) or 0))
+        for row, values in zip(rows, columns[name], strict=True):
+            ids = torch.tensor(values)
+            start = length - len(ids) if tokenizer.padding_side == "left" else 0
+            row[start : start + len(ids)] = ids
+        padded[name] = rows
+    return padded

@@ -1,0 +1,29 @@
+from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.processors import load_tokenizer
+
+
+def test_pad__side_and_fill(tiny_model: str) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    columns = {"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1], [1]]}
+    assert pad_tokens(columns, tokenizer)["input_ids"].tolist() == [[5, 6], [7, 0]]
+    tokenizer.padding_side = "left"
+    padded = pad_tokens(columns, tokenizer)
+    assert padded["input_ids"].tolist() == [[5, 6], [0, 7]]
+    assert padded["attention_mask"].tolist() == [[1, 1], [0, 1]]
+
+
+def test_encode__cut_is_marked(tiny_model: str) -> None:
+    texts = {"text": ["fire " * 50, "fire"]}
+    found = encode_batch(texts, load_tokenizer(tiny_model), max_length=8)
+    assert found["is_cut"] == [True, False]
+    assert len(found["input_ids"][0]) == 8  # type: ignore[arg-type]
+
+
+def test_encode__label_numbers(tiny_model: str) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    ids = {"no": 0, "yes": 1}
+    assert encode_batch({"text": ["a"], "label": ["yes"]}, tokenizer, 8, ids)["labels"] == [1]
+    assert encode_batch({"text": ["a"], "label": [["yes", "no"]]}, tokenizer, 8, ids)["labels"] == [
+        [1, 0]
+    ]
+    assert encode_batch({"text": ["a"], "label": [2.5]}, tokenizer, 8)["labels"] == [2.5]
