@@ -48,7 +48,7 @@ def test_readme__notebook_lines_run(
     space: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(block, "README.md", "exec"), space)
-    assert "training examples" in out.getvalue()
+    assert "validation, the same examples each time" in out.getvalue()
     assert (tmp_path / "runs" / "notebook" / "pretrained" / "config.json").is_file()
 
 

@@ -96,7 +96,8 @@ def names_from_keys(places: Mapping[str, str], where: str) -> list[str]:
     if negative:
         raise InputError(
             f"{where}: label {_examples(negative, places)} is below 0, which most often "
-            "marks a missing label. Remove those rows, or list every class in `label_names` (quoted) to train on it."
+            "marks a missing label. Remove those rows, or list every class in `label_names` "
+            "(quoted) to train on it."
         )
     if len(places) < 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What the tests of modules share: random batches, a quiet Trainer, a model with trained classes."""
+"""What the tests of modules share: random batches, a quiet Trainer, a model with classes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -3,7 +3,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import lightning.pytorch as pl
 import pytest
@@ -11,14 +11,19 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.optim import SGD, AdamW, Optimizer
+from torch.utils.data import DataLoader, Dataset
 
 from lit_hf import InputError, MeanHead, TextClassifier
 from lit_hf.batches import TextBatch
-from lit_hf.modules.base import decay_groups
+from lit_hf.modules.base import SchedulerName, decay_groups
 
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
 NAMES = ["anger", "joy", "optimism"]
+
+
+def _loader(batches: Sequence[TextBatch]) -> "DataLoader[TextBatch]":
+    return DataLoader(cast("Dataset[TextBatch]", batches), batch_size=None)
 
 
 def _logits(module: TextClassifier, batch: TextBatch) -> torch.Tensor:
@@ -57,7 +62,7 @@ def test_constructor__loads_nothing(tmp_path: Path) -> None:
     module = TextClassifier(str(tmp_path / "nowhere"), NAMES)
     assert list(module.parameters()) == []
     assert not hasattr(module, "nothing_of_this_name")
-    with pytest.raises(InputError, match="nowhere.*config cannot be loaded"):
+    with pytest.raises(InputError, match=r"nowhere.*config cannot be loaded"):
         _ = module.model
 
 
@@ -126,7 +131,7 @@ def test_scratch__builds_the_overridden_config_with_random_weights(tiny_model: s
     ]
     loaded = TextClassifier(tiny_model, NAMES)
     assert [module.model.config.num_hidden_layers for module in built] == [1, 1]
-    tables = [m.model.get_input_embeddings().weight for m in (*built, loaded)]  # type: ignore[no-untyped-call]
+    tables = [m.model.get_input_embeddings().weight.detach() for m in (*built, loaded)]
     assert not torch.equal(tables[0], tables[1])
     assert not torch.equal(tables[0], tables[2])
     layers = {name.split(".")[3] for name in built[0].model.state_dict() if ".layer." in name}
@@ -142,7 +147,7 @@ def test_scratch__trains(tiny_model: str, make_batch: MakeBatch, make_trainer: M
         optimizer=lambda params: AdamW(params, lr=1e-2),
     )
     before = copy.deepcopy(module.model.state_dict())
-    make_trainer(max_steps=2).fit(module, [make_batch()] * 2)
+    make_trainer(max_steps=2).fit(module, _loader([make_batch()] * 2))
     after = module.model.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
@@ -168,7 +173,7 @@ def test_overrides__of_an_impossible_value_are_an_input_error(
     tiny_model: str, name: str, value: str | int
 ) -> None:
     module = TextClassifier(tiny_model, NAMES, pretrained=False, config_overrides={name: value})
-    with pytest.raises(InputError, match="num_hidden_layers|hidden size"):
+    with pytest.raises(InputError, match=r"num_hidden_layers|hidden size"):
         _ = module.model
 
 
@@ -206,7 +211,7 @@ def test_optimizer__is_fused_adamw_with_two_groups(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:
     trainer = make_trainer(max_steps=1)
-    trainer.fit(TextClassifier(tiny_model, NAMES, warmup_ratio=0.0), [make_batch()])
+    trainer.fit(TextClassifier(tiny_model, NAMES, warmup_ratio=0.0), _loader([make_batch()]))
     (optimizer,) = trainer.optimizers
     assert type(optimizer) is AdamW
     assert [group["fused"] for group in optimizer.param_groups] == [True, True]
@@ -215,12 +220,198 @@ def test_optimizer__is_fused_adamw_with_two_groups(
 
 
 def _rates(
-    model: str, batch: TextBatch, trainer: MakeTrainer, **settings: Any  # noqa: ANN401
-) -> tuple[list[float], float]:
+    model: str,
+    batch: TextBatch,
+    make_trainer: MakeTrainer,
+    scheduler: SchedulerName,
+    warmup_ratio: float,
+    num_steps: int = 20,
+    accumulate: int = 1,
+) -> list[float]:
+    """The learning rate at each batch, and at last the one after all steps."""
     module = TextClassifier(
-        model, NAMES, optimizer=lambda params: SGD(params, lr=0.4), **settings
+        model,
+        NAMES,
+        optimizer=lambda params: SGD(params, lr=0.4),
+        scheduler=scheduler,
+        warmup_ratio=warmup_ratio,
     )
     watch = Watch()
-    trainer = trainer(max_steps=20, callbacks=[watch])  # type: ignore[assignment]
-    trainer.fit(module, [batch] * 20)  # type: ignore[attr-defined]
-    return watch.rates, trainer.optimizers[0].param_groups[0]["lr"]  # type: ignore[attr-defined]
+    trainer = make_trainer(
+        max_steps=num_steps, callbacks=[watch], accumulate_grad_batches=accumulate
+    )
+    trainer.fit(module, _loader([batch] * (num_steps * accumulate)))
+    return [*watch.rates, trainer.optimizers[0].param_groups[0]["lr"]]
+
+
+def test_schedule__linear_rises_from_zero_and_falls_to_zero(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "linear", 0.2)
+    rise = [0.4 * step / 4 for step in range(4)]
+    fall = [0.4 * (20 - step) / 16 for step in range(4, 21)]
+    assert rates == pytest.approx([*rise, *fall])
+    assert (rates[0], rates[4], rates[-1]) == (0.0, 0.4, 0.0)
+
+
+def test_schedule__cosine_is_at_half_in_the_middle(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "cosine", 0.2)
+    assert (rates[0], rates[4]) == (0.0, 0.4)
+    assert rates[12] == pytest.approx(0.2)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+    assert rates[6] == pytest.approx(0.4 * (1 + math.cos(math.pi * 2 / 16)) / 2)
+
+
+def test_schedule__constant_stays_after_the_warmup(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.25)
+    assert rates == pytest.approx([0.4 * step / 5 for step in range(5)] + [0.4] * 16)
+
+
+def test_schedule__constant_without_warmup_is_no_schedule(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.0, num_steps=3)
+    assert rates == [0.4] * 4
+
+
+def test_schedule__steps_with_the_optimizer_not_with_the_batch(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "linear", 0.0, 4, accumulate=2)
+    assert rates == pytest.approx([0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.0])
+
+
+def test_schedule__without_an_end_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(max_epochs=-1)
+    with pytest.raises(InputError, match=r"max_epochs.*max_steps.*scheduler: constant"):
+        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
+
+
+# Modes.
+
+
+def test_dropout__is_on_in_training_and_off_in_validation(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    watch = Watch()
+    trainer = make_trainer(max_epochs=2, num_sanity_val_steps=1, callbacks=[watch])
+    loader = _loader([make_batch()] * 2)
+    trainer.fit(TextClassifier(tiny_model, NAMES), loader, loader)
+    epoch = [("train", True)] * 2 + [("val", False)] * 2
+    assert watch.modes == [("val", False), *epoch, *epoch]
+
+
+def test_dropout__makes_two_passes_of_a_training_batch_differ(
+    tiny_model: str, make_batch: MakeBatch
+) -> None:
+    module, batch = TextClassifier(tiny_model, NAMES), make_batch()
+    assert not torch.equal(_logits(module, batch), _logits(module, batch))
+    module.eval()
+    assert torch.equal(_logits(module, batch), _logits(module, batch))
+
+
+# Clipping.
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_clipping__under_bf16_is_that_of_the_trainer(
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+    fused: bool,
+    algorithm: str,
+) -> None:
+    sizes: list[float] = []
+
+    def measure(optimizer: Optimizer, *_: object) -> None:
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        sizes.append(float(flat.norm() if algorithm == "norm" else flat.abs().max()))
+
+    def make(params: Iterable[torch.nn.Parameter]) -> Optimizer:
+        optimizer = AdamW(params, lr=1e-3, fused=fused)
+        optimizer.register_step_pre_hook(measure)
+        return optimizer
+
+    trainer = make_trainer(
+        max_steps=2,
+        precision="bf16-mixed",
+        gradient_clip_val=0.01,
+        gradient_clip_algorithm=algorithm,
+    )
+    module = TextClassifier(tiny_model, NAMES, optimizer=make)
+    trainer.fit(module, _loader([make_batch()] * 2))
+    assert sizes == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_clipping__of_a_fused_optimizer_with_a_scaler_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    scaler = torch.amp.GradScaler("cpu")
+    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    trainer = make_trainer(max_steps=1, plugins=[precision], gradient_clip_val=1.0)
+    with pytest.raises(InputError, match=r"16-mixed.*fused: false"):
+        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
+
+
+# Monitors and logged numbers.
+
+
+def test_monitor__that_nothing_logs_is_refused_before_the_first_step(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    watch = Watch()
+    trainer = make_trainer(
+        max_steps=1,
+        enable_checkpointing=True,
+        callbacks=[watch, ModelCheckpoint(tmp_path, monitor="val/acuracy")],
+    )
+    loader = _loader([make_batch()])
+    with pytest.raises(InputError, match=r"val/acuracy.*Did you mean 'val/accuracy'\?"):
+        trainer.fit(TextClassifier(tiny_model, NAMES), loader, loader)
+    assert watch.rates == []
+
+
+def test_scores__logged_are_those_of_one_validation_each(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model, NAMES)
+    loader = _loader([make_batch(4), make_batch(3, seed=1)])
+    trainer = make_trainer()
+    first = trainer.validate(module, loader, verbose=False)
+    again = trainer.validate(module, loader, verbose=False)
+    assert first == again
+    assert first[0]["val/num_examples"] == 7
+    assert sorted(first[0]) == sorted(f"val/{name}" for name in module.score_names())
+    (tested,) = trainer.test(module, loader, verbose=False)
+    assert {name.replace("test/", "val/"): v for name, v in tested.items()} == first[0]
+
+
+def test_training_step__logs_its_loss(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    seen: list[tuple[float, float]] = []
+
+    class Compare(Callback):
+        def on_train_batch_end(
+            self,
+            trainer: pl.Trainer,
+            pl_module: pl.LightningModule,
+            outputs: object,
+            batch: object,
+            batch_idx: int,
+        ) -> None:
+            loss = cast("Mapping[str, torch.Tensor]", outputs)["loss"]
+            seen.append((float(loss), float(trainer.callback_metrics["train/loss"])))
+
+    trainer = make_trainer(max_steps=3, callbacks=[Compare()])
+    trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()] * 3))
+    assert len(seen) == 3
+    assert all(output == logged for output, logged in seen)
