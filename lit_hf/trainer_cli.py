@@ -195,15 +195,16 @@ class RunCLI(LightningCLI):
                 "`data.val_fraction`, or `checkpoint.monitor: null`."
             )
 
-    def fit(self, ckpt_path: str | None, **options: object) -> None:
+    def fit(self, **options: object) -> None:
         """Train, unless the checkpoint to go on from has reached the end already."""
+        ckpt_path = self.trainer.ckpt_path
         if ckpt_path is not None and reached_epochs(ckpt_path) == self.trainer.max_epochs:
             print(
                 f"already finished: {ckpt_path} has all {self.trainer.max_epochs} epochs; "
                 "raise `trainer.max_epochs` to go on."
             )
             return
-        self.trainer.fit(ckpt_path=ckpt_path, **options)  # type: ignore[arg-type]
+        self.trainer.fit(**options)  # type: ignore[arg-type]
 
     def before_validate(self) -> None:
         """Check the checkpoint."""
@@ -233,6 +234,8 @@ class RunCLI(LightningCLI):
             raise InputError(f"`ckpt_path` {path}: download it first, only local files are read.")
         if path is not None and not Path(path).is_file():
             raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
+        # Set here, the module sees it in time to build the model from the checkpoint's config.
+        self.trainer.ckpt_path, options["ckpt_path"] = path, None
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,20 @@ def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
     assert (run_folder / results["fit"]["checkpoint"]).is_file()
 
 
+def test_evaluation__asks_for_no_pretrained_weights(
+    tiny_model: str, run_folder: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    (model / "model.safetensors").unlink()  # config and tokenizer only
+    done = _run("validate", "--run", "run", "--model.model_name", str(model), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((moved / "results.json").read_text())
+    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+
+
 def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path) -> None:
     for verb, stage, count in [("validate", "validate", 60), ("test", "test", 60)]:
         done = _run(verb, "--run", str(run_folder), folder=tmp_path)
@@ -134,6 +149,20 @@ def test_fit__again_after_the_end_changes_no_weights(run_folder: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "already finished" in done.stdout
     assert last.read_bytes() == before
+
+
+def test_fit__again_with_more_epochs_goes_on(run_folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    done = _run("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stdout
+    assert "step 30 · val/accuracy" not in done.stdout  # the epochs that were done
+    assert "step 45 · val/accuracy" in done.stdout
+    assert json.loads((moved / "results.json").read_text())["fit"]["step"] == 45
+    with (moved / "metrics.csv").open() as stream:
+        steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
+    assert steps == ["15", "30", "45"]
 
 
 def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -14,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, get_scheduler
 
 from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpoints import checkpoint_to_come, read_checkpoint
 from lit_hf.errors import InputError, nearest
 from lit_hf.modules.loading import complete_padding, config_from_dict
 from lit_hf.processors import load_config
@@ -133,8 +134,8 @@ class HFModule(LightningModule):
             return
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
-        if self._trainer is not None and self._trainer.ckpt_path:
-            saved = read_checkpoint(str(self._trainer.ckpt_path)).get("hyper_parameters") or {}
+        if (path := checkpoint_to_come(self._trainer)) is not None:
+            saved = read_checkpoint(path).get("hyper_parameters") or {}
             held = cast("Mapping[str, object] | None", saved.get("config_overrides"))
             overrides, pretrained = held or overrides, False
         if "model_type" in overrides:  # a whole config, as checkpoints hold it
@@ -285,8 +286,9 @@ def _override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) ->
             )
         try:
             setattr(config, name, value)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"`config_overrides`: {name}: {value!r}: {error}") from error
+        except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"`config_overrides`: {name}: {value!r}: {reason}") from error
 
 
 def _default_optimizer(kind: type[HFModule]) -> OptimizerCallable:

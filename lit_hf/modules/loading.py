@@ -1,11 +1,13 @@
 """Configs and weights into models: in single precision, whole, the head with a known meaning."""
 
 import logging
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -59,7 +61,10 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
                 output_loading_info=True,
             ),
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (
+        *(OSError, ValueError, RuntimeError, EOFError),
+        *(SafetensorError, pickle.UnpicklingError),
+    ) as error:
         raise not_loadable(model_name, "weights", error) from error
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     for name, held, wanted in sorted(found["mismatched_keys"]):
@@ -69,9 +74,11 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
                 f"{list(wanted)}. Sizes cannot be changed under trained weights: leave that out of "
                 "`config_overrides`, or set `pretrained: false`."
             )
-    lacking = sorted(
-        name for name in found["missing_keys"] if name.startswith(prefix) and "pooler" not in name
-    )
+    wanted_names = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
+    lacking = sorted(name for name in found["missing_keys"] if name in wanted_names)
+    if len(lacking) == len(wanted_names):
+        raise InputError(f"model {model_name!r}: its weights are those of another kind of model.")
+    lacking = [name for name in lacking if "pooler" not in name]  # many models are without
     if lacking:
         log.warning(
             f"model {model_name!r} lacks {len(lacking)} weights of the config, such as "

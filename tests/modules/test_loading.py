@@ -1,0 +1,255 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedConfig,
+)
+
+from lit_hf import InputError
+from lit_hf.modules.loading import (
+    check_names,
+    compare_names,
+    complete_padding,
+    config_from_dict,
+    from_config,
+    from_pretrained,
+    keeps_head,
+    names_of,
+    redraw_head,
+)
+
+MakeReady = Callable[[list[str]], str]
+NAMES = ["anger", "joy", "optimism"]
+
+
+def _head(folder: str, config: PreTrainedConfig) -> Tensor:
+    model = from_pretrained(AutoModelForSequenceClassification, folder, config)
+    return model.get_parameter("classifier.weight").detach()
+
+
+def _config(folder: str, names: list[str] | None = None) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
+    if names is not None:
+        config.id2label = dict(enumerate(names))
+    return config
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("trained", "wanted", "fit"),
+    [
+        (["a", "b"], ["a", "b"], "same"),
+        (["A", "b"], ["a", "B"], "same"),
+        (["a", "b"], ["b", "a"], "reordered"),
+        (["A", "B"], ["b", "a"], "reordered"),
+        (["us", "US"], ["US", "us"], "reordered"),
+        (["0", "1"], ["1", "0"], "reordered"),
+        (["LABEL_0", "LABEL_1"], ["a", "b"], "unnamed"),
+        (["a", "b"], ["0", "1"], "unnamed"),
+        (["LABEL_0", "LABEL_1"], ["0", "1"], "unnamed"),
+        (["LABEL_0", "LABEL_1"], ["a", "b", "c"], "other"),
+        (["a", "b"], ["a", "c"], "other"),
+        (["a", "b"], ["1", "2"], "other"),  # not numbers of classes: those start at 0
+        (["a", "b"], ["a", "b", "c"], "other"),
+    ],
+)
+def test_compare_names__knows_the_four_cases(
+    trained: list[str], wanted: list[str], fit: str
+) -> None:
+    assert compare_names(trained, wanted) == fit
+
+
+def test_names_of__are_in_the_order_of_their_numbers() -> None:
+    names = [f"class {index}" for index in range(12)]
+    config = BertConfig(id2label={str(index): names[index] for index in reversed(range(12))})
+    assert names_of(config) == names
+
+
+@pytest.mark.parametrize(
+    ("trained", "wanted", "kept", "warning"),
+    [
+        (NAMES, NAMES, True, ""),
+        (["LABEL_0", "LABEL_1"], ["no", "yes"], True, ""),
+        (["LABEL_0", "LABEL_1"], NAMES, False, ""),
+        (["no", "yes"], ["0", "1"], True, "'0', '1' are taken to be 'no', 'yes'"),
+        (["no", "yes"], ["cat", "dog"], False, "'no', 'yes', wanted are 'cat', 'dog'"),
+        (["no", "yes"], NAMES, False, "last layer is drawn anew"),
+    ],
+)
+def test_keeps_head__says_so_where_a_trained_meaning_is_lost(
+    trained: list[str],
+    wanted: list[str],
+    kept: bool,
+    warning: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = BertConfig(id2label=dict(enumerate(trained)))
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        assert keeps_head(config, wanted, "some/model") is kept
+    assert bool(caplog.messages) is bool(warning)
+    assert warning in "".join(caplog.messages)
+
+
+def test_keeps_head__refuses_another_order_naming_the_right_one() -> None:
+    config = BertConfig(id2label=dict(enumerate(NAMES)))
+    with pytest.raises(InputError, match=r"label_names: \['anger', 'joy', 'optimism'\]"):
+        keeps_head(config, ["joy", "anger", "optimism"], "some/model")
+
+
+def test_check_names__refuses_a_checkpoint_of_other_classes() -> None:
+    config = BertConfig(id2label=dict(enumerate(NAMES)))
+    check_names(config, ["Anger", "joy", "optimism"])
+    check_names(config, ["0", "1", "2"])
+    for names in (["joy", "anger", "optimism"], ["anger", "joy"], ["anger", "joy", "fear"]):
+        with pytest.raises(InputError, match=r"\['anger', 'joy', 'optimism'\], the data says"):
+            check_names(config, names)
+
+
+# Weights.
+
+
+def test_from_pretrained__keeps_the_trained_head_and_single_precision(
+    make_ready: MakeReady,
+) -> None:
+    folder = make_ready(NAMES)
+    held = load_file(Path(folder) / "model.safetensors")["classifier.weight"]
+    assert torch.equal(_head(folder, _config(folder)), held)
+    half = AutoModelForSequenceClassification.from_pretrained(folder).bfloat16()
+    half.save_pretrained(folder)
+    model = from_pretrained(AutoModelForSequenceClassification, folder, _config(folder))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_from_pretrained__draws_a_head_of_another_size_anew(make_ready: MakeReady) -> None:
+    folder = make_ready(NAMES)
+    config = _config(folder, ["a", "b", "c", "d", "e"])
+    model = from_pretrained(AutoModelForSequenceClassification, folder, config)
+    held = load_file(Path(folder) / "model.safetensors")
+    weights = model.state_dict()
+    assert weights["classifier.weight"].shape == (5, 16)
+    assert 0 < float(weights["classifier.weight"].abs().max()) < 0.2
+    assert torch.equal(weights["classifier.bias"], torch.zeros(5))
+    assert all(torch.equal(weights[k], held[k]) for k in held if not k.startswith("classifier"))
+
+
+def test_from_pretrained__refuses_weights_that_do_not_fit_outside_of_the_head(
+    make_ready: MakeReady,
+) -> None:
+    folder = make_ready(NAMES)
+    config = _config(folder)
+    config.hidden_size = 32
+    for auto in (AutoModelForSequenceClassification, AutoModel):
+        with pytest.raises(InputError, match=r"has the shape \[.*16.*config wants \[.*32"):
+            from_pretrained(auto, folder, config)
+
+
+def test_from_pretrained__warns_of_weights_that_are_not_there(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = _config(tiny_model)
+    from_pretrained(AutoModelForSequenceClassification, tiny_model, config)
+    assert not [r for r in caplog.records if r.name.startswith("lit_hf")]  # a new head is no loss
+    config.num_hidden_layers = 3
+    from_pretrained(AutoModelForSequenceClassification, tiny_model, config)
+    (record,) = [r for r in caplog.records if r.name.startswith("lit_hf")]
+    assert "lacks 16 weights" in record.getMessage()
+    assert "encoder.layer.2" in record.getMessage()
+
+
+def test_from_pretrained__tells_of_damaged_weights(make_ready: MakeReady) -> None:
+    folder = make_ready(NAMES)
+    path = Path(folder) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="the weights cannot be loaded"):
+        from_pretrained(AutoModelForSequenceClassification, folder, _config(folder))
+    path.unlink()
+    with pytest.raises(InputError, match="the weights cannot be loaded"):
+        from_pretrained(AutoModelForSequenceClassification, folder, _config(folder))
+
+
+def test_from_pretrained__refuses_the_weights_of_something_else(make_ready: MakeReady) -> None:
+    folder = make_ready(NAMES)
+    save_file({"conv.weight": torch.zeros(3)}, Path(folder) / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="another kind of model"):
+        from_pretrained(AutoModelForSequenceClassification, folder, _config(folder))
+
+
+def test_redraw_head__changes_the_last_layer_only(make_ready: MakeReady) -> None:
+    folder = make_ready(NAMES)
+    model = from_pretrained(AutoModelForSequenceClassification, folder, _config(folder))
+    with torch.no_grad():
+        model.get_parameter("classifier.weight").fill_(7)
+        model.get_parameter("classifier.bias").fill_(7)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    redraw_head(model)
+    after = model.state_dict()
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+    assert 0 < float(after["classifier.weight"].abs().max()) < 0.2
+    assert torch.equal(after["classifier.bias"], torch.zeros(3))
+
+
+# Configs.
+
+
+def test_config__makes_the_round_trip_through_plain_types() -> None:
+    config = BertConfig(hidden_size=12, num_attention_heads=3, id2label=dict(enumerate(NAMES)))
+    again = config_from_dict(config.to_dict())
+    assert isinstance(again, BertConfig)
+    assert again.hidden_size == 12
+    assert names_of(again) == NAMES
+
+
+def test_from_config__tells_what_cannot_be_built() -> None:
+    config = BertConfig(hidden_size=15, num_attention_heads=4)
+    with pytest.raises(InputError, match=r"'bert' model.*hidden size \(15\)"):
+        from_config(AutoModel, config)
+
+
+@pytest.mark.parametrize(("ends", "pad"), [(0, 0), (7, 7), ([9, 8], 9)])
+def test_padding__of_a_model_without_tokenizer_is_its_first_end_token(
+    ends: int | list[int], pad: int, tmp_path: Path
+) -> None:
+    config = LlamaConfig(eos_token_id=ends)
+    complete_padding(config, str(tmp_path))
+    assert config.pad_token_id == pad
+
+
+def test_padding__is_that_of_the_tokenizer(tiny_model: str) -> None:
+    config = GPT2Config(eos_token_id=50)
+    assert config.pad_token_id is None
+    complete_padding(config, tiny_model)
+    assert config.pad_token_id == 0
+
+
+@pytest.mark.parametrize("pad", [3, 0])
+def test_padding__that_is_there_stays(tiny_model: str, pad: int) -> None:
+    config = GPT2Config(eos_token_id=50, pad_token_id=pad)
+    complete_padding(config, tiny_model)
+    assert config.pad_token_id == pad
+
+
+def test_padding__lets_a_language_model_find_the_last_token(tmp_path: Path) -> None:
+    config = GPT2Config(
+        vocab_size=40, n_positions=16, n_embd=8, n_layer=1, n_head=2, eos_token_id=0
+    )
+    complete_padding(config, str(tmp_path))
+    model = from_config(AutoModelForSequenceClassification, config).train(False)
+    ids = torch.tensor([[5, 6, 7, 0, 0], [8, 9, 10, 11, 12]])
+    with torch.no_grad():
+        both = model(input_ids=ids, attention_mask=(ids != 0).long()).logits
+        alone = model(input_ids=ids[:1, :3], attention_mask=torch.ones(1, 3).long()).logits
+    assert torch.allclose(both[0], alone[0], atol=1e-6)

@@ -1,0 +1,84 @@
+"""What flows holds what `lit_hf.batches` says: names, types and shapes."""
+
+import re
+from typing import cast, get_type_hints
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_hf import TextClassificationDataModule, TextClassifier
+from lit_hf.batches import Sample, StepOutput, TextBatch
+from lit_hf.functional.labels import ProblemType
+
+Rows = list[dict[str, object]]
+
+
+def _rows(rows: Rows, problem: ProblemType) -> Rows:
+    if problem == "multi_label":
+        return [{**row, "label": ["1", "0"] if row["label"] else []} for row in rows]
+    return [{**row, "label": 0.5 + cast("int", row["label"])} for row in rows]
+
+
+@pytest.fixture(params=["single_label", "multi_label", "regression"])
+def problem(request: pytest.FixtureRequest) -> ProblemType:
+    return cast("ProblemType", request.param)
+
+
+@pytest.fixture
+def data(tiny_model: str, tweet_rows: Rows, problem: ProblemType) -> TextClassificationDataModule:
+    rows = tweet_rows if problem == "single_label" else _rows(tweet_rows, problem)
+    data = TextClassificationDataModule(tiny_model, problem_type=problem, eval_batch_size=5)
+    return data.with_rows(train=rows, val=rows, predict=rows)
+
+
+@pytest.mark.parametrize("kind", [TextBatch, StepOutput, Sample])
+def test_docstring__names_each_key_in_order(kind: type[object]) -> None:
+    keys = re.findall(r"^ {8}(\w+):", kind.__doc__ or "", re.MULTILINE)
+    assert keys == list(get_type_hints(kind))
+
+
+def test_text_batch__is_what_loaders_give(
+    data: TextClassificationDataModule, problem: ProblemType
+) -> None:
+    batch = cast("TextBatch", next(iter(data.val_dataloader())))  # type: ignore[arg-type]
+    assert batch.keys() == get_type_hints(TextBatch).keys()
+    assert batch["id"] == ["0", "1", "2", "3", "4"]
+    assert batch["index"] == [0, 1, 2, 3, 4]
+    shape = batch["input_ids"].shape
+    assert shape[0] == 5
+    for tokens in (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]):
+        assert (tokens.shape, tokens.dtype) == (shape, torch.int64)
+    assert set(batch["attention_mask"].flatten().tolist()) <= {0, 1}
+    assert batch["is_padding"].dtype is torch.bool
+    assert batch["is_padding"].tolist() == [False] * 5
+    wanted = {
+        "single_label": (torch.int64, (5,)),
+        "multi_label": (torch.float32, (5, 2)),
+        "regression": (torch.float32, (5,)),
+    }[problem]
+    assert (batch["labels"].dtype, tuple(batch["labels"].shape)) == wanted
+
+
+def test_text_batch__of_rows_to_predict_has_no_labels(data: TextClassificationDataModule) -> None:
+    batch = next(iter(data.predict_dataloader()))
+    assert batch.keys() == get_type_hints(TextBatch).keys() - {"labels"}
+
+
+def test_step_output_and_samples__are_what_modules_give(
+    data: TextClassificationDataModule, problem: ProblemType, tiny_model: str
+) -> None:
+    batch = cast("dict[str, object]", next(iter(data.val_dataloader())))
+    module = TextClassifier(tiny_model, data.label_names, problem)
+    module.train(False)
+    output = module.step(batch, "val")
+    assert output.keys() == get_type_hints(StepOutput).keys()
+    assert all(isinstance(value, Tensor) for value in output.values())
+    (sample,) = module.samples(batch, output, [1], lambda ids: str(len(ids)))
+    kinds = get_type_hints(Sample)
+    assert sample.keys() == kinds.keys()
+    for name, value in sample.items():
+        assert isinstance(value, kinds[name]), name
+    for answer in module.predictions(batch, output["logits"]):
+        assert answer["id"] in cast("list[str]", batch["id"])
+        assert ("probabilities" in answer) is (problem != "regression")

@@ -1,0 +1,406 @@
+import shutil
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from lit_hf import InputError, MeanHead, TextClassificationDataModule, TextClassifier
+from lit_hf.batches import TextBatch
+from lit_hf.checkpoints import best_of, is_whole, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.functional.labels import ProblemType
+
+Rows = list[dict[str, object]]
+NAMES = ["no", "yes"]
+
+
+class ScaledHead(nn.Module):
+    """A user's own head, of a module that is no part of lit_hf."""
+
+    def __init__(self, hidden_size: int, num_labels: int, scale: float = 3.0) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.num_labels = num_labels
+        self.scale = scale
+        self.out = nn.Linear(hidden_size, num_labels)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        return cast("Tensor", self.out(hidden_states[:, 0]) * self.scale)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def model_folder(tiny_model: str, tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may delete."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def _batch(seed: int = 0, num_rows: int = 4) -> TextBatch:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, 300, (num_rows, 7), generator=generator)
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "labels": torch.randint(0, 2, (num_rows,), generator=generator),
+    }
+
+
+def _loader(num_batches: int) -> "DataLoader[TextBatch]":
+    batches = [_batch(seed) for seed in range(num_batches)]
+    return DataLoader(cast("Dataset[TextBatch]", batches), batch_size=None)
+
+
+def _trainer(folder: Path, **settings: Any) -> pl.Trainer:  # noqa: ANN401
+    return pl.Trainer(
+        **{
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "default_root_dir": folder,
+            **settings,
+        }
+    )
+
+
+def _logits(module: TextClassifier, batch: TextBatch | None = None) -> Tensor:
+    module.train(False)
+    with torch.no_grad():
+        return cast("Tensor", module(batch or _batch()).logits)
+
+
+def _trained(
+    folder: Path,
+    model: Path | str,
+    num_steps: int = 2,
+    **settings: Any,  # noqa: ANN401
+) -> tuple[TextClassifier, Path]:
+    """A module after some steps, and the checkpoint that the Trainer wrote of it."""
+    module = TextClassifier(str(model), NAMES, **settings)
+    trainer = _trainer(folder, max_steps=num_steps)
+    trainer.fit(module, _loader(num_steps))
+    path = folder / "trained.ckpt"
+    trainer.save_checkpoint(path)
+    return module, path
+
+
+def _write(path: Path, step: int, callbacks: object = None) -> Path:
+    """A small file with the parts of a Lightning checkpoint that are looked at."""
+    content = {"state_dict": {"w": torch.arange(300.0)}, "global_step": step}
+    torch.save({**content, "callbacks": callbacks or {}}, path)
+    return path
+
+
+# What a checkpoint holds.
+
+
+def _plain(value: object, where: str = "") -> None:
+    if isinstance(value, dict):
+        assert type(value).__module__ in ("builtins", "collections"), where
+        for key, part in value.items():
+            assert isinstance(key, str | int | float), where
+            _plain(part, f"{where}/{key}")
+    elif isinstance(value, list | tuple):
+        assert type(value) in (list, tuple), where
+        for part in value:
+            _plain(part, where)
+    else:
+        assert value is None or isinstance(value, str | int | float | bool | Tensor), where
+
+
+@pytest.mark.parametrize("head", [None, MeanHead, ScaledHead])
+def test_checkpoint__holds_plain_types_only(
+    tiny_model: str, tweet_rows: Rows, tmp_path: Path, head: type[nn.Module] | None
+) -> None:
+    data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(
+        train=tweet_rows, val=tweet_rows
+    )
+    saver = ModelCheckpoint(tmp_path / "kept", monitor="val/loss", enable_version_counter=False)
+    trainer = _trainer(tmp_path, max_epochs=1, enable_checkpointing=True, callbacks=[saver])
+    trainer.fit(TextClassifier(tiny_model, NAMES, head=head), data)
+    content = torch.load(saver.best_model_path, weights_only=True)
+    _plain(content)
+    assert content["lit_hf"]["task"] == "text_classification"
+    assert content["lit_hf"]["metrics"]["val/num_examples"] == 16
+    assert content["hyper_parameters"]["pretrained"] is False
+    assert content["hyper_parameters"]["label_names"] == NAMES
+    assert content["hyper_parameters"]["config_overrides"]["id2label"] == {"0": "no", "1": "yes"}
+    assert not any("scores" in name or "metrics" in name for name in content["state_dict"])
+
+
+@pytest.mark.parametrize("head", [None, MeanHead, ScaledHead])
+def test_checkpoint__gives_the_same_logits_without_the_model_folder(
+    model_folder: Path, tmp_path: Path, head: type[nn.Module] | None
+) -> None:
+    module, path = _trained(tmp_path, model_folder, head=head)
+    want = _logits(module)
+    shutil.rmtree(model_folder)
+    again = TextClassifier.load_from_checkpoint(path, weights_only=True)
+    assert torch.equal(_logits(again), want)
+    assert again.label_names == NAMES
+    assert again.model.config.id2label == {0: "no", 1: "yes"}
+
+
+@pytest.mark.parametrize("problem", ["multi_label", "regression"])
+def test_checkpoint__knows_its_problem(
+    model_folder: Path, tmp_path: Path, problem: ProblemType
+) -> None:
+    names = ["a", "b", "c"] if problem == "multi_label" else None
+    module = TextClassifier(str(model_folder), names, problem)
+    trainer = _trainer(tmp_path)
+    trainer.strategy.connect(module)
+    want = _logits(module)
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    shutil.rmtree(model_folder)
+    again = TextClassifier.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
+    assert again.problem_type == problem
+    assert torch.equal(_logits(again), want)
+    answers = again.predictions({}, want)
+    assert answers == module.predictions({}, want)
+
+
+def test_checkpoint__of_a_checkpoint_is_as_good_as_the_first(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    module, path = _trained(tmp_path, model_folder, head=ScaledHead)
+    shutil.rmtree(model_folder)
+    again = TextClassifier.load_from_checkpoint(path, weights_only=True)
+    trainer = _trainer(tmp_path)
+    trainer.strategy.connect(again)
+    trainer.save_checkpoint(tmp_path / "second.ckpt")
+    third = TextClassifier.load_from_checkpoint(tmp_path / "second.ckpt", weights_only=True)
+    assert torch.equal(_logits(third), _logits(module))
+
+
+# Going on.
+
+
+@pytest.mark.parametrize("head", [None, MeanHead])
+def test_resume__needs_no_model_folder_and_reaches_the_same_weights(
+    model_folder: Path, tmp_path: Path, head: type[nn.Module] | None
+) -> None:
+    settings: dict[str, Any] = {
+        "head": head,
+        "config_overrides": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "warmup_ratio": 0.0,
+    }
+    whole = TextClassifier(str(model_folder), NAMES, **settings)
+    first_weights = {name: w.clone() for name, w in whole.model.state_dict().items()}
+    _trainer(tmp_path, max_epochs=2).fit(whole, _loader(3))
+
+    half = TextClassifier(str(model_folder), NAMES, **settings)
+    half.model.load_state_dict(first_weights)
+    saver = ModelCheckpoint(tmp_path, "epoch-{epoch}", save_top_k=-1)
+    trainer = _trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=[saver])
+    trainer.fit(half, _loader(3))
+    shutil.rmtree(model_folder)
+
+    rest = TextClassifier(str(model_folder), NAMES, **settings)
+    trainer = _trainer(tmp_path, max_epochs=2)
+    path = tmp_path / "epoch-epoch=0.ckpt"
+    assert read_checkpoint(path)["global_step"] == 3
+    trainer.fit(rest, _loader(3), ckpt_path=str(path), weights_only=True)
+    assert trainer.global_step == 6
+    for name, weight in rest.model.state_dict().items():
+        assert torch.allclose(weight, whole.model.state_dict()[name], atol=1e-7), name
+
+
+def test_validate__from_a_checkpoint_needs_no_model_folder(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    module, path = _trained(tmp_path, model_folder)
+    want = _trainer(tmp_path).validate(module, _loader(3), verbose=False)
+    shutil.rmtree(model_folder)
+    fresh = TextClassifier(str(model_folder), NAMES)
+    got = _trainer(tmp_path).validate(
+        fresh, _loader(3), ckpt_path=str(path), weights_only=True, verbose=False
+    )
+    assert got == want
+
+
+@pytest.mark.parametrize(
+    ("names", "problem", "message"),
+    [
+        (["yes", "no"], "single_label", r"\['no', 'yes'\], the data says \['yes', 'no'\]"),
+        (["no", "perhaps", "yes"], "single_label", r"\['no', 'yes'\], the data says"),
+        (NAMES, "multi_label", "problem type 'single_label_classification'"),
+    ],
+)
+def test_validate__refuses_a_checkpoint_of_other_classes(
+    tiny_model: str, tmp_path: Path, names: list[str], problem: ProblemType, message: str
+) -> None:
+    _, path = _trained(tmp_path, tiny_model)
+    module = TextClassifier(tiny_model, names, problem)
+    with pytest.raises(InputError, match=message):
+        _trainer(tmp_path).validate(
+            module, _loader(1), ckpt_path=str(path), weights_only=True, verbose=False
+        )
+
+
+# Damage.
+
+
+def test_read__tells_of_a_missing_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.ckpt", tmp_path):
+        with pytest.raises(InputError, match="there is no such checkpoint file"):
+            read_checkpoint(path)
+    assert not is_whole(tmp_path / "none.ckpt")
+    assert not is_whole(tmp_path)
+
+
+def test_read__gives_what_was_written(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt", 7)
+    assert is_whole(path)
+    content = read_checkpoint(str(path))
+    assert content["global_step"] == 7
+    assert torch.equal(cast("Tensor", content["state_dict"]["w"]), torch.arange(300.0))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_damage__of_a_truncated_file_is_told(tmp_path: Path, share: float) -> None:
+    path = _write(tmp_path / "a.ckpt", 7)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert not is_whole(path)
+    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+        read_checkpoint(path)
+
+
+def test_damage__of_any_flipped_byte_is_told_or_harmless(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt", 7, {"x": {"monitor": "val/f1", "best_model_path": "b"}})
+    content = path.read_bytes()
+    whole = _parts(path)
+    found = 0
+    for place in range(0, len(content), 5):
+        flipped = bytearray(content)
+        flipped[place] ^= 0xFF
+        path.write_bytes(flipped)
+        if is_whole(path):
+            assert _parts(path) == whole, place  # alignment and fields that nobody reads
+            continue
+        found += 1
+        with suppress(InputError):
+            read_checkpoint(path)
+    assert found > 1200 / 5  # the weights alone are 1200 bytes
+
+
+def _parts(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist()}
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"\x80\x02}q\x00."])
+def test_damage__of_something_else_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(content)
+    assert not is_whole(path)
+    with pytest.raises(InputError, match="damaged, or no"):
+        read_checkpoint(path)
+
+
+def test_read__refuses_another_zip(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [{"weights": {}}, [1, 2], torch.zeros(2)])
+def test_read__refuses_what_is_no_lightning_checkpoint(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="no Lightning checkpoint"):
+        read_checkpoint(tmp_path / "a.ckpt")
+
+
+def test_read__runs_no_code(tmp_path: Path) -> None:
+    class Bad:
+        def __reduce__(self) -> tuple[Any, Sequence[object]]:
+            return Path.touch, (tmp_path / "code-ran",)
+
+    torch.save({"state_dict": {}, "x": Bad()}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+        read_checkpoint(tmp_path / "a.ckpt")
+    assert not (tmp_path / "code-ran").exists()
+
+
+# Which one.
+
+
+def test_newest__has_the_most_steps_and_is_whole(tmp_path: Path) -> None:
+    assert newest_whole(tmp_path) is None
+    assert newest_whole(tmp_path / "no-such-folder") is None
+    _write(tmp_path / "z-early.ckpt", 9)
+    late = _write(tmp_path / "a-late.ckpt", 100)
+    broken = _write(tmp_path / "m-broken.ckpt", 1000)
+    broken.write_bytes(broken.read_bytes()[:-40])
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    (tmp_path / "folder.ckpt").mkdir()
+    torch.save({"global_step": 5000}, tmp_path / "other.ckpt")
+    with zipfile.ZipFile(tmp_path / "zip.ckpt", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    assert newest_whole(tmp_path) == late
+
+
+def test_newest__is_the_last_one_of_equally_many_steps(tmp_path: Path) -> None:
+    for name in ("a", "last", "z"):
+        _write(tmp_path / f"{name}.ckpt", 5)
+    assert newest_whole(tmp_path) == tmp_path / "last.ckpt"
+
+
+def _saver(path: str, monitor: str | None = "val/f1") -> dict[str, object]:
+    return {"monitor": monitor, "best_model_path": path}
+
+
+def test_best__is_the_one_that_the_newest_names(tmp_path: Path) -> None:
+    assert best_of(tmp_path) is None
+    best = _write(tmp_path / "best.ckpt", 10, {"S": _saver("/elsewhere/old.ckpt")})
+    _write(
+        tmp_path / "last.ckpt",
+        20,
+        {
+            "LastCheckpoint": _saver("/moved/since/last.ckpt", monitor=None),
+            "ModelCheckpoint": _saver("/moved/since/best.ckpt"),
+        },
+    )
+    assert best_of(tmp_path) == best
+
+
+@pytest.mark.parametrize("named", ["", "gone.ckpt"])
+def test_best__is_the_newest_where_none_is_named_or_there(tmp_path: Path, named: str) -> None:
+    _write(tmp_path / "a.ckpt", 10, {"S": _saver(named)})
+    newest = _write(tmp_path / "b.ckpt", 20, {"S": _saver(named)})
+    assert best_of(tmp_path) == newest
+
+
+def test_best__that_is_damaged_is_no_reason_to_take_another(tmp_path: Path) -> None:
+    best = _write(tmp_path / "best.ckpt", 10)
+    _write(tmp_path / "last.ckpt", 20, {"S": _saver("best.ckpt")})
+    content = bytearray(best.read_bytes())
+    weights = content.index(torch.arange(300.0).numpy().tobytes())
+    content[weights + 600] ^= 0xFF  # torch reads this without a word
+    best.write_bytes(content)
+    with pytest.raises(InputError, match=r"best\.ckpt: the best checkpoint is damaged"):
+        best_of(tmp_path)
+
+
+def test_reached__counts_whole_epochs_only(tiny_model: str, tmp_path: Path) -> None:
+    saver = ModelCheckpoint(
+        tmp_path, "{step}", save_top_k=-1, every_n_train_steps=1, save_on_train_epoch_end=False
+    )
+    trainer = _trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=[saver])
+    trainer.fit(TextClassifier(tiny_model, NAMES), _loader(2))
+    reached = [reached_epochs(tmp_path / f"step={step}.ckpt") for step in (1, 2, 3, 4)]
+    assert reached == [0, 1, 1, 2]
