@@ -45,7 +45,9 @@ def test_config_of_run__no_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
-def test_run_verb__evaluation_wants_a_checkpoint(verb: str, tiny_model: str, tmp_path: Path) -> None:
+def test_run_verb__evaluation_wants_a_checkpoint(
+    verb: str, tiny_model: str, tmp_path: Path
+) -> None:
     recipe = Path(__file__).parent.parent / "configs" / "text_classification" / "demo.yaml"
     words = ["--config", str(recipe), "--model.model_name", tiny_model, "--ckpt_path", "null"]
     root = ["--trainer.default_root_dir", str(tmp_path), "--trainer.logger", "false"]
