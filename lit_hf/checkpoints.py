@@ -2,6 +2,8 @@
 
 import pickle
 import struct
+import sys
+import warnings
 import zipfile
 import zlib
 from contextlib import suppress
@@ -15,7 +17,7 @@ from lit_hf.errors import InputError
 # What the readers of zip files and pickles raise, depending on which byte is wrong.
 _DAMAGE = (
     *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
-    *(AssertionError, MemoryError, struct.error, zlib.error),
+    *(AssertionError, MemoryError, UserWarning, struct.error, zlib.error),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
 )
 
@@ -30,7 +32,9 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     if not file.is_file():
         raise InputError(f"{file}: there is no such checkpoint file.")
     try:
-        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        with warnings.catch_warnings():  # a pickle of a strange version is one of the errors below
+            warnings.filterwarnings("error", message="Detected pickle protocol")
+            content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except _DAMAGE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
@@ -77,6 +81,21 @@ def best_of(folder: Path) -> Path | None:
             if best.is_file():
                 return best
     return newest
+
+
+def checkpoint_to_come(trainer: object) -> str | None:
+    """The local checkpoint that a Trainer has been asked for and not read yet.
+
+    Lightning 2.6 tells nobody of it before the model is made; `trainer.ckpt_path` comes after. So
+    that no weights are loaded only to be replaced, it is read off the running call.
+    """
+    frame = sys._getframe() if trainer is not None else None
+    while frame is not None:
+        if frame.f_locals.get("self") is trainer and "ckpt_path" in frame.f_locals:
+            path = frame.f_locals["ckpt_path"]
+            return None if path is None or "://" in str(path) else str(path)
+        frame = frame.f_back
+    return None
 
 
 def reached_epochs(path: str | Path) -> int:

@@ -1,24 +1,33 @@
 """Predictor: a trained folder or checkpoint to answers, for notebooks and services."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import data_description, load_module, write_processor
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.data.examples import template_columns
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.errors import InputError
+from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.text import printable
+from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_config, load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 Item = str | tuple[str, str] | Mapping[str, object]
+_PROBLEMS: dict[str, ProblemType] = {
+    "single_label_classification": "single_label",
+    "multi_label_classification": "multi_label",
+    "regression": "regression",
+}
 
 
 class Predictor:
@@ -29,6 +38,9 @@ class Predictor:
         tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest text.
         columns: how a row that is a dict becomes a text: `text_column`, `pair_column` and
             `text_template` as in training.
+
+    Raises:
+        InputError: if the template is none.
     """
 
     def __init__(
@@ -41,6 +53,11 @@ class Predictor:
         self.module.train(False)
         self.tokenizer = tokenizer
         self.columns = dict(columns or {})
+        self._template = str(self.columns.get("text_template") or "")
+        self._template_names = template_columns(self._template)
+        self._is_paired: bool | None = None  # not known
+        if self._template or self.columns.get("text_column"):
+            self._is_paired = bool(self.columns.get("pair_column"))
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -62,9 +79,8 @@ class Predictor:
             columns: Mapping[str, object] = data_description(checkpoint)
         else:
             config = load_config(str(path))
-            problems = {"multi_label_classification": "multi_label", "regression": "regression"}
-            problem = problems.get(str(config.problem_type), "single_label")
-            module = TextClassifier(str(path), problem_type=problem)  # type: ignore[arg-type]
+            module = TextClassifier(str(path), problem_type=_problem_of(str(path), config))
+            module.configure_model()
             tokenizer = load_tokenizer(str(path))
             params = getattr(config, "task_specific_params", None) or {}
             columns = params.get(TextClassifier.task) or {}
@@ -80,11 +96,23 @@ class Predictor:
             batch_size: texts run at once.
 
         Returns:
-            For each item in order `prediction`, `probability` and `probabilities` by name.
+            For each item in order `prediction`, and for classes `probability` and `probabilities`
+            by name.
+
+        Raises:
+            InputError: naming the item that is none, or that is no pair where others are.
         """
+        if batch_size < 1:
+            raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size}.")
         if isinstance(items, str | tuple | Mapping):
-            items = [items]
+            items = [cast("Item", items)]
+        if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
+            raise InputError(
+                "wanted a list of texts, pairs of texts or dicts of columns (of a pandas frame: "
+                f"`frame.to_dict('records')`), but got a {type(items).__name__}."
+            )
         texts = [self._texts(number, item) for number, item in enumerate(items)]
+        self._check_pairs(texts)
         order = sorted(range(len(texts)), key=lambda i: sum(map(len, texts[i])))
         answers: list[Prediction] = [{} for _ in texts]
         for start in range(0, len(order), batch_size):
@@ -95,36 +123,83 @@ class Predictor:
 
     def _texts(self, number: int, item: Item) -> tuple[str, ...]:
         if isinstance(item, str):
-            return (item,)
-        if isinstance(item, tuple) and len(item) == 2 and all(isinstance(t, str) for t in item):
-            return item
-        if isinstance(item, Mapping):
-            template = self.columns.get("text_template")
-            names = [self.columns.get("text_column") or "text", self.columns.get("pair_column")]
-            try:
-                if template:
-                    filled = {k: "" if v is None else v for k, v in item.items()}
-                    parts = [str(template).format(**filled).strip()]
-                else:
-                    parts = [str(item[str(names[0])])]
-                return (*parts, *(str(item[str(name)]) for name in names[1:] if name))
-            except KeyError as error:
-                raise InputError(f"item {number}: no column {error}; found {list(item)}.") from None
-        raise InputError(
-            f"item {number}: wanted a text, a pair of texts or a dict of columns, but got {item!r}."
-        )
+            parts: tuple[object, ...] = (item,)
+        elif isinstance(item, tuple) and len(item) == 2:
+            parts = item
+        elif isinstance(item, Mapping):
+            parts = self._columns_of(number, item)
+        else:
+            raise _no_item(number, item)
+        for text in parts:
+            if not isinstance(text, str):
+                raise _no_item(number, item)
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise InputError(f"item {number}: the text holds half a surrogate pair.")
+        return cast("tuple[str, ...]", parts)
+
+    def _columns_of(self, number: int, row: Mapping[str, object]) -> tuple[object, ...]:
+        """The texts of a row, as training reads them."""
+        pair = self.columns.get("pair_column")
+        names = self._template_names or [str(self.columns.get("text_column") or "text")]
+        for name in [*names, *([str(pair)] if pair else [])]:
+            if name not in row:
+                raise InputError(f"item {number}: no column {name!r}; found {list(row)}.")
+        second = (row[str(pair)],) if pair else ()
+        if not self._template_names:
+            return (row[names[0]], *second)
+        cells = {name: row[name] for name in names}
+        for name, cell in cells.items():
+            if cell is None or cell != cell:
+                cells[name] = ""
+            elif not isinstance(cell, str | int | float):
+                raise _no_item(number, row)
+        return (self._template.format(**cells).strip(), *second)
+
+    def _check_pairs(self, texts: Sequence[tuple[str, ...]]) -> None:
+        kinds = {len(parts) == 2 for parts in texts}
+        if len(kinds) > 1:
+            raise InputError("single texts and pairs are mixed in one call; send them apart.")
+        if self._is_paired is not None and kinds == {not self._is_paired}:
+            wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
+            raise InputError(f"the model was trained on {wanted}, but got {given}.")
 
     def _answer(self, texts: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        if len({len(parts) for parts in texts}) > 1:
-            raise InputError("single texts and pairs are mixed in one call; send them apart.")
         columns: dict[str, list[object]] = {"text": [parts[0] for parts in texts]}
         if len(texts[0]) == 2:
             columns["pair"] = [parts[1] for parts in texts]
-        limit = min(self.tokenizer.model_max_length, 10**6)
-        encoded = encode_batch(columns, self.tokenizer, limit)
+        encoded = encode_batch(columns, self.tokenizer, self._longest())
         batch = pad_tokens(encoded, self.tokenizer)
         device = self.module.device
         moved = {name: value.to(device) for name, value in batch.items()}
         with torch.inference_mode():
             logits = self.module(moved).logits.float()
         return self.module.predictions({}, logits)
+
+    def _longest(self) -> int:
+        """Longest text in tokens: as in training, else what model and tokenizer allow."""
+        limit = self.tokenizer.model_max_length
+        positions = getattr(self.module.model.config, "max_position_embeddings", None)
+        if isinstance(positions, int) and positions > 0:
+            limit = min(limit, positions)
+        return limit if limit < 10**6 else 512
+
+
+def _no_item(number: int, item: object) -> InputError:
+    found = printable(repr(item), 100)
+    return InputError(
+        f"item {number}: wanted a text, a pair of texts or a dict of columns, but got {found}."
+    )
+
+
+def _problem_of(path: str, config: "PreTrainedConfig") -> ProblemType:
+    """What the labels of a trained folder are; a head of one output gives a number.
+
+    Raises:
+        InputError: if it holds no trained classifier, whose answers would be random.
+    """
+    kinds = config.architectures or []
+    trained = ("ForSequenceClassification", BackboneWithHead.__name__)
+    if kinds and not any(kind.endswith(trained) for kind in kinds):
+        raise InputError(f"{path}: holds no trained classifier but {', '.join(kinds)}.")
+    found = _PROBLEMS.get(str(config.problem_type))
+    return found or ("regression" if config.num_labels == 1 else "single_label")

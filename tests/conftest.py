@@ -1,8 +1,10 @@
 """What all tests share: a tiny model with its tokenizer, rows, and guards against leaks."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -11,6 +13,13 @@ os.environ["TENSORBOARD_DISABLE_FULL_TF"] = "1"
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+
+    from lit_hf import TextClassificationDataModule, TextClassifier
+
+    Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]
 
 ROOT = Path(__file__).parent.parent
 TWEETS = ROOT / "lit_hf" / "assets" / "tweets"
@@ -71,10 +80,95 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def tweet_rows() -> list[dict[str, object]]:
     """Sixteen rows with text and label, eight of each class."""
+    return _tweet_rows()
+
+
+def _tweet_rows() -> list[dict[str, object]]:
     words = ["fire", "flood", "storm", "quake", "crash", "smoke", "rescue", "evacuate"]
     yes = [{"text": f"{word} in the old town, people leave", "label": 1} for word in words]
     no = [{"text": f"my new song is called {word} and it is fun", "label": 0} for word in words]
     return [row for pair in zip(yes, no, strict=True) for row in pair]
+
+
+@pytest.fixture
+def fit(
+    tmp_path: Path, tiny_model: str, tweet_rows: list[dict[str, object]]
+) -> "Callable[..., Run]":
+    """Trains the tiny model a little, quietly, and gives trainer, module and data."""
+
+    def run(callbacks: Sequence[object] = (), **settings: Any) -> "Run":  # noqa: ANN401
+        folder = settings.pop("folder", tmp_path)
+        return _fit(tiny_model, folder, tweet_rows, list(callbacks), **settings)
+
+    return run
+
+
+def _fit(
+    model: str,
+    folder: Path,
+    rows: Sequence[dict[str, object]],
+    callbacks: list[Any],
+    data: dict[str, Any] | None = None,
+    module: dict[str, Any] | None = None,
+    kind: "type[TextClassifier] | None" = None,
+    **trainer: Any,  # noqa: ANN401 - settings of the Trainer; `rows` may be given anew by `data`
+) -> "Run":
+    import lightning.pytorch as pl
+
+    from lit_hf import TextClassificationDataModule, TextClassifier
+
+    pl.seed_everything(0, verbose=False)
+    settings = {"batch_size": 4, "val_fraction": 0, "label_names": ["no", "yes"], **(data or {})}
+    split = {name: settings.pop(name, rows) for name in ("train", "val", "test", "predict")}
+    rows_of = TextClassificationDataModule(model, **settings).with_rows(**split)
+    defaults = {  # each text has an answer of its own, and the loss falls from epoch to epoch
+        "label_names": settings["label_names"],
+        "pretrained": False,
+        "config_overrides": {"initializer_range": 0.4},
+        "optimizer": lambda params: torch.optim.AdamW(params, lr=1e-3),
+    }
+    classifier = (kind or TextClassifier)(model, **{**defaults, **(module or {})})
+    quiet = {
+        "accelerator": "cpu",
+        "max_epochs": 1,
+        "logger": False,
+        "enable_checkpointing": any(isinstance(c, pl.callbacks.Checkpoint) for c in callbacks),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+    }
+    runner = pl.Trainer(default_root_dir=folder, callbacks=callbacks, **{**quiet, **trainer})
+    runner.fit(classifier, rows_of)
+    return runner, classifier, rows_of
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: two epochs, of which the first is called the best, exported and predicted.
+
+    The folder of the model that it started from is gone.
+    """
+    import lightning.pytorch as pl
+
+    from lit_hf import ExportPretrained, PredictionWriter, ResultsWriter
+    from lit_hf.callbacks.checkpoint import LastCheckpoint
+
+    folder = tmp_path_factory.mktemp("trained")
+    model = tmp_path_factory.mktemp("home-of-jane") / "tiny_bert"
+    shutil.copytree(tiny_model, model)
+    best = pl.callbacks.ModelCheckpoint(folder / "checkpoints", monitor="val/loss", mode="max")
+    runner, classifier, rows = _fit(
+        str(model),
+        folder,
+        _tweet_rows(),
+        [LastCheckpoint(), best, ResultsWriter(), ExportPretrained(), PredictionWriter()],
+        data={"max_length": 12},
+        max_epochs=2,
+    )
+    runner.predict(classifier, rows, ckpt_path=best.best_model_path, weights_only=True)
+    shutil.rmtree(model)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +177,15 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the public data sets are not on this machine ({REAL_DATA})")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models of width 16 gain nothing from more, and lose much where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

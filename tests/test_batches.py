@@ -41,7 +41,7 @@ def test_docstring__names_each_key_in_order(kind: type[object]) -> None:
 def test_text_batch__is_what_loaders_give(
     data: TextClassificationDataModule, problem: ProblemType
 ) -> None:
-    batch = cast("TextBatch", next(iter(data.val_dataloader())))  # type: ignore[arg-type]
+    batch = cast("TextBatch", next(iter(data.val_dataloader())))
     assert batch.keys() == get_type_hints(TextBatch).keys()
     assert batch["id"] == ["0", "1", "2", "3", "4"]
     assert batch["index"] == [0, 1, 2, 3, 4]

@@ -1,6 +1,6 @@
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -35,9 +35,13 @@ class ScaledHead(nn.Module):
         return cast("Tensor", self.out(hidden_states[:, 0]) * self.scale)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A model of width 16 gains nothing from more."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -187,7 +191,7 @@ def test_checkpoint__of_a_checkpoint_is_as_good_as_the_first(
 # Going on.
 
 
-@pytest.mark.parametrize("head", [None, MeanHead])
+@pytest.mark.parametrize("head", [None, ScaledHead])
 def test_resume__needs_no_model_folder_and_reaches_the_same_weights(
     model_folder: Path, tmp_path: Path, head: type[nn.Module] | None
 ) -> None:
@@ -202,15 +206,16 @@ def test_resume__needs_no_model_folder_and_reaches_the_same_weights(
 
     half = TextClassifier(str(model_folder), NAMES, **settings)
     half.model.load_state_dict(first_weights)
-    saver = ModelCheckpoint(tmp_path, "epoch-{epoch}", save_top_k=-1)
+    saver = ModelCheckpoint(tmp_path, "epoch-{epoch}", save_top_k=-1, enable_version_counter=False)
     trainer = _trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=[saver])
     trainer.fit(half, _loader(3))
     shutil.rmtree(model_folder)
 
     rest = TextClassifier(str(model_folder), NAMES, **settings)
-    trainer = _trainer(tmp_path, max_epochs=2)
+    saver = ModelCheckpoint(tmp_path, "epoch-{epoch}", save_top_k=-1, enable_version_counter=False)
+    trainer = _trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=[saver])
     path = tmp_path / "epoch-epoch=0.ckpt"
-    assert read_checkpoint(path)["global_step"] == 3
+    assert cast("int", read_checkpoint(path)["global_step"]) == 3
     trainer.fit(rest, _loader(3), ckpt_path=str(path), weights_only=True)
     assert trainer.global_step == 6
     for name, weight in rest.model.state_dict().items():
@@ -264,7 +269,7 @@ def test_read__gives_what_was_written(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.ckpt", 7)
     assert is_whole(path)
     content = read_checkpoint(str(path))
-    assert content["global_step"] == 7
+    assert cast("int", content["global_step"]) == 7
     assert torch.equal(cast("Tensor", content["state_dict"]["w"]), torch.arange(300.0))
 
 
@@ -281,24 +286,31 @@ def test_damage__of_a_truncated_file_is_told(tmp_path: Path, share: float) -> No
 def test_damage__of_any_flipped_byte_is_told_or_harmless(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.ckpt", 7, {"x": {"monitor": "val/f1", "best_model_path": "b"}})
     content = path.read_bytes()
-    whole = _parts(path)
-    found = 0
-    for place in range(0, len(content), 5):
+    weights = content.index(torch.arange(300.0).numpy().tobytes())
+    harmless = 0
+    for place in range(0, len(content), 11):
         flipped = bytearray(content)
         flipped[place] ^= 0xFF
         path.write_bytes(flipped)
-        if is_whole(path):
-            assert _parts(path) == whole, place  # alignment and fields that nobody reads
-            continue
-        found += 1
+        whole, read = is_whole(path), None
         with suppress(InputError):
-            read_checkpoint(path)
-    assert found > 1200 / 5  # the weights alone are 1200 bytes
+            read = read_checkpoint(path)
+        if whole and read is not None:  # alignment, and fields that nobody reads
+            assert cast("int", read["global_step"]) == 7, place
+            assert torch.equal(cast("Tensor", read["state_dict"]["w"]), torch.arange(300.0)), place
+            assert "x" in read["callbacks"], place
+            assert not weights <= place < weights + 1200
+            harmless += 1
+    assert harmless < len(content) / 11 * 0.6
 
 
-def _parts(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {info.filename: archive.read(info) for info in archive.infolist()}
+def test_damage__of_the_pickle_version_is_told(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt", 7)
+    content = path.read_bytes()
+    assert content.count(b"\x80\x02}") == 1
+    path.write_bytes(content.replace(b"\x80\x02}", b"\x80\xfd}"))
+    with pytest.raises(InputError, match=r"damaged, or no checkpoint .*protocol 253"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"\x80\x02}q\x00."])

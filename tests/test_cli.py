@@ -131,7 +131,8 @@ def test_predict__writes_every_row_once_in_order(run_folder: Path, tmp_path: Pat
     lines = (run_folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     answers = [json.loads(line) for line in lines]
     assert [row["id"] for row in answers] == ids
-    assert [row["target"] for row in table] == [row["prediction"] for row in answers]
+    written = {"no": "0", "disaster": "1"}  # as the training file writes its classes
+    assert [row["target"] for row in table] == [written[row["prediction"]] for row in answers]
     assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in answers)
 
 

@@ -1,4 +1,4 @@
-"""LastCheckpoint: where a stopped run goes on from."""
+"""LastCheckpoint: where a stopped run goes on from; and which checkpoint is the best."""
 
 from pathlib import Path
 
@@ -20,3 +20,17 @@ class LastCheckpoint(ModelCheckpoint):
         """Take the run folder."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+
+def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
+    """The callback that knows the best checkpoint: the first that has written one by a monitor.
+
+    `trainer.checkpoint_callback` is the first of all, which may only keep the last one. Without a
+    monitor it is the first that has written any; None where nothing was written.
+    """
+    found = [
+        callback
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path).is_file()
+    ]
+    return next((c for c in found if c.monitor is not None), found[0] if found else None)

@@ -1,6 +1,8 @@
 """ExportPretrained: the best checkpoint as an ordinary Hugging Face folder."""
 
+import json
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError
+from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_tokenizer
@@ -28,25 +32,27 @@ class ExportPretrained(Callback):
 
     Args:
         folder_name: name of the folder in the run folder; "" writes none.
+
+    Raises:
+        InputError: if that is no plain name.
     """
 
     def __init__(self, folder_name: str = "pretrained") -> None:
-        if folder_name and Path(folder_name).name != folder_name:
-            raise ValueError(f"Expected `folder_name` to be a plain name, but got {folder_name!r}")
+        if folder_name == ".." or Path(folder_name).name != folder_name:
+            raise InputError(f"Expected `folder_name` to be a plain name, but got {folder_name!r}")
         self.folder_name = folder_name
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the best checkpoint, or the last one where none is called the best."""
         if not (self.folder_name and trainer.is_global_zero) or trainer.interrupted:
             return
-        callback = trainer.checkpoint_callback
-        best = getattr(callback, "best_model_path", "") or getattr(callback, "last_model_path", "")
-        if not best or not Path(best).exists():
+        callback = best_callback(trainer)
+        if callback is None:
             log.warning("no checkpoint was written, so nothing is exported.")
             return
         target = Path(trainer.default_root_dir) / self.folder_name
-        export_checkpoint(best, target)
-        print(f"exported {best} to {target}")
+        export_checkpoint(callback.best_model_path, target)
+        print(printable(f"exported {callback.best_model_path} to {target}", 1000))
 
 
 def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
@@ -62,17 +68,18 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     Raises:
         InputError: if the checkpoint is damaged or not ours, or the folder holds something else.
     """
-    target = Path(folder)
-    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
-        raise InputError(f"{target}: the folder holds something else than an export; give another.")
+    target = Path(os.path.abspath(folder))  # "." has no name to give
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: this is a file; give a folder to export to.")
+        raise InputError(f"{folder}: this is a file; give a folder to export to.")
+    if target.is_dir() and any(target.iterdir()) and not _is_export(target):
+        raise InputError(f"{folder}: the folder holds something else than an export; give another.")
     checkpoint = read_checkpoint(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
     try:
-        unfinished.chmod(0o755)
+        unfinished = work / "new"
+        unfinished.mkdir()
         data = data_description(checkpoint)
         columns = ("text_column", "pair_column", "text_template")
         module.model.config.task_specific_params = {
@@ -81,14 +88,26 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         module.model.save_pretrained(unfinished)
         if not write_processor(checkpoint, unfinished):
             load_tokenizer(module.model_name).save_pretrained(unfinished)
-        card = model_card(checkpoint, data)
-        (unfinished / "README.md").write_text(card, encoding="utf-8")
+        card = unfinished / "README.md"
+        card.write_text(model_card(checkpoint, data), encoding="utf-8")
+        for path in unfinished.rglob("*"):
+            if path.is_file():  # safetensors are written for their owner's eyes only
+                path.chmod(card.stat().st_mode)
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(work / "old")
         unfinished.replace(target)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+        shutil.rmtree(work, ignore_errors=True)
+    return Path(folder)
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether an export of ours lies in a folder: its config holds what we write into it."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return bool(MODULES.keys() & config["task_specific_params"].keys())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> HFModule:
@@ -97,13 +116,18 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
     Raises:
         InputError: if the checkpoint is not one of ours.
     """
-    task = checkpoint.get("lit_hf", {}).get("task")
+    about = checkpoint.get("lit_hf")
+    task = str(about.get("task")) if isinstance(about, dict) else None
     if task not in MODULES:
         raise InputError(
             f"{path}: not a checkpoint of lit_hf (task {task!r}; known: {', '.join(MODULES)})."
         )
-    kind = MODULES[str(task)]
-    module = kind.load_from_checkpoint(str(path), map_location="cpu", weights_only=True)
+    kind = MODULES[task]
+    try:
+        module = kind.load_from_checkpoint(str(path), map_location="cpu", weights_only=True)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: no whole checkpoint of a {kind.__name__} ({reason}).") from error
     return module.eval()
 
 

@@ -1,9 +1,13 @@
 """The model card of an exported folder, written from the checkpoint."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-from lit_hf.functional.text import markdown_cell, printable
+from lit_hf.functional.text import markdown_cell
+
+_SETTINGS = ("scheduler", "warmup_ratio")
+_OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
 
 def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str, object]) -> str:
@@ -15,9 +19,9 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
     """
     about = checkpoint["lit_hf"]
     settings = dict(checkpoint.get("hyper_parameters", {}))
-    base = "/".join(str(settings.get("model_name")).rstrip("/").split("/")[-2:])  # no home folder
+    base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
-    scores = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
+    scores = {name: value for name, value in metrics.items() if name.startswith("val/")}
     names = cast("list[str] | None", settings.get("label_names")) or []
     lines = [
         "---",
@@ -29,30 +33,28 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         "",
         f"# {markdown_cell(base)}, fine-tuned",
         "",
-        f"Task: {about.get('task')} ({settings.get('problem_type')}). "
-        f"Base model: {markdown_cell(base)}.",
+        f"Task: {_cell(about.get('task'))} ({_cell(settings.get('problem_type'))}). "
+        f"Base model: {markdown_cell(base)} ({_cell(_architecture(settings))}).",
     ]
     if names:
-        lines += [
-            "",
-            "Classes, in order: " + ", ".join(markdown_cell(name) for name in names) + ".",
-        ]
-    lines += ["", "## Scores", "", "| score | value |", "| --- | --- |"]
-    lines += [f"| {markdown_cell(name)} | {value:.4g} |" for name, value in scores.items()]
-    lines += ["", f"After step {checkpoint.get('global_step')}, epoch {checkpoint.get('epoch')}."]
-    lines += ["", "## Data", "", "| split | files | rows |", "| --- | --- | --- |"]
+        lines += ["", f"Classes, in order: {', '.join(map(_cell, names))}."]
+    lines += _table("Scores", ("score", "value"), [(k, f"{v:.4g}") for k, v in scores.items()])
+    step, epoch = _cell(checkpoint.get("global_step")), _cell(checkpoint.get("epoch"))
+    lines += ["", f"After step {step}, epoch {epoch}."]
     rows = cast("Mapping[str, int]", data.get("rows") or {})
     sources = cast("Mapping[str, list[str]]", data.get("sources") or {})
-    for split, count in rows.items():
-        files = ", ".join(markdown_cell(name) for name in sources.get(split, [])) or "set aside"
-        lines.append(f"| {split} | {files} | {count} |")
-    shown = ("problem_type", "scheduler", "warmup_ratio")
-    lines += ["", "## Settings", "", "| setting | value |", "| --- | --- |"]
-    lines += [f"| {name} | {settings.get(name)} |" for name in shown if name in settings]
-    lines.append(f"| max_length | {data.get('max_length')} |")
+    lines += _table(
+        "Data",
+        ("split", "files", "rows"),
+        [(k, ", ".join(sources.get(k, [])) or "set aside", count) for k, count in rows.items()],
+    )
+    shown: list[tuple[object, ...]] = [(k, settings[k]) for k in _SETTINGS if k in settings]
+    if "max_length" in data:
+        shown.append(("max_length", data["max_length"]))
     for number, group in enumerate(_optimizer_groups(checkpoint)):
-        text = ", ".join(f"{key} {printable(str(value), 40)}" for key, value in group.items())
-        lines.append(f"| optimizer group {number} | {text} |")
+        values = ", ".join(f"{key} {value}" for key, value in group.items())
+        shown.append((f"optimizer group {number}", values))
+    lines += _table("Settings", ("setting", "value"), shown)
     lines += [
         "",
         "## Use",
@@ -63,18 +65,47 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         'Predictor.from_pretrained("this folder")(["a text"])',
         "```",
         "",
-        f"Written by lit_hf {about.get('version')}.",
+        f"Written by lit_hf {_cell(about.get('version'))}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return markdown_cell(str(value))
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[tuple[object, ...]]) -> list[str]:
+    """A heading and a table; nothing where there are no rows."""
+    if not rows:
+        return []
+    lines = [map(str, header), ["---"] * len(header), *(map(_cell, row) for row in rows)]
+    return ["", f"## {title}", "", *(f"| {' | '.join(cells)} |" for cells in lines)]
+
+
+def _base_name(model_name: str) -> str:
+    r"""A Hub id as it is; of a folder the name alone, since its path tells whose computer it was.
+
+    >>> _base_name("org/bert"), _base_name("/home/jane/bert/"), _base_name("C:\\jane\\bert")
+    ('org/bert', 'bert', 'bert')
+    """
+    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model_name):
+        return model_name
+    return re.split(r"[/\\]", model_name.rstrip("/\\"))[-1]
+
+
+def _architecture(settings: Mapping[str, object]) -> object:
+    """What kind of model it is, such as "bert"; that of the backbone under an own head."""
+    config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
+    backbone = cast("Mapping[str, object]", config.get("backbone") or config)
+    return backbone.get("model_type")
 
 
 def _optimizer_groups(checkpoint: Mapping[str, object]) -> list[dict[str, object]]:
     states = cast(
         "list[dict[str, list[dict[str, object]]]]", checkpoint.get("optimizer_states") or []
     )
-    wanted = ("initial_lr", "weight_decay", "betas", "eps")
-    return [
-        {key: group[key] for key in wanted if key in group}
-        for state in states
-        for group in state.get("param_groups", [])
-    ]
+    groups = [dict(group) for state in states for group in state.get("param_groups", [])]
+    for group in groups:
+        if "initial_lr" in group:  # `lr` is what the schedule has made of it
+            group.pop("lr", None)
+    return [{key: group[key] for key in _OPTIMIZER if key in group} for group in groups]

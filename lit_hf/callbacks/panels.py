@@ -1,13 +1,18 @@
 """Tables of samples, drawn for a terminal and for loggers; safe with hostile text."""
 
 import io
+import json
+import math
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,62 +20,77 @@ from rich.text import Text
 from lit_hf.batches import Sample
 from lit_hf.functional.text import markdown_cell, printable
 
-_COLUMNS = ("id", "input", "prediction", "truth", "loss")
+_COLUMNS = ("id", "input", "prediction", "probability", "truth", "loss")
 
 
-def render(title: str, samples: Sequence[Sample], before: dict[str, str], color: bool) -> str:
-    """Draw samples as a table.
+def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], color: bool) -> str:
+    """Draw samples as a table, as wide as the terminal.
 
     Args:
         title: what is shown.
         samples: one row each.
-        before: earlier predictions by id; a change is shown as "old → new".
+        before: earlier prediction of each row; a change is shown as "old → new".
         color: whether the terminal takes colours.
     """
-    table = Table(title=Text(title), title_justify="left", expand=True)
+    width = max(shutil.get_terminal_size((100, 24)).columns, 60)
+    table = Table(
+        title=Text(title),
+        title_justify="left",
+        expand=True,
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    # The input takes what is left, a third at least, however long the names of classes are.
     table.add_column("", width=1)
-    table.add_column("id", overflow="fold", max_width=12)
-    table.add_column("input", ratio=1, overflow="fold")
-    table.add_column("prediction", overflow="fold", max_width=28)
-    table.add_column("truth", overflow="fold", max_width=20)
+    table.add_column("id", overflow="fold", max_width=min(12, width // 10))
+    table.add_column("input", overflow="fold", ratio=1)
+    table.add_column("prediction", overflow="fold", max_width=min(28, width // 5))
+    table.add_column("truth", overflow="fold", max_width=min(20, width // 7))
     table.add_column("loss", justify="right", width=6)
     styles = {True: "green", False: "red", None: ""}
     marks = {True: "✓", False: "✗", None: ""}
-    for sample in samples:
+    for sample, old in zip(samples, before, strict=True):
         style = styles[sample["correct"]]
         table.add_row(
             Text(marks[sample["correct"]], style=style),
             Text(printable(sample["id"], 40)),
             Text(printable(sample["input"], 240)),
-            Text(printable(_answer(sample, before), 120), style=style),
+            Text(_answer(sample, old), style=style),
             Text(printable(sample["truth"] or "", 120)),
-            Text("" if sample["loss"] is None else f"{sample['loss']:.2f}"),
+            Text(_loss(sample["loss"])),
         )
-    width = max(shutil.get_terminal_size((100, 24)).columns, 60)
     console = Console(
         file=io.StringIO(),
         width=width,
         force_terminal=color,
-        no_color=not color,
-        force_jupyter=False,  # in a notebook rich would show the table by itself
+        force_jupyter=False,  # it would write past the file
+        no_color=None if color else True,  # None asks the environment for NO_COLOR
     )
     console.print(table)
-    return cast("io.StringIO", console.file).getvalue().rstrip("\n")
+    lines = cast("io.StringIO", console.file).getvalue().splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def _answer(sample: Sample, before: dict[str, str]) -> str:
-    answer = sample["prediction"]
-    old = before.get(sample["id"])
-    if old is not None and old != answer:
-        answer = f"{old} → {answer}"
+def _answer(sample: Sample, old: str | None) -> str:
+    answer = printable(sample["prediction"], 120)
+    if old is not None and old != sample["prediction"]:
+        answer = f"{printable(old, 60)} → {answer}"
     return answer if sample["probability"] is None else f"{answer} ({sample['probability']:.0%})"
 
 
+def _loss(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
+
+
 def show(trainer: Trainer, text: str) -> None:
-    """Print above a progress bar, if there is one."""
-    bar = trainer.progress_bar_callback
-    if isinstance(bar, TQDMProgressBar):
-        bar.print(text)
+    """Print above a progress bar, if there is one; what the terminal cannot encode becomes "?"."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)
+    if isinstance(trainer.progress_bar_callback, TQDMProgressBar):
+        Tqdm.write(text)
     else:
         print(text, flush=True)
 
@@ -86,20 +106,41 @@ def log_samples(logger: Logger, key: str, samples: Sequence[Sample], step: int) 
     """
     rows = [[_cell(sample[name]) for name in _COLUMNS] for sample in samples]  # type: ignore[literal-required]
     if isinstance(logger, TensorBoardLogger):
-        lines = [" | ".join(markdown_cell(cell) for cell in row) for row in [list(_COLUMNS), *rows]]
+        texts = [[f"{c:.3f}" if isinstance(c, float) else c or "" for c in row] for row in rows]
+        lines = [" | ".join(map(markdown_cell, row)) for row in [list(_COLUMNS), *texts]]
         lines.insert(1, " | ".join("---" for _ in _COLUMNS))
         logger.experiment.add_text(key, "\n".join(f"| {line} |" for line in lines), step)
-        return
-    plain = [[printable(cell) for cell in row] for row in rows]
-    if callable(getattr(logger, "log_text", None)):  # WandbLogger
-        logger.log_text(key=key, columns=["step", *_COLUMNS], data=[[step, *r] for r in plain])  # type: ignore[attr-defined]
+    elif callable(getattr(logger, "log_text", None)):  # WandbLogger
+        data = [[step, *row] for row in rows]
+        logger.log_text(key=key, columns=["step", *_COLUMNS], data=data, step=step)  # type: ignore[attr-defined]
     elif callable(getattr(getattr(logger, "experiment", None), "log_table", None)):  # MLFlowLogger
-        table = {name: [row[i] for row in plain] for i, name in enumerate(_COLUMNS)}
-        table["step"] = [str(step)] * len(plain)
+        table: dict[str, list[object]] = {"step": [step] * len(rows)}
+        table |= {name: [row[i] for row in rows] for i, name in enumerate(_COLUMNS)}
         logger.experiment.log_table(logger.run_id, table, f"{key}.json")  # type: ignore[attr-defined]
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _cell(value: str | float | None) -> str | float | None:
+    return printable(value) if isinstance(value, str) else value
+
+
+def json_line(row: Mapping[str, object]) -> str:
+    r"""Write one line of strict JSON: what a terminal could obey is escaped, NaN is null.
+
+    >>> json_line({"id": "a\u2028b\x1b é", "loss": float("nan")})
+    '{"id": "a\\u2028b\\u001b é", "loss": null}\n'
+    """
+    try:
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        line = json.dumps(_finite(row), ensure_ascii=False)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+    return line + "\n"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

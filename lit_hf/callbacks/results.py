@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.panels import show
 
 
@@ -21,7 +22,11 @@ class ResultsWriter(Callback):
     """
 
     def __init__(self) -> None:
-        self._logged_step = -1
+        self._logged_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin counting where training begins or goes on."""
+        self._logged_step = trainer.global_step
 
     def on_train_batch_end(
         self,
@@ -34,12 +39,11 @@ class ResultsWriter(Callback):
         """Write the training numbers of the steps that loggers get too."""
         step = trainer.global_step
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
-        if step % every or step == self._logged_step:
+        if not every or step % every or step == self._logged_step:
             return
         self._logged_step = step
-        names = ("train/", "lr-")
-        numbers = {k: v for k, v in trainer.logged_metrics.items() if k.startswith(names)}
-        self._append(trainer, numbers)
+        numbers = {k: v for k, v in trainer.logged_metrics.items() if k.startswith("train/")}
+        self._append(trainer, {**numbers, **_of_stage(trainer, "lr-")})  # of LearningRateMonitor
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of a validation."""
@@ -69,7 +73,7 @@ class ResultsWriter(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
+            writer = csv.writer(stream, lineterminator="\n")
             if is_new:
                 writer.writerow(["step", "epoch", "name", "value"])
             for name, value in numbers.items():
@@ -81,8 +85,8 @@ class ResultsWriter(Callback):
         path = Path(trainer.default_root_dir) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            results = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none yet, or not ours
             results = {}
         prefix = {"validate": "val/", "test": "test/"}.get(stage, "")
         entry: dict[str, object] = {
@@ -90,11 +94,11 @@ class ResultsWriter(Callback):
         }
         entry["step"] = trainer.global_step
         if stage == "fit":
-            checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "")
-            best = getattr(trainer.checkpoint_callback, "best_model_score", None)
-            if best is not None:
-                entry["best_score"] = plain_number(float(best))
-                entry["monitor"] = getattr(trainer.checkpoint_callback, "monitor", None)
+            callback = best_callback(trainer)
+            checkpoint = "" if callback is None else callback.best_model_path
+            if callback is not None and callback.best_model_score is not None:
+                entry["best_score"] = plain_number(float(callback.best_model_score))
+                entry["monitor"] = callback.monitor
         else:
             checkpoint = str(trainer.ckpt_path or "")
             entry.pop("step")  # an evaluation takes no training step

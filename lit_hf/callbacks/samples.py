@@ -1,12 +1,11 @@
 """SampleLogger: what the model answers while it learns, in words a person can read."""
 
 import heapq
-import json
-import logging
 import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -15,14 +14,14 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Sample, StepOutput
-from lit_hf.callbacks.panels import log_samples, render, show
+from lit_hf.callbacks.panels import json_line, log_samples, render, show
 from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
 from lit_hf.processors import load_tokenizer
 
-log = logging.getLogger(__name__)
 Batch = Mapping[str, object]
-Ranked = list[tuple[float, str, Sample]]
+Place = tuple[int, int]  # minus the numbers of loader and row, so that the first row ranks highest
+Ranked = list[tuple[float, Place, Sample]]
 
 
 class SampleLogger(Callback):
@@ -41,6 +40,9 @@ class SampleLogger(Callback):
             only.
         num_samples: examples in a panel; 0 shows nothing.
 
+    Raises:
+        InputError: when set up, if the module is no `HFModule`.
+
     Example:
         >>> SampleLogger(every_n_steps=20, num_samples=5).num_samples
         5
@@ -56,8 +58,22 @@ class SampleLogger(Callback):
         self._last_step = 0
         self._fixed: Ranked = []  # the smallest hashes of ids: the same examples every time
         self._worst: Ranked = []  # the largest losses
-        self._before: dict[str, str] = {}
-        self._decode: Callable[[Sequence[int]], str] | None = None
+        self._before: dict[Place, str] = {}
+        self._num_rows = 0  # validated so far, where batches do not number their rows
+        self._decode: Callable[[Sequence[int]], str]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the tokenizer, before the first step."""
+        if not self.num_samples or stage not in ("fit", "validate"):
+            return
+        if not isinstance(pl_module, HFModule):
+            raise InputError(
+                f"SampleLogger asks the module how to show an example; {type(pl_module).__name__} "
+                "is no `HFModule`."
+            )
+        self._decode = decoder(trainer, pl_module)
+        if stage == "fit":
+            self._before = {}
 
     # Training.
 
@@ -85,10 +101,15 @@ class SampleLogger(Callback):
             return
         self._last_step = step
         samples: list[Sample] = []
-        for recent, output in self._recent:
-            rows = range(min(len(output["losses"]), self.num_samples - len(samples)))
-            samples += self._samples(trainer, pl_module, recent, output, rows)
-        self._publish(trainer, "train", samples)
+        shown: set[object] = set()  # of few rows one may come again within a panel
+        for recent, output in reversed(self._recent):
+            unknown = [None] * len(output["losses"])
+            numbers = cast("Sequence[object]", recent.get("index") or unknown)
+            rows = [row for row, number in enumerate(numbers) if number not in shown]
+            rows = rows[: self.num_samples - len(samples)]
+            shown.update({numbers[row] for row in rows} - {None})
+            samples += self._samples(pl_module, recent, output, rows)
+        self._publish(trainer, "train", samples, [None] * len(samples))
 
     def _num_recent(self) -> int:
         return sum(len(output["losses"]) for _, output in self._recent)
@@ -97,7 +118,7 @@ class SampleLogger(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin new panels."""
-        self._fixed, self._worst = [], []
+        self._fixed, self._worst, self._num_rows = [], [], 0
 
     def on_validation_batch_end(
         self,
@@ -112,78 +133,79 @@ class SampleLogger(Callback):
         if trainer.sanity_checking or not self.num_samples:
             return
         output = cast("StepOutput", outputs)
-        losses = output["losses"].tolist()
-        ids = cast("list[str]", batch.get("id") or [f"{batch_idx}-{r}" for r in range(len(losses))])
+        first, self._num_rows = self._num_rows, self._num_rows + len(output["losses"])
+        numbers = cast("Sequence[int]", batch.get("index") or range(first, self._num_rows))
+        places = [(-dataloader_idx, -number) for number in numbers]
+        ids = cast("list[str]", batch.get("id") or [str(number) for number in numbers])
         copies = batch.get("is_padding")
-        copy = copies.tolist() if isinstance(copies, torch.Tensor) else [False] * len(losses)
-        fixed = {row: -float(zlib.crc32(ids[row].encode())) for row in range(len(ids))}
-        worst = dict(enumerate(losses))
-        for panel, keys in ((self._fixed, fixed), (self._worst, worst)):
-            rows = [row for row in keys if not copy[row] and self._enters(panel, keys[row])]
-            shown = self._samples(trainer, pl_module, batch, output, rows)
+        copy = copies.tolist() if isinstance(copies, torch.Tensor) else [False] * len(places)
+        hashes = [-float(zlib.crc32(name.encode("utf-8", "backslashreplace"))) for name in ids]
+        losses = [value if value == value else float("inf") for value in output["losses"].tolist()]
+        for panel, keys in ((self._fixed, hashes), (self._worst, losses)):
+            ranks = list(zip(keys, places, strict=True))
+            rows = [r for r, rank in enumerate(ranks) if not copy[r] and self._enters(panel, rank)]
+            shown = self._samples(pl_module, batch, output, rows)
             for row, sample in zip(rows, shown, strict=True):
-                if self._enters(panel, keys[row]):
-                    heapq.heappush(panel, (keys[row], sample["id"], sample))
+                if self._enters(panel, ranks[row]):
+                    heapq.heappush(panel, (*ranks[row], sample))
                 if len(panel) > self.num_samples:
                     heapq.heappop(panel)
 
-    def _enters(self, panel: Ranked, key: float) -> bool:
-        return key == key and (len(panel) < self.num_samples or key > panel[0][0])
+    def _enters(self, panel: Ranked, rank: tuple[float, Place]) -> bool:
+        return len(panel) < self.num_samples or rank > panel[0][:2]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join the panels of all processes and show them."""
         if trainer.sanity_checking or not self.num_samples:
             return
-        fixed, worst = _gather(self._fixed), _gather(self._worst)
+        fixed, worst = self._join(self._fixed), self._join(self._worst)
         if not trainer.is_global_zero:
             return
-        for name, panel in (("fixed", fixed), ("worst", worst)):
-            best = sorted(panel, key=lambda ranked: ranked[:2], reverse=True)[: self.num_samples]
-            self._publish(trainer, name, [sample for _, _, sample in best])
-        self._before = {sample["id"]: sample["prediction"] for _, _, sample in fixed}
+        before = [self._before.get(place) for _, place, _ in fixed]
+        self._publish(trainer, "fixed", [sample for *_, sample in fixed], before)
+        self._publish(trainer, "worst", [sample for *_, sample in worst], [None] * len(worst))
+        self._before = {place: sample["prediction"] for _, place, sample in fixed}
+
+    def _join(self, panel: Ranked) -> Ranked:
+        """The panel over all processes, highest rank first; every process must call it."""
+        parts = [panel]
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            parts = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(parts, panel)
+        ranked = sorted(chain(*parts), key=lambda entry: entry[:2], reverse=True)
+        return ranked[: self.num_samples]
 
     # Both.
 
     def _samples(
+        self, pl_module: LightningModule, batch: Batch, output: StepOutput, rows: Sequence[int]
+    ) -> list[Sample]:
+        return cast("HFModule", pl_module).samples(batch, output, rows, self._decode)
+
+    def _publish(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Batch,
-        output: StepOutput,
-        rows: Sequence[int],
-    ) -> list[Sample]:
-        if not rows:
-            return []
-        if not isinstance(pl_module, HFModule):
-            raise InputError(
-                f"SampleLogger asks the module how to show an example; {type(pl_module).__name__} "
-                "is no `HFModule`."
-            )
-        if self._decode is None:
-            self._decode = decoder(trainer, pl_module)
-        return pl_module.samples(batch, output, rows, self._decode)
-
-    def _publish(self, trainer: Trainer, panel: str, samples: Sequence[Sample]) -> None:
+        panel: str,
+        samples: Sequence[Sample],
+        before: Sequence[str | None],
+    ) -> None:
         if not samples:
             return
-        step = trainer.global_step
-        titles = {
-            "train": "training examples, from this step's own logits",
+        title = {
+            "train": "training examples, from the steps' own logits",
             "fixed": "validation, the same examples each time",
             "worst": "validation, the largest losses",
-        }
-        title = titles[panel]
-        if trainer.training or trainer.state.fn == "fit":
-            title = f"step {step} · epoch {trainer.current_epoch} · {title}"
-        before = self._before if panel == "fixed" else {}
+        }[panel]
+        step, epoch = trainer.global_step, trainer.current_epoch
+        mark: dict[str, object] = {"panel": panel, "step": None, "epoch": None}
+        if trainer.state.fn == "fit":  # an evaluation takes no training step
+            title = f"step {step} · epoch {epoch} · {title}"
+            mark |= {"step": step, "epoch": epoch}
         show(trainer, render(title, samples, before, color=sys.stdout.isatty()))
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "samples.jsonl").open("a", encoding="utf-8") as stream:
-            for sample in samples:
-                mark = {"panel": panel, "step": step, "epoch": trainer.current_epoch}
-                line = json.dumps({**mark, **sample}, ensure_ascii=False)
-                stream.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
+            stream.writelines(json_line({**mark, **sample}) for sample in samples)
         for logger in trainer.loggers:
             log_samples(logger, f"samples/{panel}", samples, step)
 
@@ -207,12 +229,3 @@ def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str
         return " ‖ ".join(str(text).strip() for text in texts)
 
     return decode
-
-
-def _gather(panel: Ranked) -> Ranked:
-    """The panels of all processes, joined; every process must call it."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return panel
-    parts: list[Ranked] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(parts, panel)
-    return [ranked for part in parts for ranked in part]

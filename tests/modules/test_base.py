@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset
+from transformers import GPT2Config, GPT2Model
 
 from lit_hf import InputError, MeanHead, TextClassifier
 from lit_hf.batches import TextBatch
@@ -117,6 +118,19 @@ def test_module__is_copied_and_pickled(
     assert other.label_names == NAMES
     assert isinstance(other.optimizer(decay_groups(other)), AdamW)  # type: ignore[arg-type]
     assert isinstance(module.optimizer(decay_groups(module)), AdamW)  # type: ignore[arg-type]
+
+
+def test_model__of_a_language_model_gets_a_padding_token(
+    tmp_path: Path, make_batch: MakeBatch
+) -> None:
+    config = GPT2Config(n_positions=16, n_embd=8, n_layer=1, n_head=2, vocab_size=300)
+    config.eos_token_id = 0
+    GPT2Model(config).save_pretrained(tmp_path)
+    module = TextClassifier(str(tmp_path), NAMES)
+    assert module.model.config.pad_token_id == 0
+    batch = make_batch()
+    batch.pop("token_type_ids")
+    assert _logits(module, batch).shape == (6, 3)
 
 
 # Overrides of the config.

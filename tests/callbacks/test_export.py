@@ -1,0 +1,231 @@
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.demos.boring_classes import BoringModel
+from torch.utils.data import DataLoader
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from lit_hf import (
+    ExportPretrained,
+    InputError,
+    MeanHead,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.callbacks.export import export_checkpoint, load_module
+
+Rows = list[dict[str, Any]]
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+FILES = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+
+
+def _probabilities(folder: Path, texts: list[str]) -> list[list[float]]:
+    """What plain transformers makes of an exported folder."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        values: list[list[float]] = model(**batch).logits.softmax(1).tolist()
+    return values
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _best(run: Path) -> Path:
+    return next((run / "checkpoints").glob("epoch=0*.ckpt"))
+
+
+def _changed(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the best checkpoint of a run, with a change."""
+    content = torch.load(_best(run), weights_only=True)
+    change(content)
+    torch.save(content, folder / "changed.ckpt")
+    return folder / "changed.ckpt"
+
+
+def test_folder__is_an_ordinary_one_that_answers_the_same(trained: Path, tweet_rows: Rows) -> None:
+    lines = (trained / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    said = [[json.loads(line)["probabilities"][name] for name in ("no", "yes")] for line in lines]
+    found = _probabilities(trained / "pretrained", [str(row["text"]) for row in tweet_rows])
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(said), rtol=0, atol=1e-5)
+    config = json.loads((trained / "pretrained" / "config.json").read_text(encoding="utf-8"))
+    assert config["id2label"] == {"0": "no", "1": "yes"}
+    assert config["label2id"] == {"no": 0, "yes": 1}
+    assert config["problem_type"] == "single_label_classification"
+    assert AutoTokenizer.from_pretrained(trained / "pretrained").model_max_length == 12
+
+
+def test_folder__has_the_best_weights_not_the_last(trained: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(trained / "pretrained")
+    best, last = (
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (_best(trained), trained / "checkpoints" / "last.ckpt")
+    )
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, best[f"model.{name}"]), name
+    assert not torch.equal(best["model.classifier.weight"], last["model.classifier.weight"])
+
+
+def test_folder__holds_what_it_should_and_tells_no_paths(trained: Path) -> None:
+    folder = trained / "pretrained"
+    assert _names(folder) == FILES
+    assert _names(trained) == {
+        *("checkpoints", "metrics.csv", "results.json", "pretrained", "predictions.jsonl")
+    }
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask, path
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
+    for path in folder.glob("*.json"):
+        assert "home-of-jane" not in path.read_text(encoding="utf-8"), path
+
+
+def test_own_head__is_exported_and_loads_again(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    callbacks = [ModelCheckpoint(tmp_path / "c"), ExportPretrained("model")]
+    trainer, module, data = fit(callbacks, module={"head": MeanHead})
+    assert f"exported {tmp_path / 'c' / 'epoch=0-step=4.ckpt'} to {tmp_path / 'model'}" in (
+        capsys.readouterr().out
+    )
+    answers = trainer.predict(module, data)
+    assert answers is not None
+    said = [[a["probabilities"][name] for name in ("no", "yes")] for b in answers for a in b]
+    found = _probabilities(tmp_path / "model", [str(row["text"]) for row in tweet_rows])
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(said), rtol=0, atol=1e-5)
+
+
+def test_callback__writes_nothing_without_a_checkpoint_or_name(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit([ExportPretrained()])
+    assert "no checkpoint was written, so nothing is exported" in caplog.text
+    assert _names(tmp_path) == set()
+    fit([ExportPretrained(""), ModelCheckpoint(tmp_path / "c")])
+    assert _names(tmp_path) == {"c"}
+    for name in ("..", "a/b", "/tmp", "a/"):
+        with pytest.raises(InputError, match="plain name"):
+            ExportPretrained(name)
+
+
+def test_tokenizer__of_the_model_where_the_checkpoint_has_none(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows
+) -> None:
+    _, module, data = fit(folder=tmp_path / "first")
+    loader = data.val_dataloader()
+    assert not isinstance(loader, list)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        max_epochs=1,
+        default_root_dir=tmp_path / "second",
+        callbacks=[ExportPretrained()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(list(loader), batch_size=None))  # type: ignore[arg-type]
+    folder = tmp_path / "second" / "pretrained"
+    assert AutoTokenizer.from_pretrained(folder).model_max_length == 128
+    assert len(_probabilities(folder, [str(row["text"]) for row in tweet_rows])) == 16
+    assert "## Data" not in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_export__refuses_a_folder_of_something_else(
+    trained: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter.txt").write_text("years of work")
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text((Path(tiny_model) / "config.json").read_text())
+    for folder in (foreign, base):
+        before = _names(folder)
+        with pytest.raises(InputError, match="holds something else than an export"):
+            export_checkpoint(_best(trained), folder)
+        assert _names(folder) == before
+    with pytest.raises(InputError, match=r"chapter\.txt: this is a file"):
+        export_checkpoint(_best(trained), foreign / "chapter.txt")
+    assert _names(tmp_path) == {"thesis", "base"}
+
+
+def test_export__replaces_an_earlier_one(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "deep" / "er" / "model"
+    assert export_checkpoint(trained / "checkpoints" / "last.ckpt", folder) == folder
+    first = (folder / "model.safetensors").read_bytes()
+    (folder / "left.bin").touch()
+    export_checkpoint(_best(trained), folder)
+    assert _names(folder) == FILES
+    assert (folder / "model.safetensors").read_bytes() != first
+    assert _names(folder.parent) == {"model"}
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    export_checkpoint(_best(trained), ".")
+    assert _names(empty) == FILES
+
+
+def test_export__that_fails_leaves_the_earlier_one(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "model"
+    export_checkpoint(_best(trained), folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    evil = torch.zeros(3, dtype=torch.uint8)
+    for name in ("../escaped", "/tmp/lit_hf_escaped", "a/../../escaped", ""):
+
+        def escape(content: dict[str, Any], name: str = name) -> None:
+            content["TextClassificationDataModule"]["processor"][name] = evil
+
+        with pytest.raises(InputError, match="names a file outside its folder"):
+            export_checkpoint(_changed(trained, tmp_path, escape), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert _names(folder.parent) == {"model"}
+    assert not Path("/tmp/lit_hf_escaped").exists()
+
+
+def test_export__refuses_checkpoints_of_others(trained: Path, tmp_path: Path) -> None:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=tmp_path,
+        max_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(BoringModel())
+    trainer.save_checkpoint(tmp_path / "boring.ckpt")
+    with pytest.raises(InputError, match=r"boring\.ckpt: not a checkpoint of lit_hf \(task None"):
+        export_checkpoint(tmp_path / "boring.ckpt", tmp_path / "model")
+    half = _changed(trained, tmp_path, lambda c: c["state_dict"].popitem())
+    with pytest.raises(InputError, match=r"no whole checkpoint of a TextClassifier .*Missing key"):
+        export_checkpoint(half, tmp_path / "model")
+    with pytest.raises(InputError, match="no such checkpoint file"):
+        export_checkpoint(tmp_path / "none.ckpt", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_load_module__gives_a_module_that_is_ready_to_answer(trained: Path) -> None:
+    content = torch.load(_best(trained), weights_only=True)
+    module = load_module(_best(trained), content)
+    assert not module.training
+    assert not module.model.training
+    assert isinstance(module, TextClassifier)
+    assert module.label_names == ["no", "yes"]
+
+
+def test_two_processes__export_once(two_processes: Path) -> None:
+    assert _names(two_processes / "fit" / "pretrained") == FILES
+    assert (two_processes / "out").read_text(encoding="utf-8").count("exported ") == 1

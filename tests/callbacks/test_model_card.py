@@ -1,0 +1,131 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lit_hf.callbacks.model_card import model_card
+from lit_hf.checkpoints import read_checkpoint
+
+HOSTILE = "<img src=x onerror=alert(1)> | ![x](http://e.vil)\n# [a](javascript:b) \x1b[31m"
+
+
+def _checkpoint(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a checkpoint
+    return {
+        "lit_hf": {
+            "task": "text_classification",
+            "version": "9.9",
+            "metrics": {"val/f1": 0.80352, "val/num_examples": 1523.0, "train/loss": 0.1},
+        },
+        "hyper_parameters": {
+            "model_name": "org/tiny_bert",
+            "label_names": ["no", "yes"],
+            "problem_type": "single_label",
+            "scheduler": "linear",
+            "warmup_ratio": 0.1,
+            "config_overrides": {"model_type": "bert"},
+        },
+        "global_step": 12,
+        "epoch": 3,
+        "optimizer_states": [
+            {"param_groups": [{"lr": 1e-9, "initial_lr": 2e-5, "weight_decay": 0.01}]}
+        ],
+        **changes,
+    }
+
+
+DATA: dict[str, Any] = {
+    "rows": {"train": 6090, "val": 1523},
+    "sources": {"train": ["train.csv"]},
+    "max_length": 128,
+}
+
+
+def test_card__tells_task_scores_rows_and_settings() -> None:
+    card = model_card(_checkpoint(), DATA)
+    for line in [
+        r"# org/tiny\_bert, fine-tuned",
+        r"Task: text\_classification (single\_label). Base model: org/tiny\_bert (bert).",
+        "Classes, in order: no, yes.",
+        "| val/f1 | 0.8035 |",
+        r"| val/num\_examples | 1523 |",
+        "After step 12, epoch 3.",
+        "| train | train.csv | 6090 |",
+        "| val | set aside | 1523 |",
+        "| scheduler | linear |",
+        r"| max\_length | 128 |",
+        r"| optimizer group 0 | initial\_lr 2e-05, weight\_decay 0.01 |",
+        'Predictor.from_pretrained("this folder")(["a text"])',
+        "Written by lit_hf 9.9.",
+    ]:
+        assert line in card.splitlines()
+    assert "train/loss" not in card
+
+
+def test_card__of_a_real_run(trained: Path) -> None:
+    card = (trained / "pretrained" / "README.md").read_text(encoding="utf-8")
+    path = next((trained / "checkpoints").glob("epoch=0*.ckpt"))
+    assert card == model_card(
+        read_checkpoint(path),
+        read_checkpoint(path)["TextClassificationDataModule"]["data"],  # type: ignore[arg-type]
+    )
+    assert r"# tiny\_bert, fine-tuned" in card
+    assert "home-of-jane" not in card
+    assert "| train | the rows given as train | 16 |" in card
+    assert re.search(r"\| val/loss \| \d\.\d+ \|", card)
+    assert r"| optimizer group 1 | initial\_lr 0.001, weight\_decay 0.0," in card
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front == {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["lit_hf"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("/home/jane/secret/bert/", "bert"),
+        ("C:\\Users\\jane\\bert", "bert"),
+        ("~/bert", "bert"),
+        ("../jane/bert", "bert"),
+        ("org/bert", "org/bert"),
+    ],
+)
+def test_card__names_a_folder_without_its_path(name: str, shown: str) -> None:
+    settings = {**_checkpoint()["hyper_parameters"], "model_name": name}
+    card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+    assert f"# {shown}, fine-tuned" in card
+    assert "jane" not in card
+
+
+def test_card__hostile_names_stay_text() -> None:
+    about = {"task": HOSTILE, "version": HOSTILE, "metrics": {f"val/{HOSTILE}": 0.5}}
+    settings: dict[str, Any] = dict.fromkeys(_checkpoint()["hyper_parameters"], HOSTILE)
+    settings |= {"label_names": [HOSTILE, "b"], "config_overrides": {"model_type": HOSTILE}}
+    groups = [{"param_groups": [{"initial_lr": HOSTILE}]}]
+    data = {"rows": {HOSTILE: HOSTILE}, "sources": {HOSTILE: [HOSTILE]}, "max_length": HOSTILE}
+    content = {"lit_hf": about, "hyper_parameters": settings, "optimizer_states": groups}
+    content |= {"global_step": HOSTILE, "epoch": HOSTILE}
+    card = model_card(_checkpoint(**content), data)
+    plain = model_card(_checkpoint(), DATA)
+    assert "\x1b" not in card
+    assert "<img" not in card
+    assert "![" not in card
+    assert "](" not in card
+    assert "http://" not in card
+    headings = [line for line in card.splitlines() if line.startswith("#")]
+    assert headings[1:] == [line for line in plain.splitlines() if line.startswith("#")][1:]
+    cells = [len(re.findall(r"(?<!\\)\|", x)) for x in card.splitlines() if x.startswith("|")]
+    assert set(cells) == {3, 4}
+    assert card.count("---\n") == plain.count("---\n")
+
+
+def test_card__leaves_out_what_is_not_known() -> None:
+    content = {"lit_hf": {"task": "text_classification"}, "hyper_parameters": {"model_name": "b"}}
+    card = model_card(content, {})
+    assert "## Scores" not in card
+    assert "## Data" not in card
+    assert "## Settings" not in card
+    assert "## Use" in card

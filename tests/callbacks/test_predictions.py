@@ -1,0 +1,224 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from lit_hf import InputError, PredictionWriter, TextClassificationDataModule, TextClassifier
+
+Rows = list[dict[str, Any]]
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+IDS = [
+    *("a,b", 'say "hi"', "two\nlines", "back\rhome", "crlf\r\n", " spaces ", "=1+1", "🔥 火事"),
+    *("tab\t", "\u2028", "\x1b[31m", "'", "\\n", "ü"),
+]
+
+
+def _trainer(folder: Path, *callbacks: Callback) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=folder,
+        callbacks=[PredictionWriter(), *callbacks],
+        enable_progress_bar=False,
+    )
+
+
+def _answers(folder: Path) -> Rows:
+    text = (folder / "predictions.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line, parse_constant=pytest.fail) for line in text.split("\n")[:-1]]
+
+
+def _table(folder: Path) -> list[list[str]]:
+    with (folder / "submission.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_predictions__each_row_once_in_order(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{**row, "id": f"tweet-{99 - number}"} for number, row in enumerate(tweet_rows)]
+    settings = {"predict": rows, "id_column": "id", "eval_batch_size": 3}
+    _, module, data = fit(folder=tmp_path / "fit", data={**settings, "train": rows, "val": rows})
+    _trainer(tmp_path / "out").predict(module, data, return_predictions=False)
+    answers = _answers(tmp_path / "out")
+    assert [answer["id"] for answer in answers] == [row["id"] for row in rows]
+    assert all(list(a) == ["id", "prediction", "probability", "probabilities"] for a in answers)
+    module.eval()
+    encoded = data.processor([row["text"] for row in rows], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        wanted = module(dict(encoded)).logits.softmax(1)
+    for answer, values in zip(answers, wanted.tolist(), strict=True):
+        assert list(answer["probabilities"].values()) == pytest.approx(values, abs=1e-6)
+        best = max(answer["probabilities"], key=answer["probabilities"].get)
+        assert (answer["prediction"], answer["probability"]) == (
+            best,
+            max(answer["probabilities"].values()),
+        )
+    labels = {"no": "0", "yes": "1"}  # as the training rows write them
+    assert _table(tmp_path / "out") == [
+        ["id", "label"],
+        *([a["id"], labels[a["prediction"]]] for a in answers),
+    ]
+    assert _names(tmp_path / "out") == {"predictions.jsonl", "submission.csv"}
+    out = tmp_path / "out"
+    assert f"wrote {out}/predictions.jsonl and {out}/submission.csv" in capsys.readouterr().out
+
+
+def test_submission__has_labels_as_the_training_file_writes_them(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows
+) -> None:
+    """Also where only a checkpoint knows the training file, as under `lit-hf predict`."""
+    words = [{**row, "label": ["no", "yes"][int(row["label"])]} for row in tweet_rows]
+    for name, rows, known in (("numbers", tweet_rows, {"0", "1"}), ("words", words, {"no", "yes"})):
+        trainer, module, _ = fit(folder=tmp_path / name, data={"train": rows, "val": rows})
+        trainer.save_checkpoint(tmp_path / "model.ckpt")
+        named = [{"key": "x", "text": row["text"]} for row in rows]
+        data = TextClassificationDataModule(
+            module.model_name, id_column="key", label_column="target", label_names=["no", "yes"]
+        ).with_rows(predict=named)
+        _trainer(tmp_path / name).predict(
+            TextClassifier(module.model_name, label_names=["no", "yes"]),
+            data,
+            ckpt_path=tmp_path / "model.ckpt",
+            weights_only=True,
+        )
+        table = _table(tmp_path / name)
+        assert table[0] == ["key", "target"]
+        assert {cell for _, cell in table[1:]} <= known
+
+
+def test_submission__several_labels_and_numbers(tmp_path: Path, fit: Fit) -> None:
+    rows = [{"id": i, "text": f"number {i}", "label": "a;c"} for i in range(4)]
+    data = {"train": rows, "val": rows, "predict": rows, "id_column": "id"}
+    several = {"problem_type": "multi_label", "label_names": ["a", "b", "c"]}
+
+    class Sure(Callback):
+        def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            assert isinstance(pl_module, TextClassifier)
+            with torch.no_grad():
+                bias = pl_module.model.get_parameter("classifier.bias")
+                bias.copy_(torch.tensor([9.0, -9.0, 9.0]))
+
+    _, module, rows_of = fit(
+        folder=tmp_path / "fit",
+        data={**data, **several, "label_separator": ";"},
+        module={"problem_type": "multi_label"},
+    )
+    _trainer(tmp_path / "several", Sure()).predict(module, rows_of)
+    assert _table(tmp_path / "several")[1:] == [[str(i), "a;c"] for i in range(4)]
+    answer = _answers(tmp_path / "several")[0]
+    assert answer["prediction"] == ["a", "c"]
+    assert answer["probabilities"].keys() == {"a", "b", "c"}
+
+    numbers = [{**row, "label": 2.5} for row in rows]
+    _, module, rows_of = fit(
+        folder=tmp_path / "fit2",
+        data={
+            **{**data, "train": numbers, "val": numbers},
+            **{"problem_type": "regression", "label_names": None},
+        },
+        module={"problem_type": "regression"},
+    )
+    _trainer(tmp_path / "number").predict(module, rows_of)
+    answers = _answers(tmp_path / "number")
+    assert all(answer.keys() == {"id", "prediction"} for answer in answers)
+    assert [float(cell) for _, cell in _table(tmp_path / "number")[1:]] == [
+        answer["prediction"] for answer in answers
+    ]
+    with torch.no_grad():
+        module.model.get_parameter("classifier.bias").fill_(float("nan"))
+    _trainer(tmp_path / "broken").predict(module, rows_of)
+    assert [answer["prediction"] for answer in _answers(tmp_path / "broken")] == [None] * 4
+    assert _table(tmp_path / "broken")[1:] == [[str(i), ""] for i in range(4)]
+
+
+def test_ids__survive_both_files(tmp_path: Path, fit: Fit) -> None:
+    rows = [{"id": name, "text": "a fire", "label": i % 2} for i, name in enumerate(IDS)]
+    _, module, data = fit(
+        folder=tmp_path / "fit",
+        data={**dict.fromkeys(("train", "val", "predict"), rows), "id_column": "id"},
+    )
+    _trainer(tmp_path).predict(module, data)
+    assert [answer["id"] for answer in _answers(tmp_path)] == IDS
+    assert [name for name, _ in _table(tmp_path)[1:]] == IDS
+    raw = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8")
+    assert len(raw.splitlines()) == len(IDS)  # whatever counts as the end of a line
+    assert "\x1b" not in raw
+    assert b"a fire" not in (tmp_path / "submission.csv").read_bytes()
+    assert b"\r\n" not in (tmp_path / "submission.csv").read_bytes().replace(b"crlf\r\n", b"")
+
+
+def test_predictions__of_a_killed_run_do_not_look_finished(tmp_path: Path, fit: Fit) -> None:
+    class Kill(Callback):
+        def on_predict_batch_end(
+            self,
+            trainer: pl.Trainer,
+            pl_module: pl.LightningModule,
+            outputs: object,
+            batch: object,
+            batch_idx: int,
+            dataloader_idx: int = 0,
+        ) -> None:
+            if batch_idx == 1:
+                raise KeyError("killed")
+
+    _, module, data = fit(folder=tmp_path / "fit", data={"eval_batch_size": 4})
+    folder = tmp_path / "out"
+    with pytest.raises(KeyError, match="killed"):
+        _trainer(folder, Kill()).predict(module, data)
+    assert not (folder / "predictions.jsonl").exists()
+    (folder / ".predictions.jsonl.part-1").write_text("left by two processes")
+    _trainer(folder).predict(module, data)
+    finished = (folder / "predictions.jsonl").read_bytes()
+    assert len(_answers(folder)) == 16
+    assert _names(folder) == {"predictions.jsonl"}  # no id column, so no submission.csv
+    with pytest.raises(KeyError, match="killed"):
+        _trainer(folder, Kill()).predict(module, data)
+    assert (folder / "predictions.jsonl").read_bytes() == finished
+
+
+def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -> None:
+    for name in ("", "..", "a/b", "/tmp/x"):
+        with pytest.raises(InputError, match="plain file name"):
+            PredictionWriter(name)
+    _, module, data = fit(folder=tmp_path / "fit")
+    batches = [dict(batch) for batch in data.predict_dataloader()]
+    for batch in batches:
+        batch.pop("index")
+    loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="in the order of the rows: the batches need"):
+        _trainer(tmp_path / "out").predict(module, loader)
+
+
+@pytest.mark.parametrize("number", [5, 7])
+def test_two_processes__write_the_same_files(
+    number: int, two_processes: Path, ddp_rows: Rows, tiny_model: str, tmp_path: Path
+) -> None:
+    module = TextClassifier.load_from_checkpoint(
+        (two_processes / "checkpoint").read_text(), weights_only=True
+    )
+    data = TextClassificationDataModule(
+        tiny_model, eval_batch_size=1, id_column="id", label_names=["no", "yes"]
+    ).with_rows(train=ddp_rows, predict=ddp_rows[:number])
+    data.setup("predict")
+    _trainer(tmp_path).predict(module, data)
+    shared = two_processes / f"predict{number}"
+    assert len(_answers(shared)) == number
+    assert (shared / "predictions.jsonl").read_bytes() == (
+        tmp_path / "predictions.jsonl"
+    ).read_bytes()
+    assert [name for name, _ in _table(shared)[1:]] == [row["id"] for row in ddp_rows[:number]]
+    assert _names(shared) == {"predictions.jsonl", "submission.csv"}
+    printed = (two_processes / "out").read_text(encoding="utf-8")
+    assert printed.count(f"wrote {shared}/predictions.jsonl") == 1

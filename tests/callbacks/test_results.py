@@ -1,0 +1,167 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+
+Rows = list[dict[str, Any]]
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+SCORES = ["accuracy", "f1", "auroc", "loss", "num_examples"]
+
+
+def _numbers(folder: Path) -> Rows:
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text, parse_constant=pytest.fail)
+    return found
+
+
+def _steps(folder: Path, name: str) -> list[int]:
+    return [int(row["step"]) for row in _numbers(folder) if row["name"] == name]
+
+
+def test_metrics__lines_of_the_logged_steps_and_validations(
+    tmp_path: Path, fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer, _, _ = fit([ResultsWriter()], max_epochs=2, log_every_n_steps=3)
+    rows = _numbers(tmp_path)
+    assert [(row["step"], row["epoch"], row["name"]) for row in rows] == [
+        ("3", "0", "train/loss"),
+        *(("4", "0", f"val/{name}") for name in SCORES),
+        ("6", "1", "train/loss"),
+        *(("8", "1", f"val/{name}") for name in SCORES),
+    ]
+    last = {row["name"]: float(row["value"]) for row in rows[-len(SCORES) :]}
+    known = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    assert last == pytest.approx(known)
+    assert b"\r" not in (tmp_path / "metrics.csv").read_bytes()
+    assert "step 8 · val/accuracy" in capsys.readouterr().out
+
+
+def test_metrics__losses_are_those_of_their_steps(tmp_path: Path, fit: Fit) -> None:
+    fit([ResultsWriter()], logger=CSVLogger(tmp_path, name="theirs"))
+    with next(tmp_path.rglob("theirs/**/metrics.csv")).open(encoding="utf-8") as stream:
+        theirs = [float(row["train/loss"]) for row in csv.DictReader(stream) if row["train/loss"]]
+    ours = [float(row["value"]) for row in _numbers(tmp_path) if row["name"] == "train/loss"]
+    assert ours == pytest.approx(theirs)
+    assert len(ours) == 4
+
+
+def test_metrics__are_appended_to_by_a_second_run(tmp_path: Path, fit: Fit) -> None:
+    writer = ResultsWriter()
+    fit([writer])
+    before = (tmp_path / "metrics.csv").read_text(encoding="utf-8")
+    fit([writer], data={"batch_size": 16})  # one step, the same number as the last logged one
+    after = (tmp_path / "metrics.csv").read_text(encoding="utf-8")
+    assert after.startswith(before)
+    assert after.count("step,epoch,name,value") == 1
+    assert _steps(tmp_path, "train/loss") == [1, 2, 3, 4, 1]
+
+
+def test_metrics__are_appended_to_by_a_run_that_goes_on(tmp_path: Path, fit: Fit) -> None:
+    trainer, module, data = fit([ResultsWriter()])
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        max_epochs=2,
+        log_every_n_steps=2,
+        default_root_dir=tmp_path,
+        callbacks=[ResultsWriter()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, data, ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    assert _steps(tmp_path, "train/loss") == [1, 2, 3, 4, 6, 8]
+
+
+def test_metrics__one_line_a_step_where_gradients_are_accumulated(tmp_path: Path, fit: Fit) -> None:
+    fit([ResultsWriter()], accumulate_grad_batches=2)
+    assert _steps(tmp_path, "train/loss") == [1, 2]
+
+
+def test_metrics__learning_rates_and_no_steps_at_all(tmp_path: Path, fit: Fit) -> None:
+    fit(
+        [ResultsWriter(), LearningRateMonitor()],
+        folder=tmp_path / "a",
+        logger=CSVLogger(tmp_path),
+        module={"warmup_ratio": 0.0},
+        log_every_n_steps=2,
+    )
+    rates = [float(r["value"]) for r in _numbers(tmp_path / "a") if r["name"] == "lr-AdamW/pg1"]
+    assert rates == pytest.approx([1e-3 * 3 / 4, 1e-3 * 1 / 4])
+    fit([ResultsWriter()], folder=tmp_path / "b", log_every_n_steps=0)
+    assert {row["name"] for row in _numbers(tmp_path / "b")} == {f"val/{name}" for name in SCORES}
+
+
+def test_results__of_all_stages_stand_side_by_side(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows
+) -> None:
+    best = ModelCheckpoint(tmp_path / "c", monitor="val/loss", mode="max")
+    callbacks = [LastCheckpoint(), ResultsWriter(), best]
+    data = {"val": tweet_rows[:6], "test": tweet_rows[:1]}
+    trainer, module, rows = fit(callbacks, data=data, max_epochs=2)
+    fitted = _results(tmp_path)["fit"]
+    assert fitted["step"] == 8
+    assert fitted["monitor"] == "val/loss"
+    assert fitted["best_score"] == pytest.approx(float(best.best_model_score or 0), abs=1e-6)
+    assert fitted["best_score"] > fitted["val/loss"] + 0.001
+    assert fitted["checkpoint"] == "c/epoch=0-step=4.ckpt"
+    assert fitted["val/num_examples"] == 6
+    scores = trainer.validate(
+        module, rows, ckpt_path=best.best_model_path, weights_only=True, verbose=False
+    )
+    trainer.test(module, rows, verbose=False)
+    results = _results(tmp_path)
+    assert list(results) == ["fit", "validate", "test"]
+    assert results["fit"] == fitted
+    assert list(results["validate"]) == [*SCORES, "checkpoint"]
+    assert results["validate"]["checkpoint"] == "c/epoch=0-step=4.ckpt"
+    assert results["validate"]["loss"] == pytest.approx(scores[0]["val/loss"])
+    assert results["validate"]["loss"] == pytest.approx(fitted["best_score"])
+    assert list(results["test"]) == SCORES
+    assert results["test"]["num_examples"] == 1
+    assert isinstance(results["test"]["num_examples"], int)
+    assert results["test"]["auroc"] is None  # one class was seen, so it is not defined
+
+
+def test_results__take_the_place_of_a_file_of_something_else(tmp_path: Path, fit: Fit) -> None:
+    for text in ("[1, 2]", "{half", "\ufeff", "\x00"):
+        (tmp_path / "results.json").write_text(text, encoding="utf-8")
+        fit([ResultsWriter()], limit_train_batches=1, limit_val_batches=0)
+        assert list(_results(tmp_path)) == ["fit"]
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "metrics.csv"}
+
+
+def test_results__a_loss_that_is_nan_is_null(tmp_path: Path, fit: Fit) -> None:
+    trainer, module, rows = fit([ResultsWriter()])
+    with torch.no_grad():
+        module.model.get_parameter("classifier.bias").fill_(float("nan"))
+    trainer.validate(module, rows, verbose=False)
+    assert _results(tmp_path)["validate"]["loss"] is None
+    assert _results(tmp_path)["fit"]["val/loss"] > 0
+
+
+def test_two_processes__write_each_number_once(two_processes: Path) -> None:
+    folder = two_processes / "fit"
+    assert _steps(folder, "train/loss") == [1, 2, 3, 4]
+    assert _steps(folder, "val/num_examples") == [2, 4]
+    assert _results(folder)["fit"]["val/num_examples"] == 5
+    assert _results(two_processes / "validate")["validate"]["num_examples"] == 5
+    printed = (two_processes / "out").read_text(encoding="utf-8")
+    assert printed.count("· val/accuracy") == 2

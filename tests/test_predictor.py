@@ -1,0 +1,201 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.processors import load_tokenizer
+
+Rows = list[dict[str, Any]]
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+
+
+def _same(answers: Any, wanted: Any) -> None:  # noqa: ANN401 - answers of any shape
+    assert len(answers) == len(wanted)
+    for answer, row in zip(answers, wanted, strict=True):
+        assert answer.keys() == row.keys() - {"id", "index"}
+        for name, value in answer.items():
+            if isinstance(value, float | dict):
+                assert value == pytest.approx(row[name], abs=1e-6)
+            else:
+                assert value == row[name]
+
+
+@pytest.fixture
+def saved(tmp_path: Path, fit: Fit) -> Callable[..., tuple[Path, Path, Rows]]:
+    """Trains on settings, and gives checkpoint, exported folder and the Trainer's own answers."""
+
+    def save(**settings: Any) -> tuple[Path, Path, Rows]:  # noqa: ANN401
+        trainer, module, data = fit(folder=tmp_path / "run", **settings)
+        trainer.save_checkpoint(tmp_path / "model.ckpt")
+        batches = trainer.predict(module, data)
+        answers = [row for batch in batches or [] for row in cast("Rows", batch)]
+        return (
+            tmp_path / "model.ckpt",
+            export_checkpoint(tmp_path / "model.ckpt", tmp_path / "model"),
+            answers,
+        )
+
+    return save
+
+
+@pytest.mark.parametrize("source", ["folder", "checkpoint"])
+def test_answers__are_those_of_the_trainer(source: str, trained: Path, tweet_rows: Rows) -> None:
+    """Also long texts, which are cut at 12 tokens as in training; the model's folder is gone."""
+    path = trained / "pretrained"
+    if source == "checkpoint":
+        path = next((trained / "checkpoints").glob("epoch=0*.ckpt"))
+    lines = (trained / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    predictor = Predictor.from_pretrained(path)
+    _same(predictor([str(row["text"]) for row in tweet_rows]), list(map(json.loads, lines)))
+    (nine,), (ten,), (many,) = (predictor("fire " * number) for number in (9, 10, 900))
+    assert many == ten  # [CLS] and [SEP] are the other two
+    assert ten != nine
+    assert not predictor.module.training
+    assert not predictor.module.model.training
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 130])
+def test_answers__in_the_given_order_for_any_number(number: int, trained: Path) -> None:
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    texts = [f"{'storm ' * (7 * i % 11)}{i}" for i in range(number)]  # of mixed lengths
+    answers = predictor(texts)
+    assert len(answers) == number
+    for text, answer in list(zip(texts, answers, strict=True))[::9]:
+        _same([answer], predictor(text))
+    _same(predictor(texts, batch_size=3), answers)
+    _same(predictor(iter(texts)), answers)  # type: ignore[arg-type]
+    assert len({json.dumps(answer) for answer in answers}) >= 0.8 * number
+
+
+def test_answers__are_plain_and_complete(trained: Path) -> None:
+    (answer,) = Predictor.from_pretrained(trained / "pretrained")("smoke over the hills")
+    probabilities = cast("dict[str, float]", answer["probabilities"])
+    assert list(answer) == ["prediction", "probability", "probabilities"]
+    assert list(probabilities) == ["no", "yes"]
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert answer["probability"] == max(probabilities.values())
+    assert probabilities[str(answer["prediction"])] == answer["probability"]
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_rows__with_a_template(saved: Callable[..., tuple[Path, Path, Rows]]) -> None:
+    rows: Rows = [
+        {"keyword": "fire", "place": 7, "text": "in town", "label": 1},
+        {"keyword": None, "place": None, "text": "a song", "label": 0},
+    ]
+    data = {**dict.fromkeys(("train", "val", "predict"), rows)}
+    ckpt, folder, wanted = saved(data={**data, "text_template": "{keyword}: {text} {place}"})
+    for path in (ckpt, folder):
+        predictor = Predictor.from_pretrained(path)
+        _same(predictor(rows), wanted)
+        _same(predictor(rows[0]), wanted[:1])
+        _same(predictor("fire: in town 7"), wanted[:1])
+        gap = float("nan")  # as pandas has it
+        _same(predictor({"keyword": gap, "place": gap, "text": "a song"}), wanted[1:])
+        with pytest.raises(InputError, match=r"item 1: no column 'place'; found \['keyword', 'te"):
+            predictor([rows[0], {"keyword": "fire", "text": "x"}])
+
+
+def test_pairs__as_tuples_and_rows(saved: Callable[..., tuple[Path, Path, Rows]]) -> None:
+    rows: Rows = [
+        {"a": "a fire in town", "b": "people leave", "label": 1},
+        {"a": "a song", "b": "it is fun, " * 20, "label": 0},
+    ]
+    data = {**dict.fromkeys(("train", "val", "predict"), rows)}
+    settings = {"text_column": "a", "pair_column": "b", "max_length": 16}
+    ckpt, folder, wanted = saved(data={**data, **settings})
+    for path in (ckpt, folder):
+        predictor = Predictor.from_pretrained(path)
+        _same(predictor([(row["a"], row["b"]) for row in rows]), wanted)
+        _same(predictor(rows), wanted)
+        _same(predictor(("a fire in town", "people leave")), wanted[:1])
+        with pytest.raises(InputError, match="mixed in one call"):
+            predictor([("a", "b"), "c " * 99], batch_size=1)
+        with pytest.raises(InputError, match="trained on pairs, but got single texts"):
+            predictor(["a"])
+
+
+@pytest.mark.parametrize("problem", ["multi_label", "regression"])
+def test_other_problems__have_their_own_answers(
+    problem: str, saved: Callable[..., tuple[Path, Path, Rows]]
+) -> None:
+    several = problem == "multi_label"
+    labels: list[Any] = ["a,c"] * 4 if several else [0.0, 0.5, 1.0, 1.5]
+    rows: Rows = [{"text": f"number {i}", "label": label} for i, label in enumerate(labels)]
+    names = ["a", "b", "c"] if several else None
+    ckpt, folder, wanted = saved(
+        data={
+            **dict.fromkeys(("train", "val", "predict"), rows),
+            **{"problem_type": problem, "label_names": names},
+        },
+        module={"problem_type": problem},
+    )
+    for path in (ckpt, folder):
+        answers = Predictor.from_pretrained(path)([row["text"] for row in rows])
+        _same(answers, wanted)
+        assert isinstance(answers[0]["prediction"], list if several else float)
+        assert ("probabilities" in answers[0]) == several
+
+
+def test_items__that_are_none(trained: Path) -> None:
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    for item in (None, 5, b"x", ["a", "b"], ("a",), ("a", None), ("a", "b", "c"), {"text": None}):
+        with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts or a dict"):
+            predictor(["fine", item])  # type: ignore[list-item]
+    for items in (None, 5, pd.DataFrame({"text": ["a"]})):
+        with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
+            predictor(items)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="item 0: no column 'text'"):
+        predictor({"\x1b[31m": "a"})
+    with pytest.raises(InputError, match="item 1: the text holds half a surrogate pair"):
+        predictor(["a", "\ud800"])
+    with pytest.raises(InputError, match="trained on texts, but got pairs"):
+        predictor([("a", "b")])
+    for size in (0, -1):
+        with pytest.raises(InputError, match=f"`batch_size` to be at least 1, but got {size}"):
+            predictor(["a"], batch_size=size)
+    assert len(predictor(list(pd.Series(["a", ""])))) == 2
+
+
+def test_folder__of_another_program(tiny_model: str, tmp_path: Path) -> None:
+    """No problem type, no limit of the tokenizer, one output: a number for a text of any length."""
+    config = AutoConfig.from_pretrained(tiny_model)
+    config.num_labels, config.initializer_range = 1, 0.4
+    torch.manual_seed(3)
+    model = AutoModelForSequenceClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
+    model.save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.model_max_length = int(1e30)
+    tokenizer.save_pretrained(tmp_path)
+    predictor = Predictor.from_pretrained(tmp_path)
+    (answer,) = predictor("fire " * 500)
+    batch = tokenizer("fire " * 500, truncation=True, max_length=128, return_tensors="pt")
+    with torch.no_grad():
+        assert answer == {"prediction": pytest.approx(model(**batch).logits.item(), abs=1e-6)}
+    assert predictor([("a fire", "a song")]) != predictor(["a fire"])  # either kind, not known
+
+
+def test_folder__without_a_trained_head_is_refused(tiny_model: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no trained classifier but BertModel"):
+        Predictor.from_pretrained(tiny_model)
+    with pytest.raises(InputError, match="there is no such folder"):
+        Predictor.from_pretrained(tmp_path / "none")
+    with pytest.raises(InputError, match="no such checkpoint file"):
+        Predictor.from_pretrained(tmp_path / "none.ckpt")
+
+
+def test_module__in_memory_is_put_into_evaluation(tiny_model: str, fit: Fit) -> None:
+    _, module, data = fit()
+    module.train()
+    predictor = Predictor(module, load_tokenizer(tiny_model))
+    assert predictor(["a fire"]) == predictor(["a fire"])  # no dropout
+    with pytest.raises(InputError, match="wanted column names in braces"):
+        Predictor(module, data.processor, {"text_template": "{text.__class__}"})
