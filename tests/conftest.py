@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -111,8 +111,10 @@ def _fit(
     data: dict[str, Any] | None = None,
     module: dict[str, Any] | None = None,
     kind: "type[TextClassifier] | None" = None,
-    **trainer: Any,  # noqa: ANN401 - settings of the Trainer; `rows` may be given anew by `data`
+    loss_falls: bool = False,
+    **trainer: Any,  # noqa: ANN401 - settings of the Trainer
 ) -> "Run":
+    """Train on the rows, or on those that `data` holds by the names of the splits."""
     import lightning.pytorch as pl
 
     from lit_hf import TextClassificationDataModule, TextClassifier
@@ -121,7 +123,20 @@ def _fit(
     settings = {"batch_size": 4, "val_fraction": 0, "label_names": ["no", "yes"], **(data or {})}
     split = {name: settings.pop(name, rows) for name in ("train", "val", "test", "predict")}
     rows_of = TextClassificationDataModule(model, **settings).with_rows(**split)
-    defaults = {  # each text has an answer of its own, and the loss falls from epoch to epoch
+
+    class Falls(pl.Callback):
+        """Makes the loss of the first epoch the largest."""
+
+        def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if trainer.state.fn != "fit":
+                return
+            bias = torch.tensor([3.0, -3.0]) * (trainer.current_epoch == 0)
+            with torch.no_grad():
+                cast("TextClassifier", pl_module).model.get_parameter("classifier.bias").copy_(bias)
+
+    if loss_falls:
+        callbacks = [*callbacks, Falls()]
+    defaults = {  # each text has an answer of its own
         "label_names": settings["label_names"],
         "pretrained": False,
         "config_overrides": {"initializer_range": 0.4},
@@ -164,6 +179,7 @@ def trained(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         _tweet_rows(),
         [LastCheckpoint(), best, ResultsWriter(), ExportPretrained(), PredictionWriter()],
         data={"max_length": 12},
+        loss_falls=True,
         max_epochs=2,
     )
     runner.predict(classifier, rows, ckpt_path=best.best_model_path, weights_only=True)

@@ -55,7 +55,7 @@ def test_answers__are_those_of_the_trainer(source: str, trained: Path, tweet_row
     lines = (trained / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     predictor = Predictor.from_pretrained(path)
     _same(predictor([str(row["text"]) for row in tweet_rows]), list(map(json.loads, lines)))
-    (nine,), (ten,), (many,) = (predictor("fire " * number) for number in (9, 10, 900))
+    (nine,), (ten,), (many,) = (predictor("a " * number) for number in (9, 10, 900))
     assert many == ten  # [CLS] and [SEP] are the other two
     assert ten != nine
     assert not predictor.module.training

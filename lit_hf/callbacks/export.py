@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.model_card import model_card
+from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
@@ -52,7 +53,7 @@ class ExportPretrained(Callback):
             return
         target = Path(trainer.default_root_dir) / self.folder_name
         export_checkpoint(callback.best_model_path, target)
-        print(printable(f"exported {callback.best_model_path} to {target}", 1000))
+        show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
 
 
 def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:

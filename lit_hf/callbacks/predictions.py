@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import data_description
-from lit_hf.callbacks.panels import json_line
+from lit_hf.callbacks.panels import json_line, show
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.errors import InputError
@@ -80,7 +80,7 @@ class PredictionWriter(Callback):
         written = join_parts(parts, folder / self.file_name, _table_form(trainer))
         for part in parts:
             part.unlink()
-        print("wrote " + " and ".join(printable(str(path), 300) for path in written))
+        show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
 
 
 class TableForm(NamedTuple):

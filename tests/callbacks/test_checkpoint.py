@@ -16,8 +16,8 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
 ) -> None:
     best = ModelCheckpoint(
         tmp_path / "checkpoints", monitor="val/loss", mode="max", enable_version_counter=False
-    )  # the loss falls, so the first epoch stays the "best"
-    fit([best, LastCheckpoint()], data={"batch_size": 16}, max_epochs=3)
+    )  # the first epoch stays the "best"
+    fit([best, LastCheckpoint()], data={"batch_size": 16}, loss_falls=True, max_epochs=3)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["epoch=0-step=1.ckpt", "last.ckpt"]
     last = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")

@@ -1,6 +1,6 @@
 """What the tests of modules share: random batches, a quiet Trainer, a model with classes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,6 @@ from lit_hf.functional.labels import ProblemType
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
 MakeReady = Callable[[list[str]], str]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Models of width 16 gain nothing from more, and lose much where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
