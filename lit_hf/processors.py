@@ -34,12 +34,13 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     Raises:
         InputError: if there is none or it cannot be reached.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(model_name)
         return config
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise not_loadable(model_name, "config", error) from error
 
 

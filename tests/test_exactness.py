@@ -8,8 +8,10 @@ import json
 import math
 import os
 import runpy
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -177,15 +179,21 @@ def found(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
     script.write_text(SCRIPT, encoding="utf-8")
     words = [str(folder), json.dumps(CASES), str(BATCH), str(LIMIT)]
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, str(script), *words],
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
         env=environment,
         cwd=folder,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):  # the second process too, where they wait for each other
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors[-3000:]
     threads = torch.get_num_threads()
     runpy.run_path(str(script))["run"](str(folder), 1, CASES, BATCH, LIMIT)
     torch.set_num_threads(threads)
