@@ -246,6 +246,18 @@ def test_validate__refuses_a_checkpoint_of_other_classes(
         )
 
 
+@pytest.mark.parametrize(("first", "second"), [(None, MeanHead), (MeanHead, ScaledHead)])
+def test_resume__with_another_head_is_refused(
+    tiny_model: str, tmp_path: Path, first: type[nn.Module] | None, second: type[nn.Module]
+) -> None:
+    _, path = _trained(tmp_path, tiny_model, head=first)
+    module = TextClassifier(tiny_model, NAMES, head=second)
+    with pytest.raises(InputError, match=r"weights of another model \(Missing key.*`head`"):
+        _trainer(tmp_path, max_steps=4).fit(
+            module, _loader(2), ckpt_path=str(path), weights_only=True
+        )
+
+
 # Damage.
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +102,7 @@ class HFDataModule(LightningDataModule):
         self.seed = seed
         self.splits: dict[Split, Dataset] = {}
         self._tables: dict[Split, list[Table]] = {}
+        self._is_checked = False
 
     # What a subclass says.
 
@@ -145,6 +147,7 @@ class HFDataModule(LightningDataModule):
                 table = table_from_rows(f"the rows given as {split}", plain_rows(rows))
                 self._tables[split] = [table]
                 self.splits.pop(split, None)
+                self._is_checked = False
         return self
 
     def tables(self, split: Split) -> list[Table]:
@@ -194,8 +197,9 @@ class HFDataModule(LightningDataModule):
                 self._split_off_val()
             elif split != "val" or stage == "validate":
                 raise InputError(f"no {split} rows: set `{split}_file` or `dataset`.")
-        if stage == "fit":
+        if stage == "fit" and not self._is_checked:
             self.check_fit()
+            self._is_checked = True
 
     def check_fit(self) -> None:
         """Compare the training and the validation part, once both are there."""
@@ -231,6 +235,7 @@ class HFDataModule(LightningDataModule):
     def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
         """Batches of validation rows in order; [] where there are none."""
         if "val" not in self.splits and not self.has_validation:
+            warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
             return []
         return self._loader("val", self.eval_batch_size, shuffle=False)
 

@@ -2,28 +2,31 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from transformers import PreTrainedConfig, PreTrainedModel, get_scheduler
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, read_checkpoint
 from lit_hf.errors import InputError, nearest
-from lit_hf.modules.loading import complete_padding, config_from_dict
+from lit_hf.modules.loading import ConfigValue, complete_padding, config_from_dict, override
+from lit_hf.modules.optimizers import (
+    OptimizerCallable,
+    SchedulerName,
+    clip,
+    decay_groups,
+    with_schedule,
+)
 from lit_hf.processors import load_config
 
-ConfigValue = str | int | float | bool | None
-SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 Stage = Literal["train", "val", "test"]
-OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
 
 class HFModule(LightningModule):
@@ -143,7 +146,7 @@ class HFModule(LightningModule):
             self.check_config(config)
         else:
             config = load_config(self.model_name)
-            _override(config, self.config_overrides)
+            override(config, self.config_overrides)
             self.complete_config(config)
             complete_padding(config, self.model_name)
         self.model = self.load_model(config, pretrained)
@@ -196,28 +199,9 @@ class HFModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
-        groups = decay_groups(self)
-        optimizer = self.optimizer(groups)  # type: ignore[arg-type]  # torch takes groups too
-        if self.scheduler == "constant" and not self.warmup_ratio:
-            return optimizer
+        optimizer = self.optimizer(decay_groups(self))  # type: ignore[arg-type]  # or groups
         num_steps = self.trainer.estimated_stepping_batches
-        if num_steps == float("inf"):
-            raise InputError(
-                "the learning rate schedule needs to know where training ends: set "
-                "`trainer.max_epochs` or `trainer.max_steps`, or `scheduler: constant` with "
-                "`warmup_ratio: 0`."
-            )
-        name = "constant_with_warmup" if self.scheduler == "constant" else self.scheduler
-        schedule = get_scheduler(
-            name,
-            optimizer,
-            num_warmup_steps=round(self.warmup_ratio * num_steps),
-            num_training_steps=int(num_steps),
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
 
     def configure_gradient_clipping(
         self,
@@ -240,15 +224,28 @@ class HFModule(LightningModule):
                     "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
                     "`model.optimizer.fused: false`, or use bf16-mixed."
                 )
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            if gradient_clip_algorithm in (None, "norm"):
-                torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-                return
-            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+            clip(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # Checkpoints.
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> object:
+        """Take the weights of a checkpoint.
+
+        Raises:
+            InputError: if they are those of another model, such as one with another head.
+        """
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        except RuntimeError as error:
+            reasons = [line.strip() for line in str(error).splitlines()[1:]]
+            raise InputError(
+                f"the checkpoint holds the weights of another model ({'; '.join(reasons)[:200]}): "
+                "give the `model_name`, `head` and `config_overrides` that it was trained with."
+            ) from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
@@ -265,30 +262,6 @@ class HFModule(LightningModule):
             "task": self.task,
             "metrics": {name: float(value) for name, value in metrics.items()},
         }
-
-
-def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
-    """Divide the trainable parameters: matrices decay, biases and norms (vectors) do not."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2]},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def _override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
-    known = config.to_dict()
-    for name, value in overrides.items():
-        if name not in known and (not hasattr(config, name) or callable(getattr(config, name))):
-            raise InputError(
-                f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
-                f"{nearest(name, known)}"
-            )
-        try:
-            setattr(config, name, value)
-        except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"`config_overrides`: {name}: {value!r}: {reason}") from error
 
 
 def _default_optimizer(kind: type[HFModule]) -> OptimizerCallable:

@@ -2,11 +2,12 @@
 
 import logging
 import pickle
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -17,18 +18,38 @@ from transformers import (
     PreTrainedModel,
 )
 
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, nearest
 from lit_hf.processors import load_tokenizer, not_loadable
 
 log = logging.getLogger(__name__)
 Auto = type[AutoModel] | type[AutoModelForSequenceClassification]
+ConfigValue = str | int | float | bool | None
 HFProblem = Literal["regression", "single_label_classification", "multi_label_classification"]
-Fit = Literal["same", "reordered", "unnamed", "other"]
 
 
 def config_from_dict(values: Mapping[str, object]) -> PreTrainedConfig:
     """Rebuild a whole config from plain types, among them its `model_type`."""
     return AutoConfig.for_model(**cast("dict[str, Any]", values))
+
+
+def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
+    """Replace values of a config.
+
+    Raises:
+        InputError: if it has no such value, or cannot take it.
+    """
+    known = config.to_dict()
+    for name, value in overrides.items():
+        if name not in known and (not hasattr(config, name) or callable(getattr(config, name))):
+            raise InputError(
+                f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
+                f"{nearest(name, known)}"
+            )
+        try:
+            setattr(config, name, value)
+        except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"`config_overrides`: {name}: {value!r}: {reason}") from error
 
 
 def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
@@ -99,92 +120,6 @@ def redraw_head(model: PreTrainedModel) -> None:
                 model._init_weights(layer)  # type: ignore[no-untyped-call]
 
 
-def names_of(config: PreTrainedConfig) -> list[str]:
-    """The names of the classes that a config holds, in order."""
-    pairs = cast("Mapping[int | str, str]", config.id2label or {})
-    return [str(name) for _, name in sorted(pairs.items(), key=lambda pair: int(pair[0]))]
-
-
-def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
-    """How the classes of a trained head fit the wanted ones.
-
-    Returns:
-        "same" in the same order, capitals aside; "reordered" the same in another order; "unnamed"
-        equally many, but one side has numbers for names; "other" otherwise.
-
-    >>> compare_names(["Joy", "Anger"], ["anger", "joy"])
-    'reordered'
-    >>> compare_names(["LABEL_0", "LABEL_1"], ["anger", "joy"])
-    'unnamed'
-    """
-    if list(trained) == list(wanted):
-        return "same"
-    folded = [[name.casefold() for name in names] for names in (trained, wanted)]
-    if sorted(trained) == sorted(wanted) or (
-        folded[0] != folded[1] and sorted(folded[0]) == sorted(folded[1])
-    ):
-        return "reordered"
-    if folded[0] == folded[1]:
-        return "same"
-    if len(trained) == len(wanted) and (_are_numbers(trained) or _are_numbers(wanted)):
-        return "unnamed"
-    return "other"
-
-
-def _are_numbers(names: Sequence[str]) -> bool:
-    return all(
-        re.fullmatch(rf"(label_)?{index}", name.casefold()) for index, name in enumerate(names)
-    )
-
-
-def keeps_head(config: PreTrainedConfig, names: Sequence[str], model_name: str) -> bool:
-    """Whether the trained head of a model is of use for the wanted classes.
-
-    Args:
-        config: the config of the model, with its own names of classes.
-        names: the wanted names in order.
-        model_name: Hub id or folder of the model, for messages.
-
-    Raises:
-        InputError: if its classes are the wanted ones in another order.
-    """
-    trained = names_of(config)
-    fit = compare_names(trained, names)
-    if fit == "reordered":
-        raise InputError(
-            f"model {model_name!r} has the classes {trained} in this order, the data says "
-            f"{list(names)}. Set `label_names: {trained}` in the data, so that the trained head "
-            "keeps its meaning."
-        )
-    if fit == "other" and not _are_numbers(trained):
-        log.warning(
-            f"model {model_name!r} was trained on the classes {_short(trained)}, wanted are "
-            f"{_short(names)}: its last layer is drawn anew."
-        )
-    if fit == "unnamed" and not _are_numbers(trained):
-        log.warning(f"the classes {_short(names)} are taken to be {_short(trained)} in this order.")
-    return fit != "other"
-
-
-def check_names(config: PreTrainedConfig, names: Sequence[str]) -> None:
-    """Refuse a checkpoint whose classes are not those of the data.
-
-    Raises:
-        InputError: naming both.
-    """
-    trained = names_of(config)
-    if compare_names(trained, names) not in ("same", "unnamed"):
-        raise InputError(
-            f"the checkpoint has the classes {trained}, the data says {list(names)}. Set "
-            f"`label_names: {trained}` in the data."
-        )
-
-
-def _short(names: Sequence[str], limit: int = 6) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(repr(name) for name in names[:limit]) + more
-
-
 def complete_padding(config: PreTrainedConfig, model_name: str) -> None:
     """Give a language model the padding token that batches are padded with.
 
@@ -197,3 +132,17 @@ def complete_padding(config: PreTrainedConfig, model_name: str) -> None:
         config.pad_token_id = load_tokenizer(model_name).pad_token_id
     except InputError:  # there is no tokenizer beside the model
         config.pad_token_id = ends[0] if isinstance(ends, list) else ends
+
+
+@contextmanager
+def keeping_attentions(model: PreTrainedModel) -> Iterator[None]:
+    """Compute attention the plain way meanwhile, the only one that keeps its weights."""
+    fast = model.config._attn_implementation
+    if fast == "eager":
+        yield
+        return
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(fast)

@@ -4,6 +4,7 @@ Letters: B examples in a batch, L tokens, C classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -23,7 +24,8 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
-from lit_hf.modules.base import ConfigValue, HFModule, OptimizerCallable, SchedulerName, Stage
+from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.class_names import check_names, keeps_head, names_of
 from lit_hf.modules.heads import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -32,14 +34,14 @@ from lit_hf.modules.heads import (
     join,
 )
 from lit_hf.modules.loading import (
+    ConfigValue,
     HFProblem,
-    check_names,
     from_config,
     from_pretrained,
-    keeps_head,
-    names_of,
+    keeping_attentions,
     redraw_head,
 )
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
     "single_label": "single_label_classification",
@@ -116,6 +118,25 @@ class TextClassifier(HFModule):
 
     # The model.
 
+    def setup(self, stage: str) -> None:
+        """Take the names of the classes from the data where none were given.
+
+        Raises:
+            InputError: if the data is of another problem or has other classes.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        problem = getattr(data, "problem_type", self.problem_type)
+        if problem != self.problem_type:
+            raise InputError(
+                f"the data is of `problem_type: {problem}`, the module of "
+                f"`problem_type: {self.problem_type}`; set both the same."
+            )
+        names = getattr(data, "label_names", None) if stage != "predict" else None
+        if names is not None and self.label_names is not None:
+            remedy = f"Give the module `label_names={names}` when it is made."
+            check_names(self.label_names, names, "the module", remedy)
+        self.label_names = self.label_names or names
+
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
         config.problem_type = _HF_PROBLEM[self.problem_type]
@@ -135,7 +156,9 @@ class TextClassifier(HFModule):
                 f"`problem_type` is {self.problem_type!r}."
             )
         if self.label_names is not None:
-            check_names(config, self.label_names)
+            trained = names_of(config)
+            remedy = f"Set `label_names: {trained}` in the data."
+            check_names(trained, self.label_names, "the checkpoint", remedy)
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""
@@ -202,10 +225,8 @@ class TextClassifier(HFModule):
         """
         names = ("input_ids", "attention_mask", "token_type_ids")
         inputs = {name: value for name, value in batch.items() if name in names}
-        fast = self.model.config._attn_implementation
-        if output_attentions and fast != "eager":  # only the plain path keeps the weights
-            self.model.set_attn_implementation("eager")
-        try:
+        plain = keeping_attentions(self.model) if output_attentions else nullcontext()
+        with plain:
             return cast(
                 "SequenceClassifierOutput",
                 self.model(
@@ -214,9 +235,6 @@ class TextClassifier(HFModule):
                     output_hidden_states=output_hidden_states,
                 ),
             )
-        finally:
-            if output_attentions and fast != "eager":
-                self.model.set_attn_implementation(fast)
 
     # The step.
 

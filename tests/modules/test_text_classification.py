@@ -14,7 +14,13 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, get_scheduler
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from lit_hf import AttentionHead, InputError, MeanHead, TextClassifier
+from lit_hf import (
+    AttentionHead,
+    InputError,
+    MeanHead,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.batches import StepOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 
@@ -257,6 +263,54 @@ def test_names__that_are_not_given_are_those_of_the_model(make_ready: MakeReady)
     module = TextClassifier(make_ready(NAMES))
     _ = module.model
     assert module.label_names == NAMES
+
+
+def _tweets_of(model: str, names: list[str]) -> TextClassificationDataModule:
+    rows = [{"text": f"tweet {index}", "label": name} for index, name in enumerate(names * 2)]
+    return TextClassificationDataModule(model, val_fraction=0).with_rows(train=rows)
+
+
+def test_names__that_are_not_given_come_from_the_data(
+    tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model)
+    make_trainer(max_steps=1, log_every_n_steps=1).fit(
+        module, datamodule=_tweets_of(tiny_model, NAMES)
+    )
+    assert module.label_names == NAMES
+    assert module.model.config.id2label == dict(enumerate(NAMES))
+
+
+@pytest.mark.parametrize("names", [["anger", "joy"], ["joy", "anger", "optimism"]])
+def test_names__other_than_those_of_the_data_are_refused(
+    tiny_model: str, make_trainer: MakeTrainer, names: list[str]
+) -> None:
+    module = TextClassifier(tiny_model, names)
+    with pytest.raises(InputError, match=r"the module has .*label_names=\['anger', 'joy', 'opti"):
+        make_trainer(max_steps=1, log_every_n_steps=1).fit(
+            module, datamodule=_tweets_of(tiny_model, NAMES)
+        )
+
+
+def test_names__of_a_model_touched_too_early_are_refused(
+    tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model)
+    _ = module.model
+    with pytest.raises(InputError, match=r"'LABEL_0', 'LABEL_1'.*when it is made"):
+        make_trainer(max_steps=1, log_every_n_steps=1).fit(
+            module, datamodule=_tweets_of(tiny_model, NAMES)
+        )
+
+
+def test_problem__other_than_that_of_the_data_is_refused(
+    tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model, problem_type="multi_label")
+    with pytest.raises(InputError, match="single_label`, the module of `problem_type: multi_label`"):
+        make_trainer(max_steps=1, log_every_n_steps=1).fit(
+            module, datamodule=_tweets_of(tiny_model, NAMES)
+        )
 
 
 @pytest.mark.parametrize("names", [["joy"], [], ["joy", "joy"]])

@@ -1,0 +1,103 @@
+"""Names of classes: what a trained head means, and whether that is what the data says."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
+
+from transformers import PreTrainedConfig
+
+from lit_hf.errors import InputError
+
+log = logging.getLogger(__name__)
+Fit = Literal["same", "reordered", "unnamed", "other"]
+
+
+def names_of(config: PreTrainedConfig) -> list[str]:
+    """The names of the classes that a config holds, in order."""
+    pairs = cast("Mapping[int | str, str]", config.id2label or {})
+    return [str(name) for _, name in sorted(pairs.items(), key=lambda pair: int(pair[0]))]
+
+
+def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
+    """How the classes of a trained head fit the wanted ones.
+
+    Returns:
+        "same" in the same order, capitals aside; "reordered" the same in another order; "unnamed"
+        equally many, but one side has numbers for names; "other" otherwise.
+
+    >>> compare_names(["Joy", "Anger"], ["anger", "joy"])
+    'reordered'
+    >>> compare_names(["LABEL_0", "LABEL_1"], ["anger", "joy"])
+    'unnamed'
+    """
+    if list(trained) == list(wanted):
+        return "same"
+    folded = [[name.casefold() for name in names] for names in (trained, wanted)]
+    if sorted(trained) == sorted(wanted) or (
+        folded[0] != folded[1] and sorted(folded[0]) == sorted(folded[1])
+    ):
+        return "reordered"
+    if folded[0] == folded[1]:
+        return "same"
+    if len(trained) == len(wanted) and (_are_numbers(trained) or _are_numbers(wanted)):
+        return "unnamed"
+    return "other"
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(
+        re.fullmatch(rf"(label_)?{index}", name.casefold()) for index, name in enumerate(names)
+    )
+
+
+def keeps_head(config: PreTrainedConfig, names: Sequence[str], model_name: str) -> bool:
+    """Whether the trained head of a model is of use for the wanted classes.
+
+    Args:
+        config: the config of the model, with its own names of classes.
+        names: the wanted names in order.
+        model_name: Hub id or folder of the model, for messages.
+
+    Raises:
+        InputError: if its classes are the wanted ones in another order.
+    """
+    trained = names_of(config)
+    fit = compare_names(trained, names)
+    if fit == "reordered":
+        raise InputError(
+            f"model {model_name!r} has the classes {trained} in this order, the data says "
+            f"{list(names)}. Set `label_names: {trained}` in the data, so that the trained head "
+            "keeps its meaning."
+        )
+    if fit == "other" and not _are_numbers(trained):
+        log.warning(
+            f"model {model_name!r} was trained on the classes {_short(trained)}, wanted are "
+            f"{_short(names)}: its last layer is drawn anew."
+        )
+    if fit == "unnamed" and not _are_numbers(trained):
+        log.warning(f"the classes {_short(names)} are taken to be {_short(trained)} in this order.")
+    return fit != "other"
+
+
+def check_names(trained: Sequence[str], names: Sequence[str], owner: str, remedy: str) -> None:
+    """Refuse a checkpoint or a model whose classes are not those of the data.
+
+    Args:
+        trained: its names in order.
+        names: those of the data.
+        owner: who has the trained ones, for the message.
+        remedy: what to do, for the message.
+
+    Raises:
+        InputError: naming both.
+    """
+    if compare_names(trained, names) not in ("same", "unnamed"):
+        raise InputError(
+            f"{owner} has the classes {list(trained)}, the data says {list(names)}. {remedy}"
+        )
+
+
+def _short(names: Sequence[str], limit: int = 6) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(repr(name) for name in names[:limit]) + more

@@ -1,0 +1,66 @@
+"""Optimizers and what goes with them: parameter groups, schedule per step, clipping."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch.optim import Optimizer
+from transformers import get_scheduler
+
+from lit_hf.errors import InputError
+
+SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
+OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
+
+
+def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
+    """Divide the trainable parameters: matrices decay, biases and norms (vectors) do not."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2]},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def with_schedule(
+    optimizer: Optimizer, name: SchedulerName, warmup_ratio: float, num_steps: float
+) -> OptimizerLRScheduler:
+    """Give an optimizer a learning rate that changes with each of its steps.
+
+    Args:
+        optimizer: the optimizer.
+        name: how the rate falls after the warm-up.
+        warmup_ratio: share of all steps over which it rises from 0.
+        num_steps: optimizer steps of the whole training; infinite where nothing ends it.
+
+    Raises:
+        InputError: if the schedule needs an end and there is none.
+    """
+    if name == "constant" and not warmup_ratio:
+        return optimizer
+    if num_steps == float("inf"):
+        raise InputError(
+            "the learning rate schedule needs to know where training ends: set "
+            "`trainer.max_epochs` or `trainer.max_steps`, or `scheduler: constant` with "
+            "`warmup_ratio: 0`."
+        )
+    schedule = get_scheduler(
+        "constant_with_warmup" if name == "constant" else name,
+        optimizer,
+        num_warmup_steps=round(warmup_ratio * num_steps),
+        num_training_steps=int(num_steps),
+    )
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+    }
+
+
+def clip(optimizer: Optimizer, limit: float, algorithm: str | None) -> None:
+    """Clip the gradients of all parameters of an optimizer, by their common norm or by value."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if algorithm in (None, "norm"):
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
+    else:
+        torch.nn.utils.clip_grad_value_(parameters, limit)

@@ -1,0 +1,190 @@
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from torch.optim import SGD, AdamW, Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from lit_hf import InputError, MeanHead, TextClassifier
+from lit_hf.batches import TextBatch
+from lit_hf.modules.optimizers import SchedulerName, decay_groups
+
+MakeBatch = Callable[..., TextBatch]
+MakeTrainer = Callable[..., pl.Trainer]
+NAMES = ["anger", "joy", "optimism"]
+
+
+def _loader(batches: Sequence[TextBatch]) -> "DataLoader[TextBatch]":
+    return DataLoader(cast("Dataset[TextBatch]", batches), batch_size=None)
+
+
+class Watch(Callback):
+    """Writes down the learning rate before each step."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+# Optimizer and schedule.
+
+
+def test_decay__spares_every_bias_and_norm_and_nothing_else(tiny_model: str) -> None:
+    module = TextClassifier(tiny_model, NAMES, head=MeanHead)
+    names = {parameter: name for name, parameter in module.model.named_parameters()}
+    decayed, spared = (
+        {names[p] for p in cast("list[torch.nn.Parameter]", group["params"])}
+        for group in decay_groups(module)
+    )
+    assert decayed | spared == set(names.values())
+    assert not decayed & spared
+    assert all(name.endswith("bias") or "LayerNorm" in name for name in spared)
+    assert not any(name.endswith("bias") or "LayerNorm" in name for name in decayed)
+
+
+def test_decay__passes_over_frozen_weights(tiny_model: str) -> None:
+    module = TextClassifier(tiny_model, NAMES)
+    for parameter in module.model.base_model.parameters():
+        parameter.requires_grad = False
+    sizes = [len(cast("list[object]", group["params"])) for group in decay_groups(module)]
+    assert sizes == [1, 1]  # the last layer
+
+
+def test_optimizer__is_fused_adamw_with_two_groups(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(TextClassifier(tiny_model, NAMES, warmup_ratio=0.0), _loader([make_batch()]))
+    (optimizer,) = trainer.optimizers
+    assert type(optimizer) is AdamW
+    assert [group["fused"] for group in optimizer.param_groups] == [True, True]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [2e-5, 2e-5]
+
+
+def _rates(
+    model: str,
+    batch: TextBatch,
+    make_trainer: MakeTrainer,
+    scheduler: SchedulerName,
+    warmup_ratio: float,
+    num_steps: int = 20,
+    accumulate: int = 1,
+) -> list[float]:
+    """The learning rate at each batch, and at last the one after all steps."""
+    module = TextClassifier(
+        model,
+        NAMES,
+        optimizer=lambda params: SGD(params, lr=0.4),
+        scheduler=scheduler,
+        warmup_ratio=warmup_ratio,
+    )
+    watch = Watch()
+    trainer = make_trainer(
+        max_steps=num_steps, callbacks=[watch], accumulate_grad_batches=accumulate
+    )
+    trainer.fit(module, _loader([batch] * (num_steps * accumulate)))
+    return [*watch.rates, trainer.optimizers[0].param_groups[0]["lr"]]
+
+
+def test_schedule__linear_rises_from_zero_and_falls_to_zero(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "linear", 0.2)
+    rise = [0.4 * step / 4 for step in range(4)]
+    fall = [0.4 * (20 - step) / 16 for step in range(4, 21)]
+    assert rates == pytest.approx([*rise, *fall])
+    assert (rates[0], rates[4], rates[-1]) == (0.0, 0.4, 0.0)
+
+
+def test_schedule__cosine_is_at_half_in_the_middle(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "cosine", 0.2)
+    assert (rates[0], rates[4]) == (0.0, 0.4)
+    assert rates[12] == pytest.approx(0.2)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+    assert rates[6] == pytest.approx(0.4 * (1 + math.cos(math.pi * 2 / 16)) / 2)
+
+
+def test_schedule__constant_stays_after_the_warmup(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.25)
+    assert rates == pytest.approx([0.4 * step / 5 for step in range(5)] + [0.4] * 16)
+
+
+def test_schedule__constant_without_warmup_is_no_schedule(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.0, num_steps=3)
+    assert rates == [0.4] * 4
+
+
+def test_schedule__steps_with_the_optimizer_not_with_the_batch(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    rates = _rates(tiny_model, make_batch(), make_trainer, "linear", 0.0, 4, accumulate=2)
+    assert rates == pytest.approx([0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.0])
+
+
+def test_schedule__without_an_end_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(max_epochs=-1)
+    with pytest.raises(InputError, match=r"max_epochs.*max_steps.*scheduler: constant"):
+        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
+
+
+# Clipping.
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_clipping__under_bf16_is_that_of_the_trainer(
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+    fused: bool,
+    algorithm: str,
+) -> None:
+    sizes: list[float] = []
+
+    def measure(optimizer: Optimizer, *_: object) -> None:
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        sizes.append(float(flat.norm() if algorithm == "norm" else flat.abs().max()))
+
+    def make(params: Iterable[torch.nn.Parameter]) -> Optimizer:
+        optimizer = AdamW(params, lr=1e-3, fused=fused)
+        optimizer.register_step_post_hook(measure)
+        return optimizer
+
+    trainer = make_trainer(
+        max_steps=2,
+        precision="bf16-mixed",
+        gradient_clip_val=0.01,
+        gradient_clip_algorithm=algorithm,
+    )
+    module = TextClassifier(tiny_model, NAMES, optimizer=make)
+    trainer.fit(module, _loader([make_batch()] * 2))
+    assert sizes == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+def test_clipping__of_a_fused_optimizer_with_a_scaler_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    scaler = torch.amp.GradScaler("cpu")
+    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    trainer = make_trainer(max_steps=1, plugins=[precision], gradient_clip_val=1.0)
+    with pytest.raises(InputError, match=r"16-mixed.*fused: false"):
+        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
