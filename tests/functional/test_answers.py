@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lit_hf.functional.answers import Language, exact_match, f1, normalise, score_answer, tokens_of
+from tests.official_squad import equal, overlap, plain
+
+# Pieces in which the rules differ: articles, punctuation, quotes, Korean, Chinese, odd spaces.
+WORDS = ["a ", "the ", "An ", "theatre", "mill", "Mill.", "THE", "A", "é", "10"]
+PIECES = st.sampled_from(WORDS) | st.sampled_from(list(" \u00a0\t-“'《(%¿_在은"))
+TEXTS = st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "wanted"),
+    [
+        ("The Broncos' defence", "en", "broncos defence"),
+        ("a  an the", "en", ""),
+        ("theatre-an-der", "en", "theatreander"),
+        ("the", "plain", "the"),
+        ("“Hello”", "en", "“hello”"),  # the script removes ASCII punctuation only
+        ("‘서울’ (특별시)", "ko", "서울 특별시"),
+        ("《춘향전》", "ko", "춘향전"),
+        ("在London的“城”!", "mixed", "在 london 的 城"),
+    ],
+)
+def test_normalise__by_language(text: str, language: Language, wanted: str) -> None:
+    assert normalise(text, language) == wanted
+
+
+@pytest.mark.parametrize(
+    ("said", "gold", "language", "wanted"),
+    [
+        # two of two words said, two of five wanted
+        ("Denver Broncos", "the Denver Broncos of the west", "en", 2 * 2 / (2 + 4)),
+        ("the the mill", "mill", "en", 1.0),
+        ("mill mill", "mill", "en", 2 / 3),  # a word counts as often as it is in both
+        ("이순신 장군", "이순신", "ko", 2 * 3 / (5 + 3)),
+        ("上海市", "上海", "mixed", 2 * 2 / (3 + 2)),
+        ("上海市", "上海", "plain", 0.0),
+    ],
+)
+def test_f1__counts_shared_tokens(said: str, gold: str, language: Language, wanted: float) -> None:
+    assert f1(said, gold, language) == pytest.approx(wanted)
+    assert f1(gold, said, language) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@settings(max_examples=1000)
+@given(said=TEXTS, gold=TEXTS)
+def test_scores__are_those_of_the_second_implementation(
+    language: Language, said: str, gold: str
+) -> None:
+    korean = language == "ko"
+    assert normalise(said, language) == plain(said, korean)
+    assert exact_match(said, gold, language) == equal(said, gold, korean)
+    assert f1(said, gold, language) == pytest.approx(overlap(said, gold, korean))
+
+
+@given(text=TEXTS, language=st.sampled_from(["en", "ko", "mixed", "plain"]))
+def test_scores__of_an_answer_with_itself_are_full(text: str, language: Language) -> None:
+    assert (exact_match(text, text, language), f1(text, text, language)) == (1.0, 1.0)
+    assert normalise(normalise(text, language), language) == normalise(text, language)
+
+
+def test_score__is_that_of_the_best_right_answer() -> None:
+    assert score_answer("old mill", ["river", "the old mill", "mill"]) == (1.0, 1.0)
+    assert score_answer("old", ["old mill", "an old oak tree"]) == (0.0, 2 / 3)
+
+
+def test_score__where_there_is_no_answer() -> None:
+    assert score_answer("", []) == (1.0, 1.0)
+    assert score_answer("mill", []) == (0.0, 0.0)
+    assert score_answer("", ["mill"]) == (0.0, 0.0)
+    assert score_answer("mill", ["the", "mill"]) == (1.0, 1.0)  # "the" is nothing
+
+
+def test_tokens__of_korean_are_characters() -> None:
+    assert tokens_of("서울 12", "ko") == ["서", "울", "1", "2"]
+
+
+def test_korquad__its_own_answers_score_full(real_data: Path) -> None:
+    text = (real_data / "korquad" / "KorQuAD_v1.0_dev.json").read_text(encoding="utf-8")
+    golds = [
+        [str(answer["text"]) for answer in question["answers"]]
+        for article in json.loads(text)["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
+    assert len(golds) == 5774
+    assert all(score_answer(answers[0], answers, "ko") == (1.0, 1.0) for answers in golds)
