@@ -77,9 +77,15 @@ class HFDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
-            if value < 1:
-                raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
+        for name, value, least in [
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ]:
+            if value < least:
+                raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
+        if not 0 <= seed < 2**32:
+            raise InputError(f"Expected `seed` to be at least 0 and below 2**32, but got {seed}.")
         if not 0 <= val_fraction < 1:
             raise InputError(
                 f"Expected `val_fraction` to be at least 0 and below 1, but got {val_fraction}."
@@ -123,8 +129,14 @@ class HFDataModule(LightningDataModule):
         return None
 
     def describe(self) -> dict[str, object]:
-        """Settings and counts for the model card, in plain types."""
-        return {"rows": {name: part.num_rows for name, part in self.splits.items()}}
+        """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
+        return {
+            "rows": {name: part.num_rows for name, part in self.splits.items()},
+            "sources": {
+                split: [Path(table.name).name for table in tables]
+                for split, tables in self._tables.items()
+            },
+        }
 
     # Sources.
 
@@ -136,16 +148,11 @@ class HFDataModule(LightningDataModule):
         predict: "Sequence[Row] | pd.DataFrame | None" = None,
     ) -> Self:
         """Take rows from memory: pandas frames or lists of dicts, in a notebook."""
-        given: dict[Split, Sequence[Row] | pd.DataFrame | None] = {
-            "train": train,
-            "val": val,
-            "test": test,
-            "predict": predict,
-        }
+        given: dict[Split, object] = {"train": train, "val": val, "test": test, "predict": predict}
         for split, rows in given.items():
             if rows is not None:
-                table = table_from_rows(f"the rows given as {split}", plain_rows(rows))
-                self._tables[split] = [table]
+                name = f"the rows given as {split}"
+                self._tables[split] = [table_from_rows(name, plain_rows(name, rows))]
                 self.splits.pop(split, None)
                 self._is_checked = False
         return self

@@ -7,7 +7,7 @@ import json
 import logging
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from datasets import Dataset, Features, List, Value
@@ -15,13 +15,14 @@ from datasets.arrow_writer import ArrowWriter
 from datasets.utils import tqdm
 
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.problems import RowProblems
+from lit_hf.data.problems import RowProblems, Summary
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_value
 
 log = logging.getLogger(__name__)
 Example = dict[str, object]
+_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
 @dataclass(frozen=True)
@@ -59,42 +60,26 @@ class TextColumns:
                 table.require(column, setting)
 
 
-@dataclass
-class Summary:
-    """What was found in the rows of one split.
-
-    Attributes:
-        num_rows: examples kept.
-        problems: report of the rows that were left out; "" where there are none.
-        classes: count of each class, by its key.
-        places: place of the first row of each class.
-        num_repeated_ids: examples whose id came before.
-    """
-
-    num_rows: int = 0
-    problems: str = ""
-    classes: dict[str, int] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-    num_repeated_ids: int = 0
-
-
 def template_columns(template: str) -> list[str]:
     """Names of the columns in a template such as "{keyword}: {text}".
 
     Raises:
-        InputError: if the template is not made of plain names in braces.
+        InputError: if the template is not made of plain names in braces, or names no column.
     """
+    wanted = "wanted column names in braces, such as '{keyword}: {text}', but got"
     try:
-        parts = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise InputError(f"`text_template` {template!r}: {error}.") from None
-    for name in parts:
-        if not name or any(mark in name for mark in ".[]"):
-            raise InputError(
-                f"`text_template` {template!r}: wanted column names in braces, such as "
-                f"'{{keyword}}: {{text}}', but got {{{name}}}."
-            )
-    return parts
+    fields = [(name, form, mark) for _, name, form, mark in parts if name is not None]
+    for name, form, conversion in fields:
+        is_plain = name and not name.isdigit() and not any(mark in name for mark in ".[]")
+        if not is_plain or form or conversion:
+            given = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            raise InputError(f"`text_template` {template!r}: {wanted} {{{given}}}.")
+    if template and not fields:
+        raise InputError(f"`text_template` {template!r}: {wanted} none.")
+    return [name for name, _, _ in fields]
 
 
 def read_examples(
@@ -182,13 +167,22 @@ def _examples(
             place = f"{table.unit} {number}"
             if len(tables) > 1:
                 place = f"{table.name}, {place}"
-            try:
-                example = _example(row, columns, problem_type, strict=on_bad_row != "keep")
-            except _CellError as bad:
-                problems.add(str(bad), place, bad.value)
-                if on_bad_row != "keep":
-                    continue
-                example = _example({**row, bad.column: ""}, columns, problem_type, strict=False)
+            example, strict = None, True
+            while example is None:
+                try:
+                    example = _example(row, columns, problem_type, strict)
+                except CellError as bad:
+                    problems.add(str(bad), place, bad.value)
+                    if on_bad_row != "keep":
+                        break
+                    if bad.column in (columns.id, columns.label):
+                        raise InputError(
+                            f"{table.name}, {table.unit} {number}: {bad}. Every row to predict "
+                            "needs one; mend the row."
+                        ) from None
+                    row, strict = {**row, bad.column: ""}, False
+            if example is None:
+                continue
             if columns.id is None:
                 example["id"] = str(summary.num_rows)
             elif example["id"] in seen_ids:
@@ -204,7 +198,7 @@ def _examples(
             yield example
 
 
-class _CellError(ValueError):
+class CellError(ValueError):
     """A cell that cannot be used: a clause about it, its column and its value."""
 
     def __init__(self, clause: str, column: str, value: object) -> None:
@@ -216,15 +210,15 @@ class _CellError(ValueError):
 def _example(row: Row, columns: TextColumns, problem_type: ProblemType, strict: bool) -> Example:
     example: Example = {}
     if columns.template is None:
-        example["text"] = _text(row, columns.text, strict)
+        example["text"] = text_of(row, columns.text, strict)
     else:
         names = template_columns(columns.template)
-        cells = {name: _text(row, name, strict=False, may_be_number=True) for name in names}
+        cells = {name: text_of(row, name, strict=False, may_be_number=True) for name in names}
         example["text"] = columns.template.format(**cells).strip()
-        if strict and not any(cell.strip() for cell in cells.values()):
-            raise _CellError("all columns of the text are empty", columns.text, cells)
+        if strict and all(_is_blank(cell) for cell in cells.values()):
+            raise CellError("all columns of the text are empty", columns.text, cells)
     if columns.pair is not None:
-        example["pair"] = _text(row, columns.pair, strict)
+        example["pair"] = text_of(row, columns.pair, strict)
     if columns.label is not None:
         value = row.get(columns.label)
         try:
@@ -234,16 +228,28 @@ def _example(row: Row, columns: TextColumns, problem_type: ProblemType, strict: 
                 read = class_key if problem_type == "single_label" else target_value
                 example["label"] = read(value)
         except ValueError as error:
-            raise _CellError(f"{error} (column {columns.label!r})", columns.label, value) from None
+            raise CellError(f"{error} (column {columns.label!r})", columns.label, value) from None
     if columns.id is not None:
         name = row.get(columns.id)
-        if name is None or str(name) == "":
-            raise _CellError(f"the id is missing (column {columns.id!r})", columns.id, name)
+        if name is None or name != name or str(name) == "":
+            raise CellError(f"the id is missing (column {columns.id!r})", columns.id, name)
         example["id"] = str(name)
+        _check_unicode(str(name), "id", columns.id, name)
     return example
 
 
-def _text(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
+def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
+    """The text in a cell.
+
+    Args:
+        row: the row.
+        column: which cell.
+        strict: refuse an empty text.
+        may_be_number: take a number as its digits.
+
+    Raises:
+        CellError: if there is none, or it cannot be encoded.
+    """
     value = row.get(column)
     if value is None or value != value:
         value = ""
@@ -251,21 +257,29 @@ def _text(row: Row, column: str, strict: bool, may_be_number: bool = False) -> s
         value = str(value)
     if not isinstance(value, str):
         kind = type(value).__name__
-        raise _CellError(f"the text is no text but {kind} (column {column!r})", column, value)
-    if strict and not value.strip():
-        raise _CellError(f"the text is empty (column {column!r})", column, row.get(column))
+        raise CellError(f"the text is no text but {kind} (column {column!r})", column, value)
+    if strict and _is_blank(value):
+        raise CellError(f"the text is empty (column {column!r})", column, row.get(column))
     if "\0" in value:
-        raise _CellError(
+        raise CellError(
             f"the text holds NUL characters, is the file in UTF-16? (column {column!r})",
             column,
             value,
         )
+    _check_unicode(value, "text", column, value)
+    return value
+
+
+def _is_blank(text: str) -> bool:
+    return not text.translate(_ZERO_WIDTH).strip()
+
+
+def _check_unicode(text: str, part: str, column: str, value: object) -> None:
     try:
-        value.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        raise _CellError(
-            f"the text is not valid Unicode, it holds half a surrogate pair (column {column!r})",
+        raise CellError(
+            f"the {part} is not valid Unicode, it holds half a surrogate pair (column {column!r})",
             column,
             value,
         ) from None
-    return value

@@ -1,4 +1,4 @@
-"""Bad rows, counted and named, told in one message."""
+"""What was found in the rows: the bad ones, told in one message, and the classes."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ class RowProblems:
         """Count one bad row; `place` is "line 7", `value` what was found there."""
         count, examples = self.kinds.get(kind, (0, []))
         if len(examples) < 5:
-            found = printable(repr(value), 60)
+            found = printable(_shown(value), 60)
             examples = [*examples, f"{place} has {found}"]
         self.kinds[kind] = (count + 1, examples)
 
@@ -36,3 +36,29 @@ class RowProblems:
             rows = "1 row" if count == 1 else f"{count} rows"
             lines.append(f"{name}: {rows}: {kind}: {'; '.join(examples)}{more}.")
         return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # an integer of over 4300 digits; a very deep list
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+@dataclass
+class Summary:
+    """What was found in the rows of one split.
+
+    Attributes:
+        num_rows: examples kept.
+        problems: report of the rows that were left out; "" where there are none.
+        classes: count of each class, by its key.
+        places: place of the first row of each class.
+        num_repeated_ids: examples whose id came before.
+    """
+
+    num_rows: int = 0
+    problems: str = ""
+    classes: dict[str, int] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    num_repeated_ids: int = 0

@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lit_hf.data.tables import Row, Table, class_names, columns_of, table_from_rows
-from lit_hf.errors import InputError, nearest
+from lit_hf.data.contents import check_content, head_of
+from lit_hf.data.squad_json import is_squad, squad_rows
+from lit_hf.data.tables import Row, Table, check_names, class_names, columns_of, table_from_rows
+from lit_hf.errors import InputError
 
 csv.field_size_limit(2**31 - 1)  # the default refuses a field of 128 KiB
 
@@ -35,33 +37,12 @@ def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
         ".txt": _open_text,
     }
     suffix = file.suffix.lower()
-    _check_readable(file)
+    head = head_of(file)
     if suffix not in openers:
         wanted = ", ".join(openers)
         raise InputError(f"{file}: unknown ending {suffix!r}; wanted one of {wanted}.")
+    check_content(file, head)
     return openers[suffix](file, column_names)
-
-
-def _check_readable(path: Path) -> None:
-    """Refuse what is no data file, before a parser says something unclear about it."""
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder, a file is wanted. For folders use `dataset`.")
-    if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"{path}: there is no such file.{nearest(path.name, beside)}")
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(200)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
-    if not head:
-        raise InputError(f"{path}: the file is empty (0 bytes).")
-    if head.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: this is a Git LFS pointer, not the data; run `git lfs pull`.")
-    if head.lstrip()[:9].lower() in (b"<!doctype", b"<html><he"):
-        raise InputError(f"{path}: this is a web page, not a data file; download it again.")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path}: encoded as UTF-16; save it as UTF-8.")
 
 
 def _stamp(*paths: Path) -> str:
@@ -172,10 +153,7 @@ def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
         for number, line in _lines(path):
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}, line {number}: not JSON: {error}.") from None
+            row = _from_json(line, f"{path}, line {number}")
             if not isinstance(row, dict):
                 raise InputError(
                     f"{path}, line {number}: a {type(row).__name__}, wanted an object of columns."
@@ -187,13 +165,23 @@ def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
 
 def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
     text = "".join(line for _, line in _lines(path))
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}. One object a line? Name it .jsonl.") from None
+    content = _from_json(text, str(path), " One object a line? Name it .jsonl.")
+    if isinstance(content, dict) and is_squad(content):
+        return table_from_rows(str(path), squad_rows(path, content), _stamp(path), unit="question")
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise InputError(f"{path}: wanted a list of objects, one for each row.")
     return table_from_rows(str(path), content, stamp=_stamp(path))
+
+
+def _from_json(text: str, where: str, hint: str = "") -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}.{hint}") from None
+    except RecursionError:
+        raise InputError(f"{where}: brackets are nested too deeply, flatten them.") from None
+    except ValueError:
+        raise InputError(f"{where}: a number has more than 4300 digits; write a text.") from None
 
 
 def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -203,17 +191,31 @@ def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
 
     try:
         schema = pq.read_schema(path)
-        features = Features.from_arrow_schema(schema)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a whole Parquet file: {error}.") from None
+    check_names(str(path), schema.names)
+    try:
+        names = class_names(Features.from_arrow_schema(schema))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: `datasets` cannot read the types of its columns: {error}. Leave out columns "
+            "of such types, or write the file anew without the metadata."
+        ) from None
 
     def rows() -> Iterator[tuple[int, Row]]:
         start = 1
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from enumerate(batch.to_pylist(), start=start)
-            start += batch.num_rows
+        try:
+            for batch in pq.ParquetFile(path).iter_batches():
+                yield from enumerate(batch.to_pylist(), start=start)
+                start += batch.num_rows
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: text after row {start - 1} is not UTF-8 (bytes {error.object[:40]!r}); "
+                "write it anew."
+            ) from None
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
 
-    names = class_names(features)
     return Table(str(path), "row", schema.names, _stamp(path), rows, names)
 
 
@@ -224,8 +226,7 @@ def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
     mapping = path.with_name("mapping.txt")
     names: dict[str, list[str]] = {}
     if paired and mapping.exists():
-        pairs = [line.split("\t") for _, line in _lines(mapping) if line.strip()]
-        names = {"label": [pair[-1].strip() for pair in sorted(pairs, key=lambda p: int(p[0]))]}
+        names = {"label": _names_of_mapping(mapping)}
 
     def rows() -> Iterator[tuple[int, Row]]:
         texts = [line.rstrip("\r\n") for _, line in _lines(path)]
@@ -244,3 +245,24 @@ def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
     columns = ["text", "label"] if paired else ["text"]
     used = [path, labels, mapping] if names else [path, labels] if paired else [path]
     return Table(str(path), "line", columns, _stamp(*used), rows, names)
+
+
+def _names_of_mapping(path: Path) -> list[str]:
+    """Names of the classes in lines of a number, a tab and a name; a third field is a longer name.
+
+    Raises:
+        InputError: naming the first line that is another, or whose number is not its own.
+    """
+    lines = [(at, line.strip().split("\t")) for at, line in _lines(path) if line.strip()]
+    names: dict[str, str] = {}
+    for at, cells in lines:
+        if len(cells) < 2 or not cells[0].strip().isdigit():
+            raise InputError(f"{path}, line {at}: wanted a number, a tab and a name: {cells}.")
+        number = cells[0].strip()
+        if number in names or number not in map(str, range(len(lines))):
+            raise InputError(
+                f"{path}, line {at}: number {number!r} is there twice or leaves a gap; wanted each "
+                f"of 0 to {len(lines) - 1} once."
+            )
+        names[number] = cells[-1].strip()
+    return [names[str(number)] for number in range(len(lines))]

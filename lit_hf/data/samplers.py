@@ -63,9 +63,14 @@ class EncodedRows(TorchDataset[Columns]):
     def __len__(self) -> int:
         return int(self.rows.num_rows)
 
-    def __getitems__(self, picks: Sequence[Pick]) -> Columns:
-        """Read the picked rows as columns, with their numbers and padding marks."""
-        columns: Columns = dict(self.rows[[pick.row for pick in picks]])
-        columns["index"] = [pick.row for pick in picks]
-        columns["is_padding"] = [pick.is_padding for pick in picks]
+    def __getitems__(self, picks: Sequence[Pick | int]) -> Columns:
+        """Read the picked rows as columns, with their numbers and padding marks.
+
+        Args:
+            picks: rows to load; plain numbers, as Lightning's samplers give, are no padding.
+        """
+        marked = [pick if isinstance(pick, Pick) else Pick(int(pick), False) for pick in picks]
+        columns: Columns = dict(self.rows[[pick.row for pick in marked]])
+        columns["index"] = [pick.row for pick in marked]
+        columns["is_padding"] = [pick.is_padding for pick in marked]
         return columns

@@ -1,5 +1,6 @@
 """Where the rows of a split come from: files, a folder or a Hub data set."""
 
+import os
 import re
 from collections.abc import Sequence
 from glob import glob
@@ -30,7 +31,7 @@ def tables_from_files(
     """
     tables = []
     for name in [files] if isinstance(files, str) else files:
-        found = sorted(glob(name)) if not Path(name).exists() and glob(name) else [name]
+        found = [name] if os.path.exists(name) else sorted(glob(name)) or [name]
         tables += [open_file(path, column_names) for path in found]
     return tables
 
@@ -50,8 +51,13 @@ def tables_from_dataset(
     Raises:
         InputError: if there is nothing of that name, or it cannot be reached.
     """
-    folder = Path(dataset) / subset if subset and Path(dataset).is_dir() else Path(dataset)
-    if not folder.is_dir():
+    if os.path.isfile(dataset):
+        raise InputError(
+            f"dataset {dataset!r}: this is a file, a folder or a Hub id is wanted. For a file use "
+            "`train_file`, `val_file`, `test_file` or `predict_file`."
+        )
+    folder = Path(dataset) / subset if subset and os.path.isdir(dataset) else Path(dataset)
+    if not os.path.isdir(folder):  # unlike Path.is_dir no error at a very long name
         return _from_hub(dataset, subset, split)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
         return _from_disk(folder, split)
@@ -74,7 +80,14 @@ def _holds(file_name: str, split: Split) -> bool:
 def _from_disk(folder: Path, split: Split) -> list[Table]:
     from datasets import Dataset, load_from_disk
 
-    loaded = load_from_disk(folder)
+    try:
+        loaded = load_from_disk(folder)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        shown = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{folder}: a file of this data set is missing or damaged ({shown}). "
+            "Write it anew with `save_to_disk`."
+        ) from error
     if isinstance(loaded, Dataset):
         loaded = {"train": loaded}
     names = [name for name in SPLIT_NAMES[split] if name in loaded]

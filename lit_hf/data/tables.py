@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lit_hf.errors import InputError, nearest
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Row = Mapping[str, object]
+Unit = Literal["line", "row", "question"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Table:
     """
 
     name: str
-    unit: Literal["line", "row"]
+    unit: Unit
     columns: Sequence[str]
     stamp: str
     rows: Callable[[], Iterator[tuple[int, Row]]]
@@ -42,27 +40,46 @@ class Table:
             InputError: naming the table, the column, what was found and the setting to change.
         """
         if column not in self.columns:
-            found = ", ".join(map(repr, self.columns))
+            found = ", ".join(map(repr, self.columns)) or "no rows"
             raise InputError(
                 f"{self.name}: there is no column {column!r} (setting `{setting}`); found {found}."
-                f"{nearest(column, self.columns)}"
+                f"{self._other_separator() or nearest(column, self.columns)}"
             )
 
+    def _other_separator(self) -> str:
+        only = self.columns[0] if len(self.columns) == 1 else ""
+        if "\t" in only:
+            return " The file seems to be separated by tabs: name it .tsv."
+        if ";" in only:
+            return " The file seems to be separated by ';': save it with commas."
+        return ""
 
-def table_from_rows(name: str, rows: Sequence[Row], stamp: str | None = None) -> Table:
+
+def table_from_rows(
+    name: str, rows: Sequence[Row], stamp: str | None = None, unit: Unit = "row"
+) -> Table:
     """Wrap rows that are in memory already.
 
     Args:
         name: what messages call them.
         rows: one mapping of column to value for each row.
         stamp: changes with the content; computed from the rows unless given.
+        unit: what the row numbers count.
+
+    Raises:
+        InputError: if a cell is nested too deeply, or is an integer of over 4300 digits.
     """
-    plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
-    if stamp is None:
-        text = json.dumps(plain, default=repr, sort_keys=True)
-        stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+        if stamp is None:
+            text = json.dumps(plain, default=repr, sort_keys=True)
+            stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    except RecursionError:
+        raise InputError(f"{name}: a cell is nested too deeply, flatten it.") from None
+    except ValueError as error:
+        raise InputError(f"{name}: a cell cannot be written as text: {error}.") from None
     numbered = list(enumerate(plain, start=1))
-    return Table(name, "row", columns_of(iter(numbered)), stamp, lambda: iter(numbered))
+    return Table(name, unit, columns_of(iter(numbered)), stamp, lambda: iter(numbered))
 
 
 def table_from_dataset(name: str, dataset: object) -> Table:
@@ -98,21 +115,55 @@ def class_names(features: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def _plain(value: object) -> object:
-    """A numpy scalar as the Python value it holds."""
+    """A cell of plain Python values: no numpy, no pandas.NA, only texts as keys."""
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
         return item()
     tolist = getattr(value, "tolist", None)
-    return tolist() if callable(tolist) else value
+    if callable(tolist):
+        value = tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    # pandas.NA: it cannot even be compared, and pandas is slow to import
+    return None if type(value).__name__ == "NAType" else value
 
 
-def plain_rows(rows: "Sequence[Row] | pd.DataFrame") -> Sequence[Row]:
-    """Take a pandas frame apart into rows, with None where a value is missing."""
+def plain_rows(name: str, rows: object) -> Sequence[Row]:
+    """Take a pandas frame or a list of dicts apart into rows, with None where a value is missing.
+
+    Args:
+        name: what messages call them.
+        rows: the frame, or an iterable of mappings.
+
+    Raises:
+        InputError: if they are something else, or if a frame names a column twice.
+    """
     import pandas as pd
 
     if isinstance(rows, pd.DataFrame):
+        check_names(name, list(map(str, rows.columns)))
         filled = rows.astype(object).where(rows.notna(), None)
         return [
             {str(key): value for key, value in row.items()} for row in filled.to_dict("records")
         ]
-    return rows
+    given = f"a {type(rows).__name__}"
+    if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping | pd.Series):
+        listed = list(rows)
+        other = [number for number, row in enumerate(listed) if not isinstance(row, Mapping)]
+        if not other:
+            return listed
+        given += f" whose item {other[0]} is a {type(listed[other[0]]).__name__}"
+    raise InputError(f"{name}: wanted a list of dicts or a pandas frame, but got {given}.")
+
+
+def check_names(name: str, columns: Sequence[str]) -> None:
+    """Refuse a column name that stands twice: one of the columns would be lost.
+
+    Raises:
+        InputError: naming the table and the column.
+    """
+    twice = [column for column in columns if columns.count(column) > 1]
+    if twice:
+        raise InputError(f"{name}: the column {twice[0]!r} is there twice: {list(columns)}.")

@@ -4,7 +4,9 @@ Letters: B examples in a batch, L tokens of the longest, C classes.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,13 +16,20 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.examples import Summary, TextColumns, read_examples, template_columns
+from lit_hf.data.examples import TextColumns, read_examples, template_columns
+from lit_hf.data.problems import Summary
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, class_ids, names_from_keys
-from lit_hf.processors import load_config
+from lit_hf.functional.labels import (
+    ProblemType,
+    class_ids,
+    is_ambiguous,
+    keys_of_names,
+    names_from_keys,
+)
+from lit_hf.processors import check_vocabulary, load_config, longest_input, save_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +118,13 @@ class TextClassificationDataModule(HFDataModule):
         )
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
-        if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
+        if label_names is not None and len(keys_of_names(label_names)) < 2:
             raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        if text_template == "":
+            raise InputError("`text_template` is empty; leave it out to read `text_column` alone.")
         template_columns(text_template or "")
+        if not label_separator:
+            raise InputError("`label_separator` is empty; set what stands between labels: ','.")
         self.columns = TextColumns(
             text_column, pair_column, label_column, id_column, text_template, label_separator
         )
@@ -152,14 +165,9 @@ class TextClassificationDataModule(HFDataModule):
         Raises:
             InputError: if more was asked for than the model has positions.
         """
-        config = load_config(self.model_name)
-        limits = [self.processor.model_max_length]
-        positions = getattr(config, "max_position_embeddings", None)
-        if isinstance(positions, int) and positions > 0:
-            limits.append(positions)
-        limit = min(limits)
+        limit = longest_input(self.processor, self.model_name)
         if self._max_length is None:
-            return limit if limit < 10**6 else 512
+            return limit
         room = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
         if not room < self._max_length <= limit:
             raise InputError(
@@ -187,14 +195,12 @@ class TextClassificationDataModule(HFDataModule):
         examples, summary = self._read(split)
         ids: dict[str, int] | None = None
         if split != "predict" and self.label_names is not None:
-            ids = class_ids(summary.places, self.label_names, self._where(split))
+            decided_by = summary.places
+            if is_ambiguous(self.label_names) and self.tables("train"):
+                decided_by = self._read("train")[1].places
+            ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
         tokenizer, max_length = self.processor, self.max_length
-        vocab_size = getattr(load_config(self.model_name), "vocab_size", None)
-        if vocab_size is not None and len(tokenizer) > vocab_size:
-            raise InputError(
-                f"{self.model_name}: the tokenizer knows {len(tokenizer)} tokens, the model "
-                f"{vocab_size}; they do not belong together."
-            )
+        check_vocabulary(tokenizer, self.model_name)
         vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
         key = key_of(
             "tokens", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
@@ -230,6 +236,7 @@ class TextClassificationDataModule(HFDataModule):
     def check_fit(self) -> None:
         """Warn of validation texts that are training texts too, and of classes never trained."""
         train, val = self.splits["train"], self.splits.get("val")
+        self._check_classes(train, val)
         if val is None:
             return
         known = {hash(tuple(ids)) for ids in train["input_ids"]}
@@ -239,6 +246,32 @@ class TextClassificationDataModule(HFDataModule):
                 f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
                 " stand in the training rows too: scores on them say little."
             )
+
+    def _check_classes(self, train: Dataset, val: Dataset | None) -> None:
+        names = self.label_names or []
+        trained, validated = (self._class_counts(part) for part in (train, val))
+        never = [name for index, name in enumerate(names) if index not in trained]
+        if never:
+            log.warning(f"no training row has the label {_listed(never)}: it stays unlearnt.")
+        only = {names[index]: n for index, n in validated.items() if index not in trained}
+        if only:
+            log.warning(
+                f"{sum(only.values())} labels of validation rows stand in no training row "
+                f"({_listed(only)}): no model can learn them."
+            )
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), []).append(name)
+        for same in alike.values():
+            if len(same) > 1:
+                log.warning(f"classes {_listed(same)} differ only in case or Unicode form: one?")
+
+    def _class_counts(self, part: Dataset | None) -> Counter[int]:
+        if part is None or self.problem_type == "regression":
+            return Counter()
+        labels = part["labels"]
+        is_multi = self.problem_type == "multi_label"
+        return Counter(index for ids in labels for index in (ids if is_multi else [ids]))
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""
@@ -259,25 +292,23 @@ class TextClassificationDataModule(HFDataModule):
         """Sources, counts and settings, for the model card and the Predictor."""
         return {
             **super().describe(),
-            "sources": {
-                split: [Path(table.name).name for table in tables]
-                for split, tables in self._tables.items()
-            },
             "classes": {split: found.classes for split, found in self._summaries.items()},
             "max_length": self.max_length,
-            "text_column": self.columns.text,
-            "pair_column": self.columns.pair,
-            "text_template": self.columns.template,
+            "inputs": {
+                "text_column": self.columns.text,
+                "pair_column": self.columns.pair,
+                "text_template": self.columns.template,
+            },
         }
 
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder that cuts where this data was cut."""
-        limit = self.processor.model_max_length
-        try:
-            self.processor.model_max_length = self.max_length
-            self.processor.save_pretrained(folder)
-        finally:
-            self.processor.model_max_length = limit
+        save_tokenizer(self.processor, folder, self.max_length)
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(map(repr, names))
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
 
 
 def _in_order_of_model(found: list[str], model_name: str) -> list[str]:

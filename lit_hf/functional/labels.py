@@ -3,12 +3,15 @@
 Every label first becomes a key, the text a person would call it by: 1, "1" and 1.0 are all "1".
 """
 
+import ast
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from lit_hf.errors import InputError, nearest
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
+_LARGEST_TARGET = 3.4028234663852886e38  # targets are float32 in a batch
 
 
 def class_key(value: object) -> str:
@@ -26,15 +29,13 @@ def class_key(value: object) -> str:
     if isinstance(value, str):
         value = value.strip()
         number = _whole_number(value)
-        if value and number is None and _is_float(value):
-            raise ValueError("the label is a fraction, not a class")
+        if value and number is None:
+            _check_word(value)
         value = value if number is None else number
     if value is None or value == "" or value != value:  # NaN differs from itself
         raise ValueError("the label is missing")
     if isinstance(value, float):
-        if not value.is_integer():
-            raise ValueError("the label is a fraction, not a class")
-        value = int(value)
+        value = _whole(value)
     if not isinstance(value, str | int):
         raise ValueError(f"the label is a {type(value).__name__}, not a class")
     return str(value)
@@ -43,11 +44,13 @@ def class_key(value: object) -> str:
 def class_keys(value: object, separator: str = ",") -> list[str]:
     """Name the classes that one multi-label cell holds; an empty cell holds none.
 
-    >>> class_keys("4,27"), class_keys([4, 27]), class_keys("")
-    (['4', '27'], ['4', '27'], [])
+    >>> class_keys("4,27"), class_keys([4, 27]), class_keys("['4', '27']"), class_keys("")
+    (['4', '27'], ['4', '27'], ['4', '27'], [])
     """
     if isinstance(value, str):
-        value = [part for part in value.split(separator) if part.strip()]
+        written = _written_list(value.strip())
+        parts = [part for part in value.split(separator) if part.strip()]
+        value = parts if written is None else written
     if value is None or value != value:
         raise ValueError("the labels are missing (no label at all is an empty list)")
     cells = value if isinstance(value, list | tuple) else [value]
@@ -67,10 +70,12 @@ def target_value(value: object) -> float:
         raise ValueError("the target is missing")
     try:
         number = float(value)  # type: ignore[arg-type]  # anything else is the error below
+    except OverflowError:
+        number = float("inf")
     except (TypeError, ValueError):
         raise ValueError("the target is not a number") from None
-    if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError("the target is not a finite number")
+    if not abs(number) <= _LARGEST_TARGET:  # also NaN
+        raise ValueError("the target is not a finite number in float32's range of ±3.4e38")
     return number
 
 
@@ -107,7 +112,61 @@ def names_from_keys(places: Mapping[str, str], where: str) -> list[str]:
     return sorted(numbers, key=int) if numbers else sorted(words)
 
 
-def class_ids(places: Mapping[str, str], names: Sequence[str], where: str) -> dict[str, int]:
+def keys_of_names(names: Sequence[str]) -> dict[str, int]:
+    """The class number by the key of each name, as `class_key` reads it from a file.
+
+    Raises:
+        InputError: if two names become the same key.
+
+    >>> keys_of_names(["01", "02", "0.5"])
+    {'1': 0, '2': 1, '0.5': 2}
+    """
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names):
+        try:
+            key = class_key(name)
+        except ValueError:
+            key = name  # no cell is read as this, but the class may still be meant by its number
+        if key in numbers:
+            raise InputError(
+                f"class names {names[numbers[key]]!r} and {name!r} are the same label {key!r} in "
+                "a file. Give each class a name of its own."
+            )
+        numbers[key] = number
+    return numbers
+
+
+def are_numbers(keys: Iterable[str], names: Sequence[str]) -> bool:
+    """Whether keys number the list of names, because they are not all names themselves.
+
+    >>> are_numbers(["0", "1"], ["no", "yes"]), are_numbers(["0", "1"], ["1", "0"])
+    (True, False)
+    """
+    found, words = set(keys), keys_of_names(names).keys()
+    numbers = _keys_of_numbers(names).keys()
+    if found <= words or found <= numbers:
+        return not found <= words
+    # neither fits: the reading that makes the better message
+    is_numbered = words == numbers or all(_whole_number(word) is None for word in words)
+    return is_numbered and all(_whole_number(key) is not None for key in found)
+
+
+def is_ambiguous(names: Sequence[str]) -> bool:
+    """Whether a key can be the name of one class and the number of another.
+
+    >>> is_ambiguous(["1", "2", "3"]), is_ambiguous(["0", "1"]), is_ambiguous(["no", "yes"])
+    (True, False, False)
+    """
+    by_number = _keys_of_numbers(names)
+    return any(by_number.get(key, number) != number for key, number in keys_of_names(names).items())
+
+
+def class_ids(
+    places: Mapping[str, str],
+    names: Sequence[str],
+    where: str,
+    decided_by: Iterable[str] | None = None,
+) -> dict[str, int]:
     """Map each key to its class number.
 
     Keys that are all names are looked up by name; keys that are all numbers from 0 to C-1 are
@@ -117,6 +176,8 @@ def class_ids(places: Mapping[str, str], names: Sequence[str], where: str) -> di
         places: the distinct keys found, each with the place of its first row.
         names: the C class names in order.
         where: file and column, for the message.
+        decided_by: keys that decide whether labels are names or numbers, such as those of the
+            training rows; without them the keys found.
 
     Raises:
         InputError: naming the keys that are neither.
@@ -126,18 +187,15 @@ def class_ids(places: Mapping[str, str], names: Sequence[str], where: str) -> di
     >>> class_ids({"1": "line 2"}, ["anger", "joy"], "a.csv")
     {'1': 1}
     """
-    found = places.keys()
-    by_name = {name: index for index, name in enumerate(names)}
-    if found <= by_name.keys():
-        return {key: by_name[key] for key in found}
-    by_number = {str(index): index for index in range(len(names))}
-    if found <= by_number.keys():
-        return {key: by_number[key] for key in found}
-    unknown = sorted(found - by_name.keys())
-    if all(_whole_number(key) is not None for key in found):
+    numbered = are_numbers(places if decided_by is None else decided_by, names)
+    known = _keys_of_numbers(names) if numbered else keys_of_names(names)
+    unknown = sorted(places.keys() - known.keys())
+    if not unknown:
+        return {key: known[key] for key in places}
+    if numbered:
         raise InputError(
-            f"{where}: label {_examples(sorted(found - by_number.keys()), places)} is out of "
-            f"range: there are {len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
+            f"{where}: label {_examples(unknown, places)} is out of range: there are "
+            f"{len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
         )
     raise InputError(
         f"{where}: unknown label {_examples(unknown, places)}; the classes are {_examples(names)}."
@@ -146,20 +204,58 @@ def class_ids(places: Mapping[str, str], names: Sequence[str], where: str) -> di
     )
 
 
+def _keys_of_numbers(names: Sequence[str]) -> dict[str, int]:
+    return {str(number): number for number in range(len(names))}
+
+
+def _written_list(cell: str) -> list[object] | None:
+    """The list that a cell such as "['x', 'y']" writes (pandas makes such CSV), else None."""
+    if not cell.startswith(("[", "(")):
+        return None
+    try:
+        # numpy writes ['x' 'y'], which Python would read as one word
+        found = None if re.search(r"""['"]\s+['"]""", cell) else ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        found = None
+    if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
+        return list(found)
+    if cell.startswith("["):
+        raise ValueError("the labels begin with [ but are no list of names or integers")
+    return None
+
+
 def _whole_number(text: str) -> int | None:
     """The integer that a text such as "3", "-1" or "3.0" writes, else None."""
     head, dot, tail = text.partition(".")
     if dot and tail.strip("0"):
         return None
     digits = head.removeprefix("-")
-    return int(head) if digits.isascii() and digits.isdigit() else None
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    if len(digits) > 4300:  # Python reads no more
+        raise ValueError("the label is a number of more than 4300 digits")
+    return int(head)
 
 
-def _is_float(text: str) -> bool:
+def _check_word(text: str) -> None:
+    """Refuse what cannot be encoded, and a number that is not in plain digits."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("the label is not valid Unicode, it holds half a surrogate pair")
     try:
-        return float(text) == float(text)
+        number = float(text)
     except ValueError:
-        return False
+        return
+    if number == number:  # "nan" may be a name
+        _whole(number)
+        raise ValueError("the label is a number, but not in plain digits such as 1000")
+
+
+def _whole(number: float) -> int:
+    if abs(number) == float("inf"):
+        raise ValueError("the label is an infinite number, not a class")
+    if not number.is_integer():
+        raise ValueError("the label is a fraction, not a class")
+    return int(number)
 
 
 def _examples(

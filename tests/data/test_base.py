@@ -1,13 +1,26 @@
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
 import pytest
 
 from lit_hf import InputError, TextClassificationDataModule
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
 
 Rows = list[dict[str, object]]
 
 
 def test_settings__out_of_range(tiny_model: str) -> None:
-    for name, value in [("batch_size", 0), ("eval_batch_size", -1)]:
-        with pytest.raises(InputError, match=f"`{name}` to be at least 1, but got {value}"):
+    for name, value, least in [
+        ("batch_size", 0, 1),
+        ("eval_batch_size", -1, 1),
+        ("num_workers", -1, 0),
+        ("seed", -1, 0),
+        ("seed", 2**32, 0),
+    ]:
+        with pytest.raises(InputError, match=f"`{name}` to be at least {least}.*but got {value}"):
             TextClassificationDataModule(tiny_model, **{name: value})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="`val_fraction`"):
         TextClassificationDataModule(tiny_model, val_fraction=1.5)
@@ -20,6 +33,31 @@ def test_sources__missing_split_says_what_to_set(tiny_model: str, tweet_rows: Ro
             getattr(data, f"{split}_dataloader")()
     with pytest.raises(InputError, match="set `label_names` or training rows"):
         _ = TextClassificationDataModule(tiny_model).label_names
+
+
+@pytest.mark.parametrize(
+    ("rows", "given"),
+    [
+        ({"text": ["a"], "label": [1]}, "a dict"),
+        (["a", "b"], "a list whose item 0 is a str"),
+        ([{"text": "a"}, ("b", 1)], "a list whose item 1 is a tuple"),
+        ([None], "a list whose item 0 is a NoneType"),
+        (pd.Series([{"text": "a"}]), "a Series"),
+        ("train.csv", "a str"),
+        (7, "a int"),
+    ],
+)
+def test_with_rows__of_another_kind(rows: object, given: str, tiny_model: str) -> None:
+    wanted = f"rows given as val: wanted a list of dicts or a pandas frame, but got {given}[.]"
+    with pytest.raises(InputError, match=wanted):
+        TextClassificationDataModule(tiny_model).with_rows(val=rows)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:You requested to overfit but enabled")
+def test_overfit_batches__plain_numbers_from_lightning(fit: "Callable[..., Run]") -> None:
+    trainer, _, data = fit(overfit_batches=1)
+    assert trainer.global_step == 1
+    assert data.splits["train"].num_rows == 16
 
 
 def test_validation__set_aside_or_given_or_none(tiny_model: str, tweet_rows: Rows) -> None:

@@ -55,10 +55,14 @@ def test_examples__template() -> None:
         _read(rows, _columns(template="{keywrd}"))
 
 
-@pytest.mark.parametrize("template", ["{}", "{0}{}", "{text.__class__}", "{text[0]}", "{text"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("{}", "{}{text}", "{text.__class__}", "{text[0]}", "{text"),
+        *("{text!r}", "{text:d}", "{text:{id}}", "{0}", "no column", "{{text}}"),
+    ],
+)
 def test_template__plain_names_only(template: str) -> None:
-    if template == "{0}{}":
-        template = "{}{text}"
     with pytest.raises(InputError, match="text_template"):
         template_columns(template)
 
@@ -66,12 +70,14 @@ def test_template__plain_names_only(template: str) -> None:
 BAD: dict[str, tuple[Row, str]] = {
     "empty": ({"text": "", "label": 1}, "the text is empty (column 'text'): row 2 has ''"),
     "white": ({"text": " \t", "label": 1}, "the text is empty"),
+    "zero width": ({"text": "\u200b\u200c \u200d\u2060\ufeff", "label": 1}, "the text is empty"),
     "none": ({"text": None, "label": 1}, "the text is empty (column 'text'): row 2 has None"),
     "number": ({"text": 3.5, "label": 1}, "the text is no text but float"),
     "nul": ({"text": "a\0b", "label": 1}, "the text holds NUL characters, is the file in UTF-16?"),
     "surrogate": ({"text": "a\ud800", "label": 1}, "the text is not valid Unicode"),
     "no label": ({"text": "a", "label": ""}, "the label is missing (column 'label'): row 2 has ''"),
     "half": ({"text": "a", "label": 0.5}, "the label is a fraction, not a class"),
+    "bad label": ({"text": "a", "label": "\ud800"}, "the label is not valid Unicode"),
 }
 
 
@@ -89,9 +95,16 @@ def test_bad_row__regression_target() -> None:
         _read([{"text": "a", "label": "nan"}], problem_type="regression")
 
 
-def test_bad_row__missing_id() -> None:
-    with pytest.raises(InputError, match="the id is missing"):
-        _read([{"text": "a", "label": 1, "key": ""}], _columns(id="key"))
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("", "missing"), (float("nan"), "missing"), ("\ud800", "not valid Unicode")],
+)
+def test_bad_row__id(value: object, wanted: str) -> None:
+    rows: list[Row] = [{"text": "a", "label": 1, "key": value}]
+    with pytest.raises(InputError, match=f"the id is {wanted}"):
+        _read(rows, _columns(id="key"))
+    with pytest.raises(InputError, match=rf"rows.csv, row 1: the id is {wanted}.*mend the row"):
+        _read(rows, _columns(label=None, id="key"), on_bad_row="keep")
 
 
 def test_bad_row__skipped_with_a_counted_report_each_time(
@@ -115,6 +128,19 @@ def test_bad_row__to_predict_is_kept(caplog: pytest.LogCaptureFixture) -> None:
         found = _read(rows, _columns(label=None), on_bad_row="keep")
     assert [row["text"] for row in found] == ["a", "", ""]
     assert "to predict: 1 row: the text is no text but float" in caplog.text
+    assert "to predict: 1 row: the text is empty (column 'text'): row 2" in caplog.text
+
+
+def test_bad_row__to_predict_with_two_faults(caplog: pytest.LogCaptureFixture) -> None:
+    row: Row = {"text": "a\0", "b": "\0", "c": "fine"}
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        (found,) = _read([row], _columns(pair="b", label=None), on_bad_row="keep")
+        assert (found["text"], found["pair"]) == ("", "")
+        assert caplog.text.count("holds NUL") == 2
+        template = _columns(label=None, template="{text}{b}{c}")
+        assert [example["text"] for example in _read([row], template, on_bad_row="keep")] == [
+            "fine"
+        ]
 
 
 def test_nothing_left__is_an_error(tmp_path: Path) -> None:

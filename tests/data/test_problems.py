@@ -13,3 +13,13 @@ def test_report__counts_kinds_and_five_examples() -> None:
     assert "line 4 has" in second
     assert "\x1b" not in second
     assert len(second) < 150
+
+
+def test_report__what_cannot_be_shown() -> None:
+    problems = RowProblems()
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    problems.add("the text is no text", "line 2", deep)
+    problems.add("the text is no text", "line 3", 10**5000)
+    assert "line 2 has a list that cannot be shown; line 3 has a int" in problems.report("a.csv")

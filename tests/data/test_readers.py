@@ -1,4 +1,5 @@
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,61 @@ def test_text__tweeteval_files(tmp_path: Path) -> None:
     assert list(open_file(str(tmp_path / "alone.txt")).columns) == ["text"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ("0\tanger\n1 joy\n", r"line 2: wanted a number, a tab and a name: \['1 joy'\]"),
+        ("0\tanger\n1\t\n", r"line 2: wanted a number, a tab and a name"),
+        ("0\tanger\n\nx\tjoy\n", r"line 3: wanted a number, a tab and a name"),
+        ("0\tanger\n2\tjoy\n", r"line 2: number '2' is there twice or leaves a gap.*0 to 1"),
+        ("0\tanger\n0\tjoy\n", r"line 2: number '0' is there twice"),
+    ],
+)
+def test_text__broken_mapping(lines: str, wanted: str, tmp_path: Path) -> None:
+    _write(tmp_path, "train_text.txt", "one\n")
+    _write(tmp_path, "train_labels.txt", "1\n")
+    _write(tmp_path, "mapping.txt", lines)
+    with pytest.raises(InputError, match=rf"mapping\.txt, {wanted}"):
+        open_file(str(tmp_path / "train_text.txt"))
+
+
+def test_text__mapping_with_a_third_field(tmp_path: Path) -> None:
+    _write(tmp_path, "train_text.txt", "one\n")
+    _write(tmp_path, "train_labels.txt", "1\n")
+    _write(tmp_path, "mapping.txt", "1\t😍\t_heart_eyes_\n0\t❤\t_red_heart_\n")
+    names = open_file(str(tmp_path / "train_text.txt")).class_names
+    assert names == {"label": ["_red_heart_", "_heart_eyes_"]}
+
+
+def _parquet(path: Path, text: object, **columns: object) -> None:
+    pq.write_table(pa.table({"text": text, **columns}), path)
+
+
+def test_parquet__cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+
+    def refused(wanted: str) -> None:
+        with pytest.raises(InputError, match=rf"a\.parquet: {wanted}"):
+            list(open_file(str(path)).rows())
+
+    _parquet(path, ["a"], m=pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())))
+    refused("`datasets` cannot read the types of its columns: Arrow type map")
+    table = pa.table({"text": ["a"]})
+    for metadata in ("{bad", b"\xff", '{"info": {"features": {"text": {"_type": "Nope"}}}}'):
+        pq.write_table(table.replace_schema_metadata({"huggingface": metadata}), path)
+        refused("`datasets` cannot read the types")
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), path)
+    refused("the column 'text' is there twice")
+    sizes = pa.py_buffer(struct.pack("ii", 0, 2))
+    _parquet(path, pa.StringArray.from_buffers(1, sizes, pa.py_buffer(b"\xff\xfe")))
+    refused(r"text after row 0 is not UTF-8 \(bytes b'\\xff\\xfe'\)")
+    _parquet(path, [str(number) * 50 for number in range(5000)])
+    content = bytearray(path.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    path.write_bytes(content)
+    refused("damaged after row 0: ")
+
+
 BAD: dict[str, tuple[str, str | bytes, str]] = {
     "empty": ("a.csv", "", r"a\.csv: the file is empty"),
     "latin-1": (
@@ -123,6 +179,9 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "json list": ("a.jsonl", "[1]\n", r"a\.jsonl, line 1: a list, wanted an object"),
     "json": ("a.json", '{"text": "a"}', r"a\.json: wanted a list of objects"),
     "parquet": ("a.parquet", b"PAR1 cut", r"a\.parquet: not a whole Parquet file"),
+    "deep line": ("a.jsonl", "[" * 10**5, r"a\.jsonl, line 1: brackets are nested too deeply"),
+    "deep": ("a.json", "[" * 10**5, r"a\.json: brackets are nested too deeply"),
+    "digits": ("a.jsonl", '{"a": %s}' % ("1" * 5000), r"line 1: a number has more than 4300"),
 }
 
 

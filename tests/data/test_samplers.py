@@ -1,6 +1,7 @@
 import pytest
+from datasets import Dataset
 
-from lit_hf.data.samplers import RowSampler
+from lit_hf.data.samplers import EncodedRows, Pick, RowSampler
 
 
 def _deal(
@@ -34,3 +35,12 @@ def test_sampler__order_by_seed_and_epoch() -> None:
     assert _deal(50, 1) == [[(row, False) for row in range(50)]]
     zero_then = list(RowSampler(50, 1, 0, True, seed=4))
     assert [tuple(p) for p in zero_then] != _deal(50, 1, shuffle=True, epoch=1)[0]
+
+
+def test_rows__by_pick_or_plain_number() -> None:
+    rows = EncodedRows(Dataset.from_dict({"id": ["a", "b", "c"]}))
+    assert rows.__getitems__([2, Pick(0, True)]) == {
+        "id": ["c", "a"],
+        "index": [2, 0],
+        "is_padding": [False, True],
+    }

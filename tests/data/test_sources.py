@@ -51,3 +51,28 @@ def test_folder__save_to_disk(tmp_path: Path) -> None:
 def test_hub__out_of_reach(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'no/such-set'.*Check the spelling and the connection"):
         tables_from_dataset("no/such-set", None, "train")
+
+
+def test_dataset__is_a_file(tmp_path: Path) -> None:
+    _csv(tmp_path / "a.csv", "x")
+    with pytest.raises(InputError, match=r"a\.csv': this is a file.*For a file use `train_file`"):
+        tables_from_dataset(str(tmp_path / "a.csv"), None, "train")
+
+
+def test_names__too_long_for_a_file() -> None:
+    with pytest.raises(InputError, match="cannot be read: File name too long"):
+        tables_from_files("a" * 300 + ".csv")
+    with pytest.raises(InputError, match="neither a folder here nor to be had from the Hub"):
+        tables_from_dataset("a" * 300, None, "train")
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_info.json", "data-00000-of-00001.arrow"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{bad"])
+def test_folder__damaged_save_to_disk(name: str, content: bytes | None, tmp_path: Path) -> None:
+    Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "d")
+    (tmp_path / "d" / name).unlink()
+    if content is not None:
+        (tmp_path / "d" / name).write_bytes(content)
+    (tmp_path / "d" / "dataset_info.json").touch()  # by this file the folder is known
+    with pytest.raises(InputError, match=r"d: a file of this data set is missing or damaged \("):
+        tables_from_dataset(str(tmp_path / "d"), None, "train")

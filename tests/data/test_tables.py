@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf.data.tables import Row, table_from_dataset, table_from_rows
+from lit_hf.data.tables import Row, plain_rows, table_from_dataset, table_from_rows
 from lit_hf.errors import InputError
 
 
@@ -25,6 +26,29 @@ def test_rows__lone_surrogate_does_not_break_the_stamp() -> None:
     assert table_from_rows("x", [{"text": "\ud800"}]).stamp
 
 
+def test_rows__cells_of_any_kind() -> None:
+    rows: list[Row] = [{"text": pd.NA, "label": [pd.NA, np.int64(1)], "x": {1: "a", "b": (2,)}}]
+    table = table_from_rows("x", rows)
+    assert list(table.rows()) == [
+        (1, {"text": None, "label": [None, 1], "x": {"1": "a", "b": [2]}})
+    ]
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(InputError, match="x: a cell is nested too deeply"):
+        table_from_rows("x", [{"text": deep}])
+    with pytest.raises(InputError, match=r"x: a cell cannot be written as text: .*4300 digits"):
+        table_from_rows("x", [{"text": "a", "label": 10**5000}])
+    with pytest.raises(InputError, match=r"found no rows\."):
+        table_from_rows("x", []).require("text", "text_column")
+
+
+def test_frame__column_named_twice() -> None:
+    frame = pd.DataFrame([["a", "b"]], columns=["text", "text"])
+    with pytest.raises(InputError, match="rows: the column 'text' is there twice"):
+        plain_rows("rows", frame)
+
+
 def test_dataset__class_names() -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
     data = Dataset.from_dict({"text": ["a"], "label": [1]}, features=features)
@@ -42,3 +66,15 @@ def test_require__names_table_found_setting_and_nearest() -> None:
     )
     with pytest.raises(InputError, match=wanted):
         table.require("txt", "text_column")
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("text;label", "separated by ';': save it with commas"),
+        ("text\tlabel", "separated by tabs: name it .tsv"),
+    ],
+)
+def test_require__another_separator(header: str, hint: str) -> None:
+    with pytest.raises(InputError, match=f"The file seems to be {hint}"):
+        table_from_rows("a.csv", [{header: "a"}]).require("text", "text_column")

@@ -2,6 +2,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -125,6 +126,60 @@ def test_labels__refusals(tiny_model: str) -> None:
         TextClassificationDataModule(tiny_model, label_names=["one"])
     with pytest.raises(InputError, match="a regression has none"):
         TextClassificationDataModule(tiny_model, label_names=["a", "b"], problem_type="regression")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_labels__mean_the_same_in_all_splits(split: str, tiny_model: str) -> None:
+    train: Rows = [{"text": str(label), "label": label} for label in (0, 1, 2)]
+    data = TextClassificationDataModule(tiny_model, label_names=["1", "2", "3"], val_fraction=0)
+    data.with_rows(train=train, **{split: train[1:]}).prepare_data()
+    assert list(data.splits["train"]["labels"]) == [0, 1, 2]
+    assert list(data.splits[split]["labels"]) == [1, 2]  # type: ignore[index]
+
+
+def test_label_names__as_the_file_writes_them(tiny_model: str) -> None:
+    rows: Rows = [{"text": "a", "label": "02"}, {"text": "b", "label": "01"}]
+    data = TextClassificationDataModule(tiny_model, label_names=["01", "02"]).with_rows(val=rows)
+    assert _batch(data)["labels"].tolist() == [1, 0]  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="class names '01' and '1' are the same label '1'"):
+        TextClassificationDataModule(tiny_model, label_names=["01", "1"])
+
+
+def test_settings__empty_texts_are_refused(tiny_model: str) -> None:
+    with pytest.raises(InputError, match="`label_separator` is empty"):
+        TextClassificationDataModule(tiny_model, label_separator="")
+    with pytest.raises(InputError, match="`text_template` is empty; leave it out"):
+        TextClassificationDataModule(tiny_model, text_template="")
+
+
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_classes__never_trained_or_alike_are_told(
+    kind: Literal["single_label", "multi_label"],
+    tiny_model: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = ["joy", "Joy", "caf\u00e9", "cafe\u0301", "fear"]
+    train: Rows = [{"text": name, "label": name} for name in names[:3]]
+    val: Rows = [{"text": name, "label": name} for name in ("a", "b", "c")]
+    for row, label in zip(val, ("joy", "fear", "fear"), strict=True):
+        row["label"] = label
+    data = TextClassificationDataModule(tiny_model, label_names=names, problem_type=kind)
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.with_rows(train=train, val=val).setup("fit")
+    assert f"no training row has the label {names[3]!r}, 'fear': it stays" in caplog.text
+    assert "2 labels of validation rows stand in no training row ('fear')" in caplog.text
+    assert "classes 'joy', 'Joy' differ only in case" in caplog.text
+    assert f"classes {names[2]!r}, {names[3]!r} differ only in case" in caplog.text
+
+
+def test_classes__all_trained_are_not_told(
+    tiny_model: str, tweet_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = TextClassificationDataModule(tiny_model, label_names=["no", "yes"])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.with_rows(train=tweet_rows).setup("fit")
+    assert "label" not in caplog.text
+    assert "classes" not in caplog.text
 
 
 def test_label__only_in_validation_is_refused(tiny_model: str, tweet_rows: Rows) -> None:

@@ -4,9 +4,11 @@ import pytest
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
+    are_numbers,
     class_ids,
     class_key,
     class_keys,
+    keys_of_names,
     names_from_keys,
     target_value,
 )
@@ -40,6 +42,24 @@ def test_class_key__fraction(value: object) -> None:
         class_key(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("inf", "an infinite number"),
+        (float("-inf"), "an infinite number"),
+        ("1e3", "not in plain digits"),
+        ("1_000", "not in plain digits"),
+        ("٣", "not in plain digits"),
+        ("1" * 4301, "more than 4300 digits"),
+        ("a\ud800", "not valid Unicode"),
+    ],
+)
+def test_class_key__says_what_is_wrong(value: object, wanted: str) -> None:
+    with pytest.raises(ValueError, match=wanted) as caught:
+        class_key(value)
+    assert "fraction" not in str(caught.value)
+
+
 def test_class_key__list() -> None:
     with pytest.raises(ValueError, match="a list, not a class"):
         class_key([1])
@@ -54,9 +74,30 @@ def test_class_keys__cells() -> None:
         class_keys(None)
 
 
+@pytest.mark.parametrize(
+    ("cell", "keys"),
+    [
+        ("['x', 'y']", ["x", "y"]),
+        (" [1, 2] ", ["1", "2"]),
+        ("('x', 'a, b')", ["x", "a, b"]),
+        ("[]", []),
+        ("(x), y", ["(x)", "y"]),
+    ],
+)
+def test_class_keys__written_list(cell: str, keys: list[str]) -> None:
+    assert class_keys(cell) == keys
+
+
+@pytest.mark.parametrize("cell", ["[x, y]", "['x' 'y']", "[0.5]", "[True]", "[['x']]", "[", "[1]]"])
+def test_class_keys__broken_list(cell: str) -> None:
+    with pytest.raises(ValueError, match=r"begin with \[ but are no list of names or integers"):
+        class_keys(cell)
+
+
 def test_target_value__numbers_only() -> None:
     assert target_value("3.8") == target_value(3.8) == 3.8
-    for bad in (None, "", "high", float("nan"), "inf", [1]):
+    assert target_value(-3.4e38) == -3.4e38
+    for bad in (None, "", "high", float("nan"), "inf", [1], 10**400, "1" * 400, 3.5e38):
         with pytest.raises(ValueError, match="target"):
             target_value(bad)
 
@@ -83,6 +124,25 @@ def test_class_ids__by_name_else_by_number() -> None:
     assert class_ids(_places("joy"), ["anger", "joy"], "a.csv") == {"joy": 1}
     assert class_ids(_places("1", "0"), ["anger", "joy"], "a.csv") == {"1": 1, "0": 0}
     assert class_ids(_places("1", "2"), ["2", "1"], "a.csv") == {"1": 1, "2": 0}
+
+
+@pytest.mark.parametrize("names", [["01", "02"], ["1.0", "2.0"], [" 1", "2 "]])
+def test_class_ids__names_as_the_file_writes_them(names: list[str]) -> None:
+    places = _places(*(class_key(name) for name in names))
+    assert class_ids(places, names, "a.csv") == {"1": 0, "2": 1}
+    with pytest.raises(InputError, match="are the same label '1'"):
+        keys_of_names([names[0], "1"])
+
+
+def test_class_ids__decided_by_other_rows() -> None:
+    names = ["1", "2", "3"]
+    assert class_ids(_places("1", "2"), names, "a.csv") == {"1": 0, "2": 1}
+    assert class_ids(_places("1", "2"), names, "a.csv", ["0", "1", "2"]) == {"1": 1, "2": 2}
+    with pytest.raises(InputError, match="label '3' at line 2 is out of range"):
+        class_ids(_places("3"), names, "a.csv", ["0", "1", "2"])
+    with pytest.raises(InputError, match="unknown label '0' at line 2"):
+        class_ids(_places("0"), names, "a.csv", ["1", "2"])
+    assert not are_numbers(["4"], names)
 
 
 def test_class_ids__refusals() -> None:

@@ -1,0 +1,60 @@
+"""What a file holds, found before a parser says something unclear about it."""
+
+import stat
+from pathlib import Path
+
+from lit_hf.errors import InputError, nearest
+
+_OTHER_CONTENT = {
+    b"\x1f\x8b": "compressed (gzip)",
+    b"PK\x03\x04": "compressed (zip, or an Excel sheet)",
+    b"\xfd7zXZ": "compressed (xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd)",
+    b"\x89PNG": "an image (PNG)",
+    b"\xff\xd8\xff": "an image (JPEG)",
+    b"%PDF-": "a PDF",
+}
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        InputError: if there is none, or it cannot be read; a pipe would hang, and end, a reader.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(
+                f"{path}: this is a folder, a file is wanted. For folders use `dataset`."
+            )
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path}: this is a pipe or a device; write its content to a file.")
+        with path.open("rb") as stream:
+            return stream.read(200)
+    except (FileNotFoundError, NotADirectoryError):
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InputError(f"{path}: there is no such file.{nearest(path.name, beside)}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def check_content(path: Path, head: bytes) -> None:
+    """Refuse what is no data file by its first bytes.
+
+    Raises:
+        InputError: saying what the content is and what to do.
+    """
+    if not head:
+        raise InputError(f"{path}: the file is empty (0 bytes).")
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: this is a Git LFS pointer, not the data; run `git lfs pull`.")
+    if head.lstrip()[:9].lower() in (b"<!doctype", b"<html><he"):
+        raise InputError(f"{path}: this is a web page, not a data file; download it again.")
+    if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        raise InputError(f"{path}: encoded as UTF-32; save it as UTF-8.")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path}: encoded as UTF-16; save it as UTF-8.")
+    for mark, kind in _OTHER_CONTENT.items():
+        if head.startswith(mark):
+            raise InputError(f"{path}: the content is {kind}; wanted is plain {path.suffix}.")
