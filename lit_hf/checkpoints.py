@@ -1,11 +1,13 @@
 """Reading checkpoints: without running code, without loading what is not needed."""
 
+import logging
 import pickle
 import struct
 import sys
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +15,8 @@ from typing import Any, cast
 import torch
 
 from lit_hf.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # What the readers of zip files and pickles raise, depending on which byte is wrong.
 _DAMAGE = (
@@ -31,16 +35,35 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{file}: there is no such checkpoint file.")
+    if not file.stat().st_size:
+        raise InputError(f"{file}: damaged, the file is empty (0 bytes).")
     try:
         with warnings.catch_warnings():  # a pickle of a strange version is one of the errors below
             warnings.filterwarnings("error", message="Detected pickle protocol")
             content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except _DAMAGE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it holds other objects than plain data and weights, which are not loaded"
         raise InputError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{file}: no Lightning checkpoint, there is no `state_dict` in it.")
     return content
+
+
+def check_task(path: str | Path, checkpoint: Mapping[str, object], task: str) -> None:
+    """Refuse a checkpoint of another task, or of another program.
+
+    Raises:
+        InputError: naming both tasks, or what is not there.
+    """
+    about, settings = checkpoint.get("lit_hf"), checkpoint.get("hyper_parameters")
+    found = about.get("task") if isinstance(about, dict) else None
+    if found != task:
+        raise InputError(f"{path}: wanted a checkpoint of the task {task!r}, found {found!r}.")
+    config = settings.get("config_overrides") if isinstance(settings, dict) else None
+    if not isinstance(config, dict) or "pytorch-lightning_version" not in checkpoint:
+        raise InputError(f"{path}: no whole checkpoint, the model's config is not in it.")
 
 
 def is_whole(path: Path) -> bool:
@@ -53,15 +76,29 @@ def is_whole(path: Path) -> bool:
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The whole checkpoint of the most training steps in a folder; None where there is none."""
-    steps = {}
+    """The whole checkpoint of the most training steps in a folder; None where there is none.
+
+    Raises:
+        InputError: if there are checkpoints, but all of them are damaged.
+    """
+    steps, damaged = {}, []
     for path in sorted(folder.glob("*.ckpt")):
-        if path.is_file() and is_whole(path):
+        if path.is_file() and not is_whole(path):
+            damaged.append(str(path))
+        elif path.is_file():
             with suppress(InputError, KeyError):  # another program's file
                 steps[path] = int(str(read_checkpoint(path)["global_step"]))
+    if damaged and not steps:
+        raise InputError(
+            f"{', '.join(damaged)}: damaged, and there is no other checkpoint. Remove them to "
+            "start afresh."
+        )
     if not steps:
         return None
-    return max(steps, key=lambda path: (steps[path], path.stem == "last"))
+    newest = max(steps, key=lambda path: (steps[path], path.stem == "last"))
+    if damaged:
+        log.warning(f"{', '.join(damaged)}: damaged; the newest whole checkpoint is {newest}.")
+    return newest
 
 
 def best_of(folder: Path) -> Path | None:
@@ -80,6 +117,8 @@ def best_of(folder: Path) -> Path | None:
                 raise InputError(f"{best}: the best checkpoint is damaged; give another one.")
             if best.is_file():
                 return best
+            if best != folder:  # a name was told
+                log.warning(f"the best checkpoint {best} is not there; {newest} is used.")
     return newest
 
 

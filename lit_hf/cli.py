@@ -5,11 +5,13 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TextIO, cast
 
 from lit_hf import __version__
 from lit_hf.errors import InputError, nearest
+from lit_hf.functional.text import printable
 
 HELP = """\
 usage: lit-hf VERB [options]
@@ -49,13 +51,38 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
-    try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read us has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    sys.stdout = cast("TextIO", _Unread(sys.stdout))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
     sys.exit(code)
+
+
+class _Unread:
+    """A stream that is written to nowhere when whoever read it has gone, as `| head` does.
+
+    A training goes on then, as one whose terminal is closed under `nohup`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if anybody reads."""
+        return self._tried(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Flush, if anybody reads."""
+        self._tried(self._stream.flush)
+
+    def _tried(self, act: Callable[[], int | None]) -> int:
+        try:
+            return act() or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return 0
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -74,7 +101,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:])
     except InputError as error:
-        print(f"lit-hf: error: {error}", file=sys.stderr)
+        lines = f"lit-hf: error: {error}".splitlines()
+        print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("lit-hf: interrupted", file=sys.stderr)
@@ -109,8 +137,8 @@ def _import_all(modules: Sequence[str]) -> None:
     for module in modules:
         try:
             import_module(module)
-        except ModuleNotFoundError as error:
-            raise InputError(f"--import {module}: {error}.") from None
+        except (ImportError, ValueError, TypeError, SyntaxError) as error:
+            raise InputError(f"--import {module}: {error}; wanted is a module's name.") from None
 
 
 def _export(words: list[str]) -> int:

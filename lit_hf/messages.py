@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from lit_hf.errors import nearest
 
+_GROUPS = ("model", "data", "trainer", "checkpoint", "samples", "export", "predictions", "config")
+_AS_WORD = r"\1 (YAML reads yes, no, on and off as true and false: put the word in quotes)"
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key )"
@@ -58,5 +60,10 @@ def _told(clause: str, known: list[str]) -> str:
     required = re.search(r"the following arguments are required: (.+)", clause)
     if required:
         return f"{required.group(1)} is missing (such as --model.model_name FOLDER_OR_HUB_ID)"
+    unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", clause)
+    if unknown:
+        group = unknown.group(1).removeprefix("--").partition(".")[0]
+        return f"option {unknown.group(1)} is not known.{nearest(group, _GROUPS)}"
+    clause = re.sub(r"(expected str.*got (?:True|False))", _AS_WORD, clause, flags=re.IGNORECASE)
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
     return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")

@@ -18,9 +18,14 @@ def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_name)
+        tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise not_loadable(model_name, "tokenizer", error) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # made up, where the files are missing
+        raise InputError(
+            f"model {model_name!r}: there is no tokenizer with it (no tokenizer.json and no "
+            "vocabulary); copy the tokenizer's files of the base model into the folder."
+        )
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise InputError(f"{model_name}: the tokenizer has neither padding nor end token.")
@@ -38,10 +43,43 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(model_name)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
         return config
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise not_loadable(model_name, "config", error) from error
+
+
+def longest_input(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> int:
+    """The longest input in tokens that tokenizer and model allow; 512 where neither says."""
+    limits = [tokenizer.model_max_length]
+    positions = getattr(load_config(model_name), "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        limits.append(positions)
+    return min(limits) if min(limits) < 10**6 else 512
+
+
+def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> None:
+    """Refuse a tokenizer that knows more tokens than the model.
+
+    Raises:
+        InputError: naming both numbers.
+    """
+    vocab_size = getattr(load_config(model_name), "vocab_size", None)
+    if vocab_size is not None and len(tokenizer) > vocab_size:
+        raise InputError(
+            f"{model_name}: the tokenizer knows {len(tokenizer)} tokens, the model {vocab_size}; "
+            "they do not belong together."
+        )
+
+
+def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_length: int) -> None:
+    """Write a tokenizer as a Hugging Face folder that cuts where the data was cut."""
+    limit = tokenizer.model_max_length
+    try:
+        tokenizer.model_max_length = max_length
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.model_max_length = limit
 
 
 def not_loadable(model_name: str, part: str, error: Exception) -> InputError:

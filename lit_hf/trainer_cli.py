@@ -26,15 +26,20 @@ from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.checkpoints import best_of, newest_whole, reached_epochs
+from lit_hf.callbacks.signals import StopAtSigterm
+from lit_hf.checkpoints import best_of, check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.extractive_qa import ExtractiveQADataModule
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.data.tweets import TweetDataModule
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.text_classification import TextClassifier
+from lit_hf.settings import check_classes, check_paths, check_seed, refusal
 
+_REFUSALS = (ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError, OSError)
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
@@ -65,7 +70,7 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
             words = ["--config", str(config), *words]
         try:
             RunCLI([verb, *words])
-        except MisconfigurationException as error:
+        except (MisconfigurationException, UnicodeDecodeError) as error:
             raise InputError(str(error)) from error
     return 0
 
@@ -79,7 +84,16 @@ def config_of_run(folder: Path, verb: str) -> str:
     path = folder / "config.yaml"
     if not path.is_file():
         raise InputError(f"--run {folder}: no run here, there is no {path}.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
+    groups = ("trainer", "model", "data")
+    if not isinstance(config, dict) or not all(isinstance(config.get(g), dict) for g in groups):
+        raise InputError(
+            f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
+        )
     config["trainer"]["default_root_dir"] = str(folder)
     if verb != "fit":
         config.pop("ckpt_path", None)
@@ -96,7 +110,10 @@ class OneMessageParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""
-        classes = (TextClassifier, TextClassificationDataModule, TweetDataModule, AdamW)
+        classes = (
+            *(TextClassifier, TextClassificationDataModule, TweetDataModule),
+            *(ExtractiveQA, ExtractiveQADataModule, AdamW),
+        )
         names = {name for kind in classes for name in inspect.signature(kind).parameters}
         raise InputError(
             condense(str(message), names | {kind.__name__ for kind in classes})
@@ -140,7 +157,7 @@ class RunCLI(LightningCLI):
             HFDataModule,
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"callbacks": [LastCheckpoint(), ResultsWriter()]},
+            trainer_defaults={"callbacks": [LastCheckpoint(), ResultsWriter(), StopAtSigterm()]},
             seed_everything_default=0,
             parser_class=OneMessageParser,
             subclass_mode_model=True,
@@ -171,9 +188,23 @@ class RunCLI(LightningCLI):
         for name in ("label_names", "problem_type"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse what would be overruled in silence, or written outside of the run folder."""
+        options = self.config[self.subcommand]
+        check_classes(options)
+        check_paths(options)
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and Trainer; whatever refuses its arguments is an error of the input."""
+        try:
+            super().instantiate_classes()
+        except (*_REFUSALS, MisconfigurationException) as error:
+            raise refusal(error) from error
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; those of the process have no say."""
         self.config = parser.parse_args(cast("list[str]", args))
+        check_seed(self.config[self.config["subcommand"]].get("seed_everything"))
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint brings its own model config."""
@@ -226,6 +257,8 @@ class RunCLI(LightningCLI):
         options = self._options()
         path = options["ckpt_path"]
         options["weights_only"] = True
+        if path == "auto" and self.subcommand != "fit":
+            path = None
         if path is None and self.subcommand != "fit":
             raise InputError(
                 f"{self.subcommand}: give `--run DIR`, or `--ckpt_path FILE` with a config."
@@ -234,6 +267,12 @@ class RunCLI(LightningCLI):
             raise InputError(f"`ckpt_path` {path}: download it first, only local files are read.")
         if path is not None and not Path(path).is_file():
             raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
+        if path is not None:
+            check_task(path, checkpoint := read_checkpoint(path), self.model.task)
+            if self.subcommand == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
+                raise InputError(
+                    f"`ckpt_path` {path}: it holds weights only; nothing to go on from."
+                )
         # Set here, the module sees it in time to build the model from the checkpoint's config.
         self.trainer.ckpt_path, options["ckpt_path"] = path, None
 

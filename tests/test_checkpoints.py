@@ -15,7 +15,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from lit_hf import InputError, MeanHead, TextClassificationDataModule, TextClassifier
 from lit_hf.batches import TextBatch
-from lit_hf.checkpoints import best_of, is_whole, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.checkpoints import (
+    best_of,
+    check_task,
+    is_whole,
+    newest_whole,
+    reached_epochs,
+    read_checkpoint,
+)
 from lit_hf.functional.labels import ProblemType
 
 Rows = list[dict[str, object]]
@@ -163,8 +170,8 @@ def test_checkpoint__knows_its_problem(
     again = TextClassifier.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
     assert again.problem_type == problem
     assert torch.equal(_logits(again), want)
-    answers = again.predictions({}, want)
-    assert answers == module.predictions({}, want)
+    batch = cast("dict[str, object]", _batch())
+    assert again.predict_step(batch, 0) == module.predict_step(batch, 0)
 
 
 def test_checkpoint__of_a_checkpoint_is_as_good_as_the_first(
@@ -283,7 +290,7 @@ def test_damage__of_a_truncated_file_is_told(tmp_path: Path, share: float) -> No
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     assert not is_whole(path)
-    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+    with pytest.raises(InputError, match="damaged"):
         read_checkpoint(path)
 
 
@@ -324,7 +331,7 @@ def test_damage__of_something_else_is_told(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "a.ckpt"
     path.write_bytes(content)
     assert not is_whole(path)
-    with pytest.raises(InputError, match="damaged, or no"):
+    with pytest.raises(InputError, match="damaged"):
         read_checkpoint(path)
 
 
@@ -332,7 +339,7 @@ def test_read__refuses_another_zip(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("hello.txt", "hello")
-    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+    with pytest.raises(InputError, match="damaged"):
         read_checkpoint(path)
 
 
@@ -349,15 +356,53 @@ def test_read__runs_no_code(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "code-ran",)
 
     torch.save({"state_dict": {}, "x": Bad()}, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="damaged, or no checkpoint"):
+    with pytest.raises(InputError, match="holds other objects than plain data"):
         read_checkpoint(tmp_path / "a.ckpt")
     assert not (tmp_path / "code-ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lit_hf": None}, "wanted a checkpoint of the task 'text_classification', found None"),
+        ({"lit_hf": {"task": "extractive_qa"}}, "found 'extractive_qa'"),
+        ({"hyper_parameters": "x"}, "the model's config is not in it"),
+        ({"hyper_parameters": {"config_overrides": 5}}, "the model's config is not in it"),
+        ({"pytorch-lightning_version": None}, "the model's config is not in it"),
+    ],
+)
+def test_task__is_checked_before_a_model_is_built(
+    tiny_model: str, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    _, path = _trained(tmp_path, tiny_model)
+    content = {**torch.load(path, weights_only=True), **change}
+    torch.save({key: part for key, part in content.items() if part is not None}, path)
+    with pytest.raises(InputError, match=message):
+        check_task(path, read_checkpoint(path), "text_classification")
+    with pytest.raises(InputError, match=message):
+        _trainer(tmp_path).validate(
+            TextClassifier(tiny_model, NAMES), _loader(1), ckpt_path=str(path), weights_only=True
+        )
+
+
+def test_config__of_a_checkpoint_that_makes_no_model_is_told(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    _, path = _trained(tmp_path, tiny_model)
+    for name, value in (("model_type", "nope"), ("hidden_size", "wide"), ("hidden_act", "no")):
+        content = torch.load(path, weights_only=True)
+        content["hyper_parameters"]["config_overrides"][name] = value
+        torch.save(content, tmp_path / "changed.ckpt")
+        with pytest.raises(InputError, match=r"be used: |model of this config"):
+            TextClassifier.load_from_checkpoint(tmp_path / "changed.ckpt", weights_only=True)
 
 
 # Which one.
 
 
-def test_newest__has_the_most_steps_and_is_whole(tmp_path: Path) -> None:
+def test_newest__has_the_most_steps_and_is_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert newest_whole(tmp_path) is None
     assert newest_whole(tmp_path / "no-such-folder") is None
     _write(tmp_path / "z-early.ckpt", 9)
@@ -370,6 +415,16 @@ def test_newest__has_the_most_steps_and_is_whole(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "zip.ckpt", "w") as archive:
         archive.writestr("hello.txt", "hello")
     assert newest_whole(tmp_path) == late
+    assert f"{broken}: damaged; the newest whole checkpoint is {late}" in caplog.text.replace(
+        f", {tmp_path / 'zip.ckpt'}", ""
+    ).replace(f"{tmp_path / 'empty.ckpt'}, ", "")
+
+
+def test_newest__of_damaged_ones_only_is_no_fresh_start(tmp_path: Path) -> None:
+    path = _write(tmp_path / "last.ckpt", 9)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"last\.ckpt: damaged.*Remove them to start afresh"):
+        newest_whole(tmp_path)
 
 
 def test_newest__is_the_last_one_of_equally_many_steps(tmp_path: Path) -> None:
@@ -397,10 +452,13 @@ def test_best__is_the_one_that_the_newest_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["", "gone.ckpt"])
-def test_best__is_the_newest_where_none_is_named_or_there(tmp_path: Path, named: str) -> None:
+def test_best__is_the_newest_where_none_is_named_or_there(
+    tmp_path: Path, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
     _write(tmp_path / "a.ckpt", 10, {"S": _saver(named)})
     newest = _write(tmp_path / "b.ckpt", 20, {"S": _saver(named)})
     assert best_of(tmp_path) == newest
+    assert ("is not there" in caplog.text) is bool(named)
 
 
 def test_best__that_is_damaged_is_no_reason_to_take_another(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ def _run_folder(folder: Path) -> Path:
         "ckpt_path": "auto",
         "trainer": {"default_root_dir": "elsewhere", "logger": None},
         "model": {"class_path": "TextClassifier"},
+        "data": {"class_path": "TweetDataModule"},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "checkpoints").mkdir()
@@ -42,6 +43,26 @@ def test_config_of_run__fit_goes_on_and_evaluation_takes_the_best(tmp_path: Path
 def test_config_of_run__no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run here, there is no .*config.yaml"):
         config_of_run(tmp_path, "fit")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[1]",
+        b"a: [",
+        b"\ta: 1",
+        b"trainer: null",
+        b"\xff\xfe",
+        b"a: \0",
+        b"x: !!python/name:os",
+    ],
+)
+def test_config_of_run__that_is_damaged_is_told(tmp_path: Path, content: bytes) -> None:
+    folder = _run_folder(tmp_path)
+    (folder / "config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.yaml is damaged"):
+        config_of_run(folder, "fit")
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])

@@ -21,6 +21,12 @@ class LastCheckpoint(ModelCheckpoint):
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write where no validation has done so in this epoch."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
 
 def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
     """The callback that knows the best checkpoint: the first that has written one by a monitor.

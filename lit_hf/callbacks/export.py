@@ -18,11 +18,12 @@ from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_tokenizer
 
 log = logging.getLogger(__name__)
-MODULES: dict[str, type[HFModule]] = {TextClassifier.task: TextClassifier}
+MODULES: dict[str, type[HFModule]] = {kind.task: kind for kind in (TextClassifier, ExtractiveQA)}
 
 
 class ExportPretrained(Callback):
@@ -39,8 +40,12 @@ class ExportPretrained(Callback):
     """
 
     def __init__(self, folder_name: str = "pretrained") -> None:
-        if folder_name == ".." or Path(folder_name).name != folder_name:
-            raise InputError(f"Expected `folder_name` to be a plain name, but got {folder_name!r}")
+        is_plain = folder_name != ".." and Path(folder_name).name == folder_name
+        if not is_plain or folder_name == "checkpoints" or Path(folder_name).suffix:
+            raise InputError(
+                "Expected `folder_name` to be a plain name without an ending, other than "
+                f"checkpoints, but got {folder_name!r}."
+            )
         self.folder_name = folder_name
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,6 +58,8 @@ class ExportPretrained(Callback):
             return
         target = Path(trainer.default_root_dir) / self.folder_name
         export_checkpoint(callback.best_model_path, target)
+        if callback.monitor is None:
+            log.warning("no validation has called a checkpoint the best: this is the last one.")
         show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
 
 
@@ -76,16 +83,17 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         raise InputError(f"{folder}: the folder holds something else than an export; give another.")
     checkpoint = read_checkpoint(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.tmp-", dir=target.parent))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}.") from error
     try:
         unfinished = work / "new"
         unfinished.mkdir()
         data = data_description(checkpoint)
-        columns = ("text_column", "pair_column", "text_template")
-        module.model.config.task_specific_params = {
-            module.task: {name: data.get(name) for name in columns}
-        }
+        inputs = cast("dict[str, object]", data.get("inputs") or {})
+        module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
         module.model.save_pretrained(unfinished)
         if not write_processor(checkpoint, unfinished):
             load_tokenizer(module.model_name).save_pretrained(unfinished)
@@ -126,7 +134,9 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
     kind = MODULES[task]
     try:
         module = kind.load_from_checkpoint(str(path), map_location="cpu", weights_only=True)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (LookupError, TypeError, RuntimeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path}: no whole checkpoint of a {kind.__name__} ({reason}).") from error
     return module.eval()
@@ -141,6 +151,8 @@ def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> b
                 path = (folder / name).resolve()
                 if folder.resolve() not in path.parents:
                     raise InputError(f"the checkpoint names a file outside its folder: {name!r}.")
+                if not isinstance(content, Tensor):
+                    raise InputError(f"the checkpoint's {name!r} is no file of a tokenizer.")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.numpy().tobytes())
             return True

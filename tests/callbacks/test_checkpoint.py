@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
+import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import TextClassificationDataModule, TextClassifier
@@ -25,6 +26,15 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
     found = best_of(tmp_path / "checkpoints")
     assert found is not None
     assert found.name == "epoch=0-step=1.ckpt"
+
+
+@pytest.mark.parametrize("settings", [{"check_val_every_n_epoch": 5}, {"max_steps": 2}])
+def test_last_checkpoint__is_written_where_nothing_is_validated(
+    tmp_path: Path, fit: Fit, settings: dict[str, int]
+) -> None:
+    trainer, _, _ = fit([LastCheckpoint()], data={"batch_size": 16}, max_epochs=2, **settings)
+    last = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert int(str(last["global_step"])) == trainer.global_step == 2
 
 
 def test_best__is_what_a_monitor_says_whatever_the_order(tmp_path: Path, fit: Fit) -> None:

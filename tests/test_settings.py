@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from lit_hf import InputError
+from lit_hf.settings import check_classes, check_paths, check_seed, refusal
+
+
+def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object]]:
+    return {"trainer": {"default_root_dir": folder}, "checkpoint": checkpoint}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "{epoch", "{"])
+def test_checkpoint_name__that_leads_out_or_breaks_late_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(InputError, match=r"`checkpoint\.filename`"):
+        check_paths(_options(tmp_path, filename=name))
+
+
+@pytest.mark.parametrize("name", [None, "best", "{epoch}-{val/f1:.2f}".replace("/", "_")])
+def test_checkpoint_name__that_is_plain_is_taken(tmp_path: Path, name: str | None) -> None:
+    check_paths(_options(tmp_path / "new" / "run", filename=name))
+    assert (tmp_path / "new" / "run" / "checkpoints").is_dir()
+
+
+def test_run_folder__that_can_be_none_is_refused_before_training(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "run", "/proc/nothing", "s3://bucket/run"):
+        with pytest.raises(InputError, match=r"`trainer\.default_root_dir`"):
+            check_paths(_options(folder))
+
+
+def _classes(model: str, data: str, **model_args: object) -> dict[str, object]:
+    return {
+        "model": {"class_path": f"lit_hf.{model}", "init_args": model_args},
+        "data": {"class_path": f"lit_hf.{data}", "init_args": {"problem_type": "multi_label"}},
+    }
+
+
+def test_classes__that_are_none_are_asked_for() -> None:
+    with pytest.raises(InputError, match=r"which model.*--config"):
+        check_classes(_classes("HFModule", "TweetDataModule"))
+    with pytest.raises(InputError, match=r"which data.*--data"):
+        check_classes(_classes("TextClassifier", "HFDataModule"))
+
+
+def test_settings__that_the_data_would_overrule_are_refused() -> None:
+    pair = ("TextClassifier", "TextClassificationDataModule")
+    check_classes(_classes(*pair, problem_type="multi_label", label_names=None))
+    check_classes(_classes(*pair, problem_type="single_label"))  # the default
+    for wrong in ({"problem_type": "regression"}, {"label_names": ["a", "b"]}):
+        with pytest.raises(InputError, match=r"set `data\.(problem_type|label_names)`"):
+            check_classes(_classes(*pair, **wrong))
+
+
+def test_refusal__is_our_own_message_however_it_was_wrapped() -> None:
+    wrapped = ValueError("Does not validate against any of the Union subtypes")
+    wrapped.__context__ = TypeError("no")
+    wrapped.__context__.__cause__ = InputError("Expected `batch_size` to be at least 1.")
+    assert str(refusal(wrapped)) == "Expected `batch_size` to be at least 1."
+    assert str(refusal(ValueError("devices: no such thing"))) == "devices: no such thing"
+
+
+def test_seed__has_its_range() -> None:
+    check_seed(0)
+    check_seed(True)  # Lightning draws one
+    for seed in (-1, 2**32):
+        with pytest.raises(InputError, match="seed_everything"):
+            check_seed(seed)
