@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
     from lit_hf.data.base import HFDataModule as HFDataModule
+    from lit_hf.data.extractive_qa import ExtractiveQADataModule as ExtractiveQADataModule
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
     from lit_hf.data.tweets import TweetDataModule as TweetDataModule
     from lit_hf.errors import InputError as InputError
+    from lit_hf.metrics.answer_score import AnswerScore as AnswerScore
     from lit_hf.modules.base import HFModule as HFModule
+    from lit_hf.modules.extractive_qa import ExtractiveQA as ExtractiveQA
     from lit_hf.modules.heads import AttentionHead as AttentionHead
     from lit_hf.modules.heads import ClsHead as ClsHead
     from lit_hf.modules.heads import MaxHead as MaxHead
@@ -29,9 +32,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
     "ClsHead": "lit_hf.modules.heads",
     "ExportPretrained": "lit_hf.callbacks.export",
+    "ExtractiveQA": "lit_hf.modules.extractive_qa",
+    "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
     "InputError": "lit_hf.errors",

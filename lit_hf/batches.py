@@ -1,7 +1,7 @@
 """What flows: the batch and the output of each task, typed, with shapes.
 
-Letters: B examples in a batch, L tokens, C classes. A data module makes batches, a module reads
-them; they share these types and nothing else.
+Letters: B examples in a batch, L tokens, C classes, W windows of all examples, V of them run. A
+data module makes batches, a module reads them; they share these types and nothing else.
 """
 
 from typing import NotRequired, TypedDict
@@ -33,18 +33,78 @@ class TextBatch(TypedDict):
     labels: NotRequired[Tensor]
 
 
+class SpanBatch(TypedDict):
+    """A batch of questions about contexts, each with all windows of its context.
+
+    Keys:
+        id: B names of the questions.
+        index: B row numbers in the evaluated set.
+        is_padding: [B] bool, as in `TextBatch`.
+        question: B texts.
+        context: B texts.
+        answers: for each question all right answers; none where it has none or they are unknown.
+        window_of: [W] int64, the question that a window is of.
+        input_ids: [W, L] int64.
+        attention_mask: [W, L] int64, 0 where padded.
+        token_type_ids: [W, L] int64, for models that know two segments.
+        offsets: [W, L, 2] int64, characters of the context from..to that a token stands for; 0 and
+            0 where it is none of the context.
+        first_token: [W] int64, first token of the answer; that of "no answer" where the window does
+            not hold it whole.
+        last_token: [W] int64, its last token.
+        no_answer_token: [W] int64, the token that stands for "no answer".
+    """
+
+    id: NotRequired[list[str]]
+    index: NotRequired[list[int]]
+    is_padding: NotRequired[Tensor]
+    question: list[str]
+    context: list[str]
+    answers: list[list[str]]
+    window_of: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: NotRequired[Tensor]
+    offsets: Tensor
+    first_token: Tensor
+    last_token: Tensor
+    no_answer_token: Tensor
+
+
 class StepOutput(TypedDict):
     """What every step returns.
 
     Keys:
         loss: scalar mean over the batch; with a gradient in training only.
         losses: [B] loss of each example, detached.
-        logits: [B, C], detached.
     """
 
     loss: Tensor
     losses: Tensor
+
+
+class ClassOutput(StepOutput):
+    """What a classifier's step returns.
+
+    Keys:
+        logits: [B, C], detached.
+    """
+
     logits: Tensor
+
+
+class SpanOutput(StepOutput):
+    """What a step of extractive question answering returns.
+
+    Keys:
+        windows: [V] int64, which windows of the batch were run; all of them in an evaluation.
+        start_logits: [V, L], detached.
+        end_logits: [V, L], detached.
+    """
+
+    windows: Tensor
+    start_logits: Tensor
+    end_logits: Tensor
 
 
 class Sample(TypedDict):
@@ -69,5 +129,6 @@ class Sample(TypedDict):
     loss: float | None
 
 
-Prediction = dict[str, str | int | float | list[str] | dict[str, float] | None]
-"""One answer: `id`, `prediction`, and for classes `probability` and `probabilities` by name."""
+Plain = str | int | float | None
+Prediction = dict[str, Plain | list[str] | dict[str, float] | list[dict[str, Plain]]]
+"""One answer: `id`, `prediction`, and what else the task tells of it, in plain types."""

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 import torch
+from torch import Tensor
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import data_description, load_module, write_processor
+from lit_hf.callbacks.export import MODULES, data_description, load_module, write_processor
 from lit_hf.checkpoints import read_checkpoint
-from lit_hf.data.examples import template_columns
-from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.text import printable
+from lit_hf.inputs import Inputs, Item, QuestionInputs, TextInputs
+from lit_hf.modules.base import HFModule
+from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_config, load_tokenizer
@@ -22,7 +23,6 @@ from lit_hf.processors import load_config, load_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-Item = str | tuple[str, str] | Mapping[str, object]
 _PROBLEMS: dict[str, ProblemType] = {
     "single_label_classification": "single_label",
     "multi_label_classification": "multi_label",
@@ -31,33 +31,36 @@ _PROBLEMS: dict[str, ProblemType] = {
 
 
 class Predictor:
-    """Answers for texts, the same as `lit-hf predict` writes.
+    """Answers for texts or questions, the same as `lit-hf predict` writes.
 
     Args:
         module: a trained module; it is put into evaluation mode.
-        tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest text.
-        columns: how a row that is a dict becomes a text: `text_column`, `pair_column` and
-            `text_template` as in training.
+        tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest input.
+        inputs: how the data was read in training. Of a classifier how a row that is a dict becomes
+            a text: `text_column`, `pair_column` and `text_template`; of questions `doc_stride`.
 
     Raises:
-        InputError: if the template is none.
+        InputError: if these cannot be used.
     """
 
     def __init__(
         self,
-        module: TextClassifier,
+        module: HFModule,
         tokenizer: "PreTrainedTokenizerBase",
-        columns: Mapping[str, object] | None = None,
+        inputs: Mapping[str, object] | None = None,
     ) -> None:
         self.module = module
         self.module.train(False)
         self.tokenizer = tokenizer
-        self.columns = dict(columns or {})
-        self._template = str(self.columns.get("text_template") or "")
-        self._template_names = template_columns(self._template)
-        self._is_paired: bool | None = None  # not known
-        if self._template or self.columns.get("text_column"):
-            self._is_paired = bool(self.columns.get("pair_column"))
+        settings = dict(inputs or {})
+        self._inputs: Inputs
+        if isinstance(module, ExtractiveQA):
+            stride = settings.get("doc_stride")
+            longest = min(self._longest(), int(str(settings.get("max_length") or 384)))
+            stride = min(stride if isinstance(stride, int) else 128, longest // 2)
+            self._inputs = QuestionInputs(tokenizer, longest, stride)
+        else:
+            self._inputs = TextInputs(tokenizer, self._longest(), settings)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -76,34 +79,44 @@ class Predictor:
             with tempfile.TemporaryDirectory() as folder:
                 held = write_processor(checkpoint, Path(folder))
                 tokenizer = load_tokenizer(folder if held else module.model_name)
-            columns: Mapping[str, object] = data_description(checkpoint)
+            inputs = data_description(checkpoint).get("inputs")
         else:
-            config = load_config(str(path))
-            module = TextClassifier(str(path), problem_type=_problem_of(str(path), config))
-            module.configure_model()
+            module, inputs = _from_folder(str(path))
             tokenizer = load_tokenizer(str(path))
-            params = getattr(config, "task_specific_params", None) or {}
-            columns = params.get(TextClassifier.task) or {}
-        assert isinstance(module, TextClassifier)
-        return cls(module.to(device), tokenizer, columns)
+        known = cast("Mapping[str, object]", inputs) if isinstance(inputs, Mapping) else {}
+        return cls(module.to(_device(device)), tokenizer, known)
 
-    def __call__(self, items: Item | Sequence[Item], batch_size: int = 64) -> list[Prediction]:
-        """Answer each text.
+    def __call__(
+        self,
+        items: Item | Iterable[Item] | None = None,
+        batch_size: int = 64,
+        question: str | None = None,
+        context: str | Sequence[str] | None = None,
+    ) -> list[Prediction]:
+        """Answer each item.
 
         Args:
-            items: texts, pairs of texts, or rows (dicts of columns) as in training; one alone is
-                taken as a list of one.
-            batch_size: texts run at once.
+            items: for a classifier texts, pairs of texts, or rows (dicts of columns) as in
+                training; for questions pairs of question and context, or dicts of both. One alone
+                is taken as a list of one.
+            batch_size: items run at once.
+            question: a question, in place of items.
+            context: the text that it is asked about, or several.
 
         Returns:
-            For each item in order `prediction`, and for classes `probability` and `probabilities`
-            by name.
+            For each item in order what `lit-hf predict` tells of it, such as `prediction` and
+            `probability`, without its name.
 
         Raises:
             InputError: naming the item that is none, or that is no pair where others are.
         """
-        if batch_size < 1:
-            raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size}.")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size!r}.")
+        if question is not None or context is not None:
+            if items is not None or question is None or context is None:
+                raise InputError("wanted is `question` with `context`, or items, not both.")
+            contexts = [context] if isinstance(context, str) else context
+            items = [(question, text) for text in contexts]
         if isinstance(items, str | tuple | Mapping):
             items = [cast("Item", items)]
         if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
@@ -111,72 +124,27 @@ class Predictor:
                 "wanted a list of texts, pairs of texts or dicts of columns (of a pandas frame: "
                 f"`frame.to_dict('records')`), but got a {type(items).__name__}."
             )
-        texts = [self._texts(number, item) for number, item in enumerate(items)]
-        self._check_pairs(texts)
-        order = sorted(range(len(texts)), key=lambda i: sum(map(len, texts[i])))
-        answers: list[Prediction] = [{} for _ in texts]
+        parts = self._inputs.read(items)
+        order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))
+        answers: list[Prediction] = [{} for _ in parts]
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            for row, answer in zip(rows, self._answer([texts[i] for i in rows]), strict=True):
+            batch = self._inputs.batch([parts[i] for i in rows])
+            for row, answer in zip(rows, self._answer(batch), strict=True):
                 answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
         return answers
 
-    def _texts(self, number: int, item: Item) -> tuple[str, ...]:
-        if isinstance(item, str):
-            parts: tuple[object, ...] = (item,)
-        elif isinstance(item, tuple) and len(item) == 2:
-            parts = item
-        elif isinstance(item, Mapping):
-            parts = self._columns_of(number, item)
-        else:
-            raise _no_item(number, item)
-        for text in parts:
-            if not isinstance(text, str):
-                raise _no_item(number, item)
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise InputError(f"item {number}: the text holds half a surrogate pair.")
-        return cast("tuple[str, ...]", parts)
-
-    def _columns_of(self, number: int, row: Mapping[str, object]) -> tuple[object, ...]:
-        """The texts of a row, as training reads them."""
-        pair = self.columns.get("pair_column")
-        names = self._template_names or [str(self.columns.get("text_column") or "text")]
-        for name in [*names, *([str(pair)] if pair else [])]:
-            if name not in row:
-                raise InputError(f"item {number}: no column {name!r}; found {list(row)}.")
-        second = (row[str(pair)],) if pair else ()
-        if not self._template_names:
-            return (row[names[0]], *second)
-        cells = {name: row[name] for name in names}
-        for name, cell in cells.items():
-            if cell is None or cell != cell:
-                cells[name] = ""
-            elif not isinstance(cell, str | int | float):
-                raise _no_item(number, row)
-        return (self._template.format(**cells).strip(), *second)
-
-    def _check_pairs(self, texts: Sequence[tuple[str, ...]]) -> None:
-        kinds = {len(parts) == 2 for parts in texts}
-        if len(kinds) > 1:
-            raise InputError("single texts and pairs are mixed in one call; send them apart.")
-        if self._is_paired is not None and kinds == {not self._is_paired}:
-            wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
-            raise InputError(f"the model was trained on {wanted}, but got {given}.")
-
-    def _answer(self, texts: Sequence[tuple[str, ...]]) -> list[Prediction]:
-        columns: dict[str, list[object]] = {"text": [parts[0] for parts in texts]}
-        if len(texts[0]) == 2:
-            columns["pair"] = [parts[1] for parts in texts]
-        encoded = encode_batch(columns, self.tokenizer, self._longest())
-        batch = pad_tokens(encoded, self.tokenizer)
+    def _answer(self, batch: Mapping[str, object]) -> list[Prediction]:
         device = self.module.device
-        moved = {name: value.to(device) for name, value in batch.items()}
+        moved = {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in batch.items()
+        }
         with torch.inference_mode():
-            logits = self.module(moved).logits.float()
-        return self.module.predictions({}, logits)
+            return self.module.predict_step(moved, 0)
 
     def _longest(self) -> int:
-        """Longest text in tokens: as in training, else what model and tokenizer allow."""
+        """Longest input in tokens: as in training, else what model and tokenizer allow."""
         limit = self.tokenizer.model_max_length
         positions = getattr(self.module.model.config, "max_position_embeddings", None)
         if isinstance(positions, int) and positions > 0:
@@ -184,11 +152,21 @@ class Predictor:
         return limit if limit < 10**6 else 512
 
 
-def _no_item(number: int, item: object) -> InputError:
-    found = printable(repr(item), 100)
-    return InputError(
-        f"item {number}: wanted a text, a pair of texts or a dict of columns, but got {found}."
-    )
+def _from_folder(path: str) -> tuple[HFModule, object]:
+    """The module of a trained folder, and how its data was read."""
+    config = load_config(path)
+    held = getattr(config, "task_specific_params", None)
+    params = held if isinstance(held, dict) else {}
+    kinds = config.architectures or []
+    module: HFModule
+    if ExtractiveQA.task in params or any(kind.endswith("QuestionAnswering") for kind in kinds):
+        known = params.get(ExtractiveQA.task) or {}
+        names = ("max_answer_length", "num_best", "no_answer_threshold")
+        module = ExtractiveQA(path, **{name: known[name] for name in names if name in known})
+    else:
+        module = TextClassifier(path, problem_type=_problem_of(path, config))
+    module.configure_model()
+    return module, params.get(module.task)
 
 
 def _problem_of(path: str, config: "PreTrainedConfig") -> ProblemType:
@@ -200,6 +178,18 @@ def _problem_of(path: str, config: "PreTrainedConfig") -> ProblemType:
     kinds = config.architectures or []
     trained = ("ForSequenceClassification", BackboneWithHead.__name__)
     if kinds and not any(kind.endswith(trained) for kind in kinds):
-        raise InputError(f"{path}: holds no trained classifier but {', '.join(kinds)}.")
+        raise InputError(
+            f"{path}: holds no trained model of a known task ({', '.join(MODULES)}) but "
+            f"{', '.join(kinds)}."
+        )
     found = _PROBLEMS.get(str(config.problem_type))
     return found or ("regression" if config.num_labels == 1 else "single_label")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(f"`device` {name!r} cannot be used here: {error}") from error
+    return device

@@ -97,6 +97,27 @@ def _tweet_rows() -> list[dict[str, object]]:
 
 
 @pytest.fixture
+def question_rows() -> list[dict[str, object]]:
+    """Eight questions on two contexts, one of them long; the last two have no answer."""
+    short = "Ada sold the old mill by the river in 1921. Her brother kept the ferry until 1930."
+    long = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(40))
+    asked = [
+        (short, "Who sold the mill?", ["Ada"]),
+        (short, "What did Ada sell?", ["the old mill", "old mill"]),
+        (short, "When was it sold?", ["1921", "in 1921"]),
+        (short, "What did the brother keep?", ["the ferry"]),
+        (long, "When did boat 3 leave?", ["at 3 o'clock"]),
+        (long, "When did boat 33 leave?", ["at 33 o'clock"]),
+        (short, "Who bought the ferry?", []),
+        (long, "Who steered boat 7?", []),
+    ]
+    return [
+        {"id": f"q{number}", "context": context, "question": question, "answers": answers}
+        for number, (context, question, answers) in enumerate(asked)
+    ]
+
+
+@pytest.fixture
 def fit(
     tmp_path: Path, tiny_model: str, tweet_rows: list[dict[str, object]]
 ) -> "Callable[..., Run]":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.batches import Sample, StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, Sample, SpanBatch, StepOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 
 Rows = list[dict[str, object]]
@@ -32,7 +32,7 @@ def data(tiny_model: str, tweet_rows: Rows, problem: ProblemType) -> TextClassif
     return data.with_rows(train=rows, val=rows, predict=rows)
 
 
-@pytest.mark.parametrize("kind", [TextBatch, StepOutput, Sample])
+@pytest.mark.parametrize("kind", [TextBatch, SpanBatch, StepOutput, Sample])
 def test_docstring__names_each_key_in_order(kind: type[object]) -> None:
     keys = re.findall(r"^ {8}(\w+):", kind.__doc__ or "", re.MULTILINE)
     assert keys == list(get_type_hints(kind))
@@ -72,13 +72,13 @@ def test_step_output_and_samples__are_what_modules_give(
     module = TextClassifier(tiny_model, data.label_names, problem)
     module.train(False)
     output = module.step(batch, "val")
-    assert output.keys() == get_type_hints(StepOutput).keys()
+    assert output.keys() == get_type_hints(ClassOutput).keys()
     assert all(isinstance(value, Tensor) for value in output.values())
     (sample,) = module.samples(batch, output, [1], lambda ids: str(len(ids)))
     kinds = get_type_hints(Sample)
     assert sample.keys() == kinds.keys()
     for name, value in sample.items():
         assert isinstance(value, kinds[name]), name
-    for answer in module.predictions(batch, output["logits"]):
+    for answer in module.predict_step(batch, 0):
         assert answer["id"] in cast("list[str]", batch["id"])
         assert ("probabilities" in answer) is (problem != "regression")

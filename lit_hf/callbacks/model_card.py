@@ -6,7 +6,11 @@ from typing import cast
 
 from lit_hf.functional.text import markdown_cell
 
-_SETTINGS = ("scheduler", "warmup_ratio")
+_PIPELINES = {
+    "text_classification": ("text-classification", '(["a text"])'),
+    "extractive_qa": ("question-answering", '(question="Who?", context="Ada did.")'),
+}
+_SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
 
@@ -18,6 +22,7 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         data: what the data module wrote about itself.
     """
     about = checkpoint["lit_hf"]
+    tag, call = _PIPELINES.get(str(about.get("task")), _PIPELINES["text_classification"])
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
@@ -26,14 +31,14 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
     lines = [
         "---",
         "library_name: transformers",
-        "pipeline_tag: text-classification",
+        f"pipeline_tag: {tag}",
         "tags:",
         "- lit_hf",
         "---",
         "",
         f"# {markdown_cell(base)}, fine-tuned",
         "",
-        f"Task: {_cell(about.get('task'))} ({_cell(settings.get('problem_type'))}). "
+        f"Task: {_cell(about.get('task'))}{_in_brackets(settings.get('problem_type'))}. "
         f"Base model: {markdown_cell(base)} ({_cell(_architecture(settings))}).",
     ]
     if names:
@@ -49,8 +54,7 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         [(k, ", ".join(sources.get(k, [])) or "set aside", count) for k, count in rows.items()],
     )
     shown: list[tuple[object, ...]] = [(k, settings[k]) for k in _SETTINGS if k in settings]
-    if "max_length" in data:
-        shown.append(("max_length", data["max_length"]))
+    shown += [(k, data[k]) for k in ("max_length", "doc_stride") if k in data]
     for number, group in enumerate(_optimizer_groups(checkpoint)):
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))
@@ -62,12 +66,16 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         "```python",
         "from lit_hf import Predictor",
         "",
-        'Predictor.from_pretrained("this folder")(["a text"])',
+        f'Predictor.from_pretrained("this folder"){call}',
         "```",
         "",
         f"Written by lit_hf {_cell(about.get('version'))}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _in_brackets(value: object) -> str:
+    return "" if value is None else f" ({_cell(value)})"
 
 
 def _cell(value: object) -> str:

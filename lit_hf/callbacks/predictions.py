@@ -1,30 +1,28 @@
 """PredictionWriter: every answer once, in the order of the rows."""
 
-import csv
 import glob
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO, cast
+from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import data_description
+from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.panels import json_line, show
-from lit_hf.checkpoints import read_checkpoint
-from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
 
 class PredictionWriter(Callback):
-    """Writes `predictions.jsonl`, and `submission.csv` where the data names an id column.
+    """Writes `predictions.jsonl`, and beside it the file that the task's users expect.
 
     Each process writes its answers as they come; at the end the first one puts them in the order
-    of the rows and gives the files their names. `submission.csv` has the columns of the training
-    file, the id and the label, with the labels as that file writes them.
+    of the rows and gives the files their names. For classes of data with an id column the other
+    file is `submission.csv`, with the columns of the training file and the labels as that file
+    writes them; for questions it is `predictions.json`, as SQuAD's script reads it.
 
     Args:
         file_name: name of the file of answers in the run folder.
@@ -34,8 +32,12 @@ class PredictionWriter(Callback):
     """
 
     def __init__(self, file_name: str = "predictions.jsonl") -> None:
-        if file_name in ("", "..") or Path(file_name).name != file_name:
-            raise InputError(f"Expected `file_name` to be a plain file name, but got {file_name!r}")
+        is_plain = Path(file_name).name == file_name and file_name.endswith(".jsonl")
+        if not is_plain or file_name in (".jsonl", "samples.jsonl"):
+            raise InputError(
+                "Expected `file_name` to be a plain name that ends in .jsonl and is not "
+                f"samples.jsonl, but got {file_name!r}."
+            )
         self.file_name = file_name
 
     def _part(self, trainer: Trainer, rank: int) -> Path:
@@ -77,33 +79,19 @@ class PredictionWriter(Callback):
             return
         parts = [self._part(trainer, rank) for rank in range(trainer.world_size)]
         folder = Path(trainer.default_root_dir)
-        written = join_parts(parts, folder / self.file_name, _table_form(trainer))
+        written = join_parts(parts, folder / self.file_name, form_of(trainer))
         for part in parts:
             part.unlink()
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
 
 
-class TableForm(NamedTuple):
-    """What `submission.csv` looks like.
-
-    Attributes:
-        header: names of the id and the label column.
-        labels: how the training file writes a class, where that is not its name.
-        separator: what stands between several labels.
-    """
-
-    header: tuple[str, str]
-    labels: Mapping[str, str]
-    separator: str
-
-
-def join_parts(parts: Sequence[Path], target: Path, form: TableForm | None) -> list[Path]:
+def join_parts(parts: Sequence[Path], target: Path, form: Form | None) -> list[Path]:
     """Merge files of answers by row number; only the row numbers are held in memory.
 
     Args:
         parts: one JSON object a line, each with its `index`.
-        target: the file to write; beside it `submission.csv` where there is a form for it.
-        form: what that looks like.
+        target: the file to write.
+        form: the file that others expect, which is written beside it.
 
     Returns:
         The files written.
@@ -130,53 +118,13 @@ def join_parts(parts: Sequence[Path], target: Path, form: TableForm | None) -> l
             out.writelines(map(json_line, rows()))
         os.replace(unfinished, target)
         if form is not None:
-            table = target.with_name("submission.csv")
-            unfinished = target.with_name(".submission.csv.tmp")
+            table = target.with_name(form.file_name)
+            unfinished = target.with_name(f".{form.file_name}.tmp")
             with unfinished.open("w", encoding="utf-8", newline="") as out:
-                writer = csv.writer(_UnixLines(out))
-                writer.writerow(form.header)
-                writer.writerows([row["id"], _cell(row["prediction"], form)] for row in rows())
+                form.write(out, rows())
             os.replace(unfinished, table)
             written.append(table)
         return written
     finally:
         for stream in streams:
             stream.close()
-
-
-class _UnixLines:
-    r"""Ends lines in "\n": a csv.writer told to do so would leave an id with "\r" unquoted."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, line: str) -> None:
-        r"""Take a line that ends in "\r\n"."""
-        self.stream.write(line.removesuffix("\r\n") + "\n")
-
-
-def _cell(answer: object, form: TableForm) -> object:
-    if isinstance(answer, list):
-        return form.separator.join(form.labels.get(name, name) for name in answer)
-    return form.labels.get(answer, answer) if isinstance(answer, str) else answer
-
-
-def _table_form(trainer: Trainer) -> TableForm | None:
-    """The columns and labels of the training file; None where the data names no id column."""
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, TextClassificationDataModule) or not data.columns.id:
-        return None
-    names = cast("list[str]", getattr(trainer.lightning_module, "label_names", None) or [])
-    found = _classes_of_training(data.describe())
-    if not found and trainer.ckpt_path:
-        found = _classes_of_training(data_description(read_checkpoint(str(trainer.ckpt_path))))
-    numbers = [str(index) for index in range(len(names))]
-    are_numbers = found <= set(numbers) and not found <= set(names)  # as `class_ids` reads them
-    labels = dict(zip(names, numbers, strict=True)) if are_numbers else {}
-    label = data.columns.label or "label"
-    return TableForm((data.columns.id, label), labels, data.columns.separator)
-
-
-def _classes_of_training(about: Mapping[str, object]) -> set[str]:
-    classes = cast("Mapping[str, Mapping[str, int]]", about.get("classes") or {})
-    return set(classes.get("train") or {})

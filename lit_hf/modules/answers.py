@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lit_hf.batches import Prediction, Sample, StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, Prediction, Sample, TextBatch
 from lit_hf.functional.labels import ProblemType
 
 
@@ -56,7 +56,7 @@ def tell_answers(
 
 def show_samples(
     batch: TextBatch,
-    output: StepOutput,
+    output: ClassOutput,
     rows: Sequence[int],
     decode: Callable[[Sequence[int]], str],
     problem_type: ProblemType,

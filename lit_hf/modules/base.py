@@ -1,8 +1,8 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Literal, cast
 
 import torch
@@ -11,17 +11,26 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
 from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
-from lit_hf.checkpoints import checkpoint_to_come, read_checkpoint
+from lit_hf.checkpoints import check_task, checkpoint_to_come, read_checkpoint
 from lit_hf.errors import InputError, nearest
-from lit_hf.modules.loading import ConfigValue, complete_padding, config_from_dict, override
+from lit_hf.modules.loading import (
+    ConfigValue,
+    check_room,
+    complete_padding,
+    config_from_dict,
+    keeping_attentions,
+    override,
+)
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
     SchedulerName,
     clip,
     decay_groups,
+    default_optimizer,
     with_schedule,
 )
 from lit_hf.processors import load_config
@@ -90,9 +99,13 @@ class HFModule(LightningModule):
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         raise NotImplementedError
 
-    def predictions(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
-        """Tell the answer for each example in plain types, padding copies included."""
+    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
+        """The answer for each example that is no padding copy, in plain types."""
         raise NotImplementedError
+
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on besides the weights, in plain types; exports keep it."""
+        return {}
 
     def samples(
         self,
@@ -121,14 +134,14 @@ class HFModule(LightningModule):
 
     def __getstate__(self) -> dict[str, object]:
         state: dict[str, object] = super().__getstate__()
-        if state["optimizer"] is _default_optimizer(type(self)):
+        if state["optimizer"] is default_optimizer(type(self)):
             state["optimizer"] = None  # a lambda, which pickle refuses
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self.__dict__["optimizer"] is None:
-            self.optimizer = _default_optimizer(type(self))
+            self.optimizer = default_optimizer(type(self))
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
@@ -138,10 +151,11 @@ class HFModule(LightningModule):
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
         if (path := checkpoint_to_come(self._trainer)) is not None:
-            saved = read_checkpoint(path).get("hyper_parameters") or {}
-            held = cast("Mapping[str, object] | None", saved.get("config_overrides"))
-            overrides, pretrained = held or overrides, False
-        if "model_type" in overrides:  # a whole config, as checkpoints hold it
+            saved = read_checkpoint(path)
+            check_task(path, saved, self.task)
+            held = cast("Mapping[str, object]", saved["hyper_parameters"]["config_overrides"])
+            overrides, pretrained = held, False
+        if "transformers_version" in overrides:  # a whole config, as checkpoints hold it
             config = config_from_dict(overrides)
             self.check_config(config)
         else:
@@ -156,7 +170,8 @@ class HFModule(LightningModule):
             self.to(self.device)
 
     def on_fit_start(self) -> None:
-        """Refuse a `monitor` that no validation will log, before the first step."""
+        """Refuse inputs that the model has no room for, and a `monitor` that nothing will log."""
+        check_room(self.model, getattr(self.trainer, "datamodule", None))
         names = [f"val/{name}" for name in self.score_names()]
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
             monitor = getattr(callback, "monitor", None)
@@ -165,6 +180,23 @@ class HFModule(LightningModule):
                     f"{type(callback).__name__}: no validation logs the monitor {monitor!r}; there "
                     f"are {', '.join(names)}.{nearest(monitor, names)}"
                 )
+
+    def run(
+        self, batch: Mapping[str, object], output_attentions: bool, output_hidden_states: bool
+    ) -> ModelOutput:
+        """Run the model on the inputs that a batch holds for it."""
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        inputs = {name: value for name, value in batch.items() if name in names}
+        plain = keeping_attentions(self.model) if output_attentions else nullcontext()
+        with plain:
+            return cast(
+                "ModelOutput",
+                self.model(
+                    **inputs,
+                    output_attentions=output_attentions,
+                    output_hidden_states=output_hidden_states,
+                ),
+            )
 
     # The loop.
 
@@ -199,7 +231,10 @@ class HFModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
-        optimizer = self.optimizer(decay_groups(self))  # type: ignore[arg-type]  # or groups
+        try:
+            optimizer = self.optimizer(decay_groups(self))  # type: ignore[arg-type]  # or groups
+        except (ValueError, TypeError) as error:
+            raise InputError(f"`optimizer`: {error}") from error
         num_steps = self.trainer.estimated_stepping_batches
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
 
@@ -262,8 +297,3 @@ class HFModule(LightningModule):
             "task": self.task,
             "metrics": {name: float(value) for name, value in metrics.items()},
         }
-
-
-def _default_optimizer(kind: type[HFModule]) -> OptimizerCallable:
-    default = inspect.signature(kind.__init__).parameters["optimizer"].default
-    return cast("OptimizerCallable", default)

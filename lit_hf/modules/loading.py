@@ -13,6 +13,7 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
@@ -22,14 +23,40 @@ from lit_hf.errors import InputError, nearest
 from lit_hf.processors import load_tokenizer, not_loadable
 
 log = logging.getLogger(__name__)
-Auto = type[AutoModel] | type[AutoModelForSequenceClassification]
+# What models raise of a config that they cannot be built from.
+_UNFIT = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AssertionError)
+# Values that the data, the problem or a call decide.
+_DECIDED = {
+    "num_labels": "`label_names`",
+    "id2label": "`label_names`",
+    "label2id": "`label_names`",
+    "problem_type": "`problem_type`",
+    "model_type": "`model_name`",
+    "architectures": "`model_name`",
+    "return_dict": "nothing: it stays as it is",
+    "output_attentions": "`module(batch, output_attentions=True)`",
+    "output_hidden_states": "`module(batch, output_hidden_states=True)`",
+}
+Auto = (
+    type[AutoModel] | type[AutoModelForSequenceClassification] | type[AutoModelForQuestionAnswering]
+)
 ConfigValue = str | int | float | bool | None
 HFProblem = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 def config_from_dict(values: Mapping[str, object]) -> PreTrainedConfig:
-    """Rebuild a whole config from plain types, among them its `model_type`."""
-    return AutoConfig.for_model(**cast("dict[str, Any]", values))
+    """Rebuild a whole config from plain types, among them its `model_type`.
+
+    Raises:
+        InputError: if they make none.
+    """
+    try:
+        return AutoConfig.for_model(**cast("dict[str, Any]", values))
+    except (*_UNFIT, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"the config that the checkpoint holds cannot be used: {reason}"
+        ) from error
 
 
 def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:
@@ -40,6 +67,10 @@ def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> 
     """
     known = config.to_dict()
     for name, value in overrides.items():
+        if name in _DECIDED:
+            raise InputError(f"`config_overrides`: {name!r} is set by {_DECIDED[name]}.")
+        if name.startswith("num_") and isinstance(value, int) and value < 1:
+            raise InputError(f"`config_overrides`: {name} wants at least 1, but got {value}.")
         if name not in known and (not hasattr(config, name) or callable(getattr(config, name))):
             raise InputError(
                 f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
@@ -59,9 +90,12 @@ def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
         InputError: if no such model can be built, such as for a width that its heads do not divide.
     """
     try:
-        model = auto.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"no {config.model_type!r} model of this config: {error}") from error
+        model = auto.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+    except _UNFIT as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"no {config.model_type!r} model of this config: {reason}") from error
     return cast("PreTrainedModel", model)
 
 
@@ -80,6 +114,7 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                trust_remote_code=False,
             ),
         )
     except (
@@ -108,6 +143,19 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
     return model
 
 
+def check_backbone(model: PreTrainedModel) -> None:
+    """Refuse a bare model that does not turn texts into hidden states by itself.
+
+    Raises:
+        InputError: for an encoder-decoder, or a model of images or sound.
+    """
+    if model.config.is_encoder_decoder or model.main_input_name != "input_ids":
+        raise InputError(
+            "an own head wants a model of texts with one stack of layers, but "
+            f"{model.config.model_type!r} is none. Leave `head` out, or take another model."
+        )
+
+
 def redraw_head(model: PreTrainedModel) -> None:
     """Draw the layers of a ready head anew that give one value for each class."""
     backbone = set(model.base_model.modules())
@@ -132,6 +180,29 @@ def complete_padding(config: PreTrainedConfig, model_name: str) -> None:
         config.pad_token_id = load_tokenizer(model_name).pad_token_id
     except InputError:  # there is no tokenizer beside the model
         config.pad_token_id = ends[0] if isinstance(ends, list) else ends
+
+
+def check_room(model: PreTrainedModel, data: object) -> None:
+    """Refuse data of more tokens, or of longer inputs, than the model takes.
+
+    Args:
+        model: the model.
+        data: what may have a tokenizer as `processor` and a `max_length`.
+
+    Raises:
+        InputError: naming both numbers.
+    """
+    config = getattr(model, "backbone", model).config
+    for name, wanted, found in (
+        ("vocab_size", "tokens in the tokenizer", len(getattr(data, "processor", None) or ())),
+        ("max_position_embeddings", "`max_length`", getattr(data, "max_length", 0)),
+    ):
+        limit = getattr(config, name, None)
+        if isinstance(limit, int) and 0 < limit < found:
+            raise InputError(
+                f"the model's `{name}` is {limit}, but there are {found} {wanted}. Change "
+                "`config_overrides` or the data."
+            )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Optimizers and what goes with them: parameter groups, schedule per step, clipping."""
 
+import inspect
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -21,6 +22,12 @@ def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
         {"params": [p for p in trained if p.ndim >= 2]},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+
+
+def default_optimizer(kind: type) -> OptimizerCallable:
+    """The optimizer that a class takes where none is given: the default of its constructor."""
+    default = inspect.signature(kind).parameters["optimizer"].default
+    return cast("OptimizerCallable", default)
 
 
 def with_schedule(

@@ -4,7 +4,6 @@ Letters: B examples in a batch, L tokens, C classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -19,7 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from lit_hf.batches import Prediction, Sample, StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import ClassificationScores
@@ -36,9 +35,9 @@ from lit_hf.modules.heads import (
 from lit_hf.modules.loading import (
     ConfigValue,
     HFProblem,
+    check_backbone,
     from_config,
     from_pretrained,
-    keeping_attentions,
     redraw_head,
 )
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
@@ -169,6 +168,7 @@ class TextClassifier(HFModule):
                 backbone = from_pretrained(AutoModel, self.model_name, config)
             else:
                 backbone = from_config(AutoModel, config)
+            check_backbone(backbone)
             head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
             return join(backbone, head, config)
         if not pretrained:
@@ -223,22 +223,14 @@ class TextClassifier(HFModule):
         Returns:
             `logits` [B, C], and `attentions` and `hidden_states` where asked for.
         """
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        inputs = {name: value for name, value in batch.items() if name in names}
-        plain = keeping_attentions(self.model) if output_attentions else nullcontext()
-        with plain:
-            return cast(
-                "SequenceClassifierOutput",
-                self.model(
-                    **inputs,
-                    output_attentions=output_attentions,
-                    output_hidden_states=output_hidden_states,
-                ),
-            )
+        output = self.run(
+            cast("Mapping[str, object]", batch), output_attentions, output_hidden_states
+        )
+        return cast("SequenceClassifierOutput", output)
 
     # The step.
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> StepOutput:
+    def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         texts = cast("TextBatch", batch)
         logits = self(texts).logits.float()
@@ -294,15 +286,11 @@ class TextClassifier(HFModule):
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its row number."""
         logits = self(cast("TextBatch", batch)).logits.float()
-        rows = self.predictions(batch, logits)
+        names = self.label_names or []
+        rows = tell_answers(cast("TextBatch", batch), logits, self.problem_type, names)
         copies = cast("TextBatch", batch).get("is_padding")
         kept = [True] * len(rows) if copies is None else (~copies).tolist()
         return [row for row, keep in zip(rows, kept, strict=True) if keep]
-
-    def predictions(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
-        """Tell `prediction`, and for classes `probability` and `probabilities` by name."""
-        names = self.label_names or []
-        return tell_answers(cast("TextBatch", batch), logits, self.problem_type, names)
 
     def samples(
         self,
@@ -314,4 +302,5 @@ class TextClassifier(HFModule):
         """Show the examples at the given rows of a batch: decoded text, answer and truth."""
         names = self.label_names or []
         texts = cast("TextBatch", batch)
-        return show_samples(texts, output, rows, decode, self.problem_type, names)
+        shown = cast("ClassOutput", output)
+        return show_samples(texts, shown, rows, decode, self.problem_type, names)

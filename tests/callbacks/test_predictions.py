@@ -189,8 +189,8 @@ def test_predictions__of_a_killed_run_do_not_look_finished(tmp_path: Path, fit: 
 
 
 def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -> None:
-    for name in ("", "..", "a/b", "/tmp/x"):
-        with pytest.raises(InputError, match="plain file name"):
+    for name in ("", "..", "a/b.jsonl", "/tmp/x", "config.yaml", "samples.jsonl", ".jsonl"):
+        with pytest.raises(InputError, match=r"plain name that ends in \.jsonl"):
             PredictionWriter(name)
     _, module, data = fit(folder=tmp_path / "fit")
     batches = [dict(batch) for batch in data.predict_dataloader()]

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 import torch
 
-from lit_hf.batches import StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.answers import show_samples, tell_answers
 
@@ -74,7 +74,7 @@ def test_answers__are_plain_types(make_batch: MakeBatch) -> None:
         assert json.loads(json.dumps(rows)) == rows
 
 
-def _output(logits: torch.Tensor) -> StepOutput:
+def _output(logits: torch.Tensor) -> ClassOutput:
     losses = torch.arange(1.0, len(logits) + 1)
     return {"loss": losses.mean(), "losses": losses, "logits": logits}
 

@@ -12,7 +12,7 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset
 from transformers import GPT2Config, GPT2Model
 
-from lit_hf import InputError, TextClassifier
+from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.batches import TextBatch
 from lit_hf.modules.optimizers import decay_groups
 
@@ -186,6 +186,44 @@ def test_overrides__of_an_impossible_value_are_an_input_error(
     module = TextClassifier(tiny_model, NAMES, pretrained=False, config_overrides={name: value})
     with pytest.raises(InputError, match=r"num_hidden_layers|hidden size"):
         _ = module.model
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_labels", 5, "set by `label_names`"),
+        ("output_attentions", True, r"output_attentions=True\)`"),
+        ("model_type", "gpt2", "set by `model_name`"),
+        ("num_hidden_layers", -1, "at least 1, but got -1"),
+        ("hidden_act", "nonsense", "no 'bert' model of this config"),
+        ("pad_token_id", 99999, "no 'bert' model of this config"),
+    ],
+)
+def test_overrides__that_would_do_harm_are_refused(
+    tiny_model: str, name: str, value: str | int, message: str
+) -> None:
+    module = TextClassifier(tiny_model, NAMES, pretrained=False, config_overrides={name: value})
+    with pytest.raises(InputError, match=message):
+        _ = module.model
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "max_position_embeddings"])
+def test_overrides__that_leave_no_room_for_the_data_are_refused(
+    tiny_model: str, make_trainer: MakeTrainer, name: str
+) -> None:
+    rows = [{"text": f"a b {label}", "label": label} for label in NAMES]
+    data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=rows)
+    module = TextClassifier(tiny_model, pretrained=False, config_overrides={name: 60})
+    with pytest.raises(InputError, match=f"the model's `{name}` is 60, but there are"):
+        make_trainer(max_steps=1, log_every_n_steps=1).fit(module, data)
+
+
+def test_optimizer__that_refuses_its_settings_is_told(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model, NAMES, optimizer=lambda params: AdamW(params, lr=-1.0))
+    with pytest.raises(InputError, match="`optimizer`: Invalid learning rate"):
+        make_trainer(max_steps=1).fit(module, _loader([make_batch()]))
 
 
 def test_overrides__that_do_not_fit_the_weights_are_refused(tiny_model: str) -> None:

@@ -21,7 +21,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.batches import StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 
 MakeBatch = Callable[..., TextBatch]
@@ -40,7 +40,7 @@ def _module(model: str, problem: ProblemType = "single_label") -> TextClassifier
     return TextClassifier(model, None if problem == "regression" else NAMES, problem)
 
 
-def _step(module: TextClassifier, batch: TextBatch) -> StepOutput:
+def _step(module: TextClassifier, batch: TextBatch) -> ClassOutput:
     return module.step(cast("dict[str, object]", batch), "train")
 
 
@@ -69,7 +69,7 @@ class Record(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        self.losses.append(float(cast("StepOutput", outputs)["loss"]))
+        self.losses.append(float(cast("ClassOutput", outputs)["loss"]))
 
 
 def test_training__equals_a_hand_written_loop_step_by_step(
@@ -143,7 +143,7 @@ def test_training__learns_one_batch_by_heart(
     assert record.losses[0] > 0.3
     assert record.losses[-1] < 0.02
     module.train(False)
-    answers = module.predictions({}, module(batch).logits)
+    answers = module.predict_step(_without(batch, "labels"), 0)
     truth = [_truth(label, problem) for label in batch["labels"]]
     if problem == "regression":
         assert [row["prediction"] for row in answers] == pytest.approx(truth, abs=0.3)

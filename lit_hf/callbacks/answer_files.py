@@ -1,0 +1,112 @@
+"""Files of answers as others expect them: a contest's table, SQuAD's object."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TextIO, cast
+
+from lightning.pytorch import Trainer
+
+from lit_hf.batches import Prediction
+from lit_hf.callbacks.export import data_description
+from lit_hf.checkpoints import read_checkpoint
+from lit_hf.data.extractive_qa import ExtractiveQADataModule
+from lit_hf.data.text_classification import TextClassificationDataModule
+from lit_hf.functional.labels import are_numbers
+
+
+class Form(Protocol):
+    """A file of answers in the form of others.
+
+    Attributes:
+        file_name: its name in the run folder.
+    """
+
+    @property
+    def file_name(self) -> str:
+        """Its name."""
+
+    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+        """Write the answers in order."""
+
+
+@dataclass(frozen=True)
+class TableForm:
+    """`submission.csv`: ids and labels under the names of the training file's columns.
+
+    Attributes:
+        header: names of the id and the label column.
+        labels: how the training file writes a class, where that is not its name.
+        separator: what stands between several labels.
+        file_name: its name.
+    """
+
+    header: tuple[str, str]
+    labels: Mapping[str, str]
+    separator: str
+    file_name: str = "submission.csv"
+
+    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+        """Write the header and a line for each answer."""
+        writer = csv.writer(_UnixLines(out))
+        writer.writerow(self.header)
+        writer.writerows([row["id"], _cell(row["prediction"], self)] for row in rows)
+
+
+@dataclass(frozen=True)
+class SquadForm:
+    """`predictions.json`: an object of question ids and answers, as SQuAD's script reads it."""
+
+    file_name: str = "predictions.json"
+
+    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+        """Write the answers, one a line."""
+        out.write("{")
+        comma = ""
+        for row in rows:
+            out.write(f"{comma}\n" + json.dumps({str(row["id"]): row["prediction"]})[1:-1])
+            comma = ","
+        out.write("\n}\n")
+
+
+class _UnixLines:
+    r"""Ends lines in "\n": a csv.writer told to do so would leave an id with "\r" unquoted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        r"""Take a line that ends in "\r\n"."""
+        self.stream.write(line.removesuffix("\r\n") + "\n")
+
+
+def _cell(answer: object, form: TableForm) -> object:
+    if isinstance(answer, list):
+        return form.separator.join(form.labels.get(name, name) for name in answer)
+    return form.labels.get(answer, answer) if isinstance(answer, str) else answer
+
+
+def form_of(trainer: Trainer) -> Form | None:
+    """The file that the users of a task expect; None where there is none."""
+    data = getattr(trainer, "datamodule", None)
+    return SquadForm() if isinstance(data, ExtractiveQADataModule) else _table_form(trainer, data)
+
+
+def _table_form(trainer: Trainer, data: object) -> TableForm | None:
+    """The columns and labels of the training file; None where the data names no id column."""
+    if not isinstance(data, TextClassificationDataModule) or not data.columns.id:
+        return None
+    names = cast("list[str]", getattr(trainer.lightning_module, "label_names", None) or [])
+    found = _classes_of_training(data.describe())
+    if not found and trainer.ckpt_path:
+        found = _classes_of_training(data_description(read_checkpoint(str(trainer.ckpt_path))))
+    numbers = [str(index) for index in range(len(names))]
+    labels = dict(zip(names, numbers, strict=True)) if are_numbers(found, names) else {}
+    label = data.columns.label or "label"
+    return TableForm((data.columns.id, label), labels, data.columns.separator)
+
+
+def _classes_of_training(about: Mapping[str, object]) -> set[str]:
+    classes = cast("Mapping[str, Mapping[str, int]]", about.get("classes") or {})
+    return set(classes.get("train") or {})

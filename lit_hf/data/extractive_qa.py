@@ -1,0 +1,231 @@
+"""Questions about contexts of any length to batches of windows with the answers' places.
+
+Letters: B examples in a batch, W windows of all of them, L tokens of the longest window.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from datasets import Dataset
+
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.cache import cached, key_of
+from lit_hf.data.problems import RowProblems
+from lit_hf.data.questions import QuestionColumns, QuestionSummary, read_questions
+from lit_hf.data.samplers import Columns
+from lit_hf.data.sources import Split
+from lit_hf.data.windows import encode_windows, pad_windows, question_room
+from lit_hf.errors import InputError
+from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+class ExtractiveQADataModule(HFDataModule):
+    """Questions whose answers stand in a context of any length.
+
+    Reads SQuAD's JSON (1.1, 2.0, KorQuAD) as published, flat JSONL, JSON, Parquet and CSV, Hub data
+    sets and rows in memory (`with_rows`). A long context becomes several windows; a batch holds
+    whole examples with all their windows, `lit_hf.batches.SpanBatch`.
+
+    Args:
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        dataset: a local folder with a file for each split, or a Hub id; the files below go first.
+        subset: folder in the folder, or configuration of the Hub data set.
+        train_file: training questions, a path, a pattern or a list of them.
+        val_file: validation questions; without them a part of the training questions is set aside.
+        test_file: test questions.
+        predict_file: questions to answer; answers in them are not read.
+        question_column: column of the question.
+        context_column: column of the text that holds the answer.
+        answers_column: column of the answers: a list of `text` and `answer_start`, the Hub's object
+            of two lists, texts, or one text; empty where the question has no answer.
+        id_column: column of the questions' names; where it is missing they are numbered from 0.
+        max_length: longest window in tokens, question included.
+        doc_stride: context tokens that neighbouring windows share.
+        val_fraction: share of the training questions set aside where there are no validation
+            questions; 0 trains without validation.
+        batch_size: training questions a batch on each device.
+        eval_batch_size: questions a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report.
+        seed: seed of the validation split and of the order of the training questions.
+
+    Raises:
+        InputError: when prepared, with a report of what is wrong with files or rows.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        subset: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        question_column: str = "question",
+        context_column: str = "context",
+        answers_column: str = "answers",
+        id_column: str = "id",
+        max_length: int = 384,
+        doc_stride: int = 128,
+        val_fraction: float = 0.1,
+        batch_size: int = 16,
+        eval_batch_size: int = 32,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            dataset=dataset,
+            subset=subset,
+            train_file=train_file,
+            val_file=val_file,
+            test_file=test_file,
+            predict_file=predict_file,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            on_bad_row=on_bad_row,
+            seed=seed,
+        )
+        self.columns = QuestionColumns(
+            question_column, context_column, answers_column, id_column, in_context=True
+        )
+        self._max_length = max_length
+        self.doc_stride = doc_stride
+        self._summaries: dict[Split, QuestionSummary] = {}
+
+    @cached_property
+    def max_length(self) -> int:
+        """Longest window in tokens.
+
+        Raises:
+            InputError: if the model has fewer positions, or the stride leaves no room.
+        """
+        limit = longest_input(self.processor, self.model_name)
+        if self._max_length > limit:
+            raise InputError(
+                f"Expected `max_length` to be at most {limit} (the limit of {self.model_name}), "
+                f"but got {self._max_length}."
+            )
+        if (
+            self.doc_stride < 0
+            or question_room(self.processor, self._max_length, self.doc_stride) < 1
+        ):
+            raise InputError(
+                f"Expected `doc_stride` to lie above -1 and well below `max_length` "
+                f"({self._max_length}), so that a window has room for a question and new tokens of "
+                f"the context, but got {self.doc_stride}."
+            )
+        return self._max_length
+
+    def encode(self, split: Split) -> Dataset:
+        """Check and tokenise the questions of a split; cached on disk by content."""
+        columns = self.columns
+        if split == "predict":
+            columns = QuestionColumns(**{**vars(columns), "answers": None})
+        questions, summary = read_questions(self.tables(split), columns, self.on_bad_row)
+        self._summaries[split] = summary
+        questions = self._with_room(split, questions)
+        tokenizer, max_length = self.processor, self.max_length
+        check_vocabulary(tokenizer, self.model_name)
+        vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
+        stamps = [table.stamp for table in self.tables(split)]
+        key = key_of(
+            "windows",
+            questions._fingerprint,
+            stamps,
+            vars(columns),
+            vocabulary,
+            max_length,
+            self.doc_stride,
+        )
+
+        def build(folder: Path) -> None:
+            questions.map(
+                encode_windows,
+                batched=True,
+                batch_size=200,
+                remove_columns=["starts"],
+                fn_kwargs={
+                    "tokenizer": tokenizer,
+                    "max_length": max_length,
+                    "doc_stride": self.doc_stride,
+                },
+                cache_file_name=str(folder / "windows.arrow"),
+                new_fingerprint=key,
+                desc=f"tokenising {split}",
+            )
+
+        encoded = Dataset.from_file(str(cached(key, build) / "windows.arrow"))
+        self._tell_lost(split, encoded)
+        return encoded
+
+    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
+        """The questions that leave room for the context; others are bad rows."""
+        room = question_room(self.processor, self.max_length, self.doc_stride)
+        problems, kept = RowProblems(), []
+        for start in range(0, questions.num_rows, 1000):
+            part = questions[start : start + 1000]
+            tokens = self.processor(list(part["question"]), add_special_tokens=False)["input_ids"]
+            for row, ids in enumerate(tokens):
+                if len(ids) <= room:
+                    kept.append(start + row)
+                    continue
+                problems.add(
+                    f"the question has more than {room} tokens, the room that `max_length` "
+                    f"{self.max_length} and `doc_stride` {self.doc_stride} leave for it",
+                    f"question {part['id'][row]} with {len(ids)} tokens",
+                    part["question"][row],
+                )
+        if not problems.num_rows:
+            return questions
+        report = problems.report(self.tables(split)[0].name)
+        if self.on_bad_row == "error" or split == "predict" or not kept:
+            raise InputError(f"{report}\nShorten the questions, or change these settings.")
+        log.warning(f"{report}\nThese rows are left out.")
+        return questions.select(kept)
+
+    def _tell_lost(self, split: Split, encoded: Dataset) -> None:
+        if split == "predict":
+            return
+        held = encoded.with_format("arrow")["num_held"].to_pylist()
+        answered = [count for count, texts in zip(held, encoded["answers"], strict=True) if texts]
+        num_lost = sum(count == 0 for count in answered)
+        if num_lost:
+            log.warning(
+                f"{split}: {num_lost} of {len(answered)} answers ({num_lost / len(answered):.1%}) "
+                "are whole in no window; a larger `doc_stride` or `max_length` would keep them."
+            )
+
+    @property
+    def has_unanswerable(self) -> bool:
+        """Whether questions without answer were found."""
+        return any(summary.num_unanswerable for summary in self._summaries.values())
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Lay the windows of a batch under each other, padded to the longest."""
+        padded = pad_windows(columns, int(self.processor.pad_token_id or 0))
+        texts = {name: columns[name] for name in ("question", "context", "answers")}
+        return {**padded, **texts}
+
+    def describe(self) -> dict[str, object]:
+        """Sources, counts and settings, for the model card and the Predictor."""
+        return {
+            **super().describe(),
+            "max_length": self.max_length,
+            "doc_stride": self.doc_stride,
+            "inputs": {"max_length": self.max_length, "doc_stride": self.doc_stride},
+        }
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder that knows the longest window."""
+        save_tokenizer(self.processor, folder, self.max_length)

@@ -1,0 +1,136 @@
+"""Questions with contexts of any length to windows of token ids, and windows to one padded batch.
+
+Letters: W windows of all examples of a batch, L tokens of the longest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from lit_hf.functional.spans import Span, token_span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Windows = dict[str, list[object]]
+
+
+def question_room(tokenizer: "PreTrainedTokenizerBase", max_length: int, doc_stride: int) -> int:
+    """How many tokens a question may have, so that every window brings a new token of context."""
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    return max_length - special - doc_stride - 1
+
+
+def encode_windows(
+    batch: Mapping[str, Sequence[object]],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    doc_stride: int,
+) -> Windows:
+    """Tokenise questions with their contexts, a long context in several windows.
+
+    Args:
+        batch: columns `question` and `context`, and where they are known `answers` and `starts`.
+            No question has more tokens than `question_room` allows.
+        tokenizer: a fast tokenizer.
+        max_length: longest window in tokens, question included.
+        doc_stride: context tokens that neighbouring windows share.
+
+    Returns:
+        For each question lists with an entry for each of its windows: the tokenizer's columns
+        without padding; `char_starts` and `char_ends`, places of the tokens in the context, 0 and 0
+        for tokens that are not of it; `first_token` and `last_token` of the first right answer, or
+        of the token that stands for "no answer" where the window does not hold it whole;
+        `no_answer_token`. And `num_held`, in how many windows the answer is whole.
+    """
+    questions = cast("list[str]", list(batch["question"]))
+    contexts = cast("list[str]", list(batch["context"]))
+    side, tokenizer.padding_side = tokenizer.padding_side, "right"
+    try:
+        tokens = tokenizer(
+            questions,
+            contexts,
+            truncation="only_second",
+            max_length=max_length,
+            stride=doc_stride,
+            return_overflowing_tokens=True,
+        )
+    finally:
+        tokenizer.padding_side = side
+    owners = list(tokens["overflow_to_sample_mapping"])
+    names = [name for name in tokenizer.model_input_names if name in tokens]
+    rest = ("char_starts", "char_ends", "first_token", "last_token", "no_answer_token")
+    columns: dict[str, list[list[object]]] = {
+        name: [[] for _ in questions] for name in (*names, *rest)
+    }
+    num_held = [0] * len(questions)
+    spans = list(_answers(batch, len(questions)))
+    for window, owner in enumerate(owners):
+        encoding = (tokens.encodings or [])[window]
+        offsets: list[Span] = [
+            place if sequence == 1 else (0, 0)
+            for place, sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
+        ]
+        own = [place for place in offsets if place[0] < place[1]]
+        is_first = window == 0 or owners[window - 1] != owner
+        is_last = window + 1 == len(owners) or owners[window + 1] != owner
+        covered = (
+            0 if is_first or not own else own[0][0],
+            len(contexts[owner]) if is_last or not own else own[-1][1],
+        )
+        ids = list(tokens["input_ids"][window])
+        nothing = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
+        answer = spans[owner]
+        held = token_span(offsets, covered, answer) if answer is not None else None
+        num_held[owner] += held is not None
+        first, last = held or (nothing, nothing)
+        for name in names:
+            columns[name][owner].append(list(tokens[name][window]))
+        columns["char_starts"][owner].append([start for start, _ in offsets])
+        columns["char_ends"][owner].append([end for _, end in offsets])
+        columns["first_token"][owner].append(first)
+        columns["last_token"][owner].append(last)
+        columns["no_answer_token"][owner].append(nothing)
+    return {**cast("Windows", columns), "num_held": list(num_held)}
+
+
+def _answers(batch: Mapping[str, Sequence[object]], num_rows: int) -> Iterator[Span | None]:
+    """The place of the first right answer of each question; None where there is none."""
+    texts = cast("Sequence[list[str]]", batch.get("answers") or [[]] * num_rows)
+    starts = cast("Sequence[list[int]]", batch.get("starts") or [[]] * num_rows)
+    for names, places in zip(texts, starts, strict=True):
+        yield (places[0], places[0] + len(names[0])) if names else None
+
+
+def pad_windows(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> dict[str, Tensor]:
+    """Lay the windows of all examples under each other, padded to the longest.
+
+    Returns:
+        `input_ids`, `attention_mask` and perhaps `token_type_ids` [W, L] int64; `offsets`
+        [W, L, 2]; `first_token`, `last_token` and `no_answer_token` [W]; `window_of` [W], the
+        example in the batch that a window is of.
+    """
+    nested = {
+        name: [
+            window for windows in cast("list[list[list[int]]]", columns[name]) for window in windows
+        ]
+        for name in ("input_ids", "attention_mask", "token_type_ids", "char_starts", "char_ends")
+        if name in columns
+    }
+    length = max(len(ids) for ids in nested["input_ids"])
+    padded = {}
+    for name, windows in nested.items():
+        fill = pad_token_id if name == "input_ids" else 0
+        padded[name] = torch.tensor([ids + [fill] * (length - len(ids)) for ids in windows])
+    offsets = torch.stack([padded.pop("char_starts"), padded.pop("char_ends")], dim=2)
+    counts = torch.tensor(
+        [len(windows) for windows in cast("list[list[int]]", columns["input_ids"])]
+    )
+    flat = {
+        name: torch.tensor([x for row in cast("list[list[int]]", columns[name]) for x in row])
+        for name in ("first_token", "last_token", "no_answer_token")
+    }
+    window_of = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    return {**padded, **flat, "offsets": offsets, "window_of": window_of}

@@ -1,0 +1,172 @@
+"""What a Predictor is given, texts, pairs or questions, read as in training and put in batches."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from lit_hf.data.examples import template_columns
+from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.data.windows import encode_windows, pad_windows, question_room
+from lit_hf.errors import InputError
+from lit_hf.functional.text import printable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Item = str | tuple[str, str] | Mapping[str, object]
+Parts = tuple[str, ...]
+
+
+class Inputs(Protocol):
+    """How items become batches."""
+
+    def read(self, items: Iterable[object]) -> list[Parts]:
+        """The texts of each item.
+
+        Raises:
+            InputError: naming the item that is none.
+        """
+
+    def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
+        """A batch as the data module of the task makes it, without names and labels."""
+
+
+class TextInputs:
+    """Texts, pairs of texts, or rows of columns as in training.
+
+    Args:
+        tokenizer: the tokenizer of the model.
+        longest: longest input in tokens.
+        columns: how a row that is a dict becomes a text: `text_column`, `pair_column` and
+            `text_template` as in training.
+
+    Raises:
+        InputError: if the template is none.
+    """
+
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerBase", longest: int, columns: Mapping[str, object]
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.longest = longest
+        self.columns = columns
+        self._template = str(columns.get("text_template") or "")
+        self._template_names = template_columns(self._template) if self._template else []
+        self._is_paired: bool | None = None  # not known
+        if self._template or columns.get("text_column"):
+            self._is_paired = bool(columns.get("pair_column"))
+
+    def read(self, items: Iterable[object]) -> list[Parts]:
+        """The text or the two texts of each item."""
+        parts = [self._parts(number, item) for number, item in enumerate(items)]
+        kinds = {len(texts) == 2 for texts in parts}
+        if len(kinds) > 1:
+            raise InputError("single texts and pairs are mixed in one call; send them apart.")
+        if self._is_paired is not None and kinds == {not self._is_paired}:
+            wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
+            raise InputError(f"the model was trained on {wanted}, but got {given}.")
+        return parts
+
+    def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
+        """Token ids, padded."""
+        columns: dict[str, list[object]] = {"text": [texts[0] for texts in parts]}
+        if len(parts[0]) == 2:
+            columns["pair"] = [texts[1] for texts in parts]
+        encoded = encode_batch(columns, self.tokenizer, self.longest)
+        return dict(pad_tokens(encoded, self.tokenizer))
+
+    def _parts(self, number: int, item: object) -> Parts:
+        wanted = "a text, a pair of texts or a dict of columns"
+        if isinstance(item, str):
+            texts: tuple[object, ...] = (item,)
+        elif isinstance(item, tuple) and len(item) == 2:
+            texts = item
+        elif isinstance(item, Mapping):
+            texts = self._columns_of(number, item)
+        else:
+            raise no_item(number, item, wanted)
+        return checked(number, item, texts, wanted)
+
+    def _columns_of(self, number: int, row: Mapping[str, object]) -> tuple[object, ...]:
+        """The texts of a row, as training reads them."""
+        pair = self.columns.get("pair_column")
+        names = self._template_names or [str(self.columns.get("text_column") or "text")]
+        for name in [*names, *([str(pair)] if pair else [])]:
+            if name not in row:
+                raise InputError(f"item {number}: no column {name!r}; found {list(row)}.")
+        second = (row[str(pair)],) if pair else ()
+        if not self._template_names:
+            return (row[names[0]], *second)
+        cells = {name: row[name] for name in names}
+        for name, cell in cells.items():
+            if cell is None or cell != cell:
+                cells[name] = ""
+            elif not isinstance(cell, str | int | float):
+                raise no_item(number, row, "texts in the columns")
+        return (self._template.format(**cells).strip(), *second)
+
+
+class QuestionInputs:
+    """Questions with contexts of any length.
+
+    Args:
+        tokenizer: the tokenizer of the model.
+        longest: longest window in tokens.
+        doc_stride: context tokens that neighbouring windows share.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", longest: int, doc_stride: int) -> None:
+        self.tokenizer = tokenizer
+        self.longest = longest
+        self.doc_stride = doc_stride
+
+    def read(self, items: Iterable[object]) -> list[Parts]:
+        """Question and context of each item."""
+        room = question_room(self.tokenizer, self.longest, self.doc_stride)
+        parts = [self._parts(number, item) for number, item in enumerate(items)]
+        for number, (question, context) in enumerate(parts):
+            if not question.strip() or not context.strip():
+                raise InputError(f"item {number}: the question or the context is empty.")
+            num_tokens = len(self.tokenizer(question, add_special_tokens=False)["input_ids"])
+            if num_tokens > room:
+                raise InputError(
+                    f"item {number}: the question has {num_tokens} tokens, there is room for "
+                    f"{room}."
+                )
+        return parts
+
+    def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
+        """All windows of the questions, padded."""
+        columns = {
+            "question": [question for question, _ in parts],
+            "context": [context for _, context in parts],
+        }
+        windows = encode_windows(columns, self.tokenizer, self.longest, self.doc_stride)
+        padded = pad_windows(windows, int(self.tokenizer.pad_token_id or 0))
+        return {**padded, **columns, "answers": [[] for _ in parts]}
+
+    def _parts(self, number: int, item: object) -> Parts:
+        wanted = "a (question, context) or a dict of `question` and `context`"
+        if isinstance(item, Mapping) and {"question", "context"} <= item.keys():
+            item = (item["question"], item["context"])
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise no_item(number, item, wanted)
+        return checked(number, item, item, wanted)
+
+
+def checked(number: int, item: object, texts: tuple[object, ...], wanted: str) -> Parts:
+    """The texts of an item, if they are such.
+
+    Raises:
+        InputError: naming the item.
+    """
+    for text in texts:
+        if not isinstance(text, str):
+            raise no_item(number, item, wanted)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"item {number}: the text holds half a surrogate pair.")
+    return cast("Parts", texts)
+
+
+def no_item(number: int, item: object, wanted: str) -> InputError:
+    """An item that cannot be answered."""
+    return InputError(f"item {number}: wanted {wanted}, but got {printable(repr(item), 100)}.")

@@ -1,0 +1,294 @@
+"""ExtractiveQA: a question and a context of any length to the place of the answer.
+
+Letters: B questions in a batch, W windows of all of them, V windows that are run, L tokens.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torchmetrics import SumMetric
+from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import QuestionAnsweringModelOutput
+
+from lit_hf.batches import Prediction, Sample, SpanBatch, SpanOutput, StepOutput
+from lit_hf.errors import InputError
+from lit_hf.functional.answers import Language, score_answer
+from lit_hf.metrics.answer_score import AnswerScore
+from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.extracts import Extracts, find_extracts, show_extracts, tell_extracts
+from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
+
+log = logging.getLogger(__name__)
+
+
+class ExtractiveQA(HFModule):
+    """Answers questions with a piece of the context (`AutoModelForQuestionAnswering`).
+
+    Training teaches the first and the last token of the answer, as in
+    https://arxiv.org/abs/1810.04805; a window that does not hold the answer whole teaches "no
+    answer". The answer is the span of the largest start plus end logit over all windows.
+
+    Args:
+        model_name: Hub id or folder of the model.
+        max_answer_length: longest answer in tokens.
+        num_best: answers told of each question.
+        no_answer_threshold: for questions without answer (SQuAD 2.0): the answer is "" where "no
+            answer" is by more than this likelier than the best one. Each validation of a training
+            finds the value with the best F1, which checkpoint and export keep and `validate`,
+            `test` and `predict` use. None always answers (SQuAD 1.1).
+        language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
+            Chinese as MLQA, "plain" for others.
+        label_smoothing: share of the target that goes to all other tokens alike.
+        empty_window_weight: weight in the loss of a window without the answer, where another one
+            holds it; 0 leaves such windows out.
+        max_windows: windows run at once. An evaluation runs more in several passes; a training
+            batch of more leaves some of those without the answer out.
+        pretrained: load the weights; false builds the model from its config with random weights.
+        config_overrides: values that replace those of the model's config, such as
+            `num_hidden_layers: 2`.
+        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
+        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
+            "constant"; stepped once per optimizer step.
+        warmup_ratio: share of all steps over which the learning rate rises from 0.
+    """
+
+    task = "extractive_qa"
+    threshold: Tensor
+
+    def __init__(
+        self,
+        model_name: str,
+        max_answer_length: int = 30,
+        num_best: int = 20,
+        no_answer_threshold: float | None = None,
+        language: Language = "en",
+        label_smoothing: float = 0.0,
+        empty_window_weight: float = 1.0,
+        max_windows: int = 64,
+        pretrained: bool = True,
+        config_overrides: dict[str, ConfigValue] | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(
+            params, lr=5e-5, weight_decay=0.01, fused=True
+        ),
+        scheduler: SchedulerName = "linear",
+        warmup_ratio: float = 0.1,
+    ) -> None:
+        super().__init__(
+            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+        )
+        counts = {
+            "max_answer_length": max_answer_length,
+            "num_best": num_best,
+            "max_windows": max_windows,
+        }
+        for name, value in counts.items():
+            if value < 1:
+                raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
+        shares = {"label_smoothing": label_smoothing, "empty_window_weight": empty_window_weight}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise InputError(f"Expected `{name}` to lie in 0..1, but got {share}.")
+        self.max_answer_length = max_answer_length
+        self.num_best = num_best
+        self.no_answer_threshold = no_answer_threshold
+        self.language: Language = language
+        self.label_smoothing = label_smoothing
+        self.empty_window_weight = empty_window_weight
+        self.max_windows = max_windows
+        self.register_buffer("threshold", torch.tensor(no_answer_threshold or 0.0))
+        self.save_hyperparameters(
+            {
+                "model_name": model_name,
+                **counts,
+                **shares,
+                "no_answer_threshold": no_answer_threshold,
+                "language": language,
+                "pretrained": pretrained,
+                "config_overrides": self.config_overrides,
+                "scheduler": scheduler,
+                "warmup_ratio": warmup_ratio,
+            }
+        )
+
+    # The model.
+
+    def setup(self, stage: str) -> None:
+        """Warn of questions without answer that would all be answered."""
+        data = getattr(self.trainer, "datamodule", None)
+        if self.no_answer_threshold is None and getattr(data, "has_unanswerable", False):
+            log.warning(
+                "there are questions without answer, but the model always answers: set "
+                "`no_answer_threshold: 0` in the model."
+            )
+
+    def complete_config(self, config: PreTrainedConfig) -> None:
+        """Two outputs a token: start and end."""
+        config.num_labels = 2
+
+    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        """The ready model, in single precision."""
+        if pretrained:
+            return from_pretrained(AutoModelForQuestionAnswering, self.model_name, config)
+        return from_config(AutoModelForQuestionAnswering, config)
+
+    def setup_scores(self) -> None:
+        """Make the metrics."""
+        stages = ("val", "test")
+        self.metrics = nn.ModuleDict(
+            {stage: AnswerScore(self.language, self.no_answer_threshold) for stage in stages}
+        )
+        self.loss_sums = nn.ModuleDict(
+            {stage: SumMetric(nan_strategy="disable") for stage in stages}
+        )
+
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on besides the weights."""
+        threshold = None if self.no_answer_threshold is None else float(self.threshold)
+        return {
+            "max_answer_length": self.max_answer_length,
+            "num_best": self.num_best,
+            "no_answer_threshold": threshold,
+        }
+
+    def forward(
+        self,
+        batch: SpanBatch,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> QuestionAnsweringModelOutput:
+        """Run the model on all windows of a batch.
+
+        Args:
+            batch: `input_ids` [W, L], `attention_mask` [W, L] and perhaps `token_type_ids`.
+            output_attentions: also give the attention of each layer, [W, heads, L, L].
+            output_hidden_states: also give the embeddings and the output of each layer.
+
+        Returns:
+            `start_logits` and `end_logits` [W, L], and what else was asked for.
+        """
+        output = self.run(
+            cast("Mapping[str, object]", batch), output_attentions, output_hidden_states
+        )
+        return cast("QuestionAnsweringModelOutput", output)
+
+    # The step.
+
+    def step(self, batch: Mapping[str, object], stage: Stage) -> SpanOutput:
+        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
+        questions = cast("SpanBatch", batch)
+        output = self._run(questions, stage == "train")
+        losses = window_losses(questions, output, self.label_smoothing)
+        weights = window_weights(questions, self.empty_window_weight)[output["windows"]].to(losses)
+        owners = questions["window_of"][output["windows"]]
+        zeros = losses.new_zeros(len(questions["context"]))
+        sums = zeros.index_add(0, owners, (losses * weights).detach())
+        totals = zeros.index_add(0, owners, weights)
+        output["losses"] = sums / totals.clamp(min=1e-9)
+        output["loss"] = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+        output["start_logits"] = output["start_logits"].detach()
+        output["end_logits"] = output["end_logits"].detach()
+        if stage != "train":
+            self._count(questions, output, stage)
+        return output
+
+    def _run(self, batch: SpanBatch, is_training: bool) -> SpanOutput:
+        """The logits, in several passes where there are more windows than are run at once."""
+        limit = self.max_windows if is_training else len(batch["window_of"])
+        windows = chosen_windows(batch, limit)
+        parts = []
+        for part in torch.split(windows, self.max_windows):
+            names = ("input_ids", "attention_mask", "token_type_ids")
+            inputs = {name: batch[name][part] for name in names if name in batch}  # type: ignore[literal-required]
+            found = self(cast("SpanBatch", inputs))
+            parts.append((found.start_logits.float(), found.end_logits.float()))
+        starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))
+        return {
+            "loss": starts.new_zeros(()),
+            "losses": starts.new_zeros(0),
+            "windows": windows,
+            "start_logits": starts,
+            "end_logits": ends,
+        }
+
+    # Scores and answers.
+
+    def _count(self, batch: SpanBatch, output: SpanOutput, stage: Stage) -> None:
+        found = self.extracts(batch, output)
+        copies = batch.get("is_padding")
+        kept = torch.ones(len(batch["context"]), dtype=torch.bool) if copies is None else ~copies
+        predictions = [str(row["prediction"]) for row in tell_extracts(batch, found, None)]
+        score = cast("AnswerScore", self.metrics[stage])
+        margins = None if self.no_answer_threshold is None else found.margins
+        score.update(predictions, batch["answers"], margins, ~kept)
+        cast("SumMetric", self.loss_sums[stage]).update(
+            output["losses"][kept.to(self.device)].sum()
+        )
+
+    def extracts(self, batch: SpanBatch, output: SpanOutput) -> Extracts:
+        """The likeliest answers of each question, and margins."""
+        return find_extracts(batch, output, self.max_answer_length, self.num_best)
+
+    def on_validation_epoch_start(self) -> None:
+        """While training, score at the given threshold; later at the best one that was found."""
+        if self.no_answer_threshold is not None:
+            is_fit = self.trainer.state.fn == "fit"
+            score = cast("AnswerScore", self.metrics["val"])
+            score.no_answer_threshold = (
+                self.no_answer_threshold if is_fit else float(self.threshold)
+            )
+
+    def on_test_epoch_start(self) -> None:
+        """Score at the best threshold that validations found."""
+        if self.no_answer_threshold is not None:
+            cast("AnswerScore", self.metrics["test"]).no_answer_threshold = float(self.threshold)
+
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
+
+    def scores(self, stage: Stage) -> dict[str, Tensor]:
+        """The scores of an evaluation by name, then forgotten."""
+        score, loss = cast("AnswerScore", self.metrics[stage]), self.loss_sums[stage]
+        values = score.compute()
+        values["loss"] = cast("SumMetric", loss).compute() / values["num_examples"]
+        score.reset()
+        cast("SumMetric", loss).reset()
+        trainer = self.trainer
+        if "best_f1_thresh" in values and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.threshold.copy_(values["best_f1_thresh"])
+        return values
+
+    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
+        """The answer to each question that is no padding copy, with its row number."""
+        questions = cast("SpanBatch", batch)
+        found = self.extracts(questions, self._run(questions, is_training=False))
+        threshold = None if self.no_answer_threshold is None else float(self.threshold)
+        rows = tell_extracts(questions, found, threshold)
+        copies = questions.get("is_padding")
+        kept = [True] * len(rows) if copies is None else (~copies).tolist()
+        return [row for row, keep in zip(rows, kept, strict=True) if keep]
+
+    def samples(
+        self,
+        batch: Mapping[str, object],
+        output: StepOutput,
+        rows: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Sample]:
+        """Show questions with the context around the answer, prediction and truth marked."""
+        if not rows:
+            return []
+        questions = cast("SpanBatch", batch)
+        found = self.extracts(questions, cast("SpanOutput", output))
+        answers = tell_extracts(questions, found, self.no_answer_threshold)
+        is_right = [
+            score_answer(str(answer["prediction"]), wanted, self.language)[0] == 1
+            for answer, wanted in zip(answers, questions["answers"], strict=True)
+        ]
+        return show_extracts(questions, output["losses"], rows, answers, is_right)

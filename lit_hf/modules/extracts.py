@@ -1,0 +1,191 @@
+"""From logits of windows to answers in plain types, and to samples a person reads.
+
+Letters: B questions in a batch, W windows of all of them, L tokens.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from lit_hf.batches import Plain, Prediction, Sample, SpanBatch, SpanOutput
+from lit_hf.functional.spans import Candidate, Span, best_spans, merge_windows
+
+_FAR = 1e6  # margin of a question for which no token of the context can be an answer
+_AROUND = 90  # characters of context shown at each side of an answer
+
+
+class Extracts(NamedTuple):
+    """What the model finds in a batch.
+
+    Attributes:
+        candidates: of each question, the likeliest first.
+        margins: [B] by how much "no answer" is likelier than the best candidate: its start plus
+            end logit, the smallest over the windows, less the candidate's score.
+    """
+
+    candidates: list[list[Candidate]]
+    margins: Tensor
+
+
+def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: int) -> Extracts:
+    """Search the best answers over all windows of each question.
+
+    Args:
+        batch: the questions.
+        output: what the step made of them.
+        longest: longest answer in tokens.
+        num_best: candidates looked for in each window, and kept of each question.
+    """
+    windows = output["windows"]
+    starts, ends = output["start_logits"].float(), output["end_logits"].float()
+    offsets = batch["offsets"][windows]
+    is_context = offsets[..., 1] > offsets[..., 0]
+    spans = best_spans(starts, ends, is_context, longest, num_best)
+    owners = batch["window_of"][windows]
+    num_questions = len(batch["context"])
+    found = merge_windows(spans, offsets, owners.tolist(), num_questions)
+    token = batch["no_answer_token"][windows][:, None]
+    nothing = (starts.gather(1, token) + ends.gather(1, token))[:, 0]
+    lowest = nothing.new_full((num_questions,), torch.inf)
+    lowest = lowest.scatter_reduce(0, owners, nothing, "amin").cpu()
+    best = torch.tensor([rows[0].score if rows else -torch.inf for rows in found])
+    return Extracts([rows[:num_best] for rows in found], (lowest - best).clamp(-_FAR, _FAR))
+
+
+def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) -> list[Prediction]:
+    """Tell the answer to each question, padding copies included.
+
+    Args:
+        batch: the questions.
+        found: the candidates.
+        threshold: margin above which the answer is ""; None always answers.
+
+    Returns:
+        For each question `index`, `id`, `prediction`, its `probability` among the candidates,
+        `start` and `end` in the context (None for ""), `no_answer_probability` (None where every
+        question has an answer), `margin` and `n_best`.
+    """
+    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
+    index = batch.get("index") or list(range(len(batch["context"])))
+    rows: list[Prediction] = []
+    for name, number, context, candidates, margin in zip(
+        ids, index, batch["context"], found.candidates, found.margins.tolist(), strict=True
+    ):
+        n_best = _n_best(context, candidates, margin, threshold)
+        nothing = n_best.pop()
+        is_empty = not n_best or (threshold is not None and margin > threshold)
+        best = nothing if is_empty else n_best[0]
+        rows.append(
+            {
+                "index": number,
+                "id": name,
+                "prediction": best["text"],
+                "probability": best["probability"],
+                "start": best["start"],
+                "end": best["end"],
+                "no_answer_probability": None if threshold is None else nothing["probability"],
+                "margin": margin,
+                "n_best": n_best,
+            }
+        )
+    return rows
+
+
+def _n_best(
+    context: str, candidates: Sequence[Candidate], margin: float, threshold: float | None
+) -> list[dict[str, Plain]]:
+    """The candidates with their probabilities, and at last "no answer"."""
+    best = candidates[0].score if candidates else 0.0
+    scores = [candidate.score - best for candidate in candidates]
+    nothing = -torch.inf if threshold is None and candidates else margin
+    probabilities = torch.tensor([*scores, nothing]).softmax(0).tolist()
+    rows: list[dict[str, Plain]] = []
+    for candidate, probability in zip(candidates, probabilities, strict=False):
+        start, end = trimmed(context, candidate.start, candidate.end)
+        rows.append(
+            {
+                "text": context[start:end],
+                "probability": probability,
+                "score": candidate.score,
+                "start": start,
+                "end": end,
+            }
+        )
+    empty: dict[str, Plain] = {"text": "", "start": None, "end": None}
+    return [*rows, {**empty, "probability": probabilities[-1]}]
+
+
+def trimmed(context: str, start: int, end: int) -> tuple[int, int]:
+    """A piece of the context without the spaces around it, which some tokens bring along.
+
+    >>> trimmed("the old mill", 3, 7)
+    (4, 7)
+    """
+    piece = context[start:end]
+    start += len(piece) - len(piece.lstrip())
+    return start, max(start, end - (len(piece) - len(piece.rstrip())))
+
+
+def show_extracts(
+    batch: SpanBatch,
+    losses: Tensor,
+    rows: Sequence[int],
+    answers: Sequence[Prediction],
+    is_right: Sequence[bool],
+) -> list[Sample]:
+    """Show questions with the context around the answer: «prediction» and [truth].
+
+    Args:
+        batch: the questions, with answers.
+        losses: [B].
+        rows: which of them.
+        answers: what `tell_extracts` tells of each question of the batch.
+        is_right: whether the prediction is one of the right answers, for each of the batch.
+    """
+    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
+    samples: list[Sample] = []
+    for row in rows:
+        answer, context = answers[row], batch["context"][row]
+        wanted = batch["answers"][row]
+        truth = wanted[0] if wanted else ""
+        place = context.find(truth) if truth else -1
+        true_span = (place, place + len(truth)) if place >= 0 else None
+        start, end = answer["start"], answer["end"]
+        both = isinstance(start, int) and isinstance(end, int)
+        said_span = cast("Span", (start, end)) if both else None
+        probability = answer["probability"]
+        samples.append(
+            {
+                "id": ids[row],
+                "input": f"{batch['question'][row]} ‖ {marked(context, said_span, true_span)}",
+                "prediction": str(answer["prediction"]) or "(no answer)",
+                "probability": probability if isinstance(probability, float) else None,
+                "truth": truth or "(no answer)",
+                "correct": is_right[row],
+                "loss": float(losses[row]),
+            }
+        )
+    return samples
+
+
+def marked(context: str, prediction: tuple[int, int] | None, truth: tuple[int, int] | None) -> str:
+    """The context around the truth, else the prediction, with both marked.
+
+    >>> marked("She sold the old mill in 1921.", prediction=(25, 29), truth=(13, 21))
+    'She sold the [old mill] in «1921».'
+    """
+    marks = [(span[0], "[") for span in [truth] if span] + [
+        (span[0], "«") for span in [prediction] if span
+    ]
+    marks += [(span[1], "»") for span in [prediction] if span]
+    marks += [(span[1], "]") for span in [truth] if span]
+    first, last = truth or prediction or (0, 0)
+    start, end = max(0, first - _AROUND), min(len(context), last + _AROUND)
+    shown, here = "", start
+    for place, mark in sorted(marks, key=lambda pair: pair[0]):
+        if start <= place <= end:
+            shown += context[here:place] + mark
+            here = place
+    return ("…" if start else "") + shown + context[here:end] + ("…" if end < len(context) else "")

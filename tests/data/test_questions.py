@@ -1,0 +1,120 @@
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from lit_hf import InputError
+from lit_hf.data.questions import QuestionColumns, locate, read_questions
+from lit_hf.data.tables import table_from_rows
+
+CONTEXT = "She sold the old mill by the river in 1921."
+Rows = Sequence[dict[str, object]]
+
+
+def _columns(in_context: bool = True) -> QuestionColumns:
+    return QuestionColumns("question", "context", "answers", "id", in_context)
+
+
+def _row(**changes: object) -> dict[str, object]:
+    row: dict[str, object] = {"id": "q", "question": "What?", "context": CONTEXT}
+    return {**row, "answers": [{"text": "old mill", "answer_start": 13}], **changes}
+
+
+def _read(
+    *rows: dict[str, object], on_bad_row: str = "error", in_context: bool = True
+) -> list[dict[str, object]]:
+    table = table_from_rows("the rows", rows)
+    return list(read_questions([table], _columns(in_context), on_bad_row)[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "texts", "starts"),
+    [
+        ([{"text": "old mill", "answer_start": 13}], ["old mill"], [13]),
+        ({"text": ["old mill", "mill"], "answer_start": [13, 17]}, ["old mill", "mill"], [13, 17]),
+        ({"text": "old mill", "answer_start": 13}, ["old mill"], [13]),
+        ({"text": [], "answer_start": []}, [], []),
+        (["1921", "in 1921"], ["1921", "in 1921"], [38, 35]),
+        ("1921", ["1921"], [38]),
+        ("", [], []),
+        (None, [], []),
+        ([], [], []),
+        ([{"text": "", "answer_start": -1}], [], []),
+        # of several answers those that are not there do not count
+        ([{"text": "new mill", "answer_start": 13}, {"text": "mill"}], ["mill"], [17]),
+    ],
+)
+def test_answers__in_every_form(cell: object, texts: list[str], starts: list[int]) -> None:
+    (question,) = _read(_row(answers=cell))
+    assert (question["answers"], question["starts"]) == (texts, starts)
+
+
+def test_answers__need_not_stand_in_the_context_where_they_are_generated() -> None:
+    (question,) = _read(_row(answers=["a mill"]), in_context=False)
+    assert (question["answers"], question["starts"]) == (["a mill"], [-1])
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [(13, 13), (12, 13), (-1, 13), (400, 13), (None, 13)],
+)
+def test_locate__repairs_a_wrong_start_of_the_only_place(start: int | None, found: int) -> None:
+    assert locate(CONTEXT, "old mill", start) == found
+
+
+def test_locate__of_several_places_takes_one_nearby() -> None:
+    text = "mill " + "x" * 200 + " mill"
+    assert locate(text, "mill", 3) == 0
+    assert locate(text, "mill", 210) == 206
+    assert locate(text, "mill", 100) is None
+    assert locate(text, "mill", None) == 0
+
+
+def test_moved_answers__are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        (question,) = _read(_row(answers=[{"text": "old mill", "answer_start": 3}]))
+    assert question["starts"] == [13]
+    assert "the rows: 1 answers do not stand where `answer_start` says" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"question": " "}, r"the text is empty \(column 'question'\): row 2 \(id q\)"),
+        ({"context": ""}, r"the text is empty \(column 'context'\)"),
+        ({"context": 5}, r"the text is no text but int"),
+        ({"answers": ["new mill"]}, "the answer does not stand in the context"),
+        ({"answers": [{"text": "mill x", "answer_start": 99}]}, "does not stand in the context"),
+        ({"answers": 5}, "the answers are no list"),
+        ({"answers": [5]}, "an answer is no text"),
+        ({"answers": {"answer_start": [1]}}, "no `text` in the answers"),
+        ({"answers": {"text": ["a"], "answer_start": [1, 2]}}, "more texts than starts"),
+        ({"answers": [{"text": "mill", "answer_start": "4"}]}, "`answer_start` is no number"),
+        ({"answers": [{"text": "mill", "answer_start": True}]}, "`answer_start` is no number"),
+    ],
+)
+def test_bad_rows__stop_or_are_left_out_with_a_report(
+    change: dict[str, object], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _read(_row(), _row(**change))
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        assert len(_read(_row(), _row(**change), on_bad_row="skip")) == 1
+    assert "left out: 1 row" in caplog.text
+    with pytest.raises(InputError, match="the rows: no questions"):
+        _read(_row(**change), on_bad_row="skip")
+
+
+def test_columns__that_are_not_there_are_named() -> None:
+    with pytest.raises(InputError, match=r"no column 'context' \(setting `context_column`\)"):
+        _read({"question": "What?", "answers": [], "contex": "x"})
+
+
+def test_ids__are_numbers_where_there_are_none_and_repeated_ones_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    row = {name: value for name, value in _row().items() if name != "id"}
+    assert [question["id"] for question in _read(row, row)] == ["0", "1"]
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        _read(_row(), _row(question="Who?"))
+    assert "1 questions have an id that came before" in caplog.text

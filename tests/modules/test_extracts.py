@@ -1,0 +1,135 @@
+import pytest
+import torch
+from torch import Tensor
+
+from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.functional.spans import Candidate
+from lit_hf.modules.extracts import (
+    Extracts,
+    find_extracts,
+    marked,
+    show_extracts,
+    tell_extracts,
+    trimmed,
+)
+
+CONTEXT = "the old mill"
+OFFSETS = [[0, 0], [0, 0], [0, 3], [3, 7], [7, 12]]  # some tokens bring their space along
+
+
+def _batch(num_windows: int = 1) -> SpanBatch:
+    zeros = torch.zeros(num_windows, dtype=torch.int64)
+    return {
+        "id": ["q"],
+        "index": [7],
+        "question": ["What?"],
+        "context": [CONTEXT],
+        "answers": [["old mill"]],
+        "window_of": zeros,
+        "input_ids": torch.zeros(num_windows, 5, dtype=torch.int64),
+        "attention_mask": torch.ones(num_windows, 5, dtype=torch.int64),
+        "offsets": torch.tensor([OFFSETS] * num_windows),
+        "first_token": zeros,
+        "last_token": zeros,
+        "no_answer_token": zeros,
+    }
+
+
+def _output(starts: Tensor, ends: Tensor) -> SpanOutput:
+    return {
+        "loss": torch.tensor(0.0),
+        "losses": torch.zeros(1),
+        "windows": torch.arange(len(starts)),
+        "start_logits": starts,
+        "end_logits": ends,
+    }
+
+
+def test_found__uses_start_and_end_logits_each_for_its_end() -> None:
+    starts = torch.tensor([[0.5, 9.0, 1.0, 4.0, 0.0]])  # the largest of all is no context
+    ends = torch.tensor([[0.25, 9.0, 5.0, 1.0, 3.0]])
+    found = find_extracts(_batch(), _output(starts, ends), longest=30, num_best=2)
+    assert found.candidates == [[Candidate(7.0, 3, 12), Candidate(6.0, 0, 3)]]
+    assert found.margins.tolist() == [0.75 - 7.0]
+
+
+def test_margin__takes_the_window_least_sure_of_no_answer() -> None:
+    starts = torch.tensor([[4.0, 0, 1, 0, 0], [-1.0, 0, 0, 2, 0]])
+    found = find_extracts(_batch(2), _output(starts, starts.clone()), longest=1, num_best=3)
+    assert found.margins.tolist() == [-2.0 - 4.0]
+    assert found.candidates[0][0] == (4.0, 3, 7)
+
+
+def test_found__where_the_context_has_no_token() -> None:
+    batch = _batch()
+    batch["offsets"] = torch.zeros_like(batch["offsets"])
+    logits = torch.zeros(1, 5)
+    found = find_extracts(batch, _output(logits, logits), longest=3, num_best=3)
+    (answer,) = tell_extracts(batch, found, None)
+    assert (answer["prediction"], answer["n_best"]) == ("", [])
+    assert answer["probability"] == 1.0
+
+
+FOUND = Extracts([[Candidate(3.0, 3, 12), Candidate(1.0, 0, 3)]], torch.tensor([1.0]))
+
+
+def test_told__without_threshold_always_answers() -> None:
+    (answer,) = tell_extracts(_batch(), FOUND, None)
+    assert (answer["id"], answer["index"]) == ("q", 7)
+    assert (answer["prediction"], answer["start"], answer["end"]) == ("old mill", 4, 12)
+    wanted = torch.tensor([3.0, 1.0]).softmax(0)
+    assert answer["probability"] == pytest.approx(float(wanted[0]))
+    assert answer["no_answer_probability"] is None
+    assert isinstance(answer["n_best"], list)
+    assert len(answer["n_best"]) == 2
+
+
+@pytest.mark.parametrize(("threshold", "prediction"), [(0.9, ""), (1.0, "old mill")])
+def test_told__with_threshold_may_say_that_there_is_none(threshold: float, prediction: str) -> None:
+    (answer,) = tell_extracts(_batch(), FOUND, threshold)
+    assert answer["prediction"] == prediction
+    wanted = torch.tensor([3.0, 1.0, 4.0]).softmax(0)
+    assert answer["no_answer_probability"] == pytest.approx(float(wanted[2]))
+    assert answer["probability"] == pytest.approx(float(wanted[0 if prediction else 2]))
+    assert (answer["start"] is None) is (not prediction)
+
+
+def test_trimmed__takes_spaces_off_both_ends_only() -> None:
+    assert trimmed("a  b c  d", 1, 8) == (3, 6)
+    assert trimmed("a   b", 1, 4) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "shown"),
+    [
+        ((4, 12), (4, 12), "the [«old mill»]"),
+        ((0, 3), (4, 12), "«the» [old mill]"),
+        ((4, 7), (4, 12), "the [«old» mill]"),
+        (None, (4, 12), "the [old mill]"),
+        ((8, 12), None, "the old «mill»"),
+        (None, None, "the old mill"),
+    ],
+)
+def test_marked__shows_both_places(
+    prediction: tuple[int, int] | None, truth: tuple[int, int] | None, shown: str
+) -> None:
+    assert marked(CONTEXT, prediction, truth) == shown
+
+
+def test_marked__cuts_a_long_context_around_the_truth() -> None:
+    shown = marked("x" * 500 + "mill" + "y" * 500, None, (500, 504))
+    assert shown == "…" + "x" * 90 + "[mill]" + "y" * 90 + "…"
+
+
+def test_shown__is_question_context_answer_and_truth() -> None:
+    batch = _batch()
+    answers = tell_extracts(batch, FOUND, None)
+    (sample,) = show_extracts(batch, torch.tensor([0.5]), [0], answers, [True])
+    assert sample["input"] == "What? ‖ the [«old mill»]"
+    assert (sample["prediction"], sample["truth"]) == ("old mill", "old mill")
+    assert (sample["correct"], sample["loss"]) == (True, 0.5)
+    batch["answers"] = [[]]
+    (sample,) = show_extracts(
+        batch, torch.tensor([0.5]), [0], tell_extracts(batch, FOUND, 0.0), [True]
+    )
+    assert (sample["prediction"], sample["truth"]) == ("(no answer)", "(no answer)")
