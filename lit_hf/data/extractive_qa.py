@@ -17,7 +17,7 @@ from lit_hf.data.problems import RowProblems
 from lit_hf.data.questions import QuestionColumns, QuestionSummary, read_questions
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.windows import encode_windows, pad_windows, question_room
+from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
@@ -155,6 +155,7 @@ class ExtractiveQADataModule(HFDataModule):
                 batched=True,
                 batch_size=200,
                 remove_columns=["starts"],
+                features=window_features(tokenizer),
                 fn_kwargs={
                     "tokenizer": tokenizer,
                     "max_length": max_length,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
+from datasets import Features, List, Value
 from torch import Tensor
 
 from lit_hf.functional.spans import Span, token_span
@@ -21,6 +22,24 @@ def question_room(tokenizer: "PreTrainedTokenizerBase", max_length: int, doc_str
     """How many tokens a question may have, so that every window brings a new token of context."""
     special = tokenizer.num_special_tokens_to_add(pair=True)
     return max_length - special - doc_stride - 1
+
+
+def window_features(tokenizer: "PreTrainedTokenizerBase") -> Features:
+    """How encoded questions lie on disk: as small as their numbers allow, 13 bytes a token."""
+    kinds = {"input_ids": "int32", "char_starts": "int32", "char_ends": "int32"}
+    if "token_type_ids" in tokenizer.model_input_names:
+        kinds["token_type_ids"] = "int8"
+    texts = {name: Value("string") for name in ("id", "question", "context")}
+    marks = ("first_token", "last_token", "no_answer_token")
+    return Features(
+        {
+            **texts,
+            "answers": List(Value("string")),
+            **{name: List(List(Value(kind))) for name, kind in kinds.items()},
+            **{name: List(Value("int32")) for name in marks},
+            "num_held": Value("int32"),
+        }
+    )
 
 
 def encode_windows(
@@ -39,9 +58,9 @@ def encode_windows(
         doc_stride: context tokens that neighbouring windows share.
 
     Returns:
-        For each question lists with an entry for each of its windows: the tokenizer's columns
-        without padding; `char_starts` and `char_ends`, places of the tokens in the context, 0 and 0
-        for tokens that are not of it; `first_token` and `last_token` of the first right answer, or
+        For each question lists with an entry for each of its windows: `input_ids` and perhaps
+        `token_type_ids` without padding; `char_starts` and `char_ends`, places of the tokens in the
+        context, 0 and 0 for tokens that are not of it; `first_token` and `last_token` of the first right answer, or
         of the token that stands for "no answer" where the window does not hold it whole;
         `no_answer_token`. And `num_held`, in how many windows the answer is whole.
     """
@@ -60,7 +79,7 @@ def encode_windows(
     finally:
         tokenizer.padding_side = side
     owners = list(tokens["overflow_to_sample_mapping"])
-    names = [name for name in tokenizer.model_input_names if name in tokens]
+    names = [name for name in ("input_ids", "token_type_ids") if name in tokens]
     rest = ("char_starts", "char_ends", "first_token", "last_token", "no_answer_token")
     columns: dict[str, list[list[object]]] = {
         name: [[] for _ in questions] for name in (*names, *rest)
@@ -112,6 +131,13 @@ def pad_windows(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> d
         [W, L, 2]; `first_token`, `last_token` and `no_answer_token` [W]; `window_of` [W], the
         example in the batch that a window is of.
     """
+    columns = {
+        **columns,
+        "attention_mask": [
+            [[1] * len(ids) for ids in windows]
+            for windows in cast("list[list[list[int]]]", columns["input_ids"])
+        ],
+    }
     nested = {
         name: [
             window for windows in cast("list[list[list[int]]]", columns[name]) for window in windows
