@@ -59,6 +59,8 @@ class HFDataModule(LightningDataModule):
         seed: seed of the validation split and of the order of the training rows.
     """
 
+    task: str
+
     def __init__(
         self,
         model_name: str,

@@ -59,6 +59,8 @@ class ExtractiveQADataModule(HFDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
+    task = "extractive_qa"
+
     def __init__(
         self,
         model_name: str,

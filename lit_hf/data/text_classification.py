@@ -74,6 +74,8 @@ class TextClassificationDataModule(HFDataModule):
         InputError: when prepared, with a report of what is wrong with files, rows or labels.
     """
 
+    task = "text_classification"
+
     def __init__(
         self,
         model_name: str,

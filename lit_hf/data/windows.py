@@ -60,9 +60,9 @@ def encode_windows(
     Returns:
         For each question lists with an entry for each of its windows: `input_ids` and perhaps
         `token_type_ids` without padding; `char_starts` and `char_ends`, places of the tokens in the
-        context, 0 and 0 for tokens that are not of it; `first_token` and `last_token` of the first right answer, or
-        of the token that stands for "no answer" where the window does not hold it whole;
-        `no_answer_token`. And `num_held`, in how many windows the answer is whole.
+        context, 0 and 0 for tokens that are not of it; `first_token` and `last_token` of the first
+        right answer, or of the token that stands for "no answer" where the window does not hold it
+        whole; `no_answer_token`. And `num_held`, in how many windows the answer is whole.
     """
     questions = cast("list[str]", list(batch["question"]))
     contexts = cast("list[str]", list(batch["context"]))

@@ -169,6 +169,12 @@ class HFModule(LightningModule):
         if self.device.type != "cpu":  # first touched after it was moved
             self.to(self.device)
 
+    def setup(self, stage: str) -> None:
+        """Refuse data of another task."""
+        task = getattr(getattr(self.trainer, "datamodule", None), "task", self.task)
+        if task != self.task:
+            raise InputError(f"the data is of the task {task!r}, the module of {self.task!r}.")
+
     def on_fit_start(self) -> None:
         """Refuse inputs that the model has no room for, and a `monitor` that nothing will log."""
         check_room(self.model, getattr(self.trainer, "datamodule", None))
@@ -254,12 +260,8 @@ class HFModule(LightningModule):
         """
         fused = getattr(optimizer, "_step_supports_amp_scaling", False)
         if gradient_clip_val and fused:
-            if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-                raise InputError(
-                    "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
-                    "`model.optimizer.fused: false`, or use bf16-mixed."
-                )
-            clip(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            clip(optimizer, gradient_clip_val, gradient_clip_algorithm, scaler)
             return
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 

@@ -120,6 +120,7 @@ class ExtractiveQA(HFModule):
 
     def setup(self, stage: str) -> None:
         """Warn of questions without answer that would all be answered."""
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if self.no_answer_threshold is None and getattr(data, "has_unanswerable", False):
             log.warning(

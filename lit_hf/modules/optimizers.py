@@ -64,8 +64,17 @@ def with_schedule(
     }
 
 
-def clip(optimizer: Optimizer, limit: float, algorithm: str | None) -> None:
-    """Clip the gradients of all parameters of an optimizer, by their common norm or by value."""
+def clip(optimizer: Optimizer, limit: float, algorithm: str | None, scaler: object) -> None:
+    """Clip the gradients of all parameters of a fused optimizer, by their common norm or by value.
+
+    Raises:
+        InputError: if gradients are scaled, which a fused optimizer undoes only in its step.
+    """
+    if scaler is not None:
+        raise InputError(
+            "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
+            "`model.optimizer.fused: false`, or use bf16-mixed."
+        )
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if algorithm in (None, "norm"):
         torch.nn.utils.clip_grad_norm_(parameters, limit)

@@ -123,6 +123,7 @@ class TextClassifier(HFModule):
         Raises:
             InputError: if the data is of another problem or has other classes.
         """
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         problem = getattr(data, "problem_type", self.problem_type)
         if problem != self.problem_type:

@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.optim import AdamW
 from transformers import AutoModelForQuestionAnswering
 
-from lit_hf import ExtractiveQA, ExtractiveQADataModule, InputError, PredictionWriter
+from lit_hf import (
+    ExtractiveQA,
+    ExtractiveQADataModule,
+    InputError,
+    PredictionWriter,
+    TextClassifier,
+)
 from lit_hf.batches import SpanBatch
 from lit_hf.modules.span_loss import window_losses
 from tests.official_squad import evaluate
@@ -258,6 +264,13 @@ def test_settings__have_their_ranges(
 ) -> None:
     with pytest.raises(InputError, match=message):
         ExtractiveQA(tiny_model, **settings)
+
+
+def test_data__of_another_task_is_refused(
+    tiny_model: str, question_rows: Rows, make_trainer: MakeTrainer
+) -> None:
+    with pytest.raises(InputError, match="the data is of the task 'extractive_qa', the module"):
+        make_trainer().validate(TextClassifier(tiny_model), _data(tiny_model, question_rows))
 
 
 def test_unanswerable_questions__that_would_all_be_answered_are_told(
