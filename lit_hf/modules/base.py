@@ -193,8 +193,7 @@ class HFModule(LightningModule):
         """Run the model on the inputs that a batch holds for it."""
         names = ("input_ids", "attention_mask", "token_type_ids")
         inputs = {name: value for name, value in batch.items() if name in names}
-        plain = keeping_attentions(self.model) if output_attentions else nullcontext()
-        with plain:
+        with keeping_attentions(self.model) if output_attentions else nullcontext():
             return cast(
                 "ModelOutput",
                 self.model(
