@@ -70,7 +70,9 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
             words = ["--config", str(config), *words]
         try:
             RunCLI([verb, *words])
-        except (MisconfigurationException, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise InputError(f"`--config`: a file that is no text in UTF-8 ({error}).") from error
+        except MisconfigurationException as error:
             raise InputError(str(error)) from error
     return 0
 

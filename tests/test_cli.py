@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_hf.cli import main
 
@@ -203,6 +204,17 @@ def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
         (["--checkpoint.monitor", "val/f2"], "Did you mean 'val/f1'?"),
         (["--ckpt_path", "http://localhost/x.ckpt"], "only local files"),
         (["--ckpt_path", "nowhere.ckpt"], "no such checkpoint"),
+        (["--data.batch_size", "0"], "Expected `batch_size` to be at least 1, but got 0."),
+        (["--model.warmup_ratio", "2"], "Expected `warmup_ratio` to lie in 0..1"),
+        (["--trainer.accelerator", "foo"], "foo"),
+        (["--trainer.max_epochs", "1", "--modle.x", "1"], "Did you mean 'model'?"),
+        (["--model.label_names", "[p,q]"], "set `data.label_names`"),
+        (["--data.label_names", "[no,yes]"], "put the word in quotes"),
+        (["--seed_everything", "-1"], "`seed_everything`"),
+        (["--model.optimizer.lr", "-1"], "`optimizer`: Invalid learning rate"),
+        (["--trainer.default_root_dir", "/proc/x"], "no run folder can be made here"),
+        (["--config", "/bin/ls"], "`--config`: a file that is no text in UTF-8"),
+        (["--checkpoint.filename", "../x"], "without folders"),
     ],
     ids=lambda value: "-".join(value)[2:30] if isinstance(value, list) else "",
 )
@@ -214,6 +226,26 @@ def test_fit__a_mistake_is_one_message_and_exit_code_2(
     assert done.stderr.splitlines()[-1].startswith("lit-hf: error: ")
     assert wanted in done.stderr
     assert not list((tmp_path / "run").glob("**/*.ckpt"))
+
+
+def test_fit__without_classes_asks_for_them(tmp_path: Path) -> None:
+    words = ["fit", "--model.model_name", "x", "--data.train_file", "x.csv"]
+    done = _run(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "which model? Give a recipe with `--config`" in done.stderr
+
+
+def test_fit__from_weights_alone_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    content = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
+    for name in ("loops", "optimizer_states"):
+        content.pop(name)
+    torch.save(content, tmp_path / "weights.ckpt")
+    words = ["--run", str(run_folder), "--ckpt_path", str(tmp_path / "weights.ckpt")]
+    done = _run("fit", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "holds weights only; nothing to go on from" in done.stderr
+    done = _run("predict", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_fit__bad_row_stops_before_any_weights(tmp_path: Path) -> None:
@@ -272,6 +304,20 @@ def test_closed_output__is_no_crash(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith("usage: lit-hf")
     assert done.stderr == ""
+
+
+def test_closed_output__does_not_end_a_training(tiny_model: str, tmp_path: Path) -> None:
+    words = _fit_words(tiny_model, tmp_path / "run", "--trainer.max_steps", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lit_hf", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
 
 
 def test_kaggle__from_train_file_to_submission(
