@@ -46,6 +46,8 @@ def _told(clause: str, known: list[str]) -> str:
     option = re.search(r"Option '([^']+)' is not accepted", clause)
     if option:
         name = option.group(1)
+        if name.rsplit(".", 1)[-1] in known:
+            return f"option {name!r} is none of the class named so far; put --config before it"
         return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
     if class_name:

@@ -1,6 +1,14 @@
 from lit_hf.messages import condense
 
 
+def test_condense__an_option_before_its_class() -> None:
+    message = """Parser key "data":
+  Errors:
+    - Option 'doc_stride' is not accepted"""
+    told = condense(message, ["doc_stride"])
+    assert told.startswith("data: option 'doc_stride' is none of the class named so far; put --con")
+
+
 def test_condense__innermost_reason_with_its_key() -> None:
     message = (
         'Parser key "data":\n  Does not validate against any of the Union subtypes\n'
