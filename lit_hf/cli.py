@@ -171,6 +171,8 @@ def _set_up_messages() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Between lightning 2.6 and torch 2.13; a matter of theirs.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    # The summary of the model estimates megabytes without regard to bf16.
+    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     remarks.addFilter(lambda record: "litlogger" not in record.getMessage())
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning draws a new head
