@@ -12,7 +12,6 @@ import argparse
 import json
 import platform
 import sys
-import time
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
@@ -60,7 +59,6 @@ def main() -> None:
     options = parser.parse_args()
     stated = json.loads(options.train_json.read_text(encoding="utf-8")).get("version", "1.1")
     recipe = "squad_v2" if "2" in str(stated) else "squad_v1"
-    start = time.perf_counter()
     run(
         *("fit", "--config", str(ROOT / "configs" / "extractive_qa" / f"{recipe}.yaml")),
         *("--data.train_file", str(options.train_json), "--data.val_file", str(options.dev_json)),
@@ -68,7 +66,6 @@ def main() -> None:
         *("--trainer.default_root_dir", str(options.run_folder)),
         *("--trainer.precision", options.precision),
     )
-    seconds = time.perf_counter() - start
     run("validate", "--run", str(options.run_folder))
     run("predict", "--run", str(options.run_folder), "--data.predict_file", str(options.dev_json))
     scores = compared(options.run_folder, options.dev_json)
@@ -77,7 +74,6 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "precision": options.precision,
         "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
-        "fit_seconds": round(seconds),
         **scores,
     }
     RESULTS.mkdir(exist_ok=True)

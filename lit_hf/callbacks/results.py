@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import struct
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -114,12 +115,19 @@ class ResultsWriter(Callback):
 def plain_number(value: float) -> float | int | None:
     """A number as JSON has it: whole ones without a point, NaN and infinity as null.
 
+    Of a number in single precision the digits that mean something, of others twelve.
+
     >>> plain_number(3.0), plain_number(0.5), plain_number(float("nan"))
     (3, 0.5, None)
+    >>> plain_number(0.10000000149011612), plain_number(70.6633870362762)
+    (0.1, 70.6633870363)
     """
     if not math.isfinite(value):
         return None
-    return int(value) if value.is_integer() else float(f"{value:.7g}")
+    if value.is_integer():
+        return int(value)
+    is_single = struct.unpack("f", struct.pack("f", value))[0] == value
+    return float(f"{value:.{7 if is_single else 12}g}")
 
 
 def _of_stage(trainer: Trainer, prefix: str) -> "dict[str, Tensor]":
