@@ -19,7 +19,13 @@ from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language, score_answer
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule, Stage
-from lit_hf.modules.extracts import Extracts, find_extracts, show_extracts, tell_extracts
+from lit_hf.modules.extracts import (
+    Extracts,
+    find_extracts,
+    of_questions,
+    show_extracts,
+    tell_extracts,
+)
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
@@ -286,7 +292,7 @@ class ExtractiveQA(HFModule):
         if not rows:
             return []
         questions = cast("SpanBatch", batch)
-        found = self.extracts(questions, cast("SpanOutput", output))
+        found = self.extracts(questions, of_questions(questions, cast("SpanOutput", output), rows))
         answers = tell_extracts(questions, found, self.no_answer_threshold)
         is_right = [
             score_answer(str(answer["prediction"]), wanted, self.language)[0] == 1

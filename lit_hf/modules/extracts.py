@@ -54,6 +54,18 @@ def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: 
     return Extracts([rows[:num_best] for rows in found], (lowest - best).clamp(-_FAR, _FAR))
 
 
+def of_questions(batch: SpanBatch, output: SpanOutput, rows: Sequence[int]) -> SpanOutput:
+    """The part of an output that is of the given questions: no other is searched for answers."""
+    owners = batch["window_of"][output["windows"]]
+    picked = torch.isin(owners, torch.tensor(rows, device=owners.device))
+    return {
+        **output,
+        "windows": output["windows"][picked],
+        "start_logits": output["start_logits"][picked],
+        "end_logits": output["end_logits"][picked],
+    }
+
+
 def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) -> list[Prediction]:
     """Tell the answer to each question, padding copies included.
 

@@ -229,6 +229,15 @@ def test_samples__are_taken_from_their_own_logits(tiny_model: str, question_rows
     assert sample["input"].startswith("Who sold the mill? ‖ [«Ada»] sold")
 
 
+def test_samples__of_some_questions_are_those_of_all(tiny_model: str, question_rows: Rows) -> None:
+    batch = _batch(tiny_model, question_rows)
+    module = _module(tiny_model, no_answer_threshold=0.0)
+    output = module.step(batch, "val")
+    everyone = module.samples(batch, output, list(range(8)), str)
+    assert module.samples(batch, output, [5, 1], str) == [everyone[5], everyone[1]]
+    assert len({sample["prediction"] for sample in everyone}) > 3
+
+
 def test_predict__tells_each_question_once_without_copies(
     tiny_model: str, question_rows: Rows
 ) -> None:
