@@ -238,7 +238,7 @@ class ExtractiveQA(HFModule):
         )
 
     def extracts(self, batch: SpanBatch, output: SpanOutput) -> Extracts:
-        """The likeliest answers of each question, and margins."""
+        """The likeliest answers."""
         return find_extracts(batch, output, self.max_answer_length, self.num_best)
 
     def on_validation_epoch_start(self) -> None:
@@ -277,9 +277,8 @@ class ExtractiveQA(HFModule):
         found = self.extracts(questions, self._run(questions, is_training=False))
         threshold = None if self.no_answer_threshold is None else float(self.threshold)
         rows = tell_extracts(questions, found, threshold)
-        copies = questions.get("is_padding")
-        kept = [True] * len(rows) if copies is None else (~copies).tolist()
-        return [row for row, keep in zip(rows, kept, strict=True) if keep]
+        copies = questions.get("is_padding", torch.zeros(len(rows), dtype=torch.bool)).tolist()
+        return [row for row, is_copy in zip(rows, copies, strict=True) if not is_copy]
 
     def samples(
         self,
