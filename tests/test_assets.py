@@ -1,11 +1,16 @@
-"""The bundled tweets: enough of them, of both classes, none twice, none in both files."""
+"""The bundled data: enough of it, none twice, classes even, answers where they are said to be."""
 
 import csv
 from pathlib import Path
 
 import pytest
 
-TWEETS = Path(__file__).parent.parent / "lit_hf" / "assets" / "tweets"
+from lit_hf.data.questions import QuestionColumns, read_questions
+from lit_hf.data.readers import open_file
+
+ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"
+TWEETS = ASSETS / "tweets"
+PARAGRAPHS = ASSETS / "paragraphs"
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -29,3 +34,13 @@ def test_tweets__none_twice() -> None:
     rows = _rows("train.csv") + _rows("test.csv")
     assert len({row["text"].lower() for row in rows}) == len(rows)
     assert len({row["id"] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(("name", "num_questions"), [("train", 126), ("dev", 30)])
+def test_paragraphs__hold_their_answers(name: str, num_questions: int) -> None:
+    table = open_file(str(PARAGRAPHS / f"{name}.json"))
+    columns = QuestionColumns("question", "context", "answers", "id", in_context=True)
+    questions, summary = read_questions([table], columns, "error")
+    assert (summary.num_rows, summary.num_moved, summary.num_repeated_ids) == (num_questions, 0, 0)
+    assert 0 < summary.num_unanswerable < num_questions / 5
+    assert len(set(questions["question"])) == num_questions

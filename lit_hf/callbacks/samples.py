@@ -1,6 +1,7 @@
 """SampleLogger: what the model answers while it learns, in words a person can read."""
 
 import heapq
+import logging
 import sys
 import zlib
 from collections import deque
@@ -19,6 +20,7 @@ from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
 from lit_hf.processors import load_tokenizer
 
+log = logging.getLogger(__name__)
 Batch = Mapping[str, object]
 Place = tuple[int, int]  # minus the numbers of loader and row, so that the first row ranks highest
 Ranked = list[tuple[float, Place, Sample]]
@@ -56,6 +58,7 @@ class SampleLogger(Callback):
         self.num_samples = num_samples
         self._recent: deque[tuple[Batch, StepOutput]] = deque()
         self._last_step = 0
+        self._is_told = False
         self._fixed: Ranked = []  # the smallest hashes of ids: the same examples every time
         self._worst: Ranked = []  # the largest losses
         self._before: dict[Place, str] = {}
@@ -92,6 +95,13 @@ class SampleLogger(Callback):
     ) -> None:
         """Remember the batch; show a panel when its step has come."""
         if not (self.every_n_steps and self.num_samples and trainer.is_global_zero):
+            return
+        if not (isinstance(outputs, Mapping) and "losses" in outputs):
+            if not self._is_told:
+                log.warning(
+                    "SampleLogger: `training_step` returns no step output to show."
+                )
+            self._is_told = True
             return
         self._recent.append((batch, cast("StepOutput", outputs)))
         while self._num_recent() - len(self._recent[0][1]["losses"]) >= self.num_samples:

@@ -99,6 +99,11 @@ class TextClassifier(HFModule):
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
             raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        if isinstance(head, nn.Module):
+            raise InputError(
+                "`head` wants the class of a head, or a function that makes one, not a head: it is "
+                "made for the width of the backbone, such as `head=MyHead`."
+            )
         self.label_names = label_names
         self.problem_type: ProblemType = problem_type
         self._make_head = head

@@ -338,3 +338,18 @@ def test_two_processes__share_the_panels(
         numbers = ("probability", "loss")
         assert {**one, **dict.fromkeys(numbers)} == {**two, **dict.fromkeys(numbers)}
         assert all(math.isclose(one[name], two[name], rel_tol=1e-5) for name in numbers)
+
+
+class LossOnly(TextClassifier):
+    """Returns a plain loss, as Lightning allows."""
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        return super().training_step(batch, batch_idx)["loss"]
+
+
+def test_training_step__that_returns_the_loss_alone_trains(
+    fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit([SampleLogger(every_n_steps=1, num_samples=2)], kind=LossOnly)
+    assert caplog.text.count("`training_step` returns no step output") == 1
+    assert '"panel": "fixed"' in (tmp_path / "samples.jsonl").read_text(encoding="utf-8")

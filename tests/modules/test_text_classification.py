@@ -313,6 +313,11 @@ def test_problem__other_than_that_of_the_data_is_refused(
         )
 
 
+def test_head__that_is_made_already_is_refused(tiny_model: str) -> None:
+    with pytest.raises(InputError, match=r"not a head.*`head=MyHead`"):
+        TextClassifier(tiny_model, NAMES, head=MeanHead(16, 3))
+
+
 @pytest.mark.parametrize("names", [["joy"], [], ["joy", "joy"]])
 def test_names__that_cannot_be_classes_are_refused(tiny_model: str, names: list[str]) -> None:
     with pytest.raises(InputError, match="two names or more, all different"):
