@@ -98,9 +98,7 @@ class SampleLogger(Callback):
             return
         if not (isinstance(outputs, Mapping) and "losses" in outputs):
             if not self._is_told:
-                log.warning(
-                    "SampleLogger: `training_step` returns no step output to show."
-                )
+                log.warning("SampleLogger: `training_step` returns no step output to show.")
             self._is_told = True
             return
         self._recent.append((batch, cast("StepOutput", outputs)))
