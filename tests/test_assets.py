@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.questions import QuestionColumns, read_questions
+from lit_hf.data.questions import QuestionColumns, locate, read_questions
 from lit_hf.data.readers import open_file
 
 ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"
@@ -39,8 +39,8 @@ def test_tweets__none_twice() -> None:
 @pytest.mark.parametrize(("name", "num_questions"), [("train", 126), ("dev", 30)])
 def test_paragraphs__hold_their_answers(name: str, num_questions: int) -> None:
     table = open_file(str(PARAGRAPHS / f"{name}.json"))
-    columns = QuestionColumns("question", "context", "answers", "id", in_context=True)
-    questions, summary = read_questions([table], columns, "error")
+    columns = QuestionColumns("question", "context", "answers", "id")
+    questions, summary = read_questions([table], columns, locate, "error")
     assert (summary.num_rows, summary.num_moved, summary.num_repeated_ids) == (num_questions, 0, 0)
     assert 0 < summary.num_unanswerable < num_questions / 5
     assert len(set(questions["question"])) == num_questions

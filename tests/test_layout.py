@@ -91,10 +91,7 @@ def test_floors__name_every_file_and_nothing_else() -> None:
 @pytest.mark.parametrize("path", FILES, ids=_module)
 def test_file__is_short_and_mirrored(path: Path) -> None:
     num_lines = len(path.read_text(encoding="utf-8").splitlines())
-    ceiling = (
-        330 if path.name == "text_classification.py" else 300
-    )  # its docstrings are the CLI help
-    assert num_lines <= ceiling, f"{path} has {num_lines} lines"
+    assert num_lines <= 300, f"{path} has {num_lines} lines"
     if path.stem.startswith("__"):
         return
     mirror = ROOT / "tests" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")

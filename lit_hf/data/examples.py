@@ -3,25 +3,20 @@
 Everything that can be wrong with a row is found here, before a tokenizer or a model is loaded.
 """
 
-import json
 import logging
 import string
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 
 from datasets import Dataset, Features, List, Value
-from datasets.arrow_writer import ArrowWriter
-from datasets.utils import tqdm
 
-from lit_hf.data.cache import cached, key_of
-from lit_hf.data.problems import RowProblems, Summary
+from lit_hf.data.checked import Item, Place, RowKind, checked_rows
+from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_value
 
 log = logging.getLogger(__name__)
-Example = dict[str, object]
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
@@ -60,6 +55,19 @@ class TextColumns:
                 table.require(column, setting)
 
 
+@dataclass
+class ExampleSummary(RowSummary):
+    """What was found in the rows of one split.
+
+    Attributes:
+        classes: count of each class, by its key.
+        places: place of the first row of each class.
+    """
+
+    classes: dict[str, int] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+
 def template_columns(template: str) -> list[str]:
     """Names of the columns in a template such as "{keyword}: {text}".
 
@@ -87,7 +95,7 @@ def read_examples(
     columns: TextColumns,
     problem_type: ProblemType,
     on_bad_row: str,
-) -> tuple[Dataset, Summary]:
+) -> tuple[Dataset, ExampleSummary]:
     """Read and check all rows of the tables of a split; cached by their content.
 
     Args:
@@ -105,38 +113,22 @@ def read_examples(
     """
     for table in tables:
         columns.check(table)
-    settings = [asdict(columns), problem_type, on_bad_row]
-    names = [[table.name, table.stamp] for table in tables]
-
-    def build(folder: Path) -> None:
-        summary, problems = Summary(), RowProblems()
-        features = _features(columns, problem_type)
-        with ArrowWriter(features=features, path=str(folder / "examples.arrow")) as writer:
-            for example in _examples(tables, columns, problem_type, summary, problems, on_bad_row):
-                writer.write(example)
-            if problems.num_rows and on_bad_row == "error":
-                raise InputError(
-                    problems.report(tables[0].name if len(tables) == 1 else "rows")
-                    + "\nMend the rows, or set `on_bad_row: skip` to leave them out."
-                )
-            if not summary.num_rows:
-                found = ", ".join(table.name for table in tables)
-                left = f"\n{problems.report('left out')}" if problems.num_rows else ""
-                raise InputError(f"{found}: no rows, a header at most.{left}")
-            writer.finalize()
-        summary.problems = problems.report("left out" if on_bad_row == "skip" else "to predict")
-        (folder / "summary.json").write_text(json.dumps(asdict(summary)), encoding="utf-8")
-
-    folder = cached(key_of("examples", settings, names), build)
-    summary = Summary(**json.loads((folder / "summary.json").read_text(encoding="utf-8")))
-    if summary.problems:
-        log.warning(summary.problems)
+    reader = _Reader(columns, problem_type)
+    kind = RowKind(
+        name="examples",
+        nothing="no rows, a header at most",
+        settings=[asdict(columns), problem_type],
+        features=_features(columns, problem_type),
+        summary=ExampleSummary,
+        read=reader.kept if on_bad_row == "keep" else reader.good,
+    )
+    examples, summary = checked_rows(tables, kind, on_bad_row)
     if summary.num_repeated_ids:
         log.warning(
             f"{tables[0].name}: {summary.num_repeated_ids} rows have an id that came before "
             f"(column {columns.id!r})."
         )
-    return Dataset.from_file(str(folder / "examples.arrow")), summary
+    return examples, summary
 
 
 def _features(columns: TextColumns, problem_type: ProblemType) -> Features:
@@ -153,89 +145,87 @@ def _features(columns: TextColumns, problem_type: ProblemType) -> Features:
     return Features(features)
 
 
-def _examples(
-    tables: Sequence[Table],
-    columns: TextColumns,
-    problem_type: ProblemType,
-    summary: Summary,
-    problems: RowProblems,
-    on_bad_row: str,
-) -> Iterator[Example]:
-    seen_ids: set[str] = set()
-    for table in tables:
-        for number, row in tqdm(table.rows(), desc=f"reading {table.name}", unit=" rows", delay=2):
-            place = f"{table.unit} {number}"
-            if len(tables) > 1:
-                place = f"{table.name}, {place}"
-            example, strict = None, True
-            while example is None:
-                try:
-                    example = _example(row, columns, problem_type, strict)
-                except CellError as bad:
-                    problems.add(str(bad), place, bad.value)
-                    if on_bad_row != "keep":
-                        break
-                    if bad.column in (columns.id, columns.label):
-                        raise InputError(
-                            f"{table.name}, {table.unit} {number}: {bad}. Every row to predict "
-                            "needs one; mend the row."
-                        ) from None
-                    row, strict = {**row, bad.column: ""}, False
-            if example is None:
-                continue
-            if columns.id is None:
-                example["id"] = str(summary.num_rows)
-            elif example["id"] in seen_ids:
-                summary.num_repeated_ids += 1
-            else:
-                seen_ids.add(str(example["id"]))
-            summary.num_rows += 1
-            if problem_type != "regression" and columns.label:
-                label = example["label"]
-                for key in label if isinstance(label, list) else [str(label)]:
-                    summary.classes[key] = summary.classes.get(key, 0) + 1
-                    summary.places.setdefault(key, place)
-            yield example
+@dataclass(frozen=True)
+class _Reader:
+    """Rows to examples."""
 
+    columns: TextColumns
+    problem_type: ProblemType
 
-class CellError(ValueError):
-    """A cell that cannot be used: a clause about it, its column and its value."""
+    def good(
+        self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems
+    ) -> Item | None:
+        """The example of a row; None for a bad row."""
+        try:
+            example = self._example(row, strict=True)
+        except CellError as bad:
+            problems.add(str(bad), place.short, bad.value)
+            return None
+        self._count_classes(example, place, summary)
+        return example
 
-    def __init__(self, clause: str, column: str, value: object) -> None:
-        super().__init__(clause)
-        self.column = column
-        self.value = value
+    def kept(self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems) -> Item:
+        """The example of a row to predict, with "" for a bad text."""
+        example, strict = None, True
+        while example is None:
+            try:
+                example = self._example(row, strict)
+            except CellError as bad:
+                problems.add(str(bad), place.short, bad.value)
+                if bad.column in (self.columns.id, self.columns.label):
+                    raise InputError(
+                        f"{place.full}: {bad}. Every row to predict needs one; mend the row."
+                    ) from None
+                row, strict = {**row, bad.column: ""}, False
+        self._count_classes(example, place, summary)
+        return example
 
+    def _count_classes(self, example: Item, place: Place, summary: ExampleSummary) -> None:
+        if self.problem_type == "regression" or self.columns.label is None:
+            return
+        label = example["label"]
+        for key in label if isinstance(label, list) else [str(label)]:
+            summary.classes[key] = summary.classes.get(key, 0) + 1
+            summary.places.setdefault(key, place.short)
 
-def _example(row: Row, columns: TextColumns, problem_type: ProblemType, strict: bool) -> Example:
-    example: Example = {}
-    if columns.template is None:
-        example["text"] = text_of(row, columns.text, strict)
-    else:
+    def _example(self, row: Row, strict: bool) -> Item:
+        columns = self.columns
+        example: Item = {"text": self._text(row, strict)}
+        if columns.pair is not None:
+            example["pair"] = text_of(row, columns.pair, strict)
+        if columns.label is not None:
+            example["label"] = self._label(row, columns.label)
+        if columns.id is not None:
+            example["id"] = _id_of(row, columns.id)
+        return example
+
+    def _text(self, row: Row, strict: bool) -> str:
+        columns = self.columns
+        if columns.template is None:
+            return text_of(row, columns.text, strict)
         names = template_columns(columns.template)
         cells = {name: text_of(row, name, strict=False, may_be_number=True) for name in names}
-        example["text"] = columns.template.format(**cells).strip()
         if strict and all(_is_blank(cell) for cell in cells.values()):
             raise CellError("all columns of the text are empty", columns.text, cells)
-    if columns.pair is not None:
-        example["pair"] = text_of(row, columns.pair, strict)
-    if columns.label is not None:
-        value = row.get(columns.label)
+        return columns.template.format(**cells).strip()
+
+    def _label(self, row: Row, column: str) -> object:
+        value = row.get(column)
         try:
-            if problem_type == "multi_label":
-                example["label"] = class_keys(value, columns.separator)
-            else:
-                read = class_key if problem_type == "single_label" else target_value
-                example["label"] = read(value)
+            if self.problem_type == "multi_label":
+                return class_keys(value, self.columns.separator)
+            read = class_key if self.problem_type == "single_label" else target_value
+            return read(value)
         except ValueError as error:
-            raise CellError(f"{error} (column {columns.label!r})", columns.label, value) from None
-    if columns.id is not None:
-        name = row.get(columns.id)
-        if name is None or name != name or str(name) == "":
-            raise CellError(f"the id is missing (column {columns.id!r})", columns.id, name)
-        example["id"] = str(name)
-        _check_unicode(str(name), "id", columns.id, name)
-    return example
+            raise CellError(f"{error} (column {column!r})", column, value) from None
+
+
+def _id_of(row: Row, column: str) -> str:
+    name = row.get(column)
+    if name is None or name != name or str(name) == "":
+        raise CellError(f"the id is missing (column {column!r})", column, name)
+    _check_unicode(str(name), "id", column, name)
+    return str(name)
 
 
 def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:

@@ -14,7 +14,7 @@ from datasets import Dataset
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
 from lit_hf.data.problems import RowProblems
-from lit_hf.data.questions import QuestionColumns, QuestionSummary, read_questions
+from lit_hf.data.questions import QuestionColumns, QuestionSummary, locate, read_questions
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
@@ -98,9 +98,7 @@ class ExtractiveQADataModule(HFDataModule):
             on_bad_row=on_bad_row,
             seed=seed,
         )
-        self.columns = QuestionColumns(
-            question_column, context_column, answers_column, id_column, in_context=True
-        )
+        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self._max_length = max_length
         self.doc_stride = doc_stride
         self._summaries: dict[Split, QuestionSummary] = {}
@@ -134,7 +132,7 @@ class ExtractiveQADataModule(HFDataModule):
         columns = self.columns
         if split == "predict":
             columns = QuestionColumns(**{**vars(columns), "answers": None})
-        questions, summary = read_questions(self.tables(split), columns, self.on_bad_row)
+        questions, summary = read_questions(self.tables(split), columns, locate, self.on_bad_row)
         self._summaries[split] = summary
         questions = self._with_room(split, questions)
         tokenizer, max_length = self.processor, self.max_length

@@ -1,4 +1,4 @@
-"""What was found in the rows: the bad ones, told in one message, and the classes."""
+"""What was found in the rows: counts, and the bad ones, told in one message."""
 
 from dataclasses import dataclass, field
 
@@ -45,20 +45,25 @@ def _shown(value: object) -> str:
         return f"a {type(value).__name__} that cannot be shown"
 
 
+class CellError(ValueError):
+    """A cell that cannot be used: a clause about it, its column and its value."""
+
+    def __init__(self, clause: str, column: str, value: object) -> None:
+        super().__init__(clause)
+        self.column = column
+        self.value = value
+
+
 @dataclass
-class Summary:
-    """What was found in the rows of one split.
+class RowSummary:
+    """What was found in the rows of one split; each task adds to it.
 
     Attributes:
-        num_rows: examples kept.
+        num_rows: rows kept.
         problems: report of the rows that were left out; "" where there are none.
-        classes: count of each class, by its key.
-        places: place of the first row of each class.
-        num_repeated_ids: examples whose id came before.
+        num_repeated_ids: rows kept whose id came before.
     """
 
     num_rows: int = 0
     problems: str = ""
-    classes: dict[str, int] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
     num_repeated_ids: int = 0

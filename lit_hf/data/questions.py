@@ -3,22 +3,17 @@
 Everything that can be wrong with a row is found here, before a tokenizer or a model is loaded.
 """
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from datasets import Dataset, Features, List, Value
-from datasets.arrow_writer import ArrowWriter
-from datasets.utils import tqdm
 
-from lit_hf.data.cache import cached, key_of
-from lit_hf.data.examples import CellError, text_of
-from lit_hf.data.problems import RowProblems
+from lit_hf.data.checked import Item, Place, RowKind, checked_rows
+from lit_hf.data.examples import text_of
+from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
-from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
 _FEATURES = Features(
@@ -41,15 +36,13 @@ class QuestionColumns:
         question: column of the question.
         context: column of the text that it is asked about.
         answers: column of the answers; None reads none.
-        id: column of the questions' names; without it they are numbered from 0.
-        in_context: whether an answer has to stand in the context.
+        id: column of the questions' names; without one a question is numbered, from 0.
     """
 
     question: str
     context: str
     answers: str | None
     id: str
-    in_context: bool
 
     def check(self, table: Table) -> None:
         """Refuse a table that lacks one of the columns."""
@@ -60,22 +53,16 @@ class QuestionColumns:
 
 
 @dataclass
-class QuestionSummary:
+class QuestionSummary(RowSummary):
     """What was found in the rows of one split.
 
     Attributes:
-        num_rows: questions kept.
-        num_unanswerable: of these, questions without answer.
+        num_unanswerable: questions without answer.
         num_moved: answers found at another place than `answer_start` says.
-        num_repeated_ids: questions whose id came before.
-        problems: report of the rows that were left out; "" where there are none.
     """
 
-    num_rows: int = 0
     num_unanswerable: int = 0
     num_moved: int = 0
-    num_repeated_ids: int = 0
-    problems: str = ""
 
 
 class Answer(NamedTuple):
@@ -85,14 +72,20 @@ class Answer(NamedTuple):
     start: int
 
 
+# From context, answer and the start that is told to the place of the answer; None refuses it.
+FindPlace = Callable[[str, str, int | None], int | None]
+
+
 def read_questions(
-    tables: Sequence[Table], columns: QuestionColumns, on_bad_row: str
+    tables: Sequence[Table], columns: QuestionColumns, find_place: FindPlace, on_bad_row: str
 ) -> tuple[Dataset, QuestionSummary]:
     """Read and check all rows of the tables of a split; cached by their content.
 
     Args:
         tables: the tables of the split, read one after another.
         columns: which columns make a question.
+        find_place: `locate` where answers have to stand in the context, `no_place` where they
+            need not.
         on_bad_row: "error" to refuse bad rows, "skip" to leave them out.
 
     Returns:
@@ -104,35 +97,20 @@ def read_questions(
     """
     for table in tables:
         columns.check(table)
-
-    def build(folder: Path) -> None:
-        summary, problems = QuestionSummary(), RowProblems()
-        with ArrowWriter(features=_FEATURES, path=str(folder / "questions.arrow")) as writer:
-            for question in _questions(tables, columns, summary, problems):
-                writer.write(question)
-            if problems.num_rows and on_bad_row == "error":
-                raise InputError(
-                    problems.report(tables[0].name if len(tables) == 1 else "rows")
-                    + "\nMend the rows, or set `on_bad_row: skip` to leave them out."
-                )
-            if not summary.num_rows:
-                found = ", ".join(table.name for table in tables)
-                left = f"\n{problems.report('left out')}" if problems.num_rows else ""
-                raise InputError(f"{found}: no questions.{left}")
-            writer.finalize()
-        summary.problems = problems.report("left out")
-        (folder / "summary.json").write_text(json.dumps(asdict(summary)), encoding="utf-8")
-
-    names = [[table.name, table.stamp] for table in tables]
-    folder = cached(key_of("questions", asdict(columns), on_bad_row, names), build)
-    summary = QuestionSummary(**json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+    kind = RowKind(
+        name="questions",
+        nothing="no questions",
+        settings=[asdict(columns), find_place.__qualname__],
+        features=_FEATURES,
+        summary=QuestionSummary,
+        read=_Reader(columns, find_place).read,
+    )
+    questions, summary = checked_rows(tables, kind, on_bad_row)
     _tell(summary, tables[0].name)
-    return Dataset.from_file(str(folder / "questions.arrow")), summary
+    return questions, summary
 
 
 def _tell(summary: QuestionSummary, name: str) -> None:
-    if summary.problems:
-        log.warning(summary.problems)
     if summary.num_moved:
         log.warning(
             f"{name}: {summary.num_moved} answers do not stand where `answer_start` says, but "
@@ -142,73 +120,63 @@ def _tell(summary: QuestionSummary, name: str) -> None:
         log.warning(f"{name}: {summary.num_repeated_ids} questions have an id that came before.")
 
 
-def _questions(
-    tables: Sequence[Table],
-    columns: QuestionColumns,
-    summary: QuestionSummary,
-    problems: RowProblems,
-) -> Iterator[dict[str, object]]:
-    seen: set[str] = set()
-    for table in tables:
-        for number, row in tqdm(table.rows(), desc=f"reading {table.name}", unit=" rows", delay=2):
-            place = f"{table.unit} {number}"
-            if len(tables) > 1:
-                place = f"{table.name}, {place}"
-            try:
-                question = text_of(row, columns.question, strict=True)
-                context = text_of(row, columns.context, strict=True)
-                answers = answers_of(row, columns, context, summary)
-            except CellError as bad:
-                name = row.get(columns.id)
-                problems.add(str(bad), place if name is None else f"{place} (id {name})", bad.value)
-                continue
-            name = str(row.get(columns.id, summary.num_rows))
-            summary.num_repeated_ids += name in seen
-            seen.add(name)
-            summary.num_rows += 1
-            summary.num_unanswerable += columns.answers is not None and not answers
-            yield {
-                "id": name,
-                "question": question,
-                "context": context,
-                "answers": [answer.text for answer in answers],
-                "starts": [answer.start for answer in answers],
-            }
+@dataclass(frozen=True)
+class _Reader:
+    """Rows to questions."""
+
+    columns: QuestionColumns
+    find_place: FindPlace
+
+    def read(
+        self, row: Row, place: Place, summary: QuestionSummary, problems: RowProblems
+    ) -> Item | None:
+        """The question of a row; None for a bad row."""
+        name = row.get(self.columns.id)
+        try:
+            question = self._question(row, summary)
+        except CellError as bad:
+            where = place.short if name is None else f"{place.short} (id {name})"
+            problems.add(str(bad), where, bad.value)
+            return None
+        summary.num_unanswerable += self.columns.answers is not None and not question["answers"]
+        return question if name is None else {"id": str(name), **question}
+
+    def _question(self, row: Row, summary: QuestionSummary) -> Item:
+        question = text_of(row, self.columns.question, strict=True)
+        context = text_of(row, self.columns.context, strict=True)
+        answers: list[Answer] = []
+        if self.columns.answers is not None:
+            answers = self._answers(row, self.columns.answers, context, summary)
+        return {
+            "question": question,
+            "context": context,
+            "answers": [answer.text for answer in answers],
+            "starts": [answer.start for answer in answers],
+        }
+
+    def _answers(
+        self, row: Row, column: str, context: str, summary: QuestionSummary
+    ) -> list[Answer]:
+        """The right answers of a row, each with its place; blank ones say that there is none."""
+        told = [(text, start) for text, start in _pairs(row.get(column), column) if text.strip()]
+        answers = []
+        for text, start in told:
+            place = self.find_place(context, text, start)
+            if place is not None:
+                summary.num_moved += place >= 0 and start not in (None, place)
+                answers.append(Answer(text, place))
+        if told and not answers:
+            clause = f"the answer does not stand in the context (column {column!r})"
+            raise CellError(clause, column, told[0])
+        return answers
 
 
-def answers_of(
-    row: Row, columns: QuestionColumns, context: str, summary: QuestionSummary
-) -> list[Answer]:
-    """The right answers of a row, each with its place in the context.
+def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
+    """Texts and starts of a cell.
 
     A cell holds a list of objects with `text` and `answer_start` (SQuAD's files), an object of two
     lists (the Hub's SQuAD), a list of texts, or one text. An empty cell says that there is none.
     """
-    column = columns.answers
-    if column is None:
-        return []
-    found = [
-        (text, start)
-        for text, start in _pairs(row.get(column), column)
-        if text.strip() or not columns.in_context
-    ]
-    if not columns.in_context:
-        return [Answer(text, -1) for text, _ in found]
-    answers = []
-    for text, start in found:
-        place = locate(context, text, start)
-        if place is not None:
-            summary.num_moved += start not in (None, place)
-            answers.append(Answer(text, place))
-    if found and not answers:
-        raise CellError(
-            f"the answer does not stand in the context (column {column!r})", column, found[0]
-        )
-    return answers
-
-
-def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
-    """Texts and starts of a cell."""
     if cell is None or cell == "" or cell != cell:
         return []
     if isinstance(cell, str):
@@ -265,3 +233,8 @@ def locate(context: str, text: str, start: int | None) -> int | None:
         return places[0]
     nearest = min(places, key=lambda p: abs(p - start))
     return nearest if abs(nearest - start) <= _REACH else None
+
+
+def no_place(context: str, text: str, start: int | None) -> int:
+    """Unknown, -1: for answers that a model writes, which need not stand in the context."""
+    return -1

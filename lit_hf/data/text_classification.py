@@ -4,9 +4,7 @@ Letters: B examples in a batch, L tokens of the longest, C classes.
 """
 
 import logging
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,8 +14,8 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.examples import TextColumns, read_examples, template_columns
-from lit_hf.data.problems import Summary
+from lit_hf.data.classes import check_classes, class_counts, in_order_of_model
+from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tokens import encode_batch, pad_tokens
@@ -29,7 +27,7 @@ from lit_hf.functional.labels import (
     keys_of_names,
     names_from_keys,
 )
-from lit_hf.processors import check_vocabulary, load_config, longest_input, save_tokenizer
+from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +131,7 @@ class TextClassificationDataModule(HFDataModule):
         self.problem_type: ProblemType = problem_type
         self._label_names = label_names
         self._max_length = max_length
-        self._summaries: dict[Split, Summary] = {}
+        self._summaries: dict[Split, ExampleSummary] = {}
 
     @cached_property
     def label_names(self) -> list[str] | None:
@@ -158,7 +156,7 @@ class TextClassificationDataModule(HFDataModule):
                 "`problem_type: regression`."
             )
         found = names_from_keys(summary.places, self._where("train"))
-        return _in_order_of_model(found, self.model_name)
+        return in_order_of_model(found, self.model_name)
 
     @cached_property
     def max_length(self) -> int:
@@ -181,7 +179,7 @@ class TextClassificationDataModule(HFDataModule):
     def _where(self, split: Split) -> str:
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
-    def _read(self, split: Split) -> tuple[Dataset, Summary]:
+    def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
         columns = self.columns
         if split == "predict":
             columns = TextColumns(**{**vars(columns), "label": None})
@@ -238,7 +236,8 @@ class TextClassificationDataModule(HFDataModule):
     def check_fit(self) -> None:
         """Warn of validation texts that are training texts too, and of classes never trained."""
         train, val = self.splits["train"], self.splits.get("val")
-        self._check_classes(train, val)
+        trained, validated = (class_counts(part, self.problem_type) for part in (train, val))
+        check_classes(self.label_names or [], trained, validated)
         if val is None:
             return
         known = {hash(tuple(ids)) for ids in train["input_ids"]}
@@ -248,32 +247,6 @@ class TextClassificationDataModule(HFDataModule):
                 f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
                 " stand in the training rows too: scores on them say little."
             )
-
-    def _check_classes(self, train: Dataset, val: Dataset | None) -> None:
-        names = self.label_names or []
-        trained, validated = (self._class_counts(part) for part in (train, val))
-        never = [name for index, name in enumerate(names) if index not in trained]
-        if never:
-            log.warning(f"no training row has the label {_listed(never)}: it stays unlearnt.")
-        only = {names[index]: n for index, n in validated.items() if index not in trained}
-        if only:
-            log.warning(
-                f"{sum(only.values())} labels of validation rows stand in no training row "
-                f"({_listed(only)}): no model can learn them."
-            )
-        alike: dict[str, list[str]] = {}
-        for name in names:
-            alike.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), []).append(name)
-        for same in alike.values():
-            if len(same) > 1:
-                log.warning(f"classes {_listed(same)} differ only in case or Unicode form: one?")
-
-    def _class_counts(self, part: Dataset | None) -> Counter[int]:
-        if part is None or self.problem_type == "regression":
-            return Counter()
-        labels = part["labels"]
-        is_multi = self.problem_type == "multi_label"
-        return Counter(index for ids in labels for index in (ids if is_multi else [ids]))
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""
@@ -306,17 +279,3 @@ class TextClassificationDataModule(HFDataModule):
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder that cuts where this data was cut."""
         save_tokenizer(self.processor, folder, self.max_length)
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = list(map(repr, names))
-    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
-
-
-def _in_order_of_model(found: list[str], model_name: str) -> list[str]:
-    """Where a model has trained classes of the same names, put them in its order."""
-    trained = list((load_config(model_name).id2label or {}).values())
-    order = {str(name).casefold(): index for index, name in enumerate(trained)}
-    if len(order) == len(found) and all(name.casefold() in order for name in found):
-        return sorted(found, key=lambda name: order[name.casefold()])
-    return found

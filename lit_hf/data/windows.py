@@ -4,7 +4,7 @@ Letters: W windows of all examples of a batch, L tokens of the longest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from datasets import Features, List, Value
@@ -13,9 +13,22 @@ from torch import Tensor
 from lit_hf.functional.spans import Span, token_span
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from tokenizers import Encoding
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 Windows = dict[str, list[object]]
+
+
+class _Window(NamedTuple):
+    """What is kept of a window, see `encode_windows`."""
+
+    input_ids: list[int]
+    token_type_ids: list[int]
+    char_starts: list[int]
+    char_ends: list[int]
+    first_token: int
+    last_token: int
+    no_answer_token: int
 
 
 def question_room(tokenizer: "PreTrainedTokenizerBase", max_length: int, doc_stride: int) -> int:
@@ -64,55 +77,73 @@ def encode_windows(
         right answer, or of the token that stands for "no answer" where the window does not hold it
         whole; `no_answer_token`. And `num_held`, in how many windows the answer is whole.
     """
-    questions = cast("list[str]", list(batch["question"]))
     contexts = cast("list[str]", list(batch["context"]))
-    side, tokenizer.padding_side = tokenizer.padding_side, "right"
+    tokens = _tokens(batch, tokenizer, max_length, doc_stride)
+    answers = list(_answers(batch, len(contexts)))
+    owners = list(tokens["overflow_to_sample_mapping"])
+    names = [name for name in _Window._fields if name != "token_type_ids" or name in tokens]
+    columns: Windows = {name: [[] for _ in contexts] for name in names}
+    num_held = [0] * len(contexts)
+    for number, (owner, encoding) in enumerate(zip(owners, tokens.encodings or [], strict=True)):
+        offsets = _context_offsets(encoding)
+        covered = _covered(offsets, owners, number, len(contexts[owner]))
+        answer = answers[owner]
+        held = token_span(offsets, covered, answer) if answer is not None else None
+        num_held[owner] += held is not None
+        window = _window(encoding, offsets, held, tokenizer.cls_token_id)
+        for name in names:
+            cast("list[list[object]]", columns[name])[owner].append(getattr(window, name))
+    return {**columns, "num_held": list(num_held)}
+
+
+def _tokens(
+    batch: Mapping[str, Sequence[object]],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    doc_stride: int,
+) -> "BatchEncoding":
+    """All windows, those of a context from its beginning to its end, however the tokenizer cuts."""
+    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
     try:
-        tokens = tokenizer(
-            questions,
-            contexts,
+        tokens: BatchEncoding = tokenizer(
+            cast("list[str]", list(batch["question"])),
+            cast("list[str]", list(batch["context"])),
             truncation="only_second",
             max_length=max_length,
             stride=doc_stride,
             return_overflowing_tokens=True,
         )
     finally:
-        tokenizer.padding_side = side
-    owners = list(tokens["overflow_to_sample_mapping"])
-    names = [name for name in ("input_ids", "token_type_ids") if name in tokens]
-    rest = ("char_starts", "char_ends", "first_token", "last_token", "no_answer_token")
-    columns: dict[str, list[list[object]]] = {
-        name: [[] for _ in questions] for name in (*names, *rest)
-    }
-    num_held = [0] * len(questions)
-    spans = list(_answers(batch, len(questions)))
-    for window, owner in enumerate(owners):
-        encoding = (tokens.encodings or [])[window]
-        offsets: list[Span] = [
-            place if sequence == 1 else (0, 0)
-            for place, sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
-        ]
-        own = [place for place in offsets if place[0] < place[1]]
-        is_first = window == 0 or owners[window - 1] != owner
-        is_last = window + 1 == len(owners) or owners[window + 1] != owner
-        covered = (
-            0 if is_first or not own else own[0][0],
-            len(contexts[owner]) if is_last or not own else own[-1][1],
-        )
-        ids = list(tokens["input_ids"][window])
-        nothing = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
-        answer = spans[owner]
-        held = token_span(offsets, covered, answer) if answer is not None else None
-        num_held[owner] += held is not None
-        first, last = held or (nothing, nothing)
-        for name in names:
-            columns[name][owner].append(list(tokens[name][window]))
-        columns["char_starts"][owner].append([start for start, _ in offsets])
-        columns["char_ends"][owner].append([end for _, end in offsets])
-        columns["first_token"][owner].append(first)
-        columns["last_token"][owner].append(last)
-        columns["no_answer_token"][owner].append(nothing)
-    return {**cast("Windows", columns), "num_held": list(num_held)}
+        tokenizer.truncation_side = side
+    return tokens
+
+
+def _context_offsets(encoding: "Encoding") -> list[Span]:
+    """Places of the tokens in the context; 0 and 0 for tokens that are not of it."""
+    return [
+        place if sequence == 1 else (0, 0)
+        for place, sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
+    ]
+
+
+def _covered(offsets: Sequence[Span], owners: Sequence[int], window: int, length: int) -> Span:
+    """The characters of a context of this length that a window holds, spaces at its ends too."""
+    own = [place for place in offsets if place[0] < place[1]]
+    if not own:
+        return 0, length
+    is_first = window == 0 or owners[window - 1] != owners[window]
+    is_last = window + 1 == len(owners) or owners[window + 1] != owners[window]
+    return 0 if is_first else own[0][0], length if is_last else own[-1][1]
+
+
+def _window(
+    encoding: "Encoding", offsets: Sequence[Span], held: Span | None, no_answer_id: object
+) -> _Window:
+    ids = encoding.ids
+    nothing = ids.index(no_answer_id) if no_answer_id in ids else 0
+    first, last = held or (nothing, nothing)
+    starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
+    return _Window(ids, encoding.type_ids, starts, ends, first, last, nothing)
 
 
 def _answers(batch: Mapping[str, Sequence[object]], num_rows: int) -> Iterator[Span | None]:

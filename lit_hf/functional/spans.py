@@ -41,15 +41,6 @@ def token_span(offsets: Sequence[Span], covered: Span, answer: Span) -> Span | N
     return (touched[0], touched[-1]) if touched else None
 
 
-def char_span(offsets: Sequence[Span], tokens: Span) -> Span:
-    """The characters from the first to the last of some tokens.
-
-    >>> char_span([(0, 0), (0, 3), (4, 9)], (1, 2))
-    (0, 9)
-    """
-    return offsets[tokens[0]][0], offsets[tokens[1]][1]
-
-
 class BestSpans(NamedTuple):
     """The likeliest spans of each window, best first.
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import (
@@ -24,6 +23,7 @@ from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.class_loss import class_losses
 from lit_hf.modules.class_names import check_names, keeps_head, names_of
 from lit_hf.modules.heads import (
     BackboneWithHead,
@@ -259,22 +259,7 @@ class TextClassifier(HFModule):
         Raises:
             InputError: if the labels are of another type or shape.
         """
-        wanted = {
-            "single_label": (False, logits.shape[:1]),
-            "multi_label": (True, logits.shape),
-            "regression": (True, logits.shape[:1]),
-        }[self.problem_type]
-        if (labels.is_floating_point(), labels.shape) != wanted:
-            kind = "float" if wanted[0] else "int64"
-            raise InputError(
-                f"`problem_type: {self.problem_type}` wants {kind} labels of shape "
-                f"{list(wanted[1])}, but got {labels.dtype} of shape {list(labels.shape)}."
-            )
-        if self.problem_type == "single_label":
-            return F.cross_entropy(logits, labels, reduction="none")
-        if self.problem_type == "multi_label":
-            return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
-        return F.mse_loss(logits[:, 0], labels, reduction="none")
+        return class_losses(logits, labels, self.problem_type)
 
     def score_names(self) -> list[str]:
         """Names of the scores that an evaluation logs."""

@@ -1,18 +1,13 @@
 import logging
-from collections.abc import Sequence
 
 import pytest
 
 from lit_hf import InputError
-from lit_hf.data.questions import QuestionColumns, locate, read_questions
+from lit_hf.data.questions import FindPlace, QuestionColumns, locate, no_place, read_questions
 from lit_hf.data.tables import table_from_rows
 
 CONTEXT = "She sold the old mill by the river in 1921."
-Rows = Sequence[dict[str, object]]
-
-
-def _columns(in_context: bool = True) -> QuestionColumns:
-    return QuestionColumns("question", "context", "answers", "id", in_context)
+COLUMNS = QuestionColumns("question", "context", "answers", "id")
 
 
 def _row(**changes: object) -> dict[str, object]:
@@ -21,10 +16,10 @@ def _row(**changes: object) -> dict[str, object]:
 
 
 def _read(
-    *rows: dict[str, object], on_bad_row: str = "error", in_context: bool = True
+    *rows: dict[str, object], on_bad_row: str = "error", find_place: FindPlace = locate
 ) -> list[dict[str, object]]:
     table = table_from_rows("the rows", rows)
-    return list(read_questions([table], _columns(in_context), on_bad_row)[0])
+    return list(read_questions([table], COLUMNS, find_place, on_bad_row)[0])
 
 
 @pytest.mark.parametrize(
@@ -49,9 +44,16 @@ def test_answers__in_every_form(cell: object, texts: list[str], starts: list[int
     assert (question["answers"], question["starts"]) == (texts, starts)
 
 
-def test_answers__need_not_stand_in_the_context_where_they_are_generated() -> None:
-    (question,) = _read(_row(answers=["a mill"]), in_context=False)
+def test_answers__need_not_stand_in_the_context_where_they_are_generated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (question,) = _read(_row(answers=["a mill"]), find_place=no_place)
     assert (question["answers"], question["starts"]) == (["a mill"], [-1])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        (question,) = _read(_row(), find_place=no_place)
+    assert (question["answers"], question["starts"]) == (["old mill"], [-1])
+    assert caplog.text == ""
+    assert _read(_row())[0]["starts"] == [13]  # not the cached rows of the other way
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,7 @@ def test_ids__are_numbers_where_there_are_none_and_repeated_ones_are_told(
 ) -> None:
     row = {name: value for name, value in _row().items() if name != "id"}
     assert [question["id"] for question in _read(row, row)] == ["0", "1"]
+    assert [question["id"] for question in _read(_row(), _row(id=None), row)] == ["q", "1", "2"]
     with caplog.at_level(logging.WARNING, "lit_hf"):
         _read(_row(), _row(question="Who?"))
     assert "1 questions have an id that came before" in caplog.text

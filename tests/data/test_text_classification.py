@@ -2,7 +2,6 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pytest
@@ -89,28 +88,6 @@ def test_label_names__from_data_frame_file_and_mapping(tiny_model: str, tmp_path
     assert data.label_names == ["sad", "glad"]
 
 
-def test_label_names__in_the_order_of_the_trained_model(
-    tiny_model: str, tmp_path: Path, tweet_rows: Rows
-) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}
-    config["label2id"] = {"POSITIVE": 0, "NEGATIVE": 1}
-    (folder / "config.json").write_text(json.dumps(config))
-    rows = [
-        {**row, "label": ["negative", "positive"][int(str(row["label"]))]} for row in tweet_rows
-    ]
-    assert TextClassificationDataModule(str(folder)).with_rows(train=rows).label_names == [
-        "positive",
-        "negative",
-    ]
-    assert TextClassificationDataModule(tiny_model).with_rows(train=rows).label_names == [
-        "negative",
-        "positive",
-    ]
-
-
 def test_labels__refusals(tiny_model: str) -> None:
     def names(rows: Rows, known: list[str] | None = None) -> None:
         data = TextClassificationDataModule(tiny_model, label_names=known, val_fraction=0)
@@ -150,36 +127,6 @@ def test_settings__empty_texts_are_refused(tiny_model: str) -> None:
         TextClassificationDataModule(tiny_model, label_separator="")
     with pytest.raises(InputError, match="`text_template` is empty; leave it out"):
         TextClassificationDataModule(tiny_model, text_template="")
-
-
-@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
-def test_classes__never_trained_or_alike_are_told(
-    kind: Literal["single_label", "multi_label"],
-    tiny_model: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    names = ["joy", "Joy", "caf\u00e9", "cafe\u0301", "fear"]
-    train: Rows = [{"text": name, "label": name} for name in names[:3]]
-    val: Rows = [{"text": name, "label": name} for name in ("a", "b", "c")]
-    for row, label in zip(val, ("joy", "fear", "fear"), strict=True):
-        row["label"] = label
-    data = TextClassificationDataModule(tiny_model, label_names=names, problem_type=kind)
-    with caplog.at_level(logging.WARNING, "lit_hf"):
-        data.with_rows(train=train, val=val).setup("fit")
-    assert f"no training row has the label {names[3]!r}, 'fear': it stays" in caplog.text
-    assert "2 labels of validation rows stand in no training row ('fear')" in caplog.text
-    assert "classes 'joy', 'Joy' differ only in case" in caplog.text
-    assert f"classes {names[2]!r}, {names[3]!r} differ only in case" in caplog.text
-
-
-def test_classes__all_trained_are_not_told(
-    tiny_model: str, tweet_rows: Rows, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = TextClassificationDataModule(tiny_model, label_names=["no", "yes"])
-    with caplog.at_level(logging.WARNING, "lit_hf"):
-        data.with_rows(train=tweet_rows).setup("fit")
-    assert "label" not in caplog.text
-    assert "classes" not in caplog.text
 
 
 def test_label__only_in_validation_is_refused(tiny_model: str, tweet_rows: Rows) -> None:

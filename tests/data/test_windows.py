@@ -79,6 +79,15 @@ def test_windows__of_an_answer_too_long_for_them_hold_none(
     assert _encode(tokenizer, CONTEXT[100:400])["num_held"] == [0, 0]
 
 
+def test_windows__are_the_same_where_the_tokenizer_cuts_at_the_left(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    wanted = _encode(tokenizer, "smoke")
+    tokenizer.truncation_side, tokenizer.padding_side = "left", "left"
+    assert _encode(tokenizer, "smoke") == wanted
+    assert (tokenizer.truncation_side, tokenizer.padding_side) == ("left", "left")
+
+
 def test_room__is_what_the_tokenizer_takes(tokenizer: PreTrainedTokenizerBase) -> None:
     """A question of as many tokens works; one more, and tokenizers panic or bring nothing new."""
     room = question_room(tokenizer, 24, 8)

@@ -223,33 +223,6 @@ def test_step__leaves_padding_copies_out_of_the_scores(
     assert float(scores["loss"]) == pytest.approx(float(losses[[0, 2, 3]].mean()), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("problem", "labels", "wanted", "got"),
-    [
-        ("single_label", torch.zeros(6), r"int64.*\[6\]", r"float32.*\[6\]"),
-        ("single_label", torch.zeros(6, 3), r"int64.*\[6\]", r"float32.*\[6, 3\]"),
-        ("single_label", torch.zeros(6, 1).long(), r"int64.*\[6\]", r"int64.*\[6, 1\]"),
-        ("multi_label", torch.zeros(6, 3).long(), r"float.*\[6, 3\]", r"int64.*\[6, 3\]"),
-        ("multi_label", torch.zeros(6), r"float.*\[6, 3\]", r"float32.*\[6\]"),
-        ("multi_label", torch.zeros(6, 2), r"float.*\[6, 3\]", r"float32.*\[6, 2\]"),
-        ("regression", torch.zeros(6).long(), r"float.*\[6\]", r"int64.*\[6\]"),
-        ("regression", torch.zeros(6, 1), r"float.*\[6\]", r"float32.*\[6, 1\]"),
-    ],
-)
-def test_labels__of_a_wrong_kind_are_refused_naming_wanted_and_got(
-    tiny_model: str,
-    make_batch: MakeBatch,
-    problem: ProblemType,
-    labels: Tensor,
-    wanted: str,
-    got: str,
-) -> None:
-    batch = make_batch(6)
-    batch["labels"] = labels
-    with pytest.raises(InputError, match=rf"{problem}` wants {wanted}, but got torch\.{got}"):
-        _step(_module(tiny_model, problem), batch)
-
-
 # Names of classes and the ready head.
 
 

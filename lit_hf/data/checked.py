@@ -1,0 +1,137 @@
+"""Rows of tables to checked items on disk: bad rows told, names counted, cached by content.
+
+What is particular to a task, its columns and how a row is read, comes from its own module.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from datasets import Dataset, Features
+from datasets.arrow_writer import ArrowWriter
+from datasets.utils import tqdm
+
+from lit_hf.data.cache import cached, key_of
+from lit_hf.data.problems import RowProblems, RowSummary
+from lit_hf.data.tables import Row, Table
+from lit_hf.errors import InputError
+
+log = logging.getLogger(__name__)
+Item = dict[str, object]
+SummaryT = TypeVar("SummaryT", bound=RowSummary)
+
+
+class Place(NamedTuple):
+    """Where a row stands.
+
+    Attributes:
+        short: "line 7", for a report that names the table itself; of several tables like `full`.
+        full: "a.csv, line 7".
+    """
+
+    short: str
+    full: str
+
+
+@dataclass(frozen=True)
+class RowKind(Generic[SummaryT]):
+    """What is particular to the rows of a task.
+
+    Attributes:
+        name: what the items are, "questions"; they get a file of this name.
+        nothing: what is said of tables without rows, "no questions".
+        settings: what determines the items besides the tables; anything that JSON can write.
+        features: columns of the items on disk, `id` among them.
+        summary: makes an empty summary.
+        read: makes an item of a row and adds to the summary. A bad row it adds to the problems, and
+            gives None to leave it out. An item without `id` is numbered.
+    """
+
+    name: str
+    nothing: str
+    settings: object
+    features: Features
+    summary: type[SummaryT]
+    read: Callable[[Row, Place, SummaryT, RowProblems], Item | None]
+
+
+def checked_rows(
+    tables: Sequence[Table], kind: RowKind[SummaryT], on_bad_row: str
+) -> tuple[Dataset, SummaryT]:
+    """Read all rows of the tables of a split; the same rows are read once and then cached.
+
+    Args:
+        tables: the tables of the split, read one after another.
+        kind: how a row is read.
+        on_bad_row: "error" to refuse bad rows; "skip" to leave them out and "keep" to predict them
+            all the same, both with a report each time.
+
+    Returns:
+        A data set of the items, memory-mapped, and what was found.
+
+    Raises:
+        InputError: with the report of all bad rows, or if nothing is left.
+    """
+
+    def build(folder: Path) -> None:
+        summary, problems = kind.summary(), RowProblems()
+        path = str(folder / f"{kind.name}.arrow")
+        with ArrowWriter(features=kind.features, path=path) as writer:
+            for item in _items(tables, kind, summary, problems):
+                writer.write(item)
+            if on_bad_row == "error":
+                _refuse(tables, problems)
+            _want_some(tables, kind.nothing, summary, problems)
+            writer.finalize()
+        summary.problems = problems.report("to predict" if on_bad_row == "keep" else "left out")
+        (folder / "summary.json").write_text(json.dumps(asdict(summary)), encoding="utf-8")
+
+    names = [[table.name, table.stamp] for table in tables]
+    folder = cached(key_of(kind.name, kind.settings, on_bad_row, names), build)
+    summary = kind.summary(**json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+    if summary.problems:
+        log.warning(summary.problems)
+    return Dataset.from_file(str(folder / f"{kind.name}.arrow")), summary
+
+
+def _items(
+    tables: Sequence[Table], kind: RowKind[SummaryT], summary: SummaryT, problems: RowProblems
+) -> Iterator[Item]:
+    """The items of all rows that can be used, each with an id."""
+    seen: set[str] = set()
+    for place, row in _placed(tables):
+        item = kind.read(row, place, summary, problems)
+        if item is None:
+            continue
+        name = str(item.setdefault("id", str(summary.num_rows)))
+        summary.num_repeated_ids += name in seen
+        seen.add(name)
+        summary.num_rows += 1
+        yield item
+
+
+def _placed(tables: Sequence[Table]) -> Iterator[tuple[Place, Row]]:
+    for table in tables:
+        for number, row in tqdm(table.rows(), desc=f"reading {table.name}", unit=" rows", delay=2):
+            full = f"{table.name}, {table.unit} {number}"
+            yield Place(full if len(tables) > 1 else f"{table.unit} {number}", full), row
+
+
+def _refuse(tables: Sequence[Table], problems: RowProblems) -> None:
+    if problems.num_rows:
+        raise InputError(
+            problems.report(tables[0].name if len(tables) == 1 else "rows")
+            + "\nMend the rows, or set `on_bad_row: skip` to leave them out."
+        )
+
+
+def _want_some(
+    tables: Sequence[Table], nothing: str, summary: RowSummary, problems: RowProblems
+) -> None:
+    if not summary.num_rows:
+        found = ", ".join(table.name for table in tables)
+        left = f"\n{problems.report('left out')}" if problems.num_rows else ""
+        raise InputError(f"{found}: {nothing}.{left}")

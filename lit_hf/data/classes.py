@@ -1,0 +1,63 @@
+"""The classes of a data set: their order, and what a person should know about them."""
+
+import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from datasets import Dataset
+
+from lit_hf.functional.labels import ProblemType
+from lit_hf.processors import load_config
+
+log = logging.getLogger(__name__)
+
+
+def in_order_of_model(found: list[str], model_name: str) -> list[str]:
+    """Where a model has trained classes of the same names, put them in its order."""
+    trained = list((load_config(model_name).id2label or {}).values())
+    order = {str(name).casefold(): index for index, name in enumerate(trained)}
+    if len(order) == len(found) and all(name.casefold() in order for name in found):
+        return sorted(found, key=lambda name: order[name.casefold()])
+    return found
+
+
+def class_counts(part: Dataset | None, problem_type: ProblemType) -> Counter[int]:
+    """How often each class stands in encoded rows, by its number; a regression has none."""
+    if part is None or problem_type == "regression":
+        return Counter()
+    labels = part["labels"]
+    is_multi = problem_type == "multi_label"
+    return Counter(index for ids in labels for index in (ids if is_multi else [ids]))
+
+
+def check_classes(
+    names: Sequence[str], trained: Mapping[int, int], validated: Mapping[int, int]
+) -> None:
+    """Warn of classes that are never trained, and of names that may be one class.
+
+    Args:
+        names: names of the classes in order.
+        trained: count of each class in the training rows, by its number.
+        validated: the same in the validation rows.
+    """
+    never = [name for index, name in enumerate(names) if index not in trained]
+    if never:
+        log.warning(f"no training row has the label {_listed(never)}: it stays unlearnt.")
+    only = {names[index]: n for index, n in validated.items() if index not in trained}
+    if only:
+        log.warning(
+            f"{sum(only.values())} labels of validation rows stand in no training row "
+            f"({_listed(only)}): no model can learn them."
+        )
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), []).append(name)
+    for same in alike.values():
+        if len(same) > 1:
+            log.warning(f"classes {_listed(same)} differ only in case or Unicode form: one?")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(map(repr, names))
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")

@@ -1,0 +1,90 @@
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from datasets import Dataset
+
+from lit_hf import TextClassificationDataModule
+from lit_hf.data.classes import check_classes, class_counts, in_order_of_model
+
+Rows = list[dict[str, object]]
+
+
+def test_label_names__in_the_order_of_the_trained_model(
+    tiny_model: str, tmp_path: Path, tweet_rows: Rows
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}
+    config["label2id"] = {"POSITIVE": 0, "NEGATIVE": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    rows = [
+        {**row, "label": ["negative", "positive"][int(str(row["label"]))]} for row in tweet_rows
+    ]
+    assert TextClassificationDataModule(str(folder)).with_rows(train=rows).label_names == [
+        "positive",
+        "negative",
+    ]
+    assert TextClassificationDataModule(tiny_model).with_rows(train=rows).label_names == [
+        "negative",
+        "positive",
+    ]
+    model = str(folder)
+    assert in_order_of_model(["Negative", "Positive"], model) == ["Positive", "Negative"]
+    assert in_order_of_model(["negative", "neutral"], model) == ["negative", "neutral"]
+    three = ["negative", "neutral", "positive"]
+    assert in_order_of_model(three, model) == three
+
+
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_classes__never_trained_or_alike_are_told(
+    kind: Literal["single_label", "multi_label"],
+    tiny_model: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = ["joy", "Joy", "caf\u00e9", "cafe\u0301", "fear"]
+    train: Rows = [{"text": name, "label": name} for name in names[:3]]
+    val: Rows = [{"text": name, "label": name} for name in ("a", "b", "c")]
+    for row, label in zip(val, ("joy", "fear", "fear"), strict=True):
+        row["label"] = label
+    data = TextClassificationDataModule(tiny_model, label_names=names, problem_type=kind)
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.with_rows(train=train, val=val).setup("fit")
+    assert f"no training row has the label {names[3]!r}, 'fear': it stays" in caplog.text
+    assert "2 labels of validation rows stand in no training row ('fear')" in caplog.text
+    assert "classes 'joy', 'Joy' differ only in case" in caplog.text
+    assert f"classes {names[2]!r}, {names[3]!r} differ only in case" in caplog.text
+
+
+def test_classes__all_trained_are_not_told(
+    tiny_model: str, tweet_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = TextClassificationDataModule(tiny_model, label_names=["no", "yes"])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.with_rows(train=tweet_rows).setup("fit")
+    assert "label" not in caplog.text
+    assert "classes" not in caplog.text
+
+
+def test_counts__are_of_each_class_by_its_number() -> None:
+    single = Dataset.from_dict({"labels": [2, 0, 2]})
+    assert class_counts(single, "single_label") == {0: 1, 2: 2}
+    multi = Dataset.from_dict({"labels": [[2, 0], [], [2]]})
+    assert class_counts(multi, "multi_label") == {0: 1, 2: 2}
+    assert class_counts(Dataset.from_dict({"labels": [0.5]}), "regression") == {}
+    assert class_counts(None, "single_label") == {}
+
+
+def test_classes__in_great_number_are_not_all_listed(caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"word {number}" for number in range(14)]
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        check_classes(names, {0: 5}, {0: 1})
+    assert caplog.messages == [
+        "no training row has the label "
+        + ", ".join(f"'word {number}'" for number in range(1, 11))
+        + " and 3 more: it stays unlearnt."
+    ]
