@@ -56,7 +56,11 @@ def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, floa
     trainer.fit(module, data)
     seconds = time.perf_counter() - start
     rows = 3 * data.splits["train"].num_rows
-    evaluation = pl.Trainer(accelerator="cpu", precision=precision, logger=False)  # type: ignore[arg-type]
+    evaluation = pl.Trainer(
+        accelerator="cpu",
+        precision=precision,  # type: ignore[arg-type]  # the command line's word
+        logger=False,
+    )
     data = TweetDataModule(model, val_file=str(folder / "val.csv"), label_names=["0", "1"])
     scores = evaluation.validate(module, data, verbose=False)[0]
     return {

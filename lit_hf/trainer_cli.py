@@ -237,7 +237,7 @@ class RunCLI(LightningCLI):
                 "raise `trainer.max_epochs` to go on."
             )
             return
-        self.trainer.fit(**options)  # type: ignore[arg-type]
+        self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
 
     def before_validate(self) -> None:
         """Check the checkpoint."""

@@ -59,7 +59,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -123,6 +123,7 @@ def fit(
 ) -> "Callable[..., Run]":
     """Trains the tiny model a little, quietly, and gives trainer, module and data."""
 
+    # The settings are those of `_fit`.
     def run(callbacks: Sequence[object] = (), **settings: Any) -> "Run":  # noqa: ANN401
         folder = settings.pop("folder", tmp_path)
         return _fit(tiny_model, folder, tweet_rows, list(callbacks), **settings)

@@ -2,6 +2,7 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ FLOORS = {
     "__main__": 4,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
+IGNORE = re.compile(
+    r"#\s*(type:\s*ignore(\[[^]]*\])?|(ruff:\s*)?noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?)",
+    re.IGNORECASE,
+)
 
 
 def _home(module: str) -> str:
@@ -109,6 +114,29 @@ def test_task__has_all_its_cells(stem: str) -> None:
         ROOT / "tests" / "modules" / f"test_{stem}.py",
     ]
     assert [cell for cell in cells if not cell.exists()] == []
+
+
+def _bare_ignores(path: Path) -> list[str]:
+    """Where a checker is told to look away, with no reason behind it or in a comment above."""
+    with tokenize.open(path) as stream:
+        tokens = list(tokenize.generate_tokens(stream.readline))
+    comments = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
+    found = []
+    for row, comment in comments.items():
+        said = comment.string
+        above = comments.get(row - 1)
+        if above is not None and above.line.lstrip().startswith("#"):
+            said += above.string
+        if IGNORE.search(comment.string) and not re.search(r"\w", IGNORE.sub("", said)):
+            found.append(f"{path.relative_to(ROOT)}:{row}")
+    return found
+
+
+def test_ignores__each_have_a_reason() -> None:
+    folders = [PACKAGE, ROOT / "tests", ROOT / "benchmarks"]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    bare = [place for path in files for place in _bare_ignores(path)]
+    assert not bare, f"say behind each of these, or above it, why it is there: {', '.join(bare)}"
 
 
 def test_public_names__import_and_are_all_documented() -> None:

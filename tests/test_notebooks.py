@@ -18,6 +18,7 @@ MACHINE_PATH = re.compile(
 
 
 def _read(path: Path) -> NotebookNode:
+    # nbformat's functions have no types.
     notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     return notebook
 
@@ -113,7 +114,7 @@ def _renew() -> None:
         with tempfile.TemporaryDirectory() as folder:
             _run(notebook, Path(folder))
         notebook.metadata["language_info"] = {"name": "python"}  # not the version: it churns
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]  # has no types
         print(f"renewed {path}")
 
 

@@ -32,7 +32,7 @@ def _same(answers: Any, wanted: Any) -> None:  # noqa: ANN401 - answers of any s
 def saved(tmp_path: Path, fit: Fit) -> Callable[..., tuple[Path, Path, Rows]]:
     """Trains on settings, and gives checkpoint, exported folder and the Trainer's own answers."""
 
-    def save(**settings: Any) -> tuple[Path, Path, Rows]:  # noqa: ANN401
+    def save(**settings: Any) -> tuple[Path, Path, Rows]:  # noqa: ANN401 - of `fit`
         trainer, module, data = fit(folder=tmp_path / "run", **settings)
         trainer.save_checkpoint(tmp_path / "model.ckpt")
         batches = trainer.predict(module, data)
@@ -149,10 +149,10 @@ def test_items__that_are_none(trained: Path) -> None:
     predictor = Predictor.from_pretrained(trained / "pretrained")
     for item in (None, 5, b"x", ["a", "b"], ("a",), ("a", None), ("a", "b", "c"), {"text": None}):
         with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts or a dict"):
-            predictor(["fine", item])  # type: ignore[list-item]
+            predictor(["fine", item])  # type: ignore[list-item]  # wrong on purpose
     for items in (None, 5, pd.DataFrame({"text": ["a"]})):
         with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
-            predictor(items)  # type: ignore[arg-type]
+            predictor(items)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError, match="item 0: no column 'text'"):
         predictor({"\x1b[31m": "a"})
     with pytest.raises(InputError, match="item 1: the text holds half a surrogate pair"):
@@ -170,7 +170,8 @@ def test_folder__of_another_program(tiny_model: str, tmp_path: Path) -> None:
     config = AutoConfig.from_pretrained(tiny_model)
     config.num_labels, config.initializer_range = 1, 0.4
     torch.manual_seed(3)
-    model = AutoModelForSequenceClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
+    auto = AutoModelForSequenceClassification
+    model = auto.from_config(config).eval()  # type: ignore[no-untyped-call]  # has no types
     model.save_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.model_max_length = int(1e30)

@@ -221,7 +221,7 @@ def letters(tiny_model: str, tmp_path: Path) -> str:
     )
     folder = tmp_path / "letters"
     shutil.copytree(tiny_model, folder)
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
         tokenizer_object=tokenizer,
         pad_token="[SEP]",
         unk_token="[UNK]",

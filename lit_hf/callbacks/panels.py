@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast, get_args
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
@@ -20,7 +20,8 @@ from rich.text import Text
 from lit_hf.batches import Sample
 from lit_hf.functional.text import markdown_cell, printable
 
-_COLUMNS = ("id", "input", "prediction", "probability", "truth", "loss")
+_Column = Literal["id", "input", "prediction", "probability", "truth", "loss"]
+_COLUMNS: tuple[_Column, ...] = get_args(_Column)
 
 
 def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], color: bool) -> str:
@@ -104,19 +105,20 @@ def log_samples(logger: Logger, key: str, samples: Sequence[Sample], step: int) 
         samples: one row each.
         step: training step.
     """
-    rows = [[_cell(sample[name]) for name in _COLUMNS] for sample in samples]  # type: ignore[literal-required]
+    rows = [[_cell(sample[name]) for name in _COLUMNS] for sample in samples]
     if isinstance(logger, TensorBoardLogger):
         texts = [[f"{c:.3f}" if isinstance(c, float) else c or "" for c in row] for row in rows]
-        lines = [" | ".join(map(markdown_cell, row)) for row in [list(_COLUMNS), *texts]]
+        lines = [" | ".join(map(markdown_cell, row)) for row in (_COLUMNS, *texts)]
         lines.insert(1, " | ".join("---" for _ in _COLUMNS))
         logger.experiment.add_text(key, "\n".join(f"| {line} |" for line in lines), step)
-    elif callable(getattr(logger, "log_text", None)):  # WandbLogger
+    elif callable(log_text := getattr(logger, "log_text", None)):  # WandbLogger
         data = [[step, *row] for row in rows]
-        logger.log_text(key=key, columns=["step", *_COLUMNS], data=data, step=step)  # type: ignore[attr-defined]
+        log_text(key=key, columns=["step", *_COLUMNS], data=data, step=step)
     elif callable(getattr(getattr(logger, "experiment", None), "log_table", None)):  # MLFlowLogger
         table: dict[str, list[object]] = {"step": [step] * len(rows)}
         table |= {name: [row[i] for row in rows] for i, name in enumerate(_COLUMNS)}
-        logger.experiment.log_table(logger.run_id, table, f"{key}.json")  # type: ignore[attr-defined]
+        client, run_id = logger.experiment, logger.run_id  # type: ignore[attr-defined]  # MLflow's
+        client.log_table(run_id, table, f"{key}.json")
 
 
 def _cell(value: str | float | None) -> str | float | None:

@@ -39,7 +39,9 @@ class RowSampler(DistributedSampler[Pick]):
     def __init__(
         self, num_rows: int, num_replicas: int, rank: int, shuffle: bool, seed: int
     ) -> None:
-        super().__init__(range(num_rows), num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
+        rows = range(num_rows)
+        # Of a dataset nothing but its length is asked here, and a range has one.
+        super().__init__(rows, num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
         self.num_rows = num_rows
 
     def __iter__(self) -> Iterator[Pick]:

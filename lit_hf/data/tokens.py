@@ -49,7 +49,7 @@ def pad_tokens(
 ) -> dict[str, torch.Tensor]:
     """Pad the tokenizer's columns to the longest text: each becomes [B, L] int64."""
     names = [name for name in tokenizer.model_input_names if name in columns]
-    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]
+    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]  # lists
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     padded = {}
     for name in names:

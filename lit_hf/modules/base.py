@@ -139,7 +139,7 @@ class HFModule(LightningModule):
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # has no types
         if self.__dict__["optimizer"] is None:
             self.optimizer = default_optimizer(type(self))
 

@@ -211,7 +211,7 @@ class ExtractiveQA(HFModule):
         parts = []
         for part in torch.split(windows, self.max_windows):
             names = ("input_ids", "attention_mask", "token_type_ids")
-            inputs = {name: batch[name][part] for name in names if name in batch}  # type: ignore[literal-required]
+            inputs = {name: batch[name][part] for name in names if name in batch}  # type: ignore[literal-required]  # names are keys
             found = self(cast("SpanBatch", inputs))
             parts.append((found.start_logits.float(), found.end_logits.float()))
         starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))

@@ -52,7 +52,8 @@ class PoolingHead(nn.Module):
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits [B, C]."""
-        return self.linear(self.drop(self.pool(hidden_states, attention_mask)))  # type: ignore[no-any-return]
+        logits: Tensor = self.linear(self.drop(self.pool(hidden_states, attention_mask)))
+        return logits
 
 
 class ClsHead(PoolingHead):
@@ -124,6 +125,7 @@ class AttentionHead(PoolingHead):
         return torch.einsum("bl,blh->bh", scores.softmax(1), hidden_states)
 
 
+# `__init_subclass__` of transformers has no types.
 class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Config of a backbone with an own head: both in plain types.
 
@@ -142,7 +144,7 @@ class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     ) -> None:
         self.backbone = backbone or {}
         self.head = head or {}
-        super().__init__(**kwargs)  # type: ignore[arg-type]
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # passed on as given
 
     @property
     def head_labels(self) -> object:
@@ -150,6 +152,7 @@ class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         return cast("dict[str, object]", self.head.get("init_args") or {}).get("num_labels")
 
 
+# `__init_subclass__` of transformers has no types.
 class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A bare backbone and a head of one's own, as one model that transformers saves and loads.
 
@@ -181,7 +184,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
         # What the backbone can do is what the whole can do.
         config._attn_implementation_internal = backbone.config._attn_implementation
         self.head = build_head(config.head) if head is None else head
-        self.post_init()  # type: ignore[no-untyped-call]
+        self.post_init()  # type: ignore[no-untyped-call]  # has no types
 
     def _init_weights(self, module: nn.Module) -> None:
         """Parts draw their own first weights."""

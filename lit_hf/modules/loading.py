@@ -90,7 +90,7 @@ def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
         InputError: if no such model can be built, such as for a width that its heads do not divide.
     """
     try:
-        model = auto.from_config(  # type: ignore[no-untyped-call]
+        model = auto.from_config(  # type: ignore[no-untyped-call]  # has no types
             config, dtype=torch.float32, trust_remote_code=False
         )
     except _UNFIT as error:
@@ -163,9 +163,10 @@ def redraw_head(model: PreTrainedModel) -> None:
     for layer in layers:
         if layer.out_features == model.config.num_labels:
             for parameter in layer.parameters():
+                # A mark of transformers' own, of which torch's types know nothing.
                 parameter._is_hf_initialized = False  # type: ignore[attr-defined]
             with torch.no_grad():
-                model._init_weights(layer)  # type: ignore[no-untyped-call]
+                model._init_weights(layer)  # type: ignore[no-untyped-call]  # has no types
 
 
 def complete_padding(config: PreTrainedConfig, model_name: str) -> None:

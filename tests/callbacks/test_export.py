@@ -134,6 +134,7 @@ def test_tokenizer__of_the_model_where_the_checkpoint_has_none(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    # A list will do as a dataset.
     trainer.fit(module, DataLoader(list(loader), batch_size=None))  # type: ignore[arg-type]
     folder = tmp_path / "second" / "pretrained"
     assert AutoTokenizer.from_pretrained(folder).model_max_length == 128

@@ -66,10 +66,10 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
 def test_card__of_a_real_run(trained: Path) -> None:
     card = (trained / "pretrained" / "README.md").read_text(encoding="utf-8")
     path = next((trained / "checkpoints").glob("epoch=0*.ckpt"))
-    assert card == model_card(
-        read_checkpoint(path),
-        read_checkpoint(path)["TextClassificationDataModule"]["data"],  # type: ignore[arg-type]
-    )
+    checkpoint = read_checkpoint(path)
+    data = checkpoint["TextClassificationDataModule"]["data"]
+    assert isinstance(data, dict)
+    assert card == model_card(checkpoint, data)
     assert r"# tiny\_bert, fine-tuned" in card
     assert "home-of-jane" not in card
     assert "| train | the rows given as train | 16 |" in card

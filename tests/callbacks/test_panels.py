@@ -169,7 +169,7 @@ class TableRecorder(_Recorder):
     run_id = "run"
 
     @property
-    def experiment(self) -> Any:  # noqa: ANN401 - the client's type is its own
+    def experiment(self) -> "TableRecorder":
         return self
 
     def log_table(self, run_id: str, data: dict[str, list[Any]], artifact_file: str) -> None:

@@ -196,6 +196,7 @@ def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -
     batches = [dict(batch) for batch in data.predict_dataloader()]
     for batch in batches:
         batch.pop("index")
+    # A list will do as a dataset.
     loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="in the order of the rows: the batches need"):
         _trainer(tmp_path / "out").predict(module, loader)

@@ -2,7 +2,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import TensorBoardLogger
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
 from lit_hf import InputError, SampleLogger, TextClassificationDataModule, TextClassifier
@@ -212,7 +210,7 @@ def test_panels__of_batches_without_names_and_numbers(
         callbacks=[SampleLogger(num_samples=20)],
         enable_progress_bar=False,
     )
-    loader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    loader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
     trainer.validate(module, loader, verbose=False)
     for panel in ("fixed", "worst"):
         rows = _lines(tmp_path, panel)
@@ -343,7 +341,9 @@ def test_two_processes__share_the_panels(
 class LossOnly(TextClassifier):
     """Returns a plain loss, as Lightning allows."""
 
-    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    def training_step(  # type: ignore[override]  # Lightning takes a loss alone
+        self, batch: Mapping[str, object], batch_idx: int
+    ) -> torch.Tensor:
         return super().training_step(batch, batch_idx)["loss"]
 
 

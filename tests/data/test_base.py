@@ -1,10 +1,11 @@
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.data.samplers import RowSampler
 
 if TYPE_CHECKING:
     from tests.conftest import Run
@@ -20,8 +21,9 @@ def test_settings__out_of_range(tiny_model: str) -> None:
         ("seed", -1, 0),
         ("seed", 2**32, 0),
     ]:
+        setting: dict[str, Any] = {name: value}
         with pytest.raises(InputError, match=f"`{name}` to be at least {least}.*but got {value}"):
-            TextClassificationDataModule(tiny_model, **{name: value})  # type: ignore[arg-type]
+            TextClassificationDataModule(tiny_model, **setting)
     with pytest.raises(InputError, match="`val_fraction`"):
         TextClassificationDataModule(tiny_model, val_fraction=1.5)
 
@@ -50,6 +52,7 @@ def test_sources__missing_split_says_what_to_set(tiny_model: str, tweet_rows: Ro
 def test_with_rows__of_another_kind(rows: object, given: str, tiny_model: str) -> None:
     wanted = f"rows given as val: wanted a list of dicts or a pandas frame, but got {given}[.]"
     with pytest.raises(InputError, match=wanted):
+        # Wrong on purpose.
         TextClassificationDataModule(tiny_model).with_rows(val=rows)  # type: ignore[arg-type]
 
 
@@ -89,9 +92,10 @@ def test_train_batches__every_row_once_in_a_new_order(
         tiny_model, batch_size=5, val_fraction=0, num_workers=num_workers
     ).with_rows(train=tweet_rows)
     loader = data.train_dataloader()
+    assert isinstance(loader.sampler, RowSampler)
     orders = []
     for epoch in range(2):
-        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        loader.sampler.set_epoch(epoch)
         batches = list(loader)
         assert [len(batch["id"]) for batch in batches] == [5, 5, 5, 1]
         orders.append([name for batch in batches for name in batch["id"]])

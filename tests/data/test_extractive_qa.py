@@ -2,6 +2,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ Rows = list[dict[str, object]]
 
 
 def _data(model: str, rows: Rows, **settings: int) -> ExtractiveQADataModule:
-    sizes = {"max_length": 48, "doc_stride": 12, "batch_size": 3, "val_fraction": 0, **settings}
-    data = ExtractiveQADataModule(model, **sizes)  # type: ignore[arg-type]
+    sizes: dict[str, Any] = {"max_length": 48, "doc_stride": 12, "batch_size": 3, **settings}
+    data = ExtractiveQADataModule(model, val_fraction=0, **sizes)
     return data.with_rows(train=rows, val=rows, predict=rows)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from lit_hf.data.sources import tables_from_dataset, tables_from_files
+from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.errors import InputError
 
 
@@ -28,8 +28,8 @@ def test_folder__a_file_for_each_split(tmp_path: Path) -> None:
         _csv(tmp_path / "sub" / f"{name}.csv", name)
     (tmp_path / "sub" / "readme.md").write_text("x")
 
-    def found(split: str, subset: str | None = "sub") -> list[str]:
-        tables = tables_from_dataset(str(tmp_path), subset, split)  # type: ignore[arg-type]
+    def found(split: Split, subset: str | None = "sub") -> list[str]:
+        tables = tables_from_dataset(str(tmp_path), subset, split)
         return [Path(table.name).name for table in tables]
 
     assert found("train") == ["train-00000.csv", "train-00001.csv"]

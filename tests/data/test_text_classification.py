@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.data.sources import Split
 
 Rows = list[dict[str, object]]
 
@@ -106,18 +107,20 @@ def test_labels__refusals(tiny_model: str) -> None:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_labels__mean_the_same_in_all_splits(split: str, tiny_model: str) -> None:
+def test_labels__mean_the_same_in_all_splits(split: Split, tiny_model: str) -> None:
     train: Rows = [{"text": str(label), "label": label} for label in (0, 1, 2)]
     data = TextClassificationDataModule(tiny_model, label_names=["1", "2", "3"], val_fraction=0)
     data.with_rows(train=train, **{split: train[1:]}).prepare_data()
     assert list(data.splits["train"]["labels"]) == [0, 1, 2]
-    assert list(data.splits[split]["labels"]) == [1, 2]  # type: ignore[index]
+    assert list(data.splits[split]["labels"]) == [1, 2]
 
 
 def test_label_names__as_the_file_writes_them(tiny_model: str) -> None:
     rows: Rows = [{"text": "a", "label": "02"}, {"text": "b", "label": "01"}]
     data = TextClassificationDataModule(tiny_model, label_names=["01", "02"]).with_rows(val=rows)
-    assert _batch(data)["labels"].tolist() == [1, 0]  # type: ignore[attr-defined]
+    labels = _batch(data)["labels"]
+    assert isinstance(labels, torch.Tensor)
+    assert labels.tolist() == [1, 0]
     with pytest.raises(InputError, match="class names '01' and '1' are the same label '1'"):
         TextClassificationDataModule(tiny_model, label_names=["01", "1"])
 

@@ -27,10 +27,11 @@ def _case(seed: int, num_questions: int = 12) -> Case:
 
 def _official(case: Case, threshold: float | None) -> dict[str, float]:
     names = [str(number) for number in range(len(case[0]))]
-    predictions, answers, margins = (dict(zip(names, part, strict=True)) for part in case)
+    predictions = dict(zip(names, case[0], strict=True))
+    answers = dict(zip(names, case[1], strict=True))
     if threshold is None:
-        return evaluate(predictions, answers)  # type: ignore[arg-type]
-    return evaluate(predictions, answers, margins, threshold)  # type: ignore[arg-type]
+        return evaluate(predictions, answers)
+    return evaluate(predictions, answers, dict(zip(names, case[2], strict=True)), threshold)
 
 
 def _ours(score: AnswerScore) -> dict[str, float]:

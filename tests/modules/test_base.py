@@ -14,7 +14,6 @@ from transformers import GPT2Config, GPT2Model
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.batches import TextBatch
-from lit_hf.modules.optimizers import decay_groups
 
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
@@ -112,8 +111,8 @@ def test_module__is_copied_and_pickled(
     other.model.load_state_dict(module.model.state_dict())
     assert torch.equal(_logits(module, make_batch()), _logits(other, make_batch()))
     assert other.label_names == NAMES
-    assert isinstance(other.optimizer(decay_groups(other)), AdamW)  # type: ignore[arg-type]
-    assert isinstance(module.optimizer(decay_groups(module)), AdamW)  # type: ignore[arg-type]
+    assert isinstance(other.optimizer(other.parameters()), AdamW)
+    assert isinstance(module.optimizer(module.parameters()), AdamW)
 
 
 def test_model__of_a_language_model_gets_a_padding_token(

@@ -42,7 +42,7 @@ def _batch(model: str, rows: Rows) -> dict[str, Any]:
     return dict(next(iter(_data(model, rows).val_dataloader())))
 
 
-def _module(model: str, **settings: Any) -> ExtractiveQA:  # noqa: ANN401
+def _module(model: str, **settings: Any) -> ExtractiveQA:  # noqa: ANN401 - of the module
     torch.manual_seed(0)
     overrides: dict[str, Any] = {"initializer_range": 0.4}  # each token has an answer of its own
     module = ExtractiveQA(model, pretrained=False, config_overrides=overrides, **settings)
@@ -59,7 +59,7 @@ def test_loss__of_windows_of_one_length_is_that_of_transformers(
     module = _module(tiny_model)
     batch = _batch(tiny_model, question_rows[:1])
     auto = AutoModelForQuestionAnswering
-    plain = auto.from_config(module.model.config)  # type: ignore[no-untyped-call]
+    plain = auto.from_config(module.model.config)  # type: ignore[no-untyped-call]  # has no types
     plain.load_state_dict(module.model.state_dict())
     plain.train(False)
     first = {name: batch[name][:1] for name in ("input_ids", "attention_mask", "token_type_ids")}
