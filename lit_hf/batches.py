@@ -17,6 +17,8 @@ class TextBatch(TypedDict):
         index: B row numbers in the evaluated set, by which predictions are put in order.
         is_padding: [B] bool, true where a sampler repeated an example only to give every process
             equally many; such a copy counts in no metric and in no prediction.
+        text: B texts as the user wrote them, as far as the model sees them; of a pair both, with
+            " ‖ " between.
         input_ids: [B, L] int64.
         attention_mask: [B, L] int64, 0 where padded.
         token_type_ids: [B, L] int64, for models that know two segments.
@@ -27,6 +29,7 @@ class TextBatch(TypedDict):
     id: NotRequired[list[str]]
     index: NotRequired[list[int]]
     is_padding: NotRequired[Tensor]
+    text: NotRequired[list[str]]
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: NotRequired[Tensor]
@@ -112,7 +115,7 @@ class Sample(TypedDict):
 
     Keys:
         id: the example's name.
-        input: the decoded input, as the model saw it.
+        input: the user's text as far as the model saw it; decoded where the batch holds none.
         prediction: the answer in words.
         probability: the model's probability of that answer; None for a regression.
         truth: the right answer in words; None where it is not known.

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import TextIO, cast
 
 from lit_hf import __version__
@@ -32,6 +33,7 @@ options of fit, validate, test and predict:
   --print_config    show the whole configuration and stop
 
   lit-hf VERB --help shows the rest; lit-hf --version the version.
+  lit-hf fit --model.help TextClassifier shows the settings of a class, --data.help as well.
 
 examples:
   lit-hf fit --config configs/text_classification/disaster_tweets.yaml \\
@@ -124,11 +126,23 @@ def _dispatch(verb: str, words: list[str]) -> int:
         ours, rest = flags.parse_known_args(words)
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from None
+    _check_help(rest)
     _set_up_messages()
     _import_all(ours.imports)
     from lit_hf.trainer_cli import run_verb
 
     return run_verb(verb, rest, ours.run_folder, ours.imports)
+
+
+def _check_help(words: Sequence[str]) -> None:
+    """Ask for the class whose settings are wanted; that of all tasks would say little."""
+    classes = {
+        "--model.help": "TextClassifier or ExtractiveQA",
+        "--data.help": "TextClassificationDataModule, TweetDataModule or ExtractiveQADataModule",
+    }
+    for word, following in pairwise([*words, "-"]):
+        if word in classes and following.startswith("-"):
+            raise InputError(f"{word}: name a class, such as {classes[word]}.")
 
 
 def _import_all(modules: Sequence[str]) -> None:
@@ -173,6 +187,8 @@ def _set_up_messages() -> None:
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     # The summary of the model estimates megabytes without regard to bf16.
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
+    # A training that ends before its first validation: the export says so, in plain words.
+    warnings.filterwarnings("ignore", ".*monitor='val/.*could not find the monitored key.*")
     remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     remarks.addFilter(lambda record: "litlogger" not in record.getMessage())
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning draws a new head

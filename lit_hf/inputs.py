@@ -1,5 +1,6 @@
 """What a Predictor is given, texts, pairs or questions, read as in training and put in batches."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,6 +13,7 @@ from lit_hf.functional.text import printable
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
 Item = str | tuple[str, str] | Mapping[str, object]
 Parts = tuple[str, ...]
 
@@ -64,6 +66,12 @@ class TextInputs:
         if self._is_paired is not None and kinds == {not self._is_paired}:
             wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
             raise InputError(f"the model was trained on {wanted}, but got {given}.")
+        empty = [number for number, texts in enumerate(parts) if not all(map(str.strip, texts))]
+        if empty:
+            log.warning(
+                f"{len(empty)} of {len(parts)} items have an empty text, the first is item "
+                f"{empty[0]}: their answers mean little."
+            )
         return parts
 
     def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
@@ -75,7 +83,7 @@ class TextInputs:
         return dict(pad_tokens(encoded, self.tokenizer))
 
     def _parts(self, number: int, item: object) -> Parts:
-        wanted = "a text, a pair of texts or a dict of columns"
+        wanted = "a text, a pair of texts (a tuple) or a dict of columns"
         if isinstance(item, str):
             texts: tuple[object, ...] = (item,)
         elif isinstance(item, tuple) and len(item) == 2:
@@ -169,4 +177,9 @@ def checked(number: int, item: object, texts: tuple[object, ...], wanted: str) -
 
 def no_item(number: int, item: object, wanted: str) -> InputError:
     """An item that cannot be answered."""
-    return InputError(f"item {number}: wanted {wanted}, but got {printable(repr(item), 100)}.")
+    hint = ""
+    if isinstance(item, list) and len(item) == 2:
+        hint = " For a pair write (…, …), not […, …]."
+    return InputError(
+        f"item {number}: wanted {wanted}, but got {printable(repr(item), 100)}.{hint}"
+    )

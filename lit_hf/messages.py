@@ -1,12 +1,14 @@
 """The parser's long answers to a misspelt option, told in one line."""
 
 import re
+import sys
 from collections.abc import Iterable
 
 from lit_hf.errors import nearest
 
 _GROUPS = ("model", "data", "trainer", "checkpoint", "samples", "export", "predictions", "config")
 _AS_WORD = r"\1 (YAML reads yes, no, on and off as true and false: put the word in quotes)"
+_MISSING = re.compile(r"[\w.]+ is missing")
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key )"
@@ -35,11 +37,17 @@ def condense(message: str, known: Iterable[str] = ()) -> str:
     lines = [line.strip().removeprefix("- ").strip() for line in message.splitlines()]
     clauses = [line for line in lines if line and not _NOISE.match(line)]
     told = [_told(clause, names) for clause in dict.fromkeys(clauses)]
+    told = [clause for clause in told if _MISSING.match(clause)] or told
     given = re.search(r"Given value: (.*)", message)
     if told and "Got value" not in message and told[0].startswith("expected") and given:
         told[0] += f", but got {given.group(1)[:80]!r}"
     where = f"{'.'.join(dict.fromkeys(keys))}: " if keys else ""
-    return re.sub(r"^([\w.]+): (\w+): ", r"\1.\2: ", where + "; ".join(told or [message]))
+    line = re.sub(r"^([\w.]+): (\w+): ", r"\1.\2: ", where + "; ".join(told or [message]))
+    return re.sub(r"^([\w.]+): ([\w.]+ is missing)", r"\1.\2", line)
+
+
+def _classes(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name[:1].isupper()]
 
 
 def _told(clause: str, known: list[str]) -> str:
@@ -52,7 +60,13 @@ def _told(clause: str, known: list[str]) -> str:
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
     if class_name:
         name = class_name.group(1)
-        return f"class {name!r} is not known.{nearest(name, known)}"
+        own: list[str] = getattr(sys.modules.get("lit_hf"), "__all__", [])
+        return f"class {name!r} is not known.{nearest(name, _classes([*known, *own]))}"
+    lacking = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", clause)
+    if lacking:
+        module, name = lacking.groups()
+        there = _classes(dir(sys.modules.get(module)))
+        return f"class '{module}.{name}' is not known.{nearest(name, there)}"
     denied = re.search(r"Importing '([^']+)' is not allowed", clause)
     if denied:
         return (
@@ -61,7 +75,9 @@ def _told(clause: str, known: list[str]) -> str:
         )
     required = re.search(r"the following arguments are required: (.+)", clause)
     if required:
-        return f"{required.group(1)} is missing (such as --model.model_name FOLDER_OR_HUB_ID)"
+        is_model = required.group(1).endswith("model_name")
+        example = " (such as --model.model_name FOLDER_OR_HUB_ID)" if is_model else ""
+        return f"{required.group(1)} is missing, it has no default{example}"
     unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", clause)
     if unknown:
         group = unknown.group(1).removeprefix("--").partition(".")[0]

@@ -1,5 +1,6 @@
 """Predictor: a trained folder or checkpoint to answers, for notebooks and services."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ class Predictor:
 
 def _from_folder(path: str) -> tuple[HFModule, object]:
     """The module of a trained folder, and how its data was read."""
+    _check_is_model(Path(path))
     config = load_config(path)
     held = getattr(config, "task_specific_params", None)
     params = held if isinstance(held, dict) else {}
@@ -167,6 +169,16 @@ def _from_folder(path: str) -> tuple[HFModule, object]:
         module = TextClassifier(path, problem_type=_problem_of(path, config))
     module.configure_model()
     return module, params.get(module.task)
+
+
+def _check_is_model(folder: Path) -> None:
+    """Refuse the folder of a run, around the folder of its model."""
+    if not os.path.isdir(folder / "checkpoints") or (folder / "config.json").exists():
+        return
+    models = [config.parent for config in folder.glob("*/config.json")]
+    found = sorted(models) or sorted(folder.glob("checkpoints/*.ckpt"))
+    if found:
+        raise InputError(f"{folder}: this is the folder of a run; give its model, {found[0]}.")
 
 
 def _problem_of(path: str, config: "PreTrainedConfig") -> ProblemType:

@@ -3,6 +3,7 @@
 import inspect
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -40,6 +41,7 @@ from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.settings import check_classes, check_paths, check_seed, refusal
 
 _REFUSALS = (ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError, OSError)
+_LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
@@ -80,6 +82,8 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
 def config_of_run(folder: Path, verb: str) -> str:
     """The configuration that a run wrote, made fit for another verb.
 
+    An evaluation takes all rows, however few the validations of the training have taken.
+
     Raises:
         InputError: if the folder holds no run.
     """
@@ -100,6 +104,8 @@ def config_of_run(folder: Path, verb: str) -> str:
     if verb != "fit":
         config.pop("ckpt_path", None)
         config["trainer"]["logger"] = False
+        for name in _LIMITS:
+            config["trainer"].pop(name, None)
         best = best_of(folder / "checkpoints")
         if best is None:
             raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
@@ -220,6 +226,7 @@ class RunCLI(LightningCLI):
             options["ckpt_path"] = newest and str(newest)
             if newest is not None:
                 print(f"going on from {newest}")
+                warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
         self._check_ckpt_path()
         monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
         if monitor.startswith("val/") and not self.datamodule.has_validation:

@@ -49,6 +49,11 @@ def _run(*words: str, folder: Path) -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
+def _told(warned: pytest.WarningsRecorder, part: str) -> list[str]:
+    """Warnings of libraries that hold a text; pytest keeps them from stderr."""
+    return [text for text in (str(warning.message) for warning in warned) if part in text]
+
+
 def _fit_words(model: str, run: Path, *more: str) -> list[str]:
     return [
         "fit",
@@ -153,18 +158,36 @@ def test_fit__again_after_the_end_changes_no_weights(run_folder: Path, tmp_path:
     assert last.read_bytes() == before
 
 
-def test_fit__again_with_more_epochs_goes_on(run_folder: Path, tmp_path: Path) -> None:
+def test_fit__again_with_more_epochs_goes_on(
+    run_folder: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     moved = tmp_path / "run"
     shutil.copytree(run_folder, moved)
     done = _run("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stdout
+    assert not _told(recwarn, "is not empty")  # of the folder of its checkpoints
     assert "step 30 · val/accuracy" not in done.stdout  # the epochs that were done
     assert "step 45 · val/accuracy" in done.stdout
     assert json.loads((moved / "results.json").read_text())["fit"]["step"] == 45
     with (moved / "metrics.csv").open() as stream:
         steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
     assert steps == ["15", "30", "45"]
+
+
+def test_fit__that_ends_before_a_validation_says_so(
+    tiny_model: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    words = _fit_words(tiny_model, tmp_path / "run", "--trainer.max_steps", "2")
+    done = _run(*words, "--trainer.limit_val_batches", "1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ended at step 2 with no score 'val/f1'" in done.stderr
+    assert not _told(recwarn, "HINT")
+    assert "2,0,train/loss" in (tmp_path / "run" / "metrics.csv").read_text()
+    done = _run("validate", "--run", "run", "--data.eval_batch_size", "8", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["validate"]["num_examples"] == 60  # not the one batch of the training
 
 
 def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
@@ -255,6 +278,18 @@ def test_fit__bad_row_stops_before_any_weights(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "train.csv: 1 row: the text is empty (column 'text'): line 4" in done.stderr
     assert "no-such-model" not in done.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--run", "x"], ["--data.batch_size", "2"]])
+def test_help__of_a_group_asks_for_a_class(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for group, kind in (("model", "ExtractiveQA"), ("data", "TweetDataModule")):
+        assert main(["fit", f"--{group}.help", *more]) == 2
+        assert f"--{group}.help: name a class, such as" in (told := capsys.readouterr().err)
+        assert kind in told
+    assert main(["fit", "--data.help", "TweetDataModule"]) == 0
+    assert "--data.text_template" in capsys.readouterr().out
 
 
 def test_main__help_version_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:

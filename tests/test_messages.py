@@ -34,8 +34,27 @@ def test_condense__class_and_import_and_missing() -> None:
     told = condense("- Importing 'os.system' is not allowed, denied by the 'os' entry")
     assert "importing 'os.system' is not allowed" in told
     assert "--import" in told
+    told = condense("- Expected a dot import path string: Batchsize", ["batch_size"])
+    assert told == "class 'Batchsize' is not known."  # that is no class
+    told = condense("- module 'lit_hf' has no attribute 'Meanhead'")
+    assert told == "class 'lit_hf.Meanhead' is not known. Did you mean 'MeanHead'?"
+    told = condense("- Expected a dot import path string: Meanhead", ["head", "mean"])
+    assert told == "class 'Meanhead' is not known. Did you mean 'MeanHead'?"
     assert "model_name is missing" in condense("the following arguments are required: model_name")
 
 
 def test_condense__what_it_does_not_know_stays() -> None:
     assert condense("something else went wrong") == "something else went wrong"
+
+
+def test_condense__a_missing_setting_is_named_alone() -> None:
+    inner = condense("the following arguments are required: save_dir")
+    told = condense(
+        f'Parser key "trainer.logger":\n  Errors:\n    - {inner}\n'
+        "    - Expected a <class 'collections.abc.Iterable'>\n    - Expected a <class 'bool'>"
+    )
+    assert told == "trainer.logger.save_dir is missing, it has no default"
+    inner = condense("the following arguments are required: model_name")
+    told = condense(f'Parser key "model":\n  Errors:\n    - {inner}')
+    assert told.startswith("model.model_name is missing")
+    assert "--model.model_name FOLDER_OR_HUB_ID" in told

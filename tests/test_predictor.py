@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -7,9 +8,17 @@ import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
+from lit_hf import (
+    ExportPretrained,
+    InputError,
+    MeanHead,
+    Predictor,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.processors import load_tokenizer
 
@@ -148,8 +157,10 @@ def test_other_problems__have_their_own_answers(
 def test_items__that_are_none(trained: Path) -> None:
     predictor = Predictor.from_pretrained(trained / "pretrained")
     for item in (None, 5, b"x", ["a", "b"], ("a",), ("a", None), ("a", "b", "c"), {"text": None}):
-        with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts or a dict"):
+        with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts \(a tuple"):
             predictor(["fine", item])  # type: ignore[list-item]  # wrong on purpose
+    with pytest.raises(InputError, match=r"got \['a', 'b'\]\. For a pair write \(…, …\), not"):
+        predictor([["a", "b"]])  # type: ignore[list-item]  # wrong on purpose
     for items in (None, 5, pd.DataFrame({"text": ["a"]})):
         with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
             predictor(items)  # type: ignore[arg-type]  # wrong on purpose
@@ -200,3 +211,35 @@ def test_module__in_memory_is_put_into_evaluation(tiny_model: str, fit: Fit) -> 
     assert predictor(["a fire"]) == predictor(["a fire"])  # no dropout
     with pytest.raises(InputError, match="wanted column names in braces"):
         Predictor(module, data.processor, {"text_template": "{text.__class__}"})
+
+
+def test_items__that_are_empty_are_answered_with_a_warning(
+    trained: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    predictor(["a fire"])
+    assert not caplog.records
+    assert len(predictor(["a", "", " "])) == 3
+    assert "2 of 3 items have an empty text, the first is item 1" in caplog.text
+
+
+def test_folder__of_a_run_names_its_model(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the folder of a run; give its model, \S*/pretrained\.$"):
+        Predictor.from_pretrained(trained)
+    shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
+    with pytest.raises(InputError, match=r"give its model, \S*\.ckpt\.$"):
+        Predictor.from_pretrained(tmp_path)
+
+
+def test_head__that_is_not_known_is_told_in_one_clause(tmp_path: Path, fit: Fit) -> None:
+    fit([ModelCheckpoint(tmp_path / "c"), ExportPretrained()], module={"head": MeanHead})
+    path = tmp_path / "pretrained" / "config.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("lit_hf.modules.heads.MeanHead", "heads_of_nobody.Flat"))
+    wanted = (
+        r"^the head 'heads_of_nobody\.Flat' is not known here: `import \w+` first \([^()]*\)\.$"
+    )
+    with pytest.raises(InputError, match=wanted):
+        Predictor.from_pretrained(tmp_path / "pretrained")
+    with pytest.raises(InputError, match=wanted):  # built with no weights
+        TextClassifier(str(tmp_path / "pretrained"), pretrained=False).configure_model()

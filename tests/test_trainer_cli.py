@@ -11,7 +11,7 @@ from lit_hf.trainer_cli import config_of_run, run_verb
 def _run_folder(folder: Path) -> Path:
     config = {
         "ckpt_path": "auto",
-        "trainer": {"default_root_dir": "elsewhere", "logger": None},
+        "trainer": {"default_root_dir": "elsewhere", "logger": None, "limit_val_batches": 2},
         "model": {"class_path": "TextClassifier"},
         "data": {"class_path": "TweetDataModule"},
     }
@@ -34,10 +34,12 @@ def test_config_of_run__fit_goes_on_and_evaluation_takes_the_best(tmp_path: Path
     _checkpoint(folder / "checkpoints" / "last.ckpt", 2, best="epoch=0.ckpt")
     fit = yaml.safe_load(config_of_run(folder, "fit"))
     assert fit["ckpt_path"] == "auto"
+    assert fit["trainer"]["limit_val_batches"] == 2
     assert fit["trainer"]["default_root_dir"] == str(folder)
     test = yaml.safe_load(config_of_run(folder, "test"))
     assert test["ckpt_path"] == str(folder / "checkpoints" / "epoch=0.ckpt")
     assert test["trainer"]["logger"] is False
+    assert "limit_val_batches" not in test["trainer"]  # an evaluation is of all rows
 
 
 def test_config_of_run__no_run(tmp_path: Path) -> None:

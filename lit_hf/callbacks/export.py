@@ -30,7 +30,8 @@ class ExportPretrained(Callback):
     """Writes the best weights as a Hugging Face folder when training ends.
 
     The folder holds safetensors, config with the names of the classes, tokenizer and a model card;
-    plain `transformers` loads it. An own head loads after `from lit_hf import TextClassifier`.
+    plain `transformers` loads it. An own head loads after `from lit_hf import TextClassifier`, one
+    of yours after an import of its module too.
 
     Args:
         folder_name: name of the folder in the run folder; "" writes none.
@@ -59,8 +60,23 @@ class ExportPretrained(Callback):
         target = Path(trainer.default_root_dir) / self.folder_name
         export_checkpoint(callback.best_model_path, target)
         if callback.monitor is None:
-            log.warning("no validation has called a checkpoint the best: this is the last one.")
+            log.warning(_why_the_last(trainer))
         show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
+
+
+def _why_the_last(trainer: Trainer) -> str:
+    """Why no checkpoint is called the best, and what to set."""
+    monitors = [getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks]
+    monitor = next((name for name in monitors if name is not None), None)
+    if monitor is None:
+        return (
+            "no checkpoint callback has a `monitor`, so the last checkpoint is exported; for the "
+            'best one set it, such as `ModelCheckpoint(monitor=..., mode="max")`.'
+        )
+    return (
+        f"the training ended at step {trainer.global_step} with no score {monitor!r}, so the last "
+        "checkpoint is exported; train longer, or validate sooner with `val_check_interval`."
+    )
 
 
 def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:

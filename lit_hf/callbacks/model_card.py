@@ -11,6 +11,7 @@ _PIPELINES = {
     "extractive_qa": ("question-answering", '(question="Who?", context="Ada did.")'),
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
+_SAYING_NOTHING = ("model", "pretrained")
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
 
@@ -59,18 +60,8 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))
     lines += _table("Settings", ("setting", "value"), shown)
-    lines += [
-        "",
-        "## Use",
-        "",
-        "```python",
-        "from lit_hf import Predictor",
-        "",
-        f'Predictor.from_pretrained("this folder"){call}',
-        "```",
-        "",
-        f"Written by lit_hf {_cell(about.get('version'))}.",
-    ]
+    lines += _use(call, settings)
+    lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
 
 
@@ -90,15 +81,42 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[object, ...]]
     return ["", f"## {title}", "", *(f"| {' | '.join(cells)} |" for cells in lines)]
 
 
+def _use(call: str, settings: Mapping[str, object]) -> list[str]:
+    """How to load the folder; an own head has to be known before."""
+    config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
+    head = str(cast("Mapping[str, object]", config.get("head") or {}).get("class") or "")
+    module, _, name = head.rpartition(".") if re.fullmatch(r"\w+(\.\w+)+", head) else ("", "", "")
+    first: list[str] = []
+    if module == "__main__":
+        first = [f"# first define {name}, the head of this model, as in its training", ""]
+    elif module and module.split(".")[0] != "lit_hf":
+        first = [f"import {module}  # the head of this model, {name}", ""]
+    lines = ["", "## Use", "", "```python", *first, "from lit_hf import Predictor", ""]
+    lines += [f'Predictor.from_pretrained("this folder"){call}', "```"]
+    if module:
+        lines += ["", "In plain transformers, which has to know the head:", "", "```python", *first]
+        lines += ["from lit_hf import TextClassifier"]
+        lines += ["from transformers import AutoModelForSequenceClassification", ""]
+        lines += ['AutoModelForSequenceClassification.from_pretrained("this folder")', "```"]
+    return lines
+
+
 def _base_name(model_name: str) -> str:
     r"""A Hub id as it is; of a folder the name alone, since its path tells whose computer it was.
 
+    Where that says nothing, as "model" does, it is the name of the folder around it.
+
     >>> _base_name("org/bert"), _base_name("/home/jane/bert/"), _base_name("C:\\jane\\bert")
     ('org/bert', 'bert', 'bert')
+    >>> _base_name("/data/minilm/model"), _base_name("runs/tweets/pretrained")
+    ('minilm', 'tweets')
     """
     if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model_name):
         return model_name
-    return re.split(r"[/\\]", model_name.rstrip("/\\"))[-1]
+    *around, name = re.split(r"[/\\]+", model_name.rstrip("/\\"))
+    is_home = around[-2:-1] in (["home"], ["Users"])  # its name is that of a person
+    told = around[-1] if around and name in _SAYING_NOTHING and not is_home else ""
+    return told if re.search(r"\w", told) else name
 
 
 def _architecture(settings: Mapping[str, object]) -> object:

@@ -18,16 +18,22 @@ class ResultsWriter(Callback):
     """Writes `metrics.csv` while training and `results.json` at the end of each stage.
 
     `metrics.csv` has one line for each number: step, epoch, name, value; it is only ever appended
-    to. `results.json` holds for each stage (fit, validate, test) the final scores with
-    `num_examples`, the step, and the checkpoint that was scored.
+    to. An epoch too short for any line has one of its last step. `results.json` holds for each
+    stage (fit, validate, test) the final scores with `num_examples`, the step, and the checkpoint
+    that was scored.
     """
 
     def __init__(self) -> None:
         self._logged_step = 0
+        self._has_written = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin counting where training begins or goes on."""
         self._logged_step = trainer.global_step
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin an epoch."""
+        self._has_written = False
 
     def on_train_batch_end(
         self,
@@ -45,6 +51,12 @@ class ResultsWriter(Callback):
         self._logged_step = step
         numbers = {k: v for k, v in trainer.logged_metrics.items() if k.startswith("train/")}
         self._append(trainer, {**numbers, **_of_stage(trainer, "lr-")})  # of LearningRateMonitor
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the last numbers of an epoch that had no line so far."""
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
+        if every and not self._has_written:
+            self._append(trainer, _of_stage(trainer, "train/"))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of a validation."""
@@ -70,6 +82,7 @@ class ResultsWriter(Callback):
     def _append(self, trainer: Trainer, numbers: "dict[str, Tensor]") -> None:
         if not (trainer.is_global_zero and numbers):
             return
+        self._has_written = True
         path = Path(trainer.default_root_dir) / "metrics.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()

@@ -27,7 +27,9 @@ Ranked = list[tuple[float, Place, Sample]]
 
 
 class SampleLogger(Callback):
-    """Shows decoded input, prediction with probability, and truth.
+    """Shows input, prediction with probability, and truth.
+
+    The input is the text as the user wrote it, as far as the model saw it.
 
     In training every so many steps, from the logits of the step itself, with no second forward
     pass. At each validation a fixed panel of the same examples, with what the model said before,

@@ -17,6 +17,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_value
 
 log = logging.getLogger(__name__)
+_UNLABELLED = " Rows without labels can only be predicted: give them as `predict_file`."
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
@@ -46,13 +47,12 @@ class TextColumns:
             table.require(self.text, "text_column")
         for name in template_columns(self.template or ""):
             table.require(name, "text_template")
-        for column, setting in [
-            (self.pair, "pair_column"),
-            (self.label, "label_column"),
-            (self.id, "id_column"),
-        ]:
+        for column, setting in [(self.pair, "pair_column"), (self.id, "id_column")]:
             if column is not None:
                 table.require(column, setting)
+        if self.label is not None:
+            taken = [self.text, str(self.pair), *template_columns(self.template or "")]
+            table.require(self.label, "label_column", taken, _UNLABELLED)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
 log = logging.getLogger(__name__)
+_DOC_STRIDE = 128
 
 
 class ExtractiveQADataModule(HFDataModule):
@@ -75,7 +76,7 @@ class ExtractiveQADataModule(HFDataModule):
         answers_column: str = "answers",
         id_column: str = "id",
         max_length: int = 384,
-        doc_stride: int = 128,
+        doc_stride: int = _DOC_STRIDE,
         val_fraction: float = 0.1,
         batch_size: int = 16,
         eval_batch_size: int = 32,
@@ -116,14 +117,13 @@ class ExtractiveQADataModule(HFDataModule):
                 f"Expected `max_length` to be at most {limit} (the limit of {self.model_name}), "
                 f"but got {self._max_length}."
             )
-        if (
-            self.doc_stride < 0
-            or question_room(self.processor, self._max_length, self.doc_stride) < 1
-        ):
+        room = question_room(self.processor, self._max_length, self.doc_stride)
+        if self.doc_stride < 0 or room < 1:
+            given = "it is, unless set," if self.doc_stride == _DOC_STRIDE else "got"
             raise InputError(
                 f"Expected `doc_stride` to lie above -1 and well below `max_length` "
                 f"({self._max_length}), so that a window has room for a question and new tokens of "
-                f"the context, but got {self.doc_stride}."
+                f"the context, but {given} {self.doc_stride}; a third of `max_length` will do."
             )
         return self._max_length
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Table, table_from_dataset
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, nearest
 
 Split = Literal["train", "val", "test", "predict"]
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -44,7 +44,8 @@ def tables_from_dataset(
     Args:
         dataset: a folder with a file or files for each split, a folder written by
             `save_to_disk`, or a Hub id.
-        subset: folder inside the folder, or configuration of the Hub data set.
+        subset: folder inside the folder, or configuration of the Hub data set; `dataset` may be
+            that inner folder itself.
         split: which part is wanted.
         column_names: names of the columns of files without a header line.
 
@@ -56,7 +57,7 @@ def tables_from_dataset(
             f"dataset {dataset!r}: this is a file, a folder or a Hub id is wanted. For a file use "
             "`train_file`, `val_file`, `test_file` or `predict_file`."
         )
-    folder = Path(dataset) / subset if subset and os.path.isdir(dataset) else Path(dataset)
+    folder = _folder_of(dataset, subset)
     if not os.path.isdir(folder):  # unlike Path.is_dir no error at a very long name
         return _from_hub(dataset, subset, split)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
@@ -68,6 +69,15 @@ def tables_from_dataset(
             "validation-00000.parquet or test_text.txt."
         )
     return [open_file(str(file), column_names) for file in named]
+
+
+def _folder_of(dataset: str, subset: str | None) -> Path:
+    """The folder of a subset: inside of the one given, or the one given where it has that name."""
+    folder = Path(dataset)
+    if not subset or not os.path.isdir(dataset):
+        return folder
+    is_itself = not (folder / subset).is_dir() and folder.resolve().name == subset
+    return folder if is_itself else folder / subset
 
 
 def _holds(file_name: str, split: Split) -> bool:
@@ -102,9 +112,21 @@ def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
         names = [name for name in SPLIT_NAMES[split] if name in found]
         loaded = [(name, load_dataset(dataset, subset, split=name)) for name in names[:1]]
     except (OSError, ValueError, RuntimeError) as error:  # network, unknown id, unknown subset
+        if os.path.isdir(dataset):
+            raise _no_subset(Path(dataset), str(subset)) from error
         shown = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"dataset {dataset!r}: neither a folder here nor to be had from the Hub ({shown}). "
             "Check the spelling and the connection; a gated set needs HF_TOKEN in the environment."
         ) from error
     return [table_from_dataset(f"{dataset} [{name}]", part) for name, part in loaded]
+
+
+def _no_subset(folder: Path, subset: str) -> InputError:
+    """A folder that has no such part, with what it has."""
+    inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    found = f"it holds the folders {', '.join(map(repr, inner[:20]))}" if inner else "it holds none"
+    return InputError(
+        f"dataset {str(folder)!r}: there is no folder {subset!r} in it (setting `subset`); {found}."
+        f"{nearest(subset, inner)} Set `subset: null` if the files lie in this folder itself."
+    )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
@@ -33,17 +33,26 @@ class Table:
     rows: Callable[[], Iterator[tuple[int, Row]]]
     class_names: Mapping[str, list[str]] = field(default_factory=dict)
 
-    def require(self, column: str, setting: str) -> None:
+    def require(
+        self, column: str, setting: str, taken: Collection[str] = (), remedy: str = ""
+    ) -> None:
         """Refuse a column that is not there, naming the nearest one that is.
+
+        Args:
+            column: its name.
+            setting: which setting names it.
+            taken: columns that cannot have been meant, since they mean something else.
+            remedy: what to do where no other column is near.
 
         Raises:
             InputError: naming the table, the column, what was found and the setting to change.
         """
         if column not in self.columns:
             found = ", ".join(map(repr, self.columns)) or "no rows"
+            near = nearest(column, [name for name in self.columns if name not in taken])
             raise InputError(
                 f"{self.name}: there is no column {column!r} (setting `{setting}`); found {found}."
-                f"{self._other_separator() or nearest(column, self.columns)}"
+                f"{self._other_separator() or near or remedy}"
             )
 
     def _other_separator(self) -> str:

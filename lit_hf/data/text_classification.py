@@ -5,6 +5,7 @@ Letters: B examples in a batch, L tokens of the longest, C classes.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -176,13 +177,15 @@ class TextClassificationDataModule(HFDataModule):
             )
         return self._max_length
 
+    def columns_of(self, split: Split) -> TextColumns:
+        """The columns of a split: rows to predict are read without labels."""
+        return replace(self.columns, label=None) if split == "predict" else self.columns
+
     def _where(self, split: Split) -> str:
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
-        columns = self.columns
-        if split == "predict":
-            columns = TextColumns(**{**vars(columns), "label": None})
+        columns = self.columns_of(split)
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
         examples, summary = read_examples(
             self.tables(split), columns, self.problem_type, on_bad_row
@@ -203,7 +206,7 @@ class TextClassificationDataModule(HFDataModule):
         check_vocabulary(tokenizer, self.model_name)
         vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
         key = key_of(
-            "tokens", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
+            "texts", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
         )
 
         def build(folder: Path) -> None:
@@ -251,7 +254,7 @@ class TextClassificationDataModule(HFDataModule):
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""
         labels = columns.pop("labels", None)
-        padded = pad_tokens(columns, self.processor)
+        padded = {**pad_tokens(columns, self.processor), "text": columns["text"]}
         if labels is None:
             return padded
         if self.problem_type == "regression":

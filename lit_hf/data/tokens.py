@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 
@@ -27,15 +28,32 @@ def encode_batch(
         label_ids: number of each class; None keeps the labels as they are.
 
     Returns:
-        The tokenizer's columns without padding, `is_cut`, and `labels`.
+        The tokenizer's columns without padding, `is_cut`, `labels`, and `text`, what is left of the
+        text or of the two, as it was written.
     """
-    pairs = list(batch["pair"]) if "pair" in batch else None
-    tokens = tokenizer(list(batch["text"]), pairs, truncation=True, max_length=max_length)
+    sides = [list(batch[name]) for name in ("text", "pair") if name in batch]
+    tokens = tokenizer(*sides, truncation=True, max_length=max_length)
     columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
-    columns["is_cut"] = [bool(encoding.overflowing) for encoding in tokens.encodings or []]
+    encodings = tokens.encodings or []
+    columns["is_cut"] = [bool(encoding.overflowing) for encoding in encodings]
+    columns["text"] = [
+        " ‖ ".join(_seen(str(text), encoding, side) for side, text in enumerate(texts))
+        for encoding, *texts in zip(encodings, *sides, strict=True)
+    ]
     if "label" in batch:
         columns["labels"] = [_label_id(label, label_ids) for label in batch["label"]]
     return columns
+
+
+def _seen(text: str, encoding: "Encoding", side: int) -> str:
+    """The part of a text that its tokens stand for, "…" where it was cut; side 1 is the pair."""
+    if not encoding.overflowing:
+        return text
+    places = zip(encoding.sequence_ids, encoding.offsets, strict=True)
+    own = [place for sequence, place in places if sequence == side]
+    start, end = (own[0][0], own[-1][1]) if own else (0, 0)
+    before, after = ("…" if text[:start].strip() else "", "…" if text[end:].strip() else "")
+    return f"{before}{text[start:end]}{after}"
 
 
 def _label_id(label: object, ids: Mapping[str, int] | None) -> object:

@@ -1,7 +1,10 @@
 """TweetDataModule: the columns of the Kaggle disaster tweets."""
 
+from dataclasses import replace
 from typing import Literal
 
+from lit_hf.data.examples import TextColumns
+from lit_hf.data.sources import Split
 from lit_hf.data.text_classification import TextClassificationDataModule
 
 
@@ -9,6 +12,7 @@ class TweetDataModule(TextClassificationDataModule):
     """Tweets as the Kaggle contest "Natural Language Processing with Disaster Tweets" has them.
 
     Columns id, keyword, location, text and target (0 or 1), and `submission.csv` when predicting.
+    Of these text and target are needed, and where rows are predicted text and id.
     For other columns use `TextClassificationDataModule`.
     https://www.kaggle.com/competitions/nlp-getting-started
 
@@ -67,3 +71,9 @@ class TweetDataModule(TextClassificationDataModule):
             on_bad_row=on_bad_row,
             seed=seed,
         )
+
+    def columns_of(self, split: Split) -> TextColumns:
+        """As the contest has them; rows with targets need no id and are then numbered from 0."""
+        columns = super().columns_of(split)
+        is_named = any("id" in table.columns for table in self.tables(split))
+        return columns if is_named or split == "predict" else replace(columns, id=None)

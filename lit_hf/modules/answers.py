@@ -68,7 +68,7 @@ def show_samples(
         batch: with labels.
         output: what the step made of it.
         rows: which examples.
-        decode: token ids to text.
+        decode: token ids to text, for a batch that does not hold its texts.
         problem_type: what the labels are.
         names: the C class names; [] for a regression.
     """
@@ -79,13 +79,16 @@ def show_samples(
     ids = batch.get("id") or [str(row) for row in range(len(batch["input_ids"]))]
     samples: list[Sample] = []
     for row, answer, loss in zip(rows, answers, losses, strict=True):
-        kept = batch["input_ids"][row][batch["attention_mask"][row].bool()]
+        if "text" in batch:
+            text = batch["text"][row]
+        else:
+            text = decode(batch["input_ids"][row][batch["attention_mask"][row].bool()].tolist())
         truth = _truth(batch["labels"][row], problem_type, names)
         probability = answer.get("probability")
         samples.append(
             {
                 "id": ids[row],
-                "input": decode(kept.tolist()),
+                "input": text,
                 "prediction": _words(answer["prediction"]),
                 "probability": probability if isinstance(probability, float) else None,
                 "truth": _words(truth),

@@ -284,10 +284,11 @@ def build_head(spec: dict[str, object], **changes: object) -> nn.Module:
     path = str(spec.get("class"))
     kind = _imported_class(path)
     if kind is None:
-        raise InputError(
-            f"the head {path!r} is not known here: import the module {path.rpartition('.')[0]!r} "
-            "first (on the command line: `--import`)."
-        )
+        module, _, name = path.rpartition(".")
+        remedy = f"`import {module}` first (on the command line `--import {module}`)."
+        if module == "__main__":
+            remedy = f"it was defined in a notebook or script, define {name} in this one first."
+        raise InputError(f"the head {path!r} is not known here: {remedy}")
     return kind(**{**cast("dict[str, Any]", spec.get("init_args") or {}), **changes})
 
 

@@ -93,6 +93,8 @@ def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
         model = auto.from_config(  # type: ignore[no-untyped-call]  # has no types
             config, dtype=torch.float32, trust_remote_code=False
         )
+    except InputError:  # of a head of one's own
+        raise
     except _UNFIT as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"no {config.model_type!r} model of this config: {reason}") from error
@@ -117,6 +119,8 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
                 trust_remote_code=False,
             ),
         )
+    except InputError:  # of a head of one's own
+        raise
     except (
         *(OSError, ValueError, RuntimeError, EOFError),
         *(SafetensorError, pickle.UnpicklingError),

@@ -290,7 +290,7 @@ class TextClassifier(HFModule):
         rows: Sequence[int],
         decode: Callable[[Sequence[int]], str],
     ) -> list[Sample]:
-        """Show the examples at the given rows of a batch: decoded text, answer and truth."""
+        """Show the examples at the given rows of a batch: text, answer and truth."""
         names = self.label_names or []
         texts = cast("TextBatch", batch)
         shown = cast("ClassOutput", output)

@@ -20,6 +20,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
+from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint, load_module
 
 Rows = list[dict[str, Any]]
@@ -230,3 +231,19 @@ def test_load_module__gives_a_module_that_is_ready_to_answer(trained: Path) -> N
 def test_two_processes__export_once(two_processes: Path) -> None:
     assert _names(two_processes / "fit" / "pretrained") == FILES
     assert (two_processes / "out").read_text(encoding="utf-8").count("exported ") == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+def test_callback__says_why_it_exports_the_last_one(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit([ExportPretrained(), ModelCheckpoint(tmp_path / "c")], folder=tmp_path / "a")
+    assert "no checkpoint callback has a `monitor`" in caplog.text
+    caplog.clear()
+    best = ModelCheckpoint(tmp_path / "d", monitor="val/f1", mode="max")
+    fit([LastCheckpoint(), best, ExportPretrained()], folder=tmp_path / "b", max_steps=2)
+    assert "ended at step 2 with no score 'val/f1', so the last checkpoint" in caplog.text
+    caplog.clear()
+    best = ModelCheckpoint(tmp_path / "e", monitor="val/f1", mode="max")
+    fit([best, ExportPretrained()], folder=tmp_path / "c")
+    assert "so the last checkpoint" not in caplog.text

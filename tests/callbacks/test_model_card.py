@@ -1,3 +1,4 @@
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,10 @@ def test_card__of_a_real_run(trained: Path) -> None:
         ("~/bert", "bert"),
         ("../jane/bert", "bert"),
         ("org/bert", "org/bert"),
+        ("/data/minilm/model", "minilm"),
+        ("/home/jane/model", "model"),
+        ("C:\\Users\\jane\\model", "model"),
+        ("./model", "model"),
     ],
 )
 def test_card__names_a_folder_without_its_path(name: str, shown: str) -> None:
@@ -129,3 +134,31 @@ def test_card__leaves_out_what_is_not_known() -> None:
     assert "## Data" not in card
     assert "## Settings" not in card
     assert "## Use" in card
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("lit_hf.modules.heads.MeanHead", None),
+        ("my_heads.Flat", "import my_heads  # the head of this model, Flat"),
+        ("__main__.Flat", "# first define Flat, the head of this model, as in its training"),
+    ],
+)
+def test_card__of_an_own_head_says_what_to_import(path: str, first: str | None) -> None:
+    config = {"model_type": "lit_hf_text_classifier", "head": {"class": path}}
+    settings = {**_checkpoint()["hyper_parameters"], "config_overrides": config}
+    card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+    ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert "from lit_hf import TextClassifier\n" in plain
+    assert "AutoModelForSequenceClassification.from_pretrained" in plain
+    for block in (ours, plain):
+        ast.parse(block)
+        assert block.startswith(f"{first}\n" if first else "from lit_hf")
+
+
+def test_card__of_a_ready_head_needs_no_import_and_hostile_heads_are_none() -> None:
+    for head in ({}, {"class": "os; x.y"}, {"class": HOSTILE}):
+        settings = {**_checkpoint()["hyper_parameters"], "config_overrides": {"head": head}}
+        card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+        assert card.count("```python") == 1
+        assert "import Predictor" in card.splitlines()[card.splitlines().index("```python") + 1]

@@ -165,3 +165,11 @@ def test_two_processes__write_each_number_once(two_processes: Path) -> None:
     assert _results(two_processes / "validate")["validate"]["num_examples"] == 5
     printed = (two_processes / "out").read_text(encoding="utf-8")
     assert printed.count("· val/accuracy") == 2
+
+
+def test_metrics__an_epoch_too_short_for_a_line_has_one(tmp_path: Path, fit: Fit) -> None:
+    fit([ResultsWriter()], log_every_n_steps=50, max_steps=2, max_epochs=-1)
+    (row,) = _numbers(tmp_path)
+    assert (row["step"], row["epoch"], row["name"]) == ("2", "0", "train/loss")
+    fit([ResultsWriter()], folder=tmp_path / "b", log_every_n_steps=50)  # with a validation
+    assert _steps(tmp_path / "b", "train/loss") == []

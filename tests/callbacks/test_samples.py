@@ -228,8 +228,15 @@ def test_input__is_what_the_model_saw_of_a_pair(tmp_path: Path, fit: Fit) -> Non
     fit([SampleLogger(every_n_steps=0)], data=data)
     shown = {row["id"]: row["input"] for row in _lines(tmp_path, "worst")}
     assert shown["0"] == "a fire in town ‖ people leave"
-    assert shown["1"].startswith("a song ‖ it is fun")
-    assert len(shown["1"]) < 40  # the rest was cut
+    assert shown["1"] == "a song ‖ it is fun…"  # the rest was cut
+
+
+def test_input__is_the_text_of_the_user_in_every_panel(tmp_path: Path, fit: Fit) -> None:
+    texts = ["불이야! 🔥 https://t.co/AbC", "All  QUIET"]
+    rows = [{"text": text, "label": i} for i, text in enumerate(texts)]
+    fit([SampleLogger(every_n_steps=1)], data={"train": rows, "val": rows})
+    for panel in ("train", "fixed", "worst"):
+        assert {row["input"] for row in _lines(tmp_path, panel)} == set(texts)
 
 
 def test_setup__refuses_other_modules_and_negative_numbers(tmp_path: Path) -> None:

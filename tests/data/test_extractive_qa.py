@@ -71,6 +71,16 @@ def test_settings__that_leave_no_room_are_refused(
         _data(tiny_model, question_rows, **settings).setup("fit")
 
 
+def test_stride__that_nobody_set_is_told_as_the_default(
+    tiny_model: str, question_rows: Rows
+) -> None:
+    data = ExtractiveQADataModule(tiny_model, max_length=96).with_rows(predict=question_rows)
+    with pytest.raises(InputError, match=r"\(96\).*but it is, unless set, 128; a third of"):
+        data.setup("predict")
+    with pytest.raises(InputError, match="but got 48; a third of"):
+        _data(tiny_model, question_rows, doc_stride=48).setup("fit")
+
+
 def test_question__longer_than_its_room_is_named(tiny_model: str, question_rows: Rows) -> None:
     rows = [*question_rows, {**question_rows[0], "id": "long", "question": "why " * 60}]
     with pytest.raises(InputError, match=r"more than 32 tokens.*: question long with \d+ tokens"):

@@ -76,3 +76,20 @@ def test_folder__damaged_save_to_disk(name: str, content: bytes | None, tmp_path
     (tmp_path / "d" / "dataset_info.json").touch()  # by this file the folder is known
     with pytest.raises(InputError, match=r"d: a file of this data set is missing or damaged \("):
         tables_from_dataset(str(tmp_path / "d"), None, "train")
+
+
+def test_folder__of_the_subset_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _csv(tmp_path / "emotion" / "train.csv", "x")
+    for given in (tmp_path, tmp_path / "emotion"):
+        (table,) = tables_from_dataset(str(given), "emotion", "train")
+        assert table.name == str(tmp_path / "emotion" / "train.csv")
+    monkeypatch.chdir(tmp_path / "emotion")
+    assert len(tables_from_dataset(".", "emotion", "train")) == 1
+
+
+def test_folder__without_the_subset_says_what_it_has(tmp_path: Path) -> None:
+    _csv(tmp_path / "irony" / "train.csv", "x")
+    with pytest.raises(InputError, match=r"no folder 'irnoy' in it .*'irony'\. Did you mean 'iro"):
+        tables_from_dataset(str(tmp_path), "irnoy", "train")
+    with pytest.raises(InputError, match=r"it holds none\. Set `subset: null` if the files lie"):
+        tables_from_dataset(str(tmp_path / "irony"), "emotion", "train")

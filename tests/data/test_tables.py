@@ -78,3 +78,12 @@ def test_require__names_table_found_setting_and_nearest() -> None:
 def test_require__another_separator(header: str, hint: str) -> None:
     with pytest.raises(InputError, match=f"The file seems to be {hint}"):
         table_from_rows("a.csv", [{header: "a"}]).require("text", "text_column")
+
+
+def test_require__passes_over_columns_that_are_taken() -> None:
+    table = table_from_rows("x", [{"text": "a", "targets": 1}])
+    with pytest.raises(InputError, match=r"found 'text', 'targets'\. Did you mean 'targets'\?$"):
+        table.require("target", "label_column", ["text"], " Or else.")
+    table = table_from_rows("x", [{"text": "a"}])
+    with pytest.raises(InputError, match=r"found 'text'\. Or else\.$"):
+        table.require("target", "label_column", ["text"], " Or else.")

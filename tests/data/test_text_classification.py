@@ -23,7 +23,7 @@ def test_batch__single_label(tiny_model: str, tweet_rows: Rows) -> None:
     ).with_rows(val=tweet_rows)
     batch = _batch(data)
     assert set(batch) == {
-        *("id", "index", "is_padding", "labels"),
+        *("id", "index", "is_padding", "text", "labels"),
         *("input_ids", "attention_mask", "token_type_ids"),
     }
     ids, mask, labels = batch["input_ids"], batch["attention_mask"], batch["labels"]

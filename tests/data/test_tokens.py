@@ -1,3 +1,5 @@
+import pytest
+
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.processors import load_tokenizer
 
@@ -29,3 +31,22 @@ def test_encode__label_numbers(tiny_model: str) -> None:
         [1, 0]
     ]
     assert encode_batch({"text": ["a"], "label": [2.5]}, tokenizer, 8)["labels"] == [2.5]
+
+
+@pytest.mark.parametrize(
+    ("side", "shown"),
+    [
+        ("right", ["Fire 불 in… ‖ OLD town", "a ‖ 🙂"]),
+        ("left", ["…THE Town ‖ OLD town", "a ‖ 🙂"]),
+    ],
+)
+def test_encode__keeps_the_text_that_the_model_sees(
+    tiny_model: str, side: str, shown: list[str]
+) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.truncation_side = side
+    texts = {"text": ["Fire 불 in THE Town ", "a"], "pair": ["OLD town", "🙂"]}
+    num_kept = len(
+        tokenizer("Fire 불 in" if side == "right" else "THE Town", "OLD town")["input_ids"]
+    )
+    assert encode_batch(texts, tokenizer, num_kept)["text"] == shown

@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from lit_hf import TweetDataModule
+import pytest
+
+from lit_hf import InputError, TweetDataModule
 
 
 def test_tweets__columns_of_the_contest(tiny_model: str, real_data: Path) -> None:
@@ -25,3 +27,19 @@ def test_tweets__settings_reach_the_base(tiny_model: str) -> None:
     assert data.max_length == 17
     assert data.label_names == ["no", "yes"]
     assert (data.columns.text, data.columns.label, data.columns.id) == ("text", "target", "id")
+
+
+def test_tweets__need_an_id_only_to_be_predicted(tiny_model: str) -> None:
+    rows: list[dict[str, object]] = [{"text": f"fire {i}", "target": i % 2} for i in range(8)]
+    bare = [{"text": row["text"]} for row in rows]
+    data = TweetDataModule(tiny_model, val_fraction=0).with_rows(train=rows, predict=bare)
+    data.setup("fit")
+    assert data.splits["train"]["id"] == [str(number) for number in range(8)]
+    with pytest.raises(InputError, match="no column 'id'"):
+        data.setup("predict")
+    named = [{**row, "id": f"k{i}"} for i, row in enumerate(rows)]
+    data = TweetDataModule(tiny_model, val_fraction=0).with_rows(train=named, test=bare)
+    data.setup("fit")
+    assert data.splits["train"]["id"][0] == "k0"
+    with pytest.raises(InputError, match=r"no column 'target'.*give them as `predict_file`"):
+        data.setup("test")

@@ -320,7 +320,7 @@ def test_build__imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "class": "not_yet_imported.Head",
         "init_args": {"hidden_size": 4, "num_labels": 2},
     }
-    with pytest.raises(InputError, match="import the module 'not_yet_imported' first"):
+    with pytest.raises(InputError, match="`import not_yet_imported` first"):
         build_head(spec)
     assert "not_yet_imported" not in sys.modules
     __import__("not_yet_imported")
@@ -328,6 +328,11 @@ def test_build__imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert isinstance(build_head(spec), MeanHead)
     finally:
         del sys.modules["not_yet_imported"]
+
+
+def test_build__of_a_class_of_a_notebook_says_so() -> None:
+    with pytest.raises(InputError, match="in a notebook or script, define Head in this one first"):
+        build_head({"class": "__main__.Head", "init_args": {}})
 
 
 @pytest.mark.parametrize("path", ["os.system", "pathlib.Path", "lit_hf", "", "None"])
