@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("dev_json", type=Path)
     parser.add_argument("--model", required=True, help="folder or Hub id of the encoder")
     parser.add_argument("--run-folder", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--precision", default="bf16-mixed", help="as Lightning calls it")
     options = parser.parse_args()
     stated = json.loads(options.train_json.read_text(encoding="utf-8")).get("version", "1.1")
@@ -65,6 +66,7 @@ def main() -> None:
         *("--model.model_name", options.model, "--samples.every_n_steps", "200"),
         *("--trainer.default_root_dir", str(options.run_folder)),
         *("--trainer.precision", options.precision),
+        *("--trainer.max_epochs", str(options.epochs)),
     )
     run("validate", "--run", str(options.run_folder))
     run("predict", "--run", str(options.run_folder), "--data.predict_file", str(options.dev_json))
@@ -73,6 +75,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "machine": platform.processor() or platform.machine(),
         "precision": options.precision,
+        "epochs": options.epochs,
         "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         **scores,
     }

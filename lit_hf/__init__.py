@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
     from lit_hf.data.base import HFDataModule as HFDataModule
     from lit_hf.data.extractive_qa import ExtractiveQADataModule as ExtractiveQADataModule
+    from lit_hf.data.generative_qa import GenerativeQADataModule as GenerativeQADataModule
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lit_hf.metrics.answer_score import AnswerScore as AnswerScore
     from lit_hf.modules.base import HFModule as HFModule
     from lit_hf.modules.extractive_qa import ExtractiveQA as ExtractiveQA
+    from lit_hf.modules.generative_qa import GenerativeQA as GenerativeQA
     from lit_hf.modules.heads import AttentionHead as AttentionHead
     from lit_hf.modules.heads import ClsHead as ClsHead
     from lit_hf.modules.heads import MaxHead as MaxHead
@@ -38,6 +40,8 @@ _HOME = {
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
+    "GenerativeQA": "lit_hf.modules.generative_qa",
+    "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
     "InputError": "lit_hf.errors",

@@ -1,12 +1,16 @@
 """What flows: the batch and the output of each task, typed, with shapes.
 
-Letters: B examples in a batch, L tokens, C classes, W windows of all examples, V of them run. A
-data module makes batches, a module reads them; they share these types and nothing else.
+Letters: B examples in a batch, L tokens, A tokens of an answer, T tokens in the vocabulary, C
+classes, W windows of all examples, V of them run. A data module makes batches, a module reads them;
+they share these types and nothing else.
 """
 
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict, TypeVar
 
 from torch import Tensor
+
+Row = TypeVar("Row")
 
 
 class TextBatch(TypedDict):
@@ -36,7 +40,7 @@ class TextBatch(TypedDict):
     labels: NotRequired[Tensor]
 
 
-class SpanBatch(TypedDict):
+class QuestionBatch(TypedDict):
     """A batch of questions about contexts, each with all windows of its context.
 
     Keys:
@@ -49,13 +53,6 @@ class SpanBatch(TypedDict):
         window_of: [W] int64, the question that a window is of.
         input_ids: [W, L] int64.
         attention_mask: [W, L] int64, 0 where padded.
-        token_type_ids: [W, L] int64, for models that know two segments.
-        offsets: [W, L, 2] int64, characters of the context from..to that a token stands for; 0 and
-            0 where it is none of the context.
-        first_token: [W] int64, first token of the answer; that of "no answer" where the window does
-            not hold it whole.
-        last_token: [W] int64, its last token.
-        no_answer_token: [W] int64, the token that stands for "no answer".
     """
 
     id: NotRequired[list[str]]
@@ -67,11 +64,40 @@ class SpanBatch(TypedDict):
     window_of: Tensor
     input_ids: Tensor
     attention_mask: Tensor
+
+
+class SpanBatch(QuestionBatch):
+    """A batch of questions whose answers are places in their contexts.
+
+    Keys:
+        token_type_ids: [W, L] int64, for models that know two segments.
+        offsets: [W, L, 2] int64, characters of the context from..to that a token stands for; 0 and
+            0 where it is none of the context.
+        first_token: [W] int64, first token of the answer; that of "no answer" where the window does
+            not hold it whole.
+        last_token: [W] int64, its last token.
+        no_answer_token: [W] int64, the token that stands for "no answer".
+    """
+
     token_type_ids: NotRequired[Tensor]
     offsets: Tensor
     first_token: Tensor
     last_token: Tensor
     no_answer_token: Tensor
+
+
+class PromptBatch(QuestionBatch):
+    """A batch of questions whose answers are written token by token.
+
+    Keys:
+        covers: [W, 2] int64, from which to which character of its context a window holds.
+        labels: [W, A] int64, the tokens that a window teaches, -100 where padded: those of the
+            answer where it holds it, the end token alone where not, none where that is not known;
+            absent when predicting.
+    """
+
+    covers: Tensor
+    labels: NotRequired[Tensor]
 
 
 class StepOutput(TypedDict):
@@ -110,6 +136,22 @@ class SpanOutput(StepOutput):
     end_logits: Tensor
 
 
+class AnswerOutput(StepOutput):
+    """What a step of generative question answering returns.
+
+    Keys:
+        num_tokens: scalar int64, taught tokens in the loss.
+        windows: [V] int64 in training, which windows of the batch were run.
+        logits: [V, A, T] in training, detached: those of the taught tokens.
+        answers: B answers in an evaluation, as `Prediction` tells them.
+    """
+
+    num_tokens: Tensor
+    windows: NotRequired[Tensor]
+    logits: NotRequired[Tensor]
+    answers: NotRequired["list[Prediction]"]
+
+
 class Sample(TypedDict):
     """One example as a person reads it.
 
@@ -135,3 +177,16 @@ class Sample(TypedDict):
 Plain = str | int | float | None
 Prediction = dict[str, Plain | list[str] | dict[str, float] | list[dict[str, Plain]]]
 """One answer: `id`, `prediction`, and what else the task tells of it, in plain types."""
+
+
+def without_copies(batch: Mapping[str, object], rows: Sequence[Row]) -> list[Row]:
+    """What belongs to the examples of a batch that are no padding copies.
+
+    Args:
+        batch: with B examples, and where there may be copies `is_padding`.
+        rows: B things, one for each example.
+    """
+    copies = batch.get("is_padding")
+    if not isinstance(copies, Tensor):
+        return list(rows)
+    return [row for row, is_copy in zip(rows, copies.tolist(), strict=True) if not is_copy]

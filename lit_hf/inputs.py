@@ -5,6 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lit_hf.data.examples import template_columns
+from lit_hf.data.prompts import (
+    PromptSettings,
+    check_prompt,
+    encode_prompts,
+    pad_prompts,
+    prompt_lengths,
+)
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.data.windows import encode_windows, pad_windows, question_room
 from lit_hf.errors import InputError
@@ -130,35 +137,88 @@ class QuestionInputs:
     def read(self, items: Iterable[object]) -> list[Parts]:
         """Question and context of each item."""
         room = question_room(self.tokenizer, self.longest, self.doc_stride)
-        parts = [self._parts(number, item) for number, item in enumerate(items)]
-        for number, (question, context) in enumerate(parts):
-            if not question.strip() or not context.strip():
-                raise InputError(f"item {number}: the question or the context is empty.")
-            num_tokens = len(self.tokenizer(question, add_special_tokens=False)["input_ids"])
-            if num_tokens > room:
-                raise InputError(
-                    f"item {number}: the question has {num_tokens} tokens, there is room for "
-                    f"{room}."
-                )
+        parts = question_parts(items)
+        tokens = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text, _ in parts]
+        check_room([len(ids) for ids in tokens], room)
         return parts
 
     def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
         """All windows of the questions, padded."""
-        columns = {
-            "question": [question for question, _ in parts],
-            "context": [context for _, context in parts],
-        }
+        columns = _columns(parts)
         windows = encode_windows(columns, self.tokenizer, self.longest, self.doc_stride)
         padded = pad_windows(windows, int(self.tokenizer.pad_token_id or 0))
         return {**padded, **columns, "answers": [[] for _ in parts]}
 
-    def _parts(self, number: int, item: object) -> Parts:
-        wanted = "a (question, context) or a dict of `question` and `context`"
+
+class PromptInputs:
+    """Questions with contexts of any length, for models that write their answer.
+
+    Args:
+        tokenizer: the tokenizer of the model.
+        settings: prompt and lengths, as in training.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", settings: PromptSettings) -> None:
+        check_prompt(settings.prompt)
+        self.tokenizer = tokenizer
+        self.settings = settings
+
+    def read(self, items: Iterable[object]) -> list[Parts]:
+        """Question and context of each item."""
+        parts = question_parts(items)
+        questions = [question for question, _ in parts]
+        if questions:
+            lengths = prompt_lengths(questions, self.tokenizer, self.settings.prompt)
+            check_room(lengths, self.settings.room)
+        return parts
+
+    def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
+        """All windows of the questions, padded."""
+        columns = _columns(parts)
+        windows = encode_prompts(columns, self.tokenizer, self.settings)
+        padded = pad_prompts(windows, int(self.tokenizer.pad_token_id or 0))
+        return {**padded, **columns, "answers": [[] for _ in parts]}
+
+
+def question_parts(items: Iterable[object]) -> list[Parts]:
+    """Question and context of each item.
+
+    Raises:
+        InputError: naming the item that is none, or is empty.
+    """
+    parts: list[Parts] = []
+    for number, given in enumerate(items):
+        item = given
+        wanted = "a tuple (question, context) or a dict of `question` and `context`"
         if isinstance(item, Mapping) and {"question", "context"} <= item.keys():
             item = (item["question"], item["context"])
         if not isinstance(item, tuple) or len(item) != 2:
             raise no_item(number, item, wanted)
-        return checked(number, item, item, wanted)
+        question, context = checked(number, item, item, wanted)
+        if not question.strip() or not context.strip():
+            raise InputError(f"item {number}: the question or the context is empty.")
+        parts.append((question, context))
+    return parts
+
+
+def check_room(lengths: Sequence[int], room: int) -> None:
+    """Refuse a question that leaves no room for the context.
+
+    Raises:
+        InputError: naming the item.
+    """
+    for number, length in enumerate(lengths):
+        if length > room:
+            raise InputError(
+                f"item {number}: the question has {length} tokens, there is room for {room}."
+            )
+
+
+def _columns(parts: Sequence[Parts]) -> dict[str, list[object]]:
+    return {
+        "question": [question for question, _ in parts],
+        "context": [context for _, context in parts],
+    }
 
 
 def checked(number: int, item: object, texts: tuple[object, ...], wanted: str) -> Parts:

@@ -12,11 +12,13 @@ from torch import Tensor
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import MODULES, data_description, load_module, write_processor
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.inputs import Inputs, Item, QuestionInputs, TextInputs
+from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
+from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_config, load_tokenizer
@@ -38,7 +40,8 @@ class Predictor:
         module: a trained module; it is put into evaluation mode.
         tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest input.
         inputs: how the data was read in training. Of a classifier how a row that is a dict becomes
-            a text: `text_column`, `pair_column` and `text_template`; of questions `doc_stride`.
+            a text: `text_column`, `pair_column` and `text_template`; of questions `max_length`,
+            `doc_stride` and `prompt`.
 
     Raises:
         InputError: if these cannot be used.
@@ -53,15 +56,23 @@ class Predictor:
         self.module = module
         self.module.train(False)
         self.tokenizer = tokenizer
-        settings = dict(inputs or {})
-        self._inputs: Inputs
-        if isinstance(module, ExtractiveQA):
-            stride = settings.get("doc_stride")
-            longest = min(self._longest(), int(str(settings.get("max_length") or 384)))
-            stride = min(stride if isinstance(stride, int) else 128, longest // 2)
-            self._inputs = QuestionInputs(tokenizer, longest, stride)
-        else:
-            self._inputs = TextInputs(tokenizer, self._longest(), settings)
+        self._inputs = self._inputs_of(dict(inputs or {}))
+
+    def _inputs_of(self, settings: Mapping[str, object]) -> Inputs:
+        """How items become batches, by the task; where training is not known, as by default."""
+        if isinstance(self.module, TextClassifier):
+            return TextInputs(self.tokenizer, self._longest(), settings)
+        is_written = isinstance(self.module, GenerativeQA)
+        longest = int(str(settings.get("max_length") or (512 if is_written else 384)))
+        stride = settings.get("doc_stride")
+        if not is_written:
+            longest = min(self._longest(), longest)
+        stride = min(stride if isinstance(stride, int) else 128, longest // 2)
+        if not isinstance(self.module, GenerativeQA):
+            return QuestionInputs(self.tokenizer, longest, stride)
+        self.module.tokenizer = self.tokenizer
+        prompt = str(settings.get("prompt") or DEFAULT_PROMPT)
+        return PromptInputs(self.tokenizer, PromptSettings(prompt, longest, stride, longest))
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -165,6 +176,11 @@ def _from_folder(path: str) -> tuple[HFModule, object]:
         known = params.get(ExtractiveQA.task) or {}
         names = ("max_answer_length", "num_best", "no_answer_threshold")
         module = ExtractiveQA(path, **{name: known[name] for name in names if name in known})
+    elif GenerativeQA.task in params or (
+        config.is_encoder_decoder
+        and any(kind.endswith("ForConditionalGeneration") for kind in kinds)
+    ):
+        module = GenerativeQA(path)
     else:
         module = TextClassifier(path, problem_type=_problem_of(path, config))
     module.configure_model()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lit_hf.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
@@ -80,6 +81,19 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_lengt
         tokenizer.save_pretrained(folder)
     finally:
         tokenizer.model_max_length = limit
+
+
+def files_of(folder: Path) -> "dict[str, Tensor]":
+    """The files of a folder as bytes in tensors, by their names; empty ones are left out."""
+    import torch
+
+    return {
+        str(path.relative_to(folder)): torch.frombuffer(
+            bytearray(path.read_bytes()), dtype=torch.uint8
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size
+    }
 
 
 def not_loadable(model_name: str, part: str, error: Exception) -> InputError:

@@ -31,12 +31,14 @@ from lit_hf.callbacks.signals import StopAtSigterm
 from lit_hf.checkpoints import best_of, check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
+from lit_hf.data.generative_qa import GenerativeQADataModule
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.data.tweets import TweetDataModule
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
+from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.settings import check_classes, check_paths, check_seed, refusal
 
@@ -120,7 +122,8 @@ class OneMessageParser(LightningArgumentParser):
         """Raise the message as an InputError."""
         classes = (
             *(TextClassifier, TextClassificationDataModule, TweetDataModule),
-            *(ExtractiveQA, ExtractiveQADataModule, AdamW),
+            *(ExtractiveQA, ExtractiveQADataModule),
+            *(GenerativeQA, GenerativeQADataModule, AdamW),
         )
         names = {name for kind in classes for name in inspect.signature(kind).parameters}
         raise InputError(

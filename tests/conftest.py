@@ -1,5 +1,6 @@
 """What all tests share: a tiny model with its tokenizer, rows, and guards against leaks."""
 
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 TWEETS = ROOT / "lit_hf" / "assets" / "tweets"
+PARAGRAPHS = ROOT / "lit_hf" / "assets" / "paragraphs"
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -81,6 +83,70 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
         )
         BertModel(config).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a T5 of two layers and a tokenizer trained on the bundled paragraphs."""
+    from tokenizers import (
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny_t5")
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    texts = [text for row in paragraph_rows() for text in (row["context"], row["question"])]
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start: dict[str, Any] = {"decoder_start_token_id": 0}  # which the config's type lacks
+        config = T5Config(
+            vocab_size=tokenizer.get_vocab_size(),
+            d_model=64,
+            d_ff=128,
+            d_kv=16,
+            num_layers=2,
+            num_heads=4,
+            dropout_rate=0.0,
+            **start,
+        )
+        T5ForConditionalGeneration(config).save_pretrained(folder)
+    return str(folder)
+
+
+def paragraph_rows() -> list[dict[str, Any]]:
+    """The bundled questions, those of train.json first."""
+    return [
+        {**question, "context": paragraph["context"]}
+        for name in ("train.json", "dev.json")
+        for article in json.loads((PARAGRAPHS / name).read_text(encoding="utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
 
 
 @pytest.fixture

@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.batches import ClassOutput, Sample, SpanBatch, StepOutput, TextBatch
+from lit_hf.batches import (
+    AnswerOutput,
+    ClassOutput,
+    PromptBatch,
+    QuestionBatch,
+    Sample,
+    SpanBatch,
+    SpanOutput,
+    StepOutput,
+    TextBatch,
+    without_copies,
+)
 from lit_hf.functional.labels import ProblemType
 
 Rows = list[dict[str, object]]
@@ -32,10 +43,28 @@ def data(tiny_model: str, tweet_rows: Rows, problem: ProblemType) -> TextClassif
     return data.with_rows(train=rows, val=rows, predict=rows)
 
 
-@pytest.mark.parametrize("kind", [TextBatch, SpanBatch, StepOutput, Sample])
-def test_docstring__names_each_key_in_order(kind: type[object]) -> None:
-    keys = re.findall(r"^ {8}(\w+):", kind.__doc__ or "", re.MULTILINE)
-    assert keys == list(get_type_hints(kind))
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [TextBatch],
+        [QuestionBatch, SpanBatch],
+        [QuestionBatch, PromptBatch],
+        [StepOutput, ClassOutput],
+        [StepOutput, SpanOutput],
+        [StepOutput, AnswerOutput],
+        [Sample],
+    ],
+)
+def test_docstring__names_each_key_in_order(kinds: list[type[object]]) -> None:
+    """Keys of a base first, which its heirs do not name again."""
+    docs = [kind.__doc__ or "" for kind in kinds]
+    keys = [key for doc in docs for key in re.findall(r"^ {8}(\w+):", doc, re.MULTILINE)]
+    assert keys == list(get_type_hints(kinds[-1]))
+
+
+def test_copies__are_left_out() -> None:
+    assert without_copies({"is_padding": torch.tensor([False, True, False])}, "abc") == ["a", "c"]
+    assert without_copies({}, "abc") == ["a", "b", "c"]
 
 
 def test_text_batch__is_what_loaders_give(

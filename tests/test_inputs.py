@@ -55,7 +55,7 @@ def test_questions__become_windows(tokenizer: PreTrainedTokenizerBase, item: obj
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("who?", r"item 0: wanted a \(question, context\)"),
+        ("who?", r"item 0: wanted a tuple \(question, context\)"),
         ({"question": "who?"}, "item 0: wanted a"),
         (("who?", 5), "item 0: wanted a"),
         (("who?", " "), "item 0: the question or the context is empty"),

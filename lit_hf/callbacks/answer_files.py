@@ -12,6 +12,7 @@ from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import data_description
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
+from lit_hf.data.generative_qa import GenerativeQADataModule
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.functional.labels import are_numbers
 
@@ -90,7 +91,9 @@ def _cell(answer: object, form: TableForm) -> object:
 def form_of(trainer: Trainer) -> Form | None:
     """The file that the users of a task expect; None where there is none."""
     data = getattr(trainer, "datamodule", None)
-    return SquadForm() if isinstance(data, ExtractiveQADataModule) else _table_form(trainer, data)
+    if isinstance(data, ExtractiveQADataModule | GenerativeQADataModule):
+        return SquadForm()
+    return _table_form(trainer, data)
 
 
 def _table_form(trainer: Trainer, data: object) -> TableForm | None:

@@ -9,6 +9,7 @@ from lit_hf.functional.text import markdown_cell
 _PIPELINES = {
     "text_classification": ("text-classification", '(["a text"])'),
     "extractive_qa": ("question-answering", '(question="Who?", context="Ada did.")'),
+    "generative_qa": ("text2text-generation", '(question="Who?", context="Ada did.")'),
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _SAYING_NOTHING = ("model", "pretrained")
@@ -55,7 +56,7 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
         [(k, ", ".join(sources.get(k, [])) or "set aside", count) for k, count in rows.items()],
     )
     shown: list[tuple[object, ...]] = [(k, settings[k]) for k in _SETTINGS if k in settings]
-    shown += [(k, data[k]) for k in ("max_length", "doc_stride") if k in data]
+    shown += [(k, data[k]) for k in ("prompt", "max_length", "doc_stride") if k in data]
     for number, group in enumerate(_optimizer_groups(checkpoint)):
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))

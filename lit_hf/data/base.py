@@ -19,6 +19,7 @@ from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import stratified_split
+from lit_hf.processors import files_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -256,10 +257,14 @@ class HFDataModule(LightningDataModule):
         """Batches of rows to predict, in order."""
         return self._loader("predict", self.eval_batch_size, shuffle=False)
 
-    def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
+    def rows(self, split: Split) -> Dataset:
+        """The encoded rows that loaders draw batches of."""
         if split not in self.splits:
             self._load({"train": "fit", "val": "validate"}.get(split, split))
-        rows = self.splits[split]
+        return self.splits[split]
+
+    def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
+        rows = self.rows(split)
         world_size = self.trainer.world_size if self.trainer is not None else 1
         rank = self.trainer.global_rank if self.trainer is not None else 0
         return DataLoader(
@@ -283,13 +288,7 @@ class HFDataModule(LightningDataModule):
         """The processor's files, as bytes in tensors, and the description; plain types only."""
         with tempfile.TemporaryDirectory() as folder:
             self.save_processor(Path(folder))
-            files = {
-                str(path.relative_to(folder)): torch.frombuffer(
-                    bytearray(path.read_bytes()), dtype=torch.uint8
-                )
-                for path in sorted(Path(folder).rglob("*"))
-                if path.is_file() and path.stat().st_size
-            }
+            files = files_of(Path(folder))
         return {"processor": files, "data": self.describe()}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:

@@ -6,11 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
 
-from lit_hf import __version__
 from lit_hf.errors import InputError
 
 
@@ -35,13 +35,25 @@ def cache_folder() -> Path:
 
 
 def key_of(*parts: object) -> str:
-    """A name for what the parts determine; parts are anything that JSON can write.
+    """A name for what the parts determine, and the code that prepares rows.
+
+    Args:
+        parts: anything that JSON can write.
 
     >>> key_of("a", 1) == key_of("a", 1), key_of("a", 1) == key_of("a", 2)
     (True, False)
     """
-    text = json.dumps([__version__, *parts], sort_keys=True)
+    text = json.dumps([code_stamp(Path(__file__).parent.parent), *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@cache
+def code_stamp(package: Path) -> str:
+    """What changes with the code of this floor or the one below: other code, other rows."""
+    digest = hashlib.sha256()
+    for path in sorted([*package.glob("data/*.py"), *package.glob("functional/*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:

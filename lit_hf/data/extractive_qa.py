@@ -13,8 +13,8 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.problems import RowProblems
 from lit_hf.data.questions import QuestionColumns, QuestionSummary, locate, read_questions
+from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
@@ -171,29 +171,16 @@ class ExtractiveQADataModule(HFDataModule):
         return encoded
 
     def _with_room(self, split: Split, questions: Dataset) -> Dataset:
-        """The questions that leave room for the context; others are bad rows."""
-        room = question_room(self.processor, self.max_length, self.doc_stride)
-        problems, kept = RowProblems(), []
-        for start in range(0, questions.num_rows, 1000):
-            part = questions[start : start + 1000]
-            tokens = self.processor(list(part["question"]), add_special_tokens=False)["input_ids"]
-            for row, ids in enumerate(tokens):
-                if len(ids) <= room:
-                    kept.append(start + row)
-                    continue
-                problems.add(
-                    f"the question has more than {room} tokens, the room that `max_length` "
-                    f"{self.max_length} and `doc_stride` {self.doc_stride} leave for it",
-                    f"question {part['id'][row]} with {len(ids)} tokens",
-                    part["question"][row],
-                )
-        if not problems.num_rows:
-            return questions
-        report = problems.report(self.tables(split)[0].name)
-        if self.on_bad_row == "error" or split == "predict" or not kept:
-            raise InputError(f"{report}\nShorten the questions, or change these settings.")
-        log.warning(f"{report}\nThese rows are left out.")
-        return questions.select(kept)
+        return with_room(
+            questions,
+            lambda texts: [
+                len(ids) for ids in self.processor(texts, add_special_tokens=False)["input_ids"]
+            ],
+            question_room(self.processor, self.max_length, self.doc_stride),
+            f"`max_length` {self.max_length} and `doc_stride` {self.doc_stride}",
+            self.tables(split)[0].name,
+            "error" if split == "predict" else self.on_bad_row,
+        )
 
     def _tell_lost(self, split: Split, encoded: Dataset) -> None:
         if split == "predict":

@@ -84,7 +84,7 @@ def read_questions(
     Args:
         tables: the tables of the split, read one after another.
         columns: which columns make a question.
-        find_place: `locate` where answers have to stand in the context, `no_place` where they
+        find_place: `locate` where answers have to stand in the context, `told_place` where they
             need not.
         on_bad_row: "error" to refuse bad rows, "skip" to leave them out.
 
@@ -235,6 +235,12 @@ def locate(context: str, text: str, start: int | None) -> int | None:
     return nearest if abs(nearest - start) <= _REACH else None
 
 
-def no_place(context: str, text: str, start: int | None) -> int:
-    """Unknown, -1: for answers that a model writes, which need not stand in the context."""
-    return -1
+def told_place(context: str, text: str, start: int | None) -> int:
+    """Where an answer stands if it stands where it is told to; -1 where that is not known.
+
+    For answers that need not stand in the context.
+
+    >>> told_place("the old mill", "old", 4), told_place("the old mill", "a mill", None)
+    (4, -1)
+    """
+    return start if start is not None and start >= 0 and context.startswith(text, start) else -1

@@ -57,6 +57,7 @@ class HFModule(LightningModule):
     """
 
     task: str
+    input_names: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
     model: PreTrainedModel
 
     def __init__(
@@ -191,8 +192,7 @@ class HFModule(LightningModule):
         self, batch: Mapping[str, object], output_attentions: bool, output_hidden_states: bool
     ) -> ModelOutput:
         """Run the model on the inputs that a batch holds for it."""
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        inputs = {name: value for name, value in batch.items() if name in names}
+        inputs = {name: value for name, value in batch.items() if name in self.input_names}
         with keeping_attentions(self.model) if output_attentions else nullcontext():
             return cast(
                 "ModelOutput",

@@ -14,20 +14,28 @@ from torchmetrics import SumMetric
 from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
-from lit_hf.batches import Prediction, Sample, SpanBatch, SpanOutput, StepOutput
+from lit_hf.batches import (
+    Prediction,
+    Sample,
+    SpanBatch,
+    SpanOutput,
+    StepOutput,
+    without_copies,
+)
 from lit_hf.errors import InputError
-from lit_hf.functional.answers import Language, score_answer
+from lit_hf.functional.answers import Language
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.extracts import (
     Extracts,
+    best_texts,
     find_extracts,
     of_questions,
-    show_extracts,
     tell_extracts,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
 
 log = logging.getLogger(__name__)
@@ -207,12 +215,11 @@ class ExtractiveQA(HFModule):
     def _run(self, batch: SpanBatch, is_training: bool) -> SpanOutput:
         """The logits, in several passes where there are more windows than are run at once."""
         limit = self.max_windows if is_training else len(batch["window_of"])
-        windows = chosen_windows(batch, limit)
+        windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
+        inputs = {k: v for k, v in batch.items() if k in self.input_names and isinstance(v, Tensor)}
         parts = []
         for part in torch.split(windows, self.max_windows):
-            names = ("input_ids", "attention_mask", "token_type_ids")
-            inputs = {name: batch[name][part] for name in names if name in batch}  # type: ignore[literal-required]  # names are keys
-            found = self(cast("SpanBatch", inputs))
+            found = self(cast("SpanBatch", {name: value[part] for name, value in inputs.items()}))
             parts.append((found.start_logits.float(), found.end_logits.float()))
         starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))
         return {
@@ -227,15 +234,11 @@ class ExtractiveQA(HFModule):
 
     def _count(self, batch: SpanBatch, output: SpanOutput, stage: Stage) -> None:
         found = self.extracts(batch, output)
-        copies = batch.get("is_padding")
-        kept = torch.ones(len(batch["context"]), dtype=torch.bool) if copies is None else ~copies
-        predictions = [str(row["prediction"]) for row in tell_extracts(batch, found, None)]
-        score = cast("AnswerScore", self.metrics[stage])
         margins = None if self.no_answer_threshold is None else found.margins
-        score.update(predictions, batch["answers"], margins, ~kept)
-        cast("SumMetric", self.loss_sums[stage]).update(
-            output["losses"][kept.to(self.device)].sum()
-        )
+        score = cast("AnswerScore", self.metrics[stage])
+        score.update(best_texts(batch, found), batch["answers"], margins, batch.get("is_padding"))
+        losses = without_copies(batch, output["losses"].tolist())
+        cast("SumMetric", self.loss_sums[stage]).update(sum(losses))
 
     def extracts(self, batch: SpanBatch, output: SpanOutput) -> Extracts:
         """The likeliest answers."""
@@ -276,9 +279,7 @@ class ExtractiveQA(HFModule):
         questions = cast("SpanBatch", batch)
         found = self.extracts(questions, self._run(questions, is_training=False))
         threshold = None if self.no_answer_threshold is None else float(self.threshold)
-        rows = tell_extracts(questions, found, threshold)
-        copies = questions.get("is_padding", torch.zeros(len(rows), dtype=torch.bool)).tolist()
-        return [row for row, is_copy in zip(rows, copies, strict=True) if not is_copy]
+        return without_copies(batch, tell_extracts(questions, found, threshold))
 
     def samples(
         self,
@@ -292,9 +293,6 @@ class ExtractiveQA(HFModule):
             return []
         questions = cast("SpanBatch", batch)
         found = self.extracts(questions, of_questions(questions, cast("SpanOutput", output), rows))
-        answers = tell_extracts(questions, found, self.no_answer_threshold)
-        is_right = [
-            score_answer(str(answer["prediction"]), wanted, self.language)[0] == 1
-            for answer, wanted in zip(answers, questions["answers"], strict=True)
-        ]
-        return show_extracts(questions, output["losses"], rows, answers, is_right)
+        told = tell_extracts(questions, found, self.no_answer_threshold)
+        answers = [told[row] for row in rows]
+        return show_questions(questions, output["losses"], rows, answers, self.language)

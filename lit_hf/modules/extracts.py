@@ -1,19 +1,18 @@
-"""From logits of windows to answers in plain types, and to samples a person reads.
+"""From logits of windows to answers in plain types.
 
 Letters: B questions in a batch, W windows of all of them, L tokens.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lit_hf.batches import Plain, Prediction, Sample, SpanBatch, SpanOutput
-from lit_hf.functional.spans import Candidate, Span, best_spans, merge_windows
+from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput
+from lit_hf.functional.spans import Candidate, best_spans, merge_windows
 
 _FAR = 1e6  # margin of a question for which no token of the context can be an answer
-_AROUND = 90  # characters of context shown at each side of an answer
 
 
 class Extracts(NamedTuple):
@@ -64,6 +63,15 @@ def of_questions(batch: SpanBatch, output: SpanOutput, rows: Sequence[int]) -> S
         "start_logits": output["start_logits"][picked],
         "end_logits": output["end_logits"][picked],
     }
+
+
+def best_texts(batch: SpanBatch, found: Extracts) -> list[str]:
+    """The likeliest piece of each context; "" where no token of it can be an answer."""
+    texts = []
+    for context, candidates in zip(batch["context"], found.candidates, strict=True):
+        start, end = trimmed(context, *candidates[0][1:]) if candidates else (0, 0)
+        texts.append(context[start:end])
+    return texts
 
 
 def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) -> list[Prediction]:
@@ -138,66 +146,3 @@ def trimmed(context: str, start: int, end: int) -> tuple[int, int]:
     piece = context[start:end]
     start += len(piece) - len(piece.lstrip())
     return start, max(start, end - (len(piece) - len(piece.rstrip())))
-
-
-def show_extracts(
-    batch: SpanBatch,
-    losses: Tensor,
-    rows: Sequence[int],
-    answers: Sequence[Prediction],
-    is_right: Sequence[bool],
-) -> list[Sample]:
-    """Show questions with the context around the answer: «prediction» and [truth].
-
-    Args:
-        batch: the questions, with answers.
-        losses: [B].
-        rows: which of them.
-        answers: what `tell_extracts` tells of each question of the batch.
-        is_right: whether the prediction is one of the right answers, for each of the batch.
-    """
-    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
-    samples: list[Sample] = []
-    for row in rows:
-        answer, context = answers[row], batch["context"][row]
-        wanted = batch["answers"][row]
-        truth = wanted[0] if wanted else ""
-        place = context.find(truth) if truth else -1
-        true_span = (place, place + len(truth)) if place >= 0 else None
-        start, end = answer["start"], answer["end"]
-        both = isinstance(start, int) and isinstance(end, int)
-        said_span = cast("Span", (start, end)) if both else None
-        probability = answer["probability"]
-        samples.append(
-            {
-                "id": ids[row],
-                "input": f"{batch['question'][row]} ‖ {marked(context, said_span, true_span)}",
-                "prediction": str(answer["prediction"]) or "(no answer)",
-                "probability": probability if isinstance(probability, float) else None,
-                "truth": truth or "(no answer)",
-                "correct": is_right[row],
-                "loss": float(losses[row]),
-            }
-        )
-    return samples
-
-
-def marked(context: str, prediction: tuple[int, int] | None, truth: tuple[int, int] | None) -> str:
-    """The context around the truth, else the prediction, with both marked.
-
-    >>> marked("She sold the old mill in 1921.", prediction=(25, 29), truth=(13, 21))
-    'She sold the [old mill] in «1921».'
-    """
-    marks = [(span[0], "[") for span in [truth] if span] + [
-        (span[0], "«") for span in [prediction] if span
-    ]
-    marks += [(span[1], "»") for span in [prediction] if span]
-    marks += [(span[1], "]") for span in [truth] if span]
-    first, last = truth or prediction or (0, 0)
-    start, end = max(0, first - _AROUND), min(len(context), last + _AROUND)
-    shown, here = "", start
-    for place, mark in sorted(marks, key=lambda pair: pair[0]):
-        if start <= place <= end:
-            shown += context[here:place] + mark
-            here = place
-    return ("…" if start else "") + shown + context[here:end] + ("…" if end < len(context) else "")

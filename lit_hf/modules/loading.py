@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
@@ -38,9 +39,12 @@ _DECIDED = {
     "output_hidden_states": "`module(batch, output_hidden_states=True)`",
 }
 Auto = (
-    type[AutoModel] | type[AutoModelForSequenceClassification] | type[AutoModelForQuestionAnswering]
+    type[AutoModel]
+    | type[AutoModelForSequenceClassification]
+    | type[AutoModelForQuestionAnswering]
+    | type[AutoModelForSeq2SeqLM]
 )
-ConfigValue = str | int | float | bool | None
+ConfigValue = bool | int | float | str | None
 HFProblem = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 

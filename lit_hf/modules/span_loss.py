@@ -9,9 +9,13 @@ from torch import Tensor
 from lit_hf.batches import SpanBatch, SpanOutput
 
 
-def chosen_windows(batch: SpanBatch, limit: int) -> Tensor:
-    """The numbers of up to `limit` windows, those that hold an answer before the others, [V]."""
-    is_empty = batch["first_token"] == batch["no_answer_token"]
+def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
+    """The numbers of up to `limit` windows, those that hold an answer before the others, [V].
+
+    Args:
+        is_empty: [W] whether a window holds no answer.
+        limit: V at most.
+    """
     if len(is_empty) <= limit:
         return torch.arange(len(is_empty), device=is_empty.device)
     chance = torch.rand(len(is_empty), device=is_empty.device)

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch
+from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch, without_copies
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import ClassificationScores
@@ -279,9 +279,7 @@ class TextClassifier(HFModule):
         logits = self(cast("TextBatch", batch)).logits.float()
         names = self.label_names or []
         rows = tell_answers(cast("TextBatch", batch), logits, self.problem_type, names)
-        copies = cast("TextBatch", batch).get("is_padding")
-        kept = [True] * len(rows) if copies is None else (~copies).tolist()
-        return [row for row, keep in zip(rows, kept, strict=True) if keep]
+        return without_copies(batch, rows)
 
     def samples(
         self,

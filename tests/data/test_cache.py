@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.cache import cache_folder, cached, key_of
+from lit_hf.data.cache import cache_folder, cached, code_stamp, key_of
 from lit_hf.errors import InputError
 
 
@@ -67,3 +67,19 @@ def test_cache_folder__cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("LIT_HF_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(InputError, match="Set LIT_HF_CACHE"):
         cache_folder()
+
+
+def test_code__that_changes_gives_other_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that other code has prepared are not taken for those of this one."""
+    stamps = []
+    for number, content in enumerate(["x = 1", "x = 2", "x = 1"]):
+        file = tmp_path / str(number) / "data" / "rows.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+        stamps.append(code_stamp(tmp_path / str(number)))
+    assert stamps[0] == stamps[2] != stamps[1]
+    before = key_of("a")
+    monkeypatch.setattr("lit_hf.data.cache.code_stamp", lambda package: "other code")
+    assert key_of("a") != before

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from lit_hf import InputError
-from lit_hf.data.questions import FindPlace, QuestionColumns, locate, no_place, read_questions
+from lit_hf.data.questions import FindPlace, QuestionColumns, locate, read_questions, told_place
 from lit_hf.data.tables import table_from_rows
 
 CONTEXT = "She sold the old mill by the river in 1921."
@@ -44,16 +44,34 @@ def test_answers__in_every_form(cell: object, texts: list[str], starts: list[int
     assert (question["answers"], question["starts"]) == (texts, starts)
 
 
+@pytest.mark.parametrize(
+    ("text", "told", "start"),
+    [
+        ("old mill", 13, 13),
+        ("old mill", 12, -1),
+        ("old mill", 400, -1),
+        ("old mill", -1, -1),
+        ("old mill", None, -1),
+        ("a mill", 13, -1),
+        ("a mill", None, -1),
+    ],
+)
 def test_answers__need_not_stand_in_the_context_where_they_are_generated(
-    caplog: pytest.LogCaptureFixture,
+    text: str, told: int | None, start: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (question,) = _read(_row(answers=["a mill"]), find_place=no_place)
-    assert (question["answers"], question["starts"]) == (["a mill"], [-1])
+    """Their place is kept only where they really stand where they are told to."""
+    row = _row(answers=[{"text": text, "answer_start": told}])
     with caplog.at_level(logging.WARNING, "lit_hf"):
-        (question,) = _read(_row(), find_place=no_place)
-    assert (question["answers"], question["starts"]) == (["old mill"], [-1])
+        (question,) = _read(row, find_place=told_place)
+    assert (question["answers"], question["starts"]) == ([text], [start])
     assert caplog.text == ""
-    assert _read(_row())[0]["starts"] == [13]  # not the cached rows of the other way
+
+
+def test_cached_rows__are_not_those_of_the_other_way_to_find_a_place() -> None:
+    row = _row(answers=[{"text": "old mill", "answer_start": 12}])
+    for _ in range(2):
+        assert _read(row, find_place=told_place)[0]["starts"] == [-1]
+        assert _read(row)[0]["starts"] == [13]
 
 
 @pytest.mark.parametrize(

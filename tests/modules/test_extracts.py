@@ -6,9 +6,8 @@ from lit_hf.batches import SpanBatch, SpanOutput
 from lit_hf.functional.spans import Candidate
 from lit_hf.modules.extracts import (
     Extracts,
+    best_texts,
     find_extracts,
-    marked,
-    show_extracts,
     tell_extracts,
     trimmed,
 )
@@ -99,37 +98,8 @@ def test_trimmed__takes_spaces_off_both_ends_only() -> None:
     assert trimmed("a   b", 1, 4) == (4, 4)
 
 
-@pytest.mark.parametrize(
-    ("prediction", "truth", "shown"),
-    [
-        ((4, 12), (4, 12), "the [«old mill»]"),
-        ((0, 3), (4, 12), "«the» [old mill]"),
-        ((4, 7), (4, 12), "the [«old» mill]"),
-        (None, (4, 12), "the [old mill]"),
-        ((8, 12), None, "the old «mill»"),
-        (None, None, "the old mill"),
-    ],
-)
-def test_marked__shows_both_places(
-    prediction: tuple[int, int] | None, truth: tuple[int, int] | None, shown: str
-) -> None:
-    assert marked(CONTEXT, prediction, truth) == shown
-
-
-def test_marked__cuts_a_long_context_around_the_truth() -> None:
-    shown = marked("x" * 500 + "mill" + "y" * 500, None, (500, 504))
-    assert shown == "…" + "x" * 90 + "[mill]" + "y" * 90 + "…"
-
-
-def test_shown__is_question_context_answer_and_truth() -> None:
+def test_best_texts__are_those_that_are_told() -> None:
     batch = _batch()
-    answers = tell_extracts(batch, FOUND, None)
-    (sample,) = show_extracts(batch, torch.tensor([0.5]), [0], answers, [True])
-    assert sample["input"] == "What? ‖ the [«old mill»]"
-    assert (sample["prediction"], sample["truth"]) == ("old mill", "old mill")
-    assert (sample["correct"], sample["loss"]) == (True, 0.5)
-    batch["answers"] = [[]]
-    (sample,) = show_extracts(
-        batch, torch.tensor([0.5]), [0], tell_extracts(batch, FOUND, 0.0), [True]
-    )
-    assert (sample["prediction"], sample["truth"]) == ("(no answer)", "(no answer)")
+    (told,) = tell_extracts(batch, FOUND, None)
+    assert best_texts(batch, FOUND) == [told["prediction"]] == ["old mill"]
+    assert best_texts(batch, Extracts([[]], torch.zeros(1))) == [""]

@@ -47,8 +47,8 @@ def test_weights__are_less_where_another_window_holds_the_answer() -> None:
 
 
 def test_chosen__are_all_or_those_with_an_answer_first() -> None:
-    batch = _batch([0, 3, 0, 0, 2], [["a"], ["b"]], [0, 0, 1, 1, 1])
-    assert chosen_windows(batch, 5).tolist() == [0, 1, 2, 3, 4]
-    assert chosen_windows(batch, 2).tolist() == [1, 4]
-    picks = {tuple(chosen_windows(batch, 3).tolist()) for _ in range(50)}
+    is_empty = torch.tensor([True, False, True, True, False])
+    assert chosen_windows(is_empty, 5).tolist() == [0, 1, 2, 3, 4]
+    assert chosen_windows(is_empty, 2).tolist() == [1, 4]
+    picks = {tuple(chosen_windows(is_empty, 3).tolist()) for _ in range(50)}
     assert picks == {(0, 1, 4), (1, 2, 4), (1, 3, 4)}

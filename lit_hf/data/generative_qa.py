@@ -1,0 +1,251 @@
+"""Questions about contexts of any length to batches of prompts with the answers' tokens.
+
+Letters: B examples in a batch, W windows of all of them, L tokens of the longest window.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from datasets import Dataset, Features
+
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.cache import cached, key_of
+from lit_hf.data.prompts import (
+    ANSWER_FEATURES,
+    DEFAULT_PROMPT,
+    PROMPT_FEATURES,
+    PromptSettings,
+    check_end,
+    check_prompt,
+    encode_prompts,
+    encode_taught,
+    pad_prompts,
+    prompt_lengths,
+)
+from lit_hf.data.questions import QuestionColumns, QuestionSummary, read_questions, told_place
+from lit_hf.data.room import with_room
+from lit_hf.data.samplers import Columns
+from lit_hf.data.sources import Split
+from lit_hf.errors import InputError
+from lit_hf.processors import check_vocabulary, load_config, save_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+class GenerativeQADataModule(HFDataModule):
+    """Questions whose answers are written, each after a prompt with question and context.
+
+    Reads what `ExtractiveQADataModule` reads; an answer need not stand in its context. A long
+    context becomes several windows, each in a whole prompt; a batch holds whole examples with all
+    their windows, `lit_hf.batches.PromptBatch`.
+
+    Args:
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        dataset: a local folder with a file for each split, or a Hub id; the files below go first.
+        subset: folder in the folder, or configuration of the Hub data set.
+        train_file: training questions, a path, a pattern or a list of them.
+        val_file: validation questions; without them a part of the training questions is set aside.
+        test_file: test questions.
+        predict_file: questions to answer; answers in them are not read.
+        question_column: column of the question.
+        context_column: column of the text that it is asked about.
+        answers_column: column of the answers: a list of `text` and `answer_start`, the Hub's object
+            of two lists, texts, or one text; empty where the question has no answer.
+        id_column: column of the questions' names; where it is missing they are numbered from 0.
+        prompt: what the model reads, with `{question}` and `{context}`.
+        max_length: longest window in tokens, prompt included.
+        doc_stride: context tokens that neighbouring windows share.
+        max_answer_length: longest answer in tokens that is taught; longer ones are cut.
+        val_fraction: share of the training questions set aside where there are no validation
+            questions; 0 trains without validation.
+        val_sample: validation questions that are scored while training, drawn by the seed; None
+            scores all, as `validate` always does.
+        batch_size: training questions a batch on each device.
+        eval_batch_size: questions a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report.
+        seed: seed of the validation split and of the order of the training questions.
+
+    Raises:
+        InputError: when prepared, with a report of what is wrong with files or rows.
+    """
+
+    task = "generative_qa"
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        subset: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        question_column: str = "question",
+        context_column: str = "context",
+        answers_column: str = "answers",
+        id_column: str = "id",
+        prompt: str = DEFAULT_PROMPT,
+        max_length: int = 512,
+        doc_stride: int = 128,
+        max_answer_length: int = 32,
+        val_fraction: float = 0.1,
+        val_sample: int | None = None,
+        batch_size: int = 16,
+        eval_batch_size: int = 32,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            dataset=dataset,
+            subset=subset,
+            train_file=train_file,
+            val_file=val_file,
+            test_file=test_file,
+            predict_file=predict_file,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            on_bad_row=on_bad_row,
+            seed=seed,
+        )
+        check_prompt(prompt)
+        for name, value, least in [
+            ("doc_stride", doc_stride, 0),
+            ("max_answer_length", max_answer_length, 2),
+            ("max_length", max_length, doc_stride + 2),
+            ("val_sample", 1 if val_sample is None else val_sample, 1),
+        ]:
+            if value < least:
+                raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
+        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
+        self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
+        self.val_sample = val_sample
+        self._summaries: dict[Split, QuestionSummary] = {}
+
+    @cached_property
+    def max_length(self) -> int:
+        """Longest window in tokens.
+
+        Raises:
+            InputError: if the model has fewer positions; those of T5 are relative, without limit.
+        """
+        limit = getattr(load_config(self.model_name), "max_position_embeddings", None)
+        for name in ("max_length", "max_answer_length"):
+            wanted = getattr(self.prompts, name)
+            if isinstance(limit, int) and wanted > limit:
+                raise InputError(
+                    f"Expected `{name}` to be at most {limit} (the limit of {self.model_name}), "
+                    f"but got {wanted}."
+                )
+        return self.prompts.max_length
+
+    def encode(self, split: Split) -> Dataset:
+        """Check and tokenise the questions of a split; cached on disk by content."""
+        columns = self.columns
+        if split == "predict":
+            columns = QuestionColumns(**{**vars(columns), "answers": None})
+        questions, summary = read_questions(
+            self.tables(split), columns, told_place, self.on_bad_row
+        )
+        self._summaries[split] = summary
+        questions = self._with_room(split, questions)
+        tokenizer = self.processor
+        check_vocabulary(tokenizer, self.model_name)
+        check_end(tokenizer, self.model_name)
+        key = key_of(
+            "prompts",
+            questions._fingerprint,
+            [table.stamp for table in self.tables(split)],
+            vars(columns),
+            key_of(tokenizer.backend_tokenizer.to_str()),
+            self.prompts,
+        )
+        is_known = split != "predict"
+
+        def build(folder: Path) -> None:
+            questions.map(
+                encode_taught if is_known else encode_prompts,
+                batched=True,
+                batch_size=200,
+                remove_columns=["starts"],
+                features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
+                fn_kwargs={"tokenizer": tokenizer, "settings": self.prompts},
+                cache_file_name=str(folder / "prompts.arrow"),
+                new_fingerprint=key,
+                desc=f"tokenising {split}",
+            )
+
+        encoded = Dataset.from_file(str(cached(key, build) / "prompts.arrow"))
+        if is_known:
+            self._tell(split, encoded)
+        return encoded
+
+    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
+        room = self.max_length - self.prompts.doc_stride - 1
+        return with_room(
+            questions,
+            lambda texts: prompt_lengths(texts, self.processor, self.prompts.prompt),
+            room,
+            f"`max_length` {self.max_length} and `doc_stride` {self.prompts.doc_stride}",
+            self.tables(split)[0].name,
+            "error" if split == "predict" else self.on_bad_row,
+        )
+
+    def _tell(self, split: Split, encoded: Dataset) -> None:
+        """Say what the model will not be taught as it stands in the rows."""
+        columns = encoded.select_columns(["answers", "covers", "num_held", "is_cut"])
+        num_cut = num_lost = num_empty = 0
+        for row in columns.with_format(None):
+            num_cut += row["is_cut"]
+            num_empty += not row["answers"]
+            num_lost += bool(row["answers"]) and len(row["covers"]) > 1 and not row["num_held"]
+        longest = self.prompts.max_answer_length
+        for count, what in (
+            (num_cut, f"answers are longer than `max_answer_length` {longest} tokens and cut"),
+            (num_lost, "answers are whole in no window of their context; the first teaches them"),
+            (num_empty, "questions have no answer; the model learns to write nothing"),
+        ):
+            if count:
+                log.warning(f"{split}: {count} of {encoded.num_rows} {what}.")
+
+    @property
+    def has_unanswerable(self) -> bool:
+        """Whether questions without answer were found."""
+        return any(summary.num_unanswerable for summary in self._summaries.values())
+
+    def rows(self, split: Split) -> Dataset:
+        """The encoded questions of a split; of validations while training only the sample."""
+        rows = super().rows(split)
+        is_fit = self.trainer is not None and self.trainer.state.fn == "fit"
+        if split != "val" or not is_fit or (self.val_sample or rows.num_rows) >= rows.num_rows:
+            return rows
+        drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
+        return rows.select(sorted(drawn.tolist()))
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Lay the windows of a batch under each other, padded to the longest."""
+        padded = pad_prompts(columns, int(self.processor.pad_token_id or 0))
+        texts = {name: columns[name] for name in ("question", "context", "answers")}
+        return {**padded, **texts}
+
+    def describe(self) -> dict[str, object]:
+        """Sources, counts and settings, for the model card and the Predictor."""
+        inputs = {
+            name: value
+            for name, value in self.prompts._asdict().items()
+            if name != "max_answer_length"
+        }
+        return {**super().describe(), **inputs, "inputs": inputs}
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder that knows the longest window."""
+        save_tokenizer(self.processor, folder, self.max_length)

@@ -1,0 +1,299 @@
+"""GenerativeQA: a question and a context of any length to an answer in the model's own words.
+
+Letters: B questions in a batch, W windows of all of them, V windows run at once, L tokens of a
+window, A tokens of an answer, T tokens in the vocabulary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torchmetrics import SumMetric
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.modeling_outputs import Seq2SeqLMOutput
+
+from lit_hf.batches import (
+    AnswerOutput,
+    Prediction,
+    PromptBatch,
+    Sample,
+    StepOutput,
+    without_copies,
+)
+from lit_hf.errors import InputError
+from lit_hf.functional.answers import Language
+from lit_hf.functional.sequences import IGNORED, token_losses
+from lit_hf.metrics.answer_score import AnswerScore
+from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.generation import (
+    DEFAULTS,
+    GenerationValue,
+    check_precision,
+    check_seq2seq,
+    is_sharded,
+    plain_generation,
+    set_generation,
+)
+from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.question_samples import show_questions
+from lit_hf.modules.span_loss import chosen_windows
+from lit_hf.modules.token_mean import TokenMean, mean_losses
+from lit_hf.modules.written import answer_windows, tell_written, write_greedily
+from lit_hf.processors import load_tokenizer
+
+
+class GenerativeQA(HFModule):
+    """Answers questions in its own words (`AutoModelForSeq2SeqLM`: T5, BART and their kin).
+
+    Training teaches the tokens of the first right answer, after a prompt with question and context,
+    as in https://arxiv.org/abs/1910.10683; a window of a longer context that does not hold the
+    answer teaches to write nothing. An answer is written for each window, and of those that are not
+    empty the one with the largest mean log probability of its tokens is taken.
+
+    The loss is the mean over all answer tokens of an optimizer step, also of accumulated batches
+    and of several processes.
+
+    Args:
+        model_name: Hub id or folder of the model.
+        generation: settings of the model's `generation_config`, such as `num_beams: 4`; without
+            them `max_new_tokens: 32` and `num_beams: 1`. Checkpoint and export keep them.
+        language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
+            Chinese as MLQA, "plain" for others.
+        max_windows: windows run at once. An evaluation runs more in several passes; a training
+            batch of more leaves some of those without the answer out.
+        pretrained: load the weights; false builds the model from its config with random weights.
+        config_overrides: values that replace those of the model's config, such as
+            `num_layers: 2`.
+        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
+        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
+            "constant"; stepped once per optimizer step.
+        warmup_ratio: share of all steps over which the learning rate rises from 0.
+    """
+
+    task = "generative_qa"
+    input_names = ("input_ids", "attention_mask", "labels")
+
+    def __init__(
+        self,
+        model_name: str,
+        generation: dict[str, GenerationValue] | None = None,
+        language: Language = "en",
+        max_windows: int = 64,
+        pretrained: bool = True,
+        config_overrides: dict[str, ConfigValue] | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(
+            params, lr=3e-4, weight_decay=0.01, fused=True
+        ),
+        scheduler: SchedulerName = "linear",
+        warmup_ratio: float = 0.1,
+    ) -> None:
+        super().__init__(
+            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+        )
+        if max_windows < 1:
+            raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
+        self.generation = dict(generation or {})
+        self.language: Language = language
+        self.max_windows = max_windows
+        self.token_mean = TokenMean()
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self.save_hyperparameters(
+            {
+                "model_name": model_name,
+                "generation": self.generation,
+                "language": language,
+                "max_windows": max_windows,
+                "pretrained": pretrained,
+                "config_overrides": self.config_overrides,
+                "scheduler": scheduler,
+                "warmup_ratio": warmup_ratio,
+            }
+        )
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """What turns tokens into text: that of the data, or the one of `model_name`."""
+        data = getattr(self._trainer, "datamodule", None)
+        if self._tokenizer is None:
+            self._tokenizer = getattr(data, "processor", None) or load_tokenizer(self.model_name)
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+
+    # The model.
+
+    def setup(self, stage: str) -> None:
+        """Refuse data of another task, and a precision in which the model's numbers overflow."""
+        super().setup(stage)
+        check_precision(self.trainer, self.model.config)
+
+    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        """The model in single precision, with the settings by which it writes."""
+        check_seq2seq(config)
+        if pretrained:
+            model = from_pretrained(AutoModelForSeq2SeqLM, self.model_name, config)
+        else:
+            model = from_config(AutoModelForSeq2SeqLM, config)
+        set_generation(model, {**DEFAULTS, **self.generation})
+        return model
+
+    def setup_scores(self) -> None:
+        """Make the metrics."""
+        stages = ("val", "test")
+        self.metrics = nn.ModuleDict({stage: AnswerScore(self.language) for stage in stages})
+        self.sums = nn.ModuleDict(
+            {
+                f"{stage}_{name}": SumMetric(nan_strategy="disable")
+                for stage in stages
+                for name in ("loss", "tokens")
+            }
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Keep all settings of the generation beside config and weights."""
+        super().on_save_checkpoint(checkpoint)
+        about = cast("dict[str, object]", checkpoint["lit_hf"])
+        about["generation"] = plain_generation(self.model)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take these settings again, where no others were given."""
+        about = cast("dict[str, object]", checkpoint["lit_hf"])
+        held = cast("dict[str, GenerationValue]", about["generation"])
+        set_generation(self.model, {**held, **self.generation})
+
+    def forward(
+        self,
+        batch: PromptBatch,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> Seq2SeqLMOutput:
+        """Run the model on prompts and the answers to them.
+
+        Args:
+            batch: `input_ids` [V, L], `attention_mask` [V, L] and `labels` [V, A].
+            output_attentions: also give the attention of each layer.
+            output_hidden_states: also give the embeddings and the output of each layer.
+
+        Returns:
+            `logits` [V, A, T], and what else was asked for.
+        """
+        inputs = cast("Mapping[str, object]", batch)
+        output = self.run(inputs, output_attentions, output_hidden_states)
+        return cast("Seq2SeqLMOutput", output)
+
+    # The step.
+
+    def step(self, batch: Mapping[str, object], stage: Stage) -> AnswerOutput:
+        """Loss of a batch, and logits or answers; counts it in the scores of `val` and `test`."""
+        questions = cast("PromptBatch", batch)
+        return self._teach(questions) if stage == "train" else self._evaluate(questions, stage)
+
+    def _teach(self, batch: PromptBatch) -> AnswerOutput:
+        """The loss of the tokens that the windows teach."""
+        num_taught = (batch["labels"] != IGNORED).sum(1)
+        windows = chosen_windows(num_taught <= 1, self.max_windows)
+        labels = batch["labels"][windows]
+        part = {
+            "input_ids": batch["input_ids"][windows],
+            "attention_mask": batch["attention_mask"][windows],
+            "labels": labels,
+        }
+        logits = self(cast("PromptBatch", part)).logits
+        losses = token_losses(logits, labels).sum(1)
+        counts, owners = num_taught[windows], batch["window_of"][windows]
+        return {
+            **mean_losses(losses, counts, owners, len(batch["context"])),
+            "windows": windows,
+            "logits": logits.detach(),
+        }
+
+    def on_fit_start(self) -> None:
+        """Check data and monitor; forget the tokens of a training that was cut off."""
+        super().on_fit_start()
+        self.token_mean = TokenMean()
+
+    def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
+        """Loss, and detached losses and logits; see `TokenMean` for what the loss is."""
+        output = cast("AnswerOutput", super().training_step(batch, batch_idx))
+        loss = self.token_mean.weigh(self.trainer, output["loss"], output["num_tokens"])
+        return cast("StepOutput", {**output, "loss": loss})
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Divide the gradients by the number of tokens that they are of."""
+        groups = optimizer.param_groups
+        self.token_mean.divide(self.trainer, [p for group in groups for p in group["params"]])
+
+    def _evaluate(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
+        found = answer_windows(self.model, batch, self.max_windows, self._in_step())
+        answers = tell_written(batch, found, self.tokenizer)
+        texts = [str(answer["prediction"]) for answer in answers]
+        score = cast("AnswerScore", self.metrics[stage])
+        score.update(texts, batch["answers"], is_padding=batch.get("is_padding"))
+        counts, size = (batch["labels"] != IGNORED).sum(1), len(batch["context"])
+        for name, values in (("loss", found.losses), ("tokens", counts)):
+            sums = values.new_zeros(size).index_add(0, batch["window_of"], values)
+            self._sum(stage, name).update(sum(without_copies(batch, sums.tolist())))
+        return {**mean_losses(found.losses, counts, batch["window_of"], size), "answers": answers}
+
+    def _sum(self, stage: Stage, name: str) -> SumMetric:
+        return cast("SumMetric", self.sums[f"{stage}_{name}"])
+
+    def _in_step(self) -> bool:
+        return is_sharded(self._trainer)
+
+    # Scores and answers.
+
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
+
+    def scores(self, stage: Stage) -> dict[str, Tensor]:
+        """The scores of an evaluation by name, then forgotten; `loss` is the mean over tokens."""
+        score = cast("AnswerScore", self.metrics[stage])
+        loss, tokens = self._sum(stage, "loss"), self._sum(stage, "tokens")
+        values = {**score.compute(), "loss": loss.compute() / tokens.compute()}
+        for metric in (score, loss, tokens):
+            metric.reset()
+        return values
+
+    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
+        """The answer to each question that is no padding copy, with its row number."""
+        questions = cast("PromptBatch", {k: v for k, v in batch.items() if k != "labels"})
+        found = answer_windows(self.model, questions, self.max_windows, self._in_step())
+        return without_copies(batch, tell_written(questions, found, self.tokenizer))
+
+    def samples(
+        self,
+        batch: Mapping[str, object],
+        output: StepOutput,
+        rows: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Sample]:
+        """Show questions with the context around the answer, and what the model writes.
+
+        In training that is the greedy answer to the window that holds the right one; under
+        strategies that shard the weights, where one process cannot write alone, the likeliest token
+        at each place of the right answer.
+        """
+        if not rows:
+            return []
+        questions, found = cast("PromptBatch", batch), cast("AnswerOutput", output)
+        if "answers" in found:
+            answers = [found["answers"][row] for row in rows]
+        elif self._in_step():
+            likeliest = found["logits"][list(rows)].argmax(2)
+            answers = [
+                {"prediction": decode(ids), "probability": None} for ids in likeliest.tolist()
+            ]
+        else:
+            answers = write_greedily(self.model, questions, rows, self.tokenizer)
+        return show_questions(questions, output["losses"], rows, answers, self.language)

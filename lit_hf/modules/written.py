@@ -1,0 +1,209 @@
+"""Answers that a model writes: one for each window, the best of a question, in plain types.
+
+Letters: B questions in a batch, W windows of all of them, V windows run at once, L tokens of a
+window, A tokens of an answer.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
+
+from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch
+from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
+from lit_hf.modules.generation import ends_of, largest_of_all
+
+
+class Written(NamedTuple):
+    """What a model writes for the windows of a batch.
+
+    Attributes:
+        tokens: W answers, -100 after their end.
+        scores: [W] mean log probability of the answer's tokens.
+        losses: [W] summed cross entropy of the tokens that a window teaches; 0 where it teaches
+            nothing.
+    """
+
+    tokens: list[list[int]]
+    scores: Tensor
+    losses: Tensor
+
+
+@torch.no_grad()
+def answer_windows(
+    model: PreTrainedModel, batch: PromptBatch, max_windows: int, in_step: bool
+) -> Written:
+    """Write an answer for each window of a batch, and say how likely it is.
+
+    Args:
+        model: a model that reads and writes, in evaluation mode.
+        batch: the questions; losses are found where it has `labels`.
+        max_windows: V, windows run at once.
+        in_step: whether all processes have to run equally often, however few windows they have.
+    """
+    num_windows = len(batch["window_of"])
+    parts = torch.split(torch.arange(num_windows), max_windows)
+    num_parts = len(parts)
+    if in_step:
+        num_parts = largest_of_all(num_parts, batch["input_ids"].device)
+    tokens: list[list[int]] = []
+    scores, losses = [], []
+    for number in range(num_parts):
+        part = parts[min(number, len(parts) - 1)]
+        found = _answer(model, batch, part.to(batch["input_ids"].device), in_step)
+        if number < len(parts):
+            tokens += found.tokens
+            scores.append(found.scores)
+            losses.append(found.losses)
+    return Written(tokens, torch.cat(scores), torch.cat(losses))
+
+
+def _answer(model: PreTrainedModel, batch: PromptBatch, part: Tensor, in_step: bool) -> Written:
+    """Write for some of the windows; the prompt is read once, whatever follows."""
+    mask = batch["attention_mask"][part]
+    encoder = cast("nn.Module", model.get_encoder())
+    read = encoder(input_ids=batch["input_ids"][part], attention_mask=mask)[0]
+    losses = torch.zeros(len(part), device=mask.device)
+    if "labels" in batch:
+        labels = batch["labels"][part]
+        losses = token_losses(_logits(model, read, mask, labels), labels).sum(1)
+    written = _generate(model)(
+        encoder_outputs=BaseModelOutput(read), attention_mask=mask, synced_gpus=in_step
+    )
+    tokens = until_end(written[:, 1:], ends_of(model))  # without the token that begins all answers
+    scores = mean_log_probabilities(_logits(model, read, mask, tokens), tokens)
+    return Written(tokens.tolist(), scores, losses)
+
+
+def _generate(model: PreTrainedModel) -> Callable[..., Tensor]:
+    return cast("Callable[..., Tensor]", model.generate)
+
+
+def _logits(model: PreTrainedModel, read: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+    """The logits of given answers [V, A] to prompts that were read already."""
+    output = model(encoder_outputs=BaseModelOutput(read), attention_mask=mask, labels=labels)
+    return cast("Tensor", output.logits)
+
+
+def tell_written(
+    batch: PromptBatch, written: Written, tokenizer: PreTrainedTokenizerBase
+) -> list[Prediction]:
+    """Tell the answer to each question, padding copies included.
+
+    Args:
+        batch: the questions.
+        written: the answers to their windows.
+        tokenizer: what turns tokens into text.
+
+    Returns:
+        For each question `index`, `id`, `prediction`, its `score`, the mean log probability of its
+        tokens, its `probability`, the exponential of that, and `n_best`, the answers of all windows
+        with `start` and `end` of the part of the context that each was written from. An answer goes
+        before one that is empty; otherwise the larger score goes first.
+    """
+    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
+    index = batch.get("index") or list(range(len(batch["context"])))
+    n_best: list[list[dict[str, Plain]]] = [[] for _ in ids]
+    texts = _texts(written.tokens, tokenizer)
+    for owner, text, score, (start, end) in zip(
+        batch["window_of"].tolist(),
+        texts,
+        written.scores.tolist(),
+        batch["covers"].tolist(),
+        strict=True,
+    ):
+        told: dict[str, Plain] = {"text": text, "score": score, "probability": math.exp(score)}
+        n_best[owner].append({**told, "start": start, "end": end})
+    rows: list[Prediction] = []
+    for number, name, answers in zip(index, ids, n_best, strict=True):
+        answers.sort(key=lambda answer: (answer["text"] == "", -cast("float", answer["score"])))
+        best = answers[0]
+        rows.append(
+            {
+                "index": number,
+                "id": name,
+                "prediction": best["text"],
+                "score": best["score"],
+                "probability": best["probability"],
+                "n_best": answers,
+            }
+        )
+    return rows
+
+
+def _texts(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The texts of answers, without the tokens that mark ends and padding."""
+    own = [[token for token in ids if token >= 0] for ids in tokens]
+    return [text.strip() for text in tokenizer.batch_decode(own, skip_special_tokens=True)]
+
+
+def holding_windows(batch: PromptBatch, rows: Sequence[int]) -> Tensor:
+    """For each of some questions the window that teaches the most tokens: it holds the answer."""
+    counts = (batch["labels"] != IGNORED).sum(1)
+    owners = batch["window_of"]
+    found = [torch.where(owners == row, counts, -1).argmax() for row in rows]
+    return torch.stack(found)
+
+
+def tell_likeliest(
+    batch: PromptBatch,
+    output: AnswerOutput,
+    rows: Sequence[int],
+    decode: Callable[[Sequence[int]], str],
+) -> list[Prediction]:
+    """Tell of some questions the likeliest token at each place of the right answer.
+
+    Args:
+        batch: the questions.
+        output: what a training step made of them.
+        rows: which of them.
+        decode: token ids to text.
+    """
+    places = {window: place for place, window in enumerate(output["windows"].tolist())}
+    answers: list[Prediction] = []
+    for window in holding_windows(batch, rows).tolist():
+        is_taught = batch["labels"][window] != IGNORED
+        text = ""  # of a window that was left out
+        if window in places:
+            text = decode(output["logits"][places[window]].argmax(1)[is_taught].tolist())
+        answers.append({"prediction": text, "probability": None})
+    return answers
+
+
+@torch.no_grad()
+def write_greedily(
+    model: PreTrainedModel,
+    batch: PromptBatch,
+    rows: Sequence[int],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[Prediction]:
+    """Write the likeliest token after the other, for the window of the answer of some questions.
+
+    Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
+    """
+    windows = holding_windows(batch, rows)
+    longest = batch["labels"].shape[1] + 8
+    greedy = GenerationConfig.from_dict(
+        {
+            **model.generation_config.to_dict(),
+            **{"num_beams": 1, "do_sample": False, "max_new_tokens": longest, "max_length": None},
+        }
+    )
+    was_training = model.training
+    model.train(False)
+    try:
+        written = _generate(model)(
+            input_ids=batch["input_ids"][windows],
+            attention_mask=batch["attention_mask"][windows],
+            generation_config=greedy,
+        )
+    finally:
+        model.train(was_training)
+    tokens = until_end(written[:, 1:], ends_of(model))
+    return [
+        {"prediction": text, "probability": None} for text in _texts(tokens.tolist(), tokenizer)
+    ]

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from lit_hf.batches import Prediction, QuestionBatch
+from lit_hf.modules.question_samples import marked, show_questions
+
+CONTEXT = "the old mill"
+
+
+def _batch(answers: list[str]) -> QuestionBatch:
+    ids = torch.zeros(2, 5, dtype=torch.int64)
+    return {
+        "id": ["p", "q"],
+        "question": ["Who?", "What?"],
+        "context": ["Ada", CONTEXT],
+        "answers": [["Ada"], answers],
+        "window_of": torch.arange(2),
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+    }
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "shown"),
+    [
+        ((4, 12), (4, 12), "the [«old mill»]"),
+        ((0, 3), (4, 12), "«the» [old mill]"),
+        ((4, 7), (4, 12), "the [«old» mill]"),
+        (None, (4, 12), "the [old mill]"),
+        ((8, 12), None, "the old «mill»"),
+        (None, None, "the old mill"),
+    ],
+)
+def test_marked__shows_both_places(
+    prediction: tuple[int, int] | None, truth: tuple[int, int] | None, shown: str
+) -> None:
+    assert marked(CONTEXT, prediction, truth) == shown
+
+
+def test_marked__cuts_a_long_context_around_the_truth() -> None:
+    shown = marked("x" * 500 + "mill" + "y" * 500, None, (500, 504))
+    assert shown == "…" + "x" * 90 + "[mill]" + "y" * 90 + "…"
+
+
+def test_shown__is_question_context_answer_and_truth() -> None:
+    told: Prediction = {"prediction": "old mill", "probability": 0.25, "start": 4, "end": 12}
+    losses = torch.tensor([9.0, 0.5])
+    (sample,) = show_questions(_batch(["the old mill", "old"]), losses, [1], [told], "plain")
+    assert sample["input"] == "What? ‖ [the «old mill»]"
+    assert (sample["id"], sample["prediction"], sample["truth"]) == (
+        "q",
+        "old mill",
+        "the old mill",
+    )
+    assert (sample["probability"], sample["correct"], sample["loss"]) == (0.25, False, 0.5)
+    (sample,) = show_questions(_batch(["the old mill", "old"]), losses, [1], [told], "en")
+    assert sample["correct"] is True
+
+
+def test_shown__without_place_marks_where_the_answer_first_stands() -> None:
+    told: Prediction = {"prediction": "mill", "probability": None}
+    (sample,) = show_questions(_batch(["old"]), torch.zeros(2), [1], [told], "en")
+    assert sample["input"] == "What? ‖ the [old] «mill»"
+    assert sample["probability"] is None
+
+
+def test_shown__of_no_answer_says_so() -> None:
+    told: Prediction = {"prediction": "", "probability": 0.5, "start": None, "end": None}
+    (sample,) = show_questions(_batch([]), torch.zeros(2), [1], [told], "en")
+    assert (sample["prediction"], sample["truth"]) == ("(no answer)", "(no answer)")
+    assert (sample["correct"], sample["input"]) == (True, "What? ‖ the old mill")

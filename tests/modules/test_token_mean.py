@@ -1,0 +1,106 @@
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from lit_hf.modules.token_mean import mean_losses
+
+SCRIPT = """
+import json, sys, warnings
+from pathlib import Path
+import lightning.pytorch as pl
+import torch
+from lit_hf import GenerativeQA, GenerativeQADataModule
+
+def run(folder, devices, batch_size, accumulate):
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    rows = [json.loads(line) for line in Path(folder, "rows.jsonl").read_text().splitlines()]
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto",
+        accumulate_grad_batches=accumulate, max_epochs=1, precision="64-true", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    model = f"{folder}/model"
+    data = GenerativeQADataModule(
+        model, batch_size=batch_size, max_length=64, doc_stride=8, val_fraction=0
+    )
+    module = GenerativeQA(
+        model, optimizer=lambda params: torch.optim.SGD(params, lr=0.1), scheduler="constant",
+        warmup_ratio=0,
+    )
+    trainer.fit(module, data.with_rows(train=rows, val=rows))
+    weights = torch.cat([p.detach().flatten() for p in module.parameters()])
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    name = f"{devices}-{batch_size}-{accumulate}-{trainer.global_rank}"
+    torch.save((weights, scores), f"{folder}/{name}.pt")
+
+if __name__ == "__main__":
+    run(sys.argv[1], *map(int, sys.argv[2:]))
+"""
+
+
+def _in_processes(*words: str, folder: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors[-3000:]
+
+
+def test_step__counts_each_token_alike_however_the_batches_are_cut(
+    tiny_t5: str, tmp_path: Path
+) -> None:
+    """One batch of four, four of one, two of two, two processes: the same weights."""
+    context = "Ada sold the old mill by the river in 1921."
+    answers = ["Ada", "the old mill by the river in 1921", "", "1921"]
+    rows = [{"question": f"{n}?", "context": context, "answers": a} for n, a in enumerate(answers)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "model").symlink_to(tiny_t5)
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    run = runpy.run_path(str(script))["run"]
+    with warnings.catch_warnings():
+        run(str(tmp_path), 1, 4, 1)
+        run(str(tmp_path), 1, 1, 4)
+        run(str(tmp_path), 1, 1, 8)  # the epoch ends before the step has its batches
+    _in_processes(str(script), str(tmp_path), "2", "1", "2", folder=tmp_path)
+    wanted, scores = torch.load(tmp_path / "1-4-1-0.pt")
+    for name in ("1-1-4-0", "1-1-8-0", "2-1-2-0", "2-1-2-1"):
+        weights, found = cast(
+            "tuple[torch.Tensor, dict[str, float]]", torch.load(tmp_path / f"{name}.pt")
+        )
+        assert torch.allclose(weights, wanted, rtol=0, atol=1e-9), name
+        for key in ("val/loss", "val/exact_match", "val/f1", "val/num_examples"):
+            assert found[key] == pytest.approx(scores[key], abs=1e-6), (name, key)
+
+
+def test_mean_losses__are_per_token_of_all_and_of_each_question() -> None:
+    losses = torch.tensor([6.0, 1.0, 2.0], requires_grad=True)
+    counts, owners = torch.tensor([3, 1, 2]), torch.tensor([0, 0, 2])
+    output = mean_losses(losses, counts, owners, num_questions=3)
+    assert float(output["loss"].detach()) == 1.5
+    assert output["losses"].tolist() == [7 / 4, 0, 1]
+    assert int(output["num_tokens"]) == 6
+    assert (output["loss"].requires_grad, output["losses"].requires_grad) == (True, False)

@@ -1,0 +1,134 @@
+"""A model that writes answers, from file to answer: the command, the export, the Predictor."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from lit_hf import GenerativeQA, InputError, Predictor
+from lit_hf.cli import main
+from tests.conftest import paragraph_rows
+from tests.official_squad import evaluate
+
+Rows = list[dict[str, Any]]
+RECIPE = Path(__file__).parent.parent / "configs" / "generative_qa" / "squad_t5.yaml"
+
+
+def _main(*words: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(words) == 0
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return paragraph_rows()[:20]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tiny_t5: str, rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that learns twenty questions by heart, then scored and predicted by the command."""
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file, run = str(folder / "rows.jsonl"), str(folder / "run")
+    shown = _main(
+        *("fit", "--config", str(RECIPE), "--model.model_name", tiny_t5),
+        *("--model.pretrained", "false", "--model.scheduler", "cosine"),
+        *("--model.optimizer.lr", "5e-3", "--data.batch_size", "10"),
+        *("--data.train_file", file, "--data.val_file", file, "--data.val_sample", "6"),
+        *("--samples.every_n_steps", "80", "--trainer.default_root_dir", run),
+        *("--trainer.max_epochs", "110", "--trainer.check_val_every_n_epoch", "110"),
+        *("--trainer.accelerator", "cpu"),
+    )
+    assert "step 80 · epoch 39 · training examples" in shown
+    assert "val/num_examples 6" in shown
+    _main("validate", "--run", run)
+    _main("predict", "--run", run, "--data.predict_file", file)
+    return folder / "run"
+
+
+def _lines(path: Path) -> Rows:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_run__has_learnt_all_by_heart(run_folder: Path, rows: Rows) -> None:
+    scores = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["validate"]
+    assert (scores["exact_match"], scores["f1"], scores["num_examples"]) == (100, 100, 20)
+    assert scores["NoAns_total"] == sum(not row["answers"] for row in rows) > 0
+    predictions = json.loads((run_folder / "predictions.json").read_text(encoding="utf-8"))
+    golds = {row["id"]: [answer["text"] for answer in row["answers"]] for row in rows}
+    assert list(predictions) == list(golds)
+    assert evaluate(predictions, golds)["exact"] == 100
+    answers = _lines(run_folder / "predictions.jsonl")
+    assert predictions == {row["id"]: row["prediction"] for row in answers}
+    assert all(0 < row["probability"] <= 1 and row["score"] <= 0 for row in answers)
+    panels = _lines(run_folder / "samples.jsonl")
+    assert {row["panel"] for row in panels} == {"train", "fixed", "worst"}
+    assert all(row["correct"] for row in panels if row["panel"] == "fixed")
+
+
+@pytest.mark.parametrize("source", ["pretrained", "checkpoints/last.ckpt"])
+def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, source: str) -> None:
+    predictor = Predictor.from_pretrained(run_folder / source)
+    wanted = _lines(run_folder / "predictions.jsonl")
+    for batch_size in (1, 64):
+        for answer, row in zip(predictor(rows, batch_size=batch_size), wanted, strict=True):
+            assert answer["prediction"] == row["prediction"]
+            assert answer["score"] == pytest.approx(row["score"], abs=1e-4)
+    (one,) = predictor(question=rows[0]["question"], context=rows[0]["context"])
+    assert one["prediction"] == wanted[0]["prediction"]
+
+
+def test_predictor__takes_a_context_of_any_length(run_folder: Path, rows: Rows) -> None:
+    predictor = Predictor.from_pretrained(run_folder / "pretrained")
+    contexts = {row["context"] for row in paragraph_rows()}
+    (answer,) = predictor(question=rows[0]["question"], context=" ".join(sorted(contexts)))
+    assert isinstance(answer["n_best"], list)
+    assert len(answer["n_best"]) > 5
+    with pytest.raises(InputError, match=r"item 0: the question has \d+ tokens, .* room for 383"):
+        predictor([("why " * 400, "Ada did.")])
+    with pytest.raises(InputError, match="item 1: the question or the context is empty"):
+        predictor([("Who?", "Ada did."), ("Who?", " ")])
+    with pytest.raises(InputError, match="item 0: wanted a"):
+        predictor(["Who?"])
+    assert predictor([]) == []
+
+
+def test_export__writes_the_same_in_plain_transformers(run_folder: Path, rows: Rows) -> None:
+    folder = run_folder / "pretrained"
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    row = next(row for row in rows if row["answers"])
+    prompt = f"question: {row['question']} context: {row['context']}"
+    written = model.generate(**tokenizer(prompt, return_tensors="pt"))
+    predictions = json.loads((run_folder / "predictions.json").read_text(encoding="utf-8"))
+    assert tokenizer.decode(written[0], skip_special_tokens=True) == predictions[row["id"]]
+    assert model.generation_config.max_new_tokens == 32
+    config = json.loads((folder / "config.json").read_text())
+    held = config["task_specific_params"]["generative_qa"]
+    assert held["prompt"] == "question: {question} context: {context}"
+    assert (held["max_length"], held["doc_stride"]) == (512, 128)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: text2text-generation" in card
+    assert "| prompt | question: " in card
+
+
+def test_generation__can_be_changed_for_an_evaluation(run_folder: Path) -> None:
+    _main("validate", "--run", str(run_folder), "--model.generation.max_new_tokens", "2")
+    scores = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["validate"]
+    assert scores["exact_match"] < 100
+
+
+def test_checkpoint__loads_with_the_weights_that_were_exported(run_folder: Path) -> None:
+    module = GenerativeQA.load_from_checkpoint(
+        run_folder / "checkpoints" / "last.ckpt", weights_only=True
+    )
+    plain = AutoModelForSeq2SeqLM.from_pretrained(run_folder / "pretrained")
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(parameter, module.model.get_parameter(name))
