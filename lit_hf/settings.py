@@ -34,6 +34,18 @@ def check_classes(options: Mapping[str, Any]) -> None:
             )
 
 
+def check_accumulation(num_batches: object) -> None:
+    """Refuse a number of batches for an optimizer step that Lightning would divide by.
+
+    Raises:
+        InputError: naming it.
+    """
+    if isinstance(num_batches, int) and num_batches < 1:
+        raise InputError(
+            f"Expected `trainer.accumulate_grad_batches` to be at least 1, but got {num_batches}."
+        )
+
+
 def check_seed(seed: object) -> None:
     """Refuse a seed that numpy takes none of.
 

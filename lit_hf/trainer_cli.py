@@ -40,9 +40,9 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.settings import check_classes, check_paths, check_seed, refusal
+from lit_hf.settings import check_accumulation, check_classes, check_paths, check_seed, refusal
 
-_REFUSALS = (ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError, OSError)
+_REFUSALS = (ValueError, TypeError, ImportError, OSError)
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
@@ -204,6 +204,7 @@ class RunCLI(LightningCLI):
         options = self.config[self.subcommand]
         check_classes(options)
         check_paths(options)
+        check_accumulation(options["trainer"].get("accumulate_grad_batches"))
 
     def instantiate_classes(self) -> None:
         """Make model, data and Trainer; whatever refuses its arguments is an error of the input."""

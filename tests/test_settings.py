@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lit_hf import InputError
-from lit_hf.settings import check_classes, check_paths, check_seed, refusal
+from lit_hf.settings import check_accumulation, check_classes, check_paths, check_seed, refusal
 
 
 def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object]]:
@@ -69,3 +69,10 @@ def test_seed__has_its_range() -> None:
     for seed in (-1, 2**32):
         with pytest.raises(InputError, match="seed_everything"):
             check_seed(seed)
+
+
+def test_accumulation__of_no_batch_is_refused() -> None:
+    check_accumulation(1)
+    check_accumulation(None)
+    with pytest.raises(InputError, match=r"`trainer\.accumulate_grad_batches` to be at least 1"):
+        check_accumulation(0)

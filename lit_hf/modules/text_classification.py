@@ -99,10 +99,10 @@ class TextClassifier(HFModule):
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
             raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
-        if isinstance(head, nn.Module):
+        if head is not None and (isinstance(head, nn.Module) or not callable(head)):
             raise InputError(
-                "`head` wants the class of a head, or a function that makes one, not a head: it is "
-                "made for the width of the backbone, such as `head=MyHead`."
+                "`head` wants the class of a head, or a function that makes one for the width of "
+                f"the backbone, such as `head=MyHead`, but got a {type(head).__name__}."
             )
         self.label_names = label_names
         self.problem_type: ProblemType = problem_type

@@ -286,9 +286,11 @@ def test_problem__other_than_that_of_the_data_is_refused(
         )
 
 
-def test_head__that_is_made_already_is_refused(tiny_model: str) -> None:
-    with pytest.raises(InputError, match=r"not a head.*`head=MyHead`"):
-        TextClassifier(tiny_model, NAMES, head=MeanHead(16, 3))
+def test_head__that_is_no_class_is_refused(tiny_model: str) -> None:
+    for head in (MeanHead(16, 3), "MeanHead", {"class_path": "MeanHead"}):
+        wrong: Any = head
+        with pytest.raises(InputError, match=f"`head=MyHead`, but got a {type(head).__name__}"):
+            TextClassifier(tiny_model, NAMES, head=wrong)
 
 
 @pytest.mark.parametrize("names", [["joy"], [], ["joy", "joy"]])
