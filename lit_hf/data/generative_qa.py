@@ -26,7 +26,7 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
-from lit_hf.data.questions import QuestionColumns, QuestionSummary, read_questions, told_place
+from lit_hf.data.questions import QuestionColumns, read_questions, told_place
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
@@ -129,7 +129,6 @@ class GenerativeQADataModule(HFDataModule):
         self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
         self.val_sample = val_sample
-        self._summaries: dict[Split, QuestionSummary] = {}
 
     @cached_property
     def max_length(self) -> int:
@@ -153,10 +152,7 @@ class GenerativeQADataModule(HFDataModule):
         columns = self.columns
         if split == "predict":
             columns = QuestionColumns(**{**vars(columns), "answers": None})
-        questions, summary = read_questions(
-            self.tables(split), columns, told_place, self.on_bad_row
-        )
-        self._summaries[split] = summary
+        questions, _ = read_questions(self.tables(split), columns, told_place, self.on_bad_row)
         questions = self._with_room(split, questions)
         tokenizer = self.processor
         check_vocabulary(tokenizer, self.model_name)
@@ -216,11 +212,6 @@ class GenerativeQADataModule(HFDataModule):
         ):
             if count:
                 log.warning(f"{split}: {count} of {encoded.num_rows} {what}.")
-
-    @property
-    def has_unanswerable(self) -> bool:
-        """Whether questions without answer were found."""
-        return any(summary.num_unanswerable for summary in self._summaries.values())
 
     def rows(self, split: Split) -> Dataset:
         """The encoded questions of a split; of validations while training only the sample."""

@@ -121,8 +121,10 @@ class GenerativeQA(HFModule):
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """What turns tokens into text: that of the data, or the one of `model_name`."""
         data = getattr(self._trainer, "datamodule", None)
+        if (processor := getattr(data, "processor", None)) is not None:
+            return cast("PreTrainedTokenizerBase", processor)
         if self._tokenizer is None:
-            self._tokenizer = getattr(data, "processor", None) or load_tokenizer(self.model_name)
+            self._tokenizer = load_tokenizer(self.model_name)
         return self._tokenizer
 
     @tokenizer.setter
@@ -131,10 +133,11 @@ class GenerativeQA(HFModule):
 
     # The model.
 
-    def setup(self, stage: str) -> None:
-        """Refuse data of another task, and a precision in which the model's numbers overflow."""
-        super().setup(stage)
-        check_precision(self.trainer, self.model.config)
+    def configure_model(self) -> None:
+        """Load or build the model once; refuse a precision in which its numbers overflow."""
+        super().configure_model()
+        if self._trainer is not None:
+            check_precision(self._trainer, self.model.config)
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The model in single precision, with the settings by which it writes."""

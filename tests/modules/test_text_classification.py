@@ -2,7 +2,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import pytest
