@@ -153,13 +153,8 @@ class GenerativeQA(HFModule):
         """Make the metrics."""
         stages = ("val", "test")
         self.metrics = nn.ModuleDict({stage: AnswerScore(self.language) for stage in stages})
-        self.sums = nn.ModuleDict(
-            {
-                f"{stage}_{name}": SumMetric(nan_strategy="disable")
-                for stage in stages
-                for name in ("loss", "tokens")
-            }
-        )
+        names = [f"{stage}_{name}" for stage in stages for name in ("loss", "tokens")]
+        self.sums = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in names})
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""
