@@ -7,6 +7,22 @@ from collections.abc import Iterable
 from lit_hf.errors import nearest
 
 _GROUPS = ("model", "data", "trainer", "checkpoint", "samples", "export", "predictions", "config")
+# What other programs call a setting, and what it is called here.
+_ELSEWHERE = {
+    "learning_rate": "model.optimizer.lr",
+    "lr": "model.optimizer.lr",
+    "weight_decay": "model.optimizer.weight_decay",
+    "num_train_epochs": "trainer.max_epochs",
+    "epochs": "trainer.max_epochs",
+    "max_epoch": "trainer.max_epochs",
+    "per_device_train_batch_size": "data.batch_size",
+    "per_device_eval_batch_size": "data.eval_batch_size",
+    "gradient_accumulation_steps": "trainer.accumulate_grad_batches",
+    "output_dir": "trainer.default_root_dir",
+    "num_beams": "model.generation.num_beams",
+    "max_new_tokens": "model.generation.max_new_tokens",
+    "seed": "data.seed or seed_everything",
+}
 _AS_WORD = r"\1 (YAML reads yes, no, on and off as true and false: put the word in quotes)"
 _MISSING = re.compile(r"[\w.]+ is missing")
 _NOISE = re.compile(
@@ -54,6 +70,8 @@ def _told(clause: str, known: list[str]) -> str:
     option = re.search(r"Option '([^']+)' is not accepted", clause)
     if option:
         name = option.group(1)
+        if (here := _ELSEWHERE.get(name)) is not None:
+            return f"option {name!r} is not known here. Here it is `{here}`."
         if name.rsplit(".", 1)[-1] in known:
             return f"option {name!r} is none of the class named so far; put --config before it"
         return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"

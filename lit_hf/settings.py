@@ -1,7 +1,8 @@
 """Settings of a command line that would be overruled in silence, or break late."""
 
+import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,29 @@ from lit_hf.errors import InputError
 from lit_hf.messages import condense
 
 _BASES = ("HFModule", "HFDataModule")
+
+
+def with_texts(words: Sequence[str]) -> list[str]:
+    """Put templates in quotes, which YAML would take for objects.
+
+    >>> with_texts(["fit", "--data.prompt", "q: {question}"])
+    ['fit', '--data.prompt', '"q: {question}"']
+    """
+    quoted = list(words)
+    for place, word in enumerate(words):
+        name, mark, value = word.partition("=")
+        if name.replace(".init_args", "") not in ("--data.prompt", "--data.text_template"):
+            continue
+        if mark:
+            quoted[place] = f"{name}={_in_quotes(value)}"
+        elif place + 1 < len(words):
+            quoted[place + 1] = _in_quotes(words[place + 1])
+    return quoted
+
+
+def _in_quotes(text: str) -> str:
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text if is_quoted or text == "null" else json.dumps(text, ensure_ascii=False)
 
 
 def check_classes(options: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The verbs that are Trainer methods: one LightningCLI, its run folder and exit codes."""
 
+import atexit
 import inspect
-import os
+import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -11,24 +12,22 @@ from typing import Any, NoReturn, cast
 import jsonargparse
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
     LightningCLI,
-    SaveConfigCallback,
 )
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.export import ExportPretrained
+from lit_hf.callbacks.export import ExportPretrained, write_model_files
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSigterm
-from lit_hf.checkpoints import best_of, check_task, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
 from lit_hf.data.generative_qa import GenerativeQADataModule
@@ -40,10 +39,18 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.settings import check_accumulation, check_classes, check_paths, check_seed, refusal
+from lit_hf.run_config import RunConfig, changed_settings, config_of_run
+from lit_hf.settings import (
+    check_accumulation,
+    check_classes,
+    check_paths,
+    check_seed,
+    refusal,
+    with_texts,
+)
 
+log = logging.getLogger(__name__)
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
-_LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
@@ -66,7 +73,7 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
     jsonargparse.set_parsing_settings(
         import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
     )
-    words = list(words)
+    words = with_texts(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"
@@ -79,40 +86,6 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
     return 0
-
-
-def config_of_run(folder: Path, verb: str) -> str:
-    """The configuration that a run wrote, made fit for another verb.
-
-    An evaluation takes all rows, however few the validations of the training have taken.
-
-    Raises:
-        InputError: if the folder holds no run.
-    """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"--run {folder}: no run here, there is no {path}.")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
-    groups = ("trainer", "model", "data")
-    if not isinstance(config, dict) or not all(isinstance(config.get(g), dict) for g in groups):
-        raise InputError(
-            f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
-        )
-    config["trainer"]["default_root_dir"] = str(folder)
-    if verb != "fit":
-        config.pop("ckpt_path", None)
-        config["trainer"]["logger"] = False
-        for name in _LIMITS:
-            config["trainer"].pop(name, None)
-        best = best_of(folder / "checkpoints")
-        if best is None:
-            raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
-        config["ckpt_path"] = str(best)
-    return yaml.safe_dump(config, allow_unicode=True)
 
 
 class OneMessageParser(LightningArgumentParser):
@@ -129,27 +102,6 @@ class OneMessageParser(LightningArgumentParser):
         raise InputError(
             condense(str(message), names | {kind.__name__ for kind in classes})
         ) from ex
-
-
-class RunConfig(SaveConfigCallback):
-    """Writes the configuration of a training, with the classes found, to the run folder."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write `config.yaml`."""
-        if stage != "fit":
-            return
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
-        init_args = config["data"].get("init_args", {})
-        if names is not None and "label_names" in init_args:
-            init_args["label_names"] = list(names)
-        path = Path(trainer.default_root_dir) / "config.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".yaml.tmp")
-        unfinished.write_text(
-            yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        os.replace(unfinished, path)
 
 
 class RunCLI(LightningCLI):
@@ -180,6 +132,7 @@ class RunCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run and the links between model, data and run folder."""
+        parser.allow_abbrev = False  # `trainer.max_epoch` is a slip, not a short form
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(ExportPretrained, "export")
@@ -231,6 +184,7 @@ class RunCLI(LightningCLI):
             if newest is not None:
                 print(f"going on from {newest}")
                 warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+                self._tell_changes()
         self._check_ckpt_path()
         monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
         if monitor.startswith("val/") and not self.datamodule.has_validation:
@@ -238,6 +192,19 @@ class RunCLI(LightningCLI):
                 f"`checkpoint.monitor: {monitor}` wants validation rows: set `data.val_file` or "
                 "`data.val_fraction`, or `checkpoint.monitor: null`."
             )
+
+    def _tell_changes(self) -> None:
+        """Warn of settings that are not those the run was begun with."""
+        path = Path(str(self.trainer.default_root_dir)) / "config.yaml"
+        if path.is_file():
+            given = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False)
+            changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
+            if changes:
+                log.warning(
+                    f"the run was begun with other settings: {'; '.join(changes)}. It goes on with "
+                    "the new ones, but for what the checkpoint holds; for a new run give another "
+                    "`trainer.default_root_dir`."
+                )
 
     def fit(self, **options: object) -> None:
         """Train, unless the checkpoint to go on from has reached the end already."""
@@ -282,6 +249,10 @@ class RunCLI(LightningCLI):
             raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
         if path is not None:
             check_task(path, checkpoint := read_checkpoint(path), self.model.task)
+            folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
+            atexit.register(folder.cleanup)
+            if write_model_files(checkpoint, Path(folder.name)):  # needs no other folder any more
+                self.datamodule.model_name = folder.name
             if self.subcommand == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
                 raise InputError(
                     f"`ckpt_path` {path}: it holds weights only; nothing to go on from."
@@ -298,3 +269,16 @@ class RunCLI(LightningCLI):
             if self.trainer.state.status == TrainerStatus.INTERRUPTED:
                 raise SystemExit(130) from stop
             raise
+        finally:
+            is_stopped = self.trainer.interrupted or self.trainer.received_sigterm
+            if is_stopped and subcommand == "fit" and self.trainer.is_global_zero:
+                self._tell_rest()
+
+    def _tell_rest(self) -> None:
+        """Say what is left of a training that was stopped."""
+        folder = Path(str(self.trainer.default_root_dir)) / "checkpoints"
+        newest = newest_whole(folder)
+        if newest is None:
+            print("stopped before the first checkpoint: the same command starts anew.")
+        else:
+            print(f"stopped; the same command goes on from {newest}.")

@@ -100,15 +100,11 @@ def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
     assert (run_folder / results["fit"]["checkpoint"]).is_file()
 
 
-def test_evaluation__asks_for_no_pretrained_weights(
-    tiny_model: str, run_folder: Path, tmp_path: Path
-) -> None:
+def test_evaluation__needs_no_pretrained_model(run_folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "run"
     shutil.copytree(run_folder, moved)
-    model = tmp_path / "model"
-    shutil.copytree(tiny_model, model)
-    (model / "model.safetensors").unlink()  # config and tokenizer only
-    done = _run("validate", "--run", "run", "--model.model_name", str(model), folder=tmp_path)
+    gone = str(tmp_path / "gone")  # config and tokenizer are in the checkpoint too
+    done = _run("validate", "--run", "run", "--model.model_name", gone, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((moved / "results.json").read_text())
     assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
@@ -173,6 +169,27 @@ def test_fit__again_with_more_epochs_goes_on(
     with (moved / "metrics.csv").open() as stream:
         steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
     assert steps == ["15", "30", "45"]
+
+
+def test_fit__that_is_refused_leaves_the_run_as_it_was(run_folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    before = (moved / "config.yaml").read_bytes()
+    words = ["--trainer.max_epochs", "3", "--model.head", "MeanHead"]
+    done = _run("fit", "--run", "run", *words, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "holds the weights of another model" in done.stderr
+    assert (moved / "config.yaml").read_bytes() == before
+
+
+def test_fit__that_goes_on_with_other_settings_tells_them(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    words = ["--trainer.max_epochs", "2", "--data.batch_size", "7"]
+    done = _run("fit", "--run", "run", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "data.batch_size is 7, was 16" in caplog.text + done.stderr
 
 
 def test_fit__that_ends_before_a_validation_says_so(
@@ -330,6 +347,7 @@ def test_fit__signal_gives_its_exit_code(
             time.sleep(0.2)
         process.send_signal(number)
         assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
+    assert "the same command" in (tmp_path / "log").read_text()
 
 
 def test_closed_output__is_no_crash(tmp_path: Path) -> None:

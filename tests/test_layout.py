@@ -24,6 +24,7 @@ FLOORS = {
     "messages": 4,
     "settings": 4,
     "predictor": 4,
+    "run_config": 4,
     "trainer_cli": 4,
     "cli": 4,
     "__main__": 4,
@@ -103,7 +104,7 @@ def test_file__is_short_and_mirrored(path: Path) -> None:
     assert mirror.exists(), f"{path} has no {mirror.relative_to(ROOT)}"
 
 
-@pytest.mark.parametrize("stem", ["text_classification"])
+@pytest.mark.parametrize("stem", ["text_classification", "extractive_qa", "generative_qa"])
 def test_task__has_all_its_cells(stem: str) -> None:
     cells = [
         PACKAGE / "data" / f"{stem}.py",

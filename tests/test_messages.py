@@ -58,3 +58,8 @@ def test_condense__a_missing_setting_is_named_alone() -> None:
     told = condense(f'Parser key "model":\n  Errors:\n    - {inner}')
     assert told.startswith("model.model_name is missing")
     assert "--model.model_name FOLDER_OR_HUB_ID" in told
+
+
+def test_names_of_other_programs__are_translated() -> None:
+    told = condense("Option 'learning_rate' is not accepted", ["language", "lr"])
+    assert told == "option 'learning_rate' is not known here. Here it is `model.optimizer.lr`."

@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from lit_hf import InputError
-from lit_hf.settings import check_accumulation, check_classes, check_paths, check_seed, refusal
+from lit_hf.settings import (
+    check_accumulation,
+    check_classes,
+    check_paths,
+    check_seed,
+    refusal,
+    with_texts,
+)
 
 
 def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object]]:
@@ -76,3 +83,13 @@ def test_accumulation__of_no_batch_is_refused() -> None:
     check_accumulation(None)
     with pytest.raises(InputError, match=r"`trainer\.accumulate_grad_batches` to be at least 1"):
         check_accumulation(0)
+
+
+def test_templates__are_texts_whatever_yaml_reads_in_them() -> None:
+    words = ["--data.prompt", "a: {b}", "--data.init_args.text_template=c: {d}", "--data.x", "y: z"]
+    assert with_texts(words) == [
+        *("--data.prompt", '"a: {b}"', '--data.init_args.text_template="c: {d}"'),
+        *("--data.x", "y: z"),
+    ]
+    kept = ["--data.prompt", "'a'", "--data.text_template", "null", "--data.prompt"]
+    assert with_texts(kept) == kept

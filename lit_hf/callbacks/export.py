@@ -117,7 +117,7 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         if not write_processor(checkpoint, unfinished):
             load_tokenizer(module.model_name).save_pretrained(unfinished)
         card = unfinished / "README.md"
-        card.write_text(model_card(checkpoint, data), encoding="utf-8")
+        card.write_text(model_card(checkpoint, data, module.settings()), encoding="utf-8")
         for path in unfinished.rglob("*"):
             if path.is_file():  # safetensors are written for their owner's eyes only
                 path.chmod(card.stat().st_mode)
@@ -176,6 +176,15 @@ def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> b
                 path.write_bytes(content.numpy().tobytes())
             return True
     return False
+
+
+def write_model_files(checkpoint: dict[str, dict[str, object]], folder: Path) -> bool:
+    """Write the tokenizer and the config that a checkpoint holds; whether it held both."""
+    config = checkpoint.get("hyper_parameters", {}).get("config_overrides")
+    if not isinstance(config, dict) or not write_processor(checkpoint, folder):
+        return False
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return True
 
 
 def data_description(checkpoint: dict[str, dict[str, object]]) -> dict[str, object]:

@@ -16,12 +16,17 @@ _SAYING_NOTHING = ("model", "pretrained")
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
 
-def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str, object]) -> str:
+def model_card(
+    checkpoint: Mapping[str, Mapping[str, object]],
+    data: Mapping[str, object],
+    answering: Mapping[str, object],
+) -> str:
     """Describe a model in Markdown: task, classes, data, scores, settings and use.
 
     Args:
         checkpoint: a checkpoint of a lit_hf module.
         data: what the data module wrote about itself.
+        answering: what the answers depend on besides the weights.
     """
     about = checkpoint["lit_hf"]
     tag, call = _PIPELINES.get(str(about.get("task")), _PIPELINES["text_classification"])
@@ -57,6 +62,8 @@ def model_card(checkpoint: Mapping[str, Mapping[str, object]], data: Mapping[str
     )
     shown: list[tuple[object, ...]] = [(k, settings[k]) for k in _SETTINGS if k in settings]
     shown += [(k, data[k]) for k in ("prompt", "max_length", "doc_stride") if k in data]
+    told = {row[0] for row in shown}
+    shown += [(k, v) for k, v in answering.items() if v is not None and k not in told]
     for number, group in enumerate(_optimizer_groups(checkpoint)):
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))

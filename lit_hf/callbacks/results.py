@@ -25,7 +25,7 @@ class ResultsWriter(Callback):
 
     def __init__(self) -> None:
         self._logged_step = 0
-        self._has_written = False
+        self._has_written = False  # numbers of the training, in this epoch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin counting where training begins or goes on."""
@@ -50,6 +50,7 @@ class ResultsWriter(Callback):
             return
         self._logged_step = step
         numbers = {k: v for k, v in trainer.logged_metrics.items() if k.startswith("train/")}
+        self._has_written = True
         self._append(trainer, {**numbers, **_of_stage(trainer, "lr-")})  # of LearningRateMonitor
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -82,7 +83,6 @@ class ResultsWriter(Callback):
     def _append(self, trainer: Trainer, numbers: "dict[str, Tensor]") -> None:
         if not (trainer.is_global_zero and numbers):
             return
-        self._has_written = True
         path = Path(trainer.default_root_dir) / "metrics.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()

@@ -31,10 +31,11 @@ class SampleLogger(Callback):
 
     The input is the text as the user wrote it, as far as the model saw it.
 
-    In training every so many steps, from the logits of the step itself, with no second forward
-    pass. At each validation a fixed panel of the same examples, with what the model said before,
-    and the examples of the largest loss. Goes to the console, to `samples.jsonl` in the run folder
-    and to every logger that takes text (TensorBoard, W&B, MLflow).
+    In training every so many steps, from the logits of the step itself; only a model that writes
+    its answers writes them for the panel. At each validation a fixed panel of the same examples,
+    with what the model said before, and the examples of the largest loss. Goes to the console, to
+    `samples.jsonl` in the run folder and to every logger that takes text (TensorBoard, W&B,
+    MLflow).
 
     On several devices the training panel shows examples of the first one; the validation panels
     are drawn from all.
@@ -202,7 +203,7 @@ class SampleLogger(Callback):
         if not samples:
             return
         title = {
-            "train": "training examples, from the steps' own logits",
+            "train": "training examples",
             "fixed": "validation, the same examples each time",
             "worst": "validation, the largest losses",
         }[panel]

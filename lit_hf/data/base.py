@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, Self
 import torch
 from datasets import Dataset
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_hf.data.samplers import Columns, EncodedRows, RowSampler
@@ -113,6 +112,9 @@ class HFDataModule(LightningDataModule):
         self._tables: dict[Split, list[Table]] = {}
         self._is_checked = False
 
+    def __str__(self) -> str:  # Lightning's would make all loaders, and so prepare all rows
+        return f"{type(self).__name__}({self.model_name!r})"
+
     # What a subclass says.
 
     def encode(self, split: Split) -> Dataset:
@@ -206,7 +208,7 @@ class HFDataModule(LightningDataModule):
             elif split == "val" and self._splits_off_val:
                 self._split_off_val()
             elif split != "val" or stage == "validate":
-                raise InputError(f"no {split} rows: set `{split}_file` or `dataset`.")
+                raise InputError(f"no {split} rows: set `{split}_file`, `dataset` or `with_rows`.")
         if stage == "fit" and not self._is_checked:
             self.check_fit()
             self._is_checked = True
@@ -264,9 +266,8 @@ class HFDataModule(LightningDataModule):
         return self.splits[split]
 
     def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
-        rows = self.rows(split)
-        world_size = self.trainer.world_size if self.trainer is not None else 1
-        rank = self.trainer.global_rank if self.trainer is not None else 0
+        rows, trainer = self.rows(split), self.trainer
+        world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         return DataLoader(
             EncodedRows(rows),
             batch_size=batch_size,
@@ -278,8 +279,8 @@ class HFDataModule(LightningDataModule):
         )
 
     def _collate(self, columns: Columns) -> dict[str, object]:
-        marks = {key: columns.pop(key) for key in ("id", "index", "is_padding")}
-        is_padding: Tensor = torch.tensor(marks["is_padding"], dtype=torch.bool)
+        marks = {key: columns.pop(key) for key in ("id", "index")}
+        is_padding = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)
         return {**self.collate(columns), **marks, "is_padding": is_padding}
 
     # What a checkpoint keeps, so that it can be used with no other file.

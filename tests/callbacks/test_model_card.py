@@ -44,7 +44,7 @@ DATA: dict[str, Any] = {
 
 
 def test_card__tells_task_scores_rows_and_settings() -> None:
-    card = model_card(_checkpoint(), DATA)
+    card = model_card(_checkpoint(), DATA, {})
     for line in [
         r"# org/tiny\_bert, fine-tuned",
         r"Task: text\_classification (single\_label). Base model: org/tiny\_bert (bert).",
@@ -70,7 +70,7 @@ def test_card__of_a_real_run(trained: Path) -> None:
     checkpoint = read_checkpoint(path)
     data = checkpoint["TextClassificationDataModule"]["data"]
     assert isinstance(data, dict)
-    assert card == model_card(checkpoint, data)
+    assert card == model_card(checkpoint, data, {})
     assert r"# tiny\_bert, fine-tuned" in card
     assert "home-of-jane" not in card
     assert "| train | the rows given as train | 16 |" in card
@@ -100,7 +100,7 @@ def test_card__of_a_real_run(trained: Path) -> None:
 )
 def test_card__names_a_folder_without_its_path(name: str, shown: str) -> None:
     settings = {**_checkpoint()["hyper_parameters"], "model_name": name}
-    card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+    card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
     assert f"# {shown}, fine-tuned" in card
     assert "jane" not in card
 
@@ -113,8 +113,8 @@ def test_card__hostile_names_stay_text() -> None:
     data = {"rows": {HOSTILE: HOSTILE}, "sources": {HOSTILE: [HOSTILE]}, "max_length": HOSTILE}
     content = {"lit_hf": about, "hyper_parameters": settings, "optimizer_states": groups}
     content |= {"global_step": HOSTILE, "epoch": HOSTILE}
-    card = model_card(_checkpoint(**content), data)
-    plain = model_card(_checkpoint(), DATA)
+    card = model_card(_checkpoint(**content), data, {})
+    plain = model_card(_checkpoint(), DATA, {})
     assert "\x1b" not in card
     assert "<img" not in card
     assert "![" not in card
@@ -129,7 +129,7 @@ def test_card__hostile_names_stay_text() -> None:
 
 def test_card__leaves_out_what_is_not_known() -> None:
     content = {"lit_hf": {"task": "text_classification"}, "hyper_parameters": {"model_name": "b"}}
-    card = model_card(content, {})
+    card = model_card(content, {}, {})
     assert "## Scores" not in card
     assert "## Data" not in card
     assert "## Settings" not in card
@@ -147,7 +147,7 @@ def test_card__leaves_out_what_is_not_known() -> None:
 def test_card__of_an_own_head_says_what_to_import(path: str, first: str | None) -> None:
     config = {"model_type": "lit_hf_text_classifier", "head": {"class": path}}
     settings = {**_checkpoint()["hyper_parameters"], "config_overrides": config}
-    card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+    card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
     ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert "from lit_hf import TextClassifier\n" in plain
     assert "AutoModelForSequenceClassification.from_pretrained" in plain
@@ -159,6 +159,14 @@ def test_card__of_an_own_head_says_what_to_import(path: str, first: str | None) 
 def test_card__of_a_ready_head_needs_no_import_and_hostile_heads_are_none() -> None:
     for head in ({}, {"class": "os; x.y"}, {"class": HOSTILE}):
         settings = {**_checkpoint()["hyper_parameters"], "config_overrides": {"head": head}}
-        card = model_card(_checkpoint(hyper_parameters=settings), DATA)
+        card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
         assert card.count("```python") == 1
         assert "import Predictor" in card.splitlines()[card.splitlines().index("```python") + 1]
+
+
+def test_card__tells_what_the_answers_depend_on() -> None:
+    answering = {"no_answer_threshold": 1.25, "generation": {"num_beams": 4}, "language": None}
+    card = model_card(_checkpoint(), DATA, answering)
+    assert "| no\\_answer\\_threshold | 1.25 |" in card
+    assert "'num\\_beams': 4" in card
+    assert "language" not in card

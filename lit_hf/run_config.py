@@ -1,0 +1,109 @@
+"""The configuration of a run: written to its folder, read again for other verbs, compared."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from lit_hf.checkpoints import best_of
+from lit_hf.errors import InputError
+
+_LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes the configuration of a training, with the classes found, to the run folder.
+
+    When training begins: one that is refused leaves the folder of an earlier run as it is.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Wait."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write `config.yaml`."""
+        if trainer.is_global_zero:
+            self.save_config(trainer, pl_module, "fit")
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write `config.yaml`."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
+        init_args = config["data"].get("init_args", {})
+        if names is not None and "label_names" in init_args:
+            init_args["label_names"] = list(names)
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".yaml.tmp")
+        unfinished.write_text(
+            yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        os.replace(unfinished, path)
+
+
+def config_of_run(folder: Path, verb: str) -> str:
+    """The configuration that a run wrote, made fit for another verb.
+
+    An evaluation takes all rows, however few the validations of the training have taken.
+
+    Raises:
+        InputError: if the folder holds no run.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"--run {folder}: no run here, there is no {path}.")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
+    groups = ("trainer", "model", "data")
+    if not isinstance(config, dict) or not all(isinstance(config.get(g), dict) for g in groups):
+        raise InputError(
+            f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
+        )
+    config["trainer"]["default_root_dir"] = str(folder)
+    if verb != "fit":
+        config.pop("ckpt_path", None)
+        config["trainer"]["logger"] = False
+        for name in _LIMITS:
+            config["trainer"].pop(name, None)
+        best = best_of(folder / "checkpoints")
+        if best is None:
+            raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
+        config["ckpt_path"] = str(best)
+    return yaml.safe_dump(config, allow_unicode=True)
+
+
+def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
+    """Which settings of model and data are others than those that a run has written.
+
+    Args:
+        path: the run's `config.yaml`.
+        given: the settings of this run.
+
+    Returns:
+        Clauses such as "model.optimizer.lr is 0.001, was 5e-05".
+    """
+    held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    told = []
+    for group in ("model", "data"):
+        old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))
+        for name, value in sorted(new.items()):
+            if value is not None and value != old.get(name):
+                was = f"was {old[name]!r}" if old.get(name) is not None else "was not set"
+                told.append(f"{name} is {value!r}, {was}")
+    return told
+
+
+def _leaves(value: object, name: str) -> Iterator[tuple[str, object]]:
+    """The single settings below a group, without the steps `init_args` in their names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, name if key == "init_args" else f"{name}.{key}")
+    else:
+        yield name, value
