@@ -92,12 +92,14 @@ class PromptBatch(QuestionBatch):
     Keys:
         covers: [W, 2] int64, from which to which character of its context a window holds.
         labels: [W, A] int64, the tokens that a window teaches, -100 where padded: those of the
-            answer where it holds it, the end token alone where not, none where that is not known;
-            absent when predicting.
+            answer where it holds it, those of an empty text where not, none where that is not
+            known; absent when predicting.
+        holds: [W] bool, whether a window teaches an answer; absent with `labels`.
     """
 
     covers: Tensor
     labels: NotRequired[Tensor]
+    holds: NotRequired[Tensor]
 
 
 class StepOutput(TypedDict):

@@ -21,7 +21,7 @@ from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.processors import load_config, load_tokenizer
+from lit_hf.processors import load_config, load_tokenizer, positions_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -65,8 +65,8 @@ class Predictor:
         is_written = isinstance(self.module, GenerativeQA)
         longest = int(str(settings.get("max_length") or (512 if is_written else 384)))
         stride = settings.get("doc_stride")
-        if not is_written:
-            longest = min(self._longest(), longest)
+        limit = positions_of(self.module.model.config, "encoder") if is_written else self._longest()
+        longest = min(limit or longest, longest)
         stride = min(stride if isinstance(stride, int) else 128, longest // 2)
         if not isinstance(self.module, GenerativeQA):
             return QuestionInputs(self.tokenizer, longest, stride)
@@ -125,8 +125,13 @@ class Predictor:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size!r}.")
         if question is not None or context is not None:
-            if items is not None or question is None or context is None:
-                raise InputError("wanted is `question` with `context`, or items, not both.")
+            if items is not None:
+                raise InputError("wanted are items, or `question` with `context`, not both.")
+            if question is None or not isinstance(context, str | list | tuple):
+                raise InputError(
+                    "wanted is `question` with `context`, a text or a list of texts, but got "
+                    f"{type(question).__name__} and {type(context).__name__}."
+                )
             contexts = [context] if isinstance(context, str) else context
             items = [(question, text) for text in contexts]
         if isinstance(items, str | tuple | Mapping):
@@ -180,7 +185,8 @@ def _from_folder(path: str) -> tuple[HFModule, object]:
         config.is_encoder_decoder
         and any(kind.endswith("ForConditionalGeneration") for kind in kinds)
     ):
-        module = GenerativeQA(path)
+        known = params.get(GenerativeQA.task) or {}
+        module = GenerativeQA(path, known.get("generation"))
     else:
         module = TextClassifier(path, problem_type=_problem_of(path, config))
     module.configure_model()

@@ -110,6 +110,9 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> str:
         vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
+    pieces = sorted(json.loads(tokenizer.to_str())["model"]["vocab"][3:])  # in every run the same
+    marks = [(mark, 0.0) for mark in special]
+    tokenizer.model = models.Unigram([*marks, *map(tuple, pieces)], unk_id=2)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )

@@ -111,9 +111,11 @@ def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, so
 
 def test_predictor__wants_question_and_context(run_folder: Path) -> None:
     predictor = Predictor.from_pretrained(run_folder / "pretrained")
-    with pytest.raises(InputError, match="`question` with `context`, or items"):
-        predictor(question="Who?")
-    with pytest.raises(InputError, match="`question` with `context`, or items"):
+    for context in (None, 5):
+        wrong: Any = context
+        with pytest.raises(InputError, match="`question` with `context`, a text or a list"):
+            predictor(question="Who?", context=wrong)
+    with pytest.raises(InputError, match="items, or `question` with `context`, not both"):
         predictor(["x"], question="Who?", context="Ada did.")
 
 

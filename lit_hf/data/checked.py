@@ -102,11 +102,11 @@ def _items(
 ) -> Iterator[Item]:
     """The items of all rows that can be used, each with an id."""
     seen: set[str] = set()
-    for place, row in _placed(tables):
+    for number, (place, row) in enumerate(_placed(tables)):
         item = kind.read(row, place, summary, problems)
         if item is None:
             continue
-        name = str(item.setdefault("id", str(summary.num_rows)))
+        name = str(item.setdefault("id", str(number)))
         summary.num_repeated_ids += name in seen
         seen.add(name)
         summary.num_rows += 1

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from datasets import Dataset, Features, List, Value
 
+from lit_hf.data.cells import is_blank, name_of, text_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
@@ -18,7 +19,6 @@ from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_
 
 log = logging.getLogger(__name__)
 _UNLABELLED = " Rows without labels can only be predicted: give them as `predict_file`."
-_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class _Reader:
         if columns.label is not None:
             example["label"] = self._label(row, columns.label)
         if columns.id is not None:
-            example["id"] = _id_of(row, columns.id)
+            example["id"] = self._name(row, columns.id)
         return example
 
     def _text(self, row: Row, strict: bool) -> str:
@@ -205,7 +205,7 @@ class _Reader:
             return text_of(row, columns.text, strict)
         names = template_columns(columns.template)
         cells = {name: text_of(row, name, strict=False, may_be_number=True) for name in names}
-        if strict and all(_is_blank(cell) for cell in cells.values()):
+        if strict and all(is_blank(cell) for cell in cells.values()):
             raise CellError("all columns of the text are empty", columns.text, cells)
         return columns.template.format(**cells).strip()
 
@@ -219,57 +219,8 @@ class _Reader:
         except ValueError as error:
             raise CellError(f"{error} (column {column!r})", column, value) from None
 
-
-def _id_of(row: Row, column: str) -> str:
-    name = row.get(column)
-    if name is None or name != name or str(name) == "":
-        raise CellError(f"the id is missing (column {column!r})", column, name)
-    _check_unicode(str(name), "id", column, name)
-    return str(name)
-
-
-def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
-    """The text in a cell.
-
-    Args:
-        row: the row.
-        column: which cell.
-        strict: refuse an empty text.
-        may_be_number: take a number as its digits.
-
-    Raises:
-        CellError: if there is none, or it cannot be encoded.
-    """
-    value = row.get(column)
-    if value is None or value != value:
-        value = ""
-    if may_be_number and isinstance(value, int | float):
-        value = str(value)
-    if not isinstance(value, str):
-        kind = type(value).__name__
-        raise CellError(f"the text is no text but {kind} (column {column!r})", column, value)
-    if strict and _is_blank(value):
-        raise CellError(f"the text is empty (column {column!r})", column, row.get(column))
-    if "\0" in value:
-        raise CellError(
-            f"the text holds NUL characters, is the file in UTF-16? (column {column!r})",
-            column,
-            value,
-        )
-    _check_unicode(value, "text", column, value)
-    return value
-
-
-def _is_blank(text: str) -> bool:
-    return not text.translate(_ZERO_WIDTH).strip()
-
-
-def _check_unicode(text: str, part: str, column: str, value: object) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise CellError(
-            f"the {part} is not valid Unicode, it holds half a surrogate pair (column {column!r})",
-            column,
-            value,
-        ) from None
+    def _name(self, row: Row, column: str) -> str:
+        name = name_of(row, column)
+        if name is None:
+            raise CellError(f"the id is missing (column {column!r})", column, row.get(column))
+        return name

@@ -13,7 +13,13 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.questions import QuestionColumns, QuestionSummary, locate, read_questions
+from lit_hf.data.questions import (
+    QuestionColumns,
+    QuestionSummary,
+    locate,
+    read_questions,
+    refuse_repeated,
+)
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
@@ -134,6 +140,8 @@ class ExtractiveQADataModule(HFDataModule):
             columns = QuestionColumns(**{**vars(columns), "answers": None})
         questions, summary = read_questions(self.tables(split), columns, locate, self.on_bad_row)
         self._summaries[split] = summary
+        if split == "predict":
+            refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
         questions = self._with_room(split, questions)
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)

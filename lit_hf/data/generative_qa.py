@@ -26,12 +26,17 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
-from lit_hf.data.questions import QuestionColumns, read_questions, told_place
+from lit_hf.data.questions import (
+    QuestionColumns,
+    read_questions,
+    refuse_repeated,
+    told_place,
+)
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
-from lit_hf.processors import check_vocabulary, load_config, save_tokenizer
+from lit_hf.processors import check_vocabulary, load_config, positions_of, save_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +129,7 @@ class GenerativeQADataModule(HFDataModule):
             ("max_length", max_length, doc_stride + 2),
             ("val_sample", 1 if val_sample is None else val_sample, 1),
         ]:
-            if value < least:
+            if not isinstance(value, int) or value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
         self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
@@ -137,10 +142,10 @@ class GenerativeQADataModule(HFDataModule):
         Raises:
             InputError: if the model has fewer positions; those of T5 are relative, without limit.
         """
-        limit = getattr(load_config(self.model_name), "max_position_embeddings", None)
-        for name in ("max_length", "max_answer_length"):
-            wanted = getattr(self.prompts, name)
-            if isinstance(limit, int) and wanted > limit:
+        config = load_config(self.model_name)
+        for name, part in (("max_length", "encoder"), ("max_answer_length", "decoder")):
+            wanted, limit = getattr(self.prompts, name), positions_of(config, part)
+            if limit is not None and wanted > limit:
                 raise InputError(
                     f"Expected `{name}` to be at most {limit} (the limit of {self.model_name}), "
                     f"but got {wanted}."
@@ -152,11 +157,15 @@ class GenerativeQADataModule(HFDataModule):
         columns = self.columns
         if split == "predict":
             columns = QuestionColumns(**{**vars(columns), "answers": None})
-        questions, _ = read_questions(self.tables(split), columns, told_place, self.on_bad_row)
+        questions, summary = read_questions(
+            self.tables(split), columns, told_place, self.on_bad_row
+        )
+        if split == "predict":
+            refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
         questions = self._with_room(split, questions)
         tokenizer = self.processor
         check_vocabulary(tokenizer, self.model_name)
-        check_end(tokenizer, self.model_name)
+        check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
         key = key_of(
             "prompts",
             questions._fingerprint,
@@ -198,17 +207,19 @@ class GenerativeQADataModule(HFDataModule):
 
     def _tell(self, split: Split, encoded: Dataset) -> None:
         """Say what the model will not be taught as it stands in the rows."""
-        columns = encoded.select_columns(["answers", "covers", "num_held", "is_cut"])
-        num_cut = num_lost = num_empty = 0
+        columns = encoded.select_columns(["answers", "covers", "num_held", "is_cut", "is_unknown"])
+        num_cut = num_lost = num_empty = num_unknown = 0
         for row in columns.with_format(None):
             num_cut += row["is_cut"]
+            num_unknown += row["is_unknown"]
             num_empty += not row["answers"]
             num_lost += bool(row["answers"]) and len(row["covers"]) > 1 and not row["num_held"]
         longest = self.prompts.max_answer_length
         for count, what in (
             (num_cut, f"answers are longer than `max_answer_length` {longest} tokens and cut"),
-            (num_lost, "answers are whole in no window of their context; the first teaches them"),
-            (num_empty, "questions have no answer; the model learns to write nothing"),
+            (num_lost, "answers are cut by the windows; a larger `doc_stride` would keep them"),
+            (num_unknown, "answers hold signs that the tokenizer does not know"),
+            (num_empty, "questions have no answer; to write nothing is right there"),
         ):
             if count:
                 log.warning(f"{split}: {count} of {encoded.num_rows} {what}.")

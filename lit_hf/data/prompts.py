@@ -18,7 +18,7 @@ from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 DEFAULT_PROMPT = "question: {question} context: {context}"  # as T5 was trained with SQuAD
 
@@ -33,7 +33,9 @@ PROMPT_FEATURES = {
 ANSWER_FEATURES = {
     "labels": List(List(Value("int32"))),
     "num_held": Value("int32"),
+    "holds": List(Value("bool")),
     "is_cut": Value("bool"),
+    "is_unknown": Value("bool"),
 }
 
 
@@ -65,8 +67,9 @@ def check_prompt(prompt: str) -> None:
         InputError: showing what it has to hold.
     """
     try:
+        prompt.encode("utf-8")
         parts = list(Formatter().parse(prompt))
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise InputError(f"`prompt` {prompt!r}: {error}.") from None
     names = [name for _, name, _, _ in parts if name is not None]
     is_plain = all(not spec and kind is None for _, name, spec, kind in parts if name is not None)
@@ -77,18 +80,27 @@ def check_prompt(prompt: str) -> None:
         )
 
 
-def check_end(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> None:
+def check_end(
+    tokenizer: "PreTrainedTokenizerBase", model_name: str, max_answer_length: int
+) -> None:
     """Refuse a tokenizer that does not end a text with its end token: no answer would ever end.
 
     Raises:
-        InputError: saying so.
+        InputError: saying so, or that `max_answer_length` leaves no room for an answer.
     """
     ids = tokenizer(text_target="a")["input_ids"]
+    num_marks = len(tokenizer(text_target="")["input_ids"])
+    if max_answer_length <= num_marks:
+        raise InputError(
+            f"Expected `max_answer_length` to be above {num_marks}, the marks around an answer, "
+            f"but got {max_answer_length}."
+        )
     if tokenizer.eos_token_id is None or ids[-1:] != [tokenizer.eos_token_id]:
         raise InputError(
             f"{model_name}: the tokenizer ends no text with its end token "
-            f"({tokenizer.eos_token!r}), so a model would never learn to stop; take the tokenizer "
-            "of a model that reads and writes, such as T5 or BART."
+            f"({tokenizer.eos_token!r}), so a model would never learn to stop. Take the tokenizer "
+            "of a model that reads and writes, such as T5 or BART; one of your own gets the token "
+            "by a post-processor (`tokenizers.processors.TemplateProcessing`)."
         )
 
 
@@ -184,16 +196,21 @@ def encode_taught(
         settings: prompt and lengths.
 
     Returns:
-        Beside the prompts for each question `labels`, what each of its windows teaches; `num_held`,
-        how many windows hold the first right answer whole; and `is_cut`, whether it was longer.
+        Beside the prompts for each question `labels`, what each of its windows teaches; `holds`,
+        whether that is an answer; `num_held`, how many windows hold the first right answer whole;
+        `is_cut`, whether it was longer, and `is_unknown`, whether it holds signs that the tokenizer
+        does not know.
     """
     prompts = encode_prompts(batch, tokenizer, settings)
     answers = [texts[0] if texts else "" for texts in cast("list[list[str]]", batch["answers"])]
-    tokens = tokenizer(text_target=answers, truncation=True, max_length=settings.max_answer_length)
+    tokens = answer_tokens(answers, tokenizer, settings.max_answer_length)
+    unknown = tokenizer.unk_token_id
     columns: dict[str, list[object]] = {
         "labels": [],
         "num_held": [],
+        "holds": [],
         "is_cut": [bool(encoding.overflowing) for encoding in tokens.encodings or []],
+        "is_unknown": [unknown is not None and unknown in ids for ids in tokens["input_ids"]],
     }
     nothing = list(tokenizer(text_target="")["input_ids"])
     starts = cast("list[list[int]]", batch["starts"])
@@ -207,8 +224,23 @@ def encode_taught(
         else:  # in the writer's own words, or cut by the windows: where to read it is not known
             labels = [list(ids), *[[] for _ in held[1:]]]
         columns["labels"].append(labels)
+        columns["holds"].append([bool(answer) and ids not in ([], nothing) for ids in labels])
         columns["num_held"].append(sum(held) if answer else 0)
     return {**prompts, **columns}
+
+
+def answer_tokens(
+    answers: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> "BatchEncoding":
+    """The tokens of answers, cut at their ends where they are too long."""
+    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
+    try:
+        tokens: BatchEncoding = tokenizer(
+            text_target=list(answers), truncation=True, max_length=max_length
+        )
+    finally:
+        tokenizer.truncation_side = side
+    return tokens
 
 
 def _holds(span: Span, answer: str, start: int, context: str) -> bool:
@@ -227,7 +259,7 @@ def pad_prompts(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> d
     Returns:
         `input_ids` and `attention_mask` [W, L] int64; `window_of` [W], the example in the batch
         that a window is of; `covers` [W, 2]; and where there are `labels`, these [W, A], -100 where
-        padded.
+        padded, and `holds` [W].
     """
     windows = _flat(columns["input_ids"])
     counts = torch.tensor([len(cast("list[object]", ids)) for ids in columns["input_ids"]])
@@ -239,6 +271,8 @@ def pad_prompts(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> d
     }
     if "labels" in columns:
         batch["labels"] = padded(_flat(columns["labels"]), IGNORED)
+        holds = cast("list[list[bool]]", columns["holds"])
+        batch["holds"] = torch.tensor([is_held for windows in holds for is_held in windows])
     return batch
 
 

@@ -3,17 +3,22 @@
 Everything that can be wrong with a row is found here, before a tokenizer or a model is loaded.
 """
 
+import ast
+import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from datasets import Dataset, Features, List, Value
 
+from lit_hf.data.cells import check_unicode, is_blank, name_of, text_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
-from lit_hf.data.examples import text_of
 from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
+from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
 _FEATURES = Features(
@@ -59,10 +64,12 @@ class QuestionSummary(RowSummary):
     Attributes:
         num_unanswerable: questions without answer.
         num_moved: answers found at another place than `answer_start` says.
+        num_unplaced: answers that do not stand in the context beside others that do.
     """
 
     num_unanswerable: int = 0
     num_moved: int = 0
+    num_unplaced: int = 0
 
 
 class Answer(NamedTuple):
@@ -110,11 +117,30 @@ def read_questions(
     return questions, summary
 
 
+def refuse_repeated(summary: QuestionSummary, name: str, column: str) -> None:
+    """Refuse questions to answer of which some have the same id.
+
+    Raises:
+        InputError: since a file of predictions has one answer for each id.
+    """
+    if summary.num_repeated_ids:
+        raise InputError(
+            f"{name}: {summary.num_repeated_ids} questions have an id that came before (column "
+            f"{column!r}); `predictions.json` has one answer for each. Make them different, or "
+            "leave the column out."
+        )
+
+
 def _tell(summary: QuestionSummary, name: str) -> None:
     if summary.num_moved:
         log.warning(
             f"{name}: {summary.num_moved} answers do not stand where `answer_start` says, but "
             "elsewhere in the context; that place is used."
+        )
+    if summary.num_unplaced:
+        log.warning(
+            f"{name}: {summary.num_unplaced} answers do not stand in the context, but others of "
+            "the same question do: these are taught, all are right."
         )
     if summary.num_repeated_ids:
         log.warning(f"{name}: {summary.num_repeated_ids} questions have an id that came before.")
@@ -131,15 +157,16 @@ class _Reader:
         self, row: Row, place: Place, summary: QuestionSummary, problems: RowProblems
     ) -> Item | None:
         """The question of a row; None for a bad row."""
-        name = row.get(self.columns.id)
+        name = None
         try:
+            name = name_of(row, self.columns.id)
             question = self._question(row, summary)
         except CellError as bad:
             where = place.short if name is None else f"{place.short} (id {name})"
             problems.add(str(bad), where, bad.value)
             return None
         summary.num_unanswerable += self.columns.answers is not None and not question["answers"]
-        return question if name is None else {"id": str(name), **question}
+        return question if name is None else {"id": name, **question}
 
     def _question(self, row: Row, summary: QuestionSummary) -> Item:
         question = text_of(row, self.columns.question, strict=True)
@@ -158,16 +185,18 @@ class _Reader:
         self, row: Row, column: str, context: str, summary: QuestionSummary
     ) -> list[Answer]:
         """The right answers of a row, each with its place; blank ones say that there is none."""
-        told = [(text, start) for text, start in _pairs(row.get(column), column) if text.strip()]
+        told = [(t, start) for t, start in _pairs(row.get(column), column) if not is_blank(t)]
         answers = []
         for text, start in told:
+            check_unicode(text, "answer", column, text)
             place = self.find_place(context, text, start)
-            if place is not None:
-                summary.num_moved += place >= 0 and start not in (None, place)
-                answers.append(Answer(text, place))
-        if told and not answers:
+            summary.num_moved += place is not None and place >= 0 and start not in (None, place)
+            answers.append(Answer(text, -1 if place is None else place))
+            summary.num_unplaced += place is None
+        if told and all(self.find_place(context, *answer) is None for answer in told):
+            summary.num_unplaced -= len(told)
             clause = f"the answer does not stand in the context (column {column!r})"
-            raise CellError(clause, column, told[0])
+            raise CellError(clause, column, told[0][0])
         return answers
 
 
@@ -179,6 +208,8 @@ def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
     """
     if cell is None or cell == "" or cell != cell:
         return []
+    if isinstance(cell, str):
+        cell = _written(cell, column)
     if isinstance(cell, str):
         return [(cell, None)]
     if isinstance(cell, Mapping):
@@ -192,7 +223,8 @@ def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
             raise CellError(f"more texts than starts, or less (column {column!r})", column, cell)
         cell = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)]
     if not isinstance(cell, list | tuple):
-        raise CellError(f"the answers are no list (column {column!r})", column, cell)
+        wanted = "wanted texts, or objects of `text` and `answer_start`"
+        raise CellError(f"the answers are no list, {wanted} (column {column!r})", column, cell)
     pairs: list[tuple[str, int | None]] = []
     for answer in cell:
         known = answer if isinstance(answer, Mapping) else {"text": answer}
@@ -203,6 +235,27 @@ def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
             raise CellError(f"`answer_start` is no number (column {column!r})", column, answer)
         pairs.append((text, start))
     return pairs
+
+
+def _written(cell: str, column: str) -> object:
+    """The answers that a cell of CSV holds as text, "['Ada']" or '{"text": ["Ada"]}'; else itself.
+
+    Raises:
+        CellError: if it seems to hold such, but cannot be read.
+    """
+    text = cell.strip()
+    is_dict = re.match(r"\{\s*['\"](text|answer_start)['\"]\s*:", text) is not None
+    if not is_dict and not (text.startswith("[") and text.endswith("]")):
+        return cell
+    for read in (json.loads, ast.literal_eval):  # plain values only, nothing is run
+        with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            found = read(text)
+            if isinstance(found, Mapping) or all(isinstance(x, str | Mapping) for x in found):
+                return cast("object", found)
+    if is_dict or re.match(r"\[\s*['\"{]", text):
+        clause = f"the answers are written as Python text that cannot be read (column {column!r})"
+        raise CellError(f"{clause}; save them as JSONL or Parquet", column, cell)
+    return cell
 
 
 def locate(context: str, text: str, start: int | None) -> int | None:

@@ -147,11 +147,12 @@ def _window(
 
 
 def _answers(batch: Mapping[str, Sequence[object]], num_rows: int) -> Iterator[Span | None]:
-    """The place of the first right answer of each question; None where there is none."""
+    """The place of the first right answer of each question that has one; None without any."""
     texts = cast("Sequence[list[str]]", batch.get("answers") or [[]] * num_rows)
     starts = cast("Sequence[list[int]]", batch.get("starts") or [[]] * num_rows)
     for names, places in zip(texts, starts, strict=True):
-        yield (places[0], places[0] + len(names[0])) if names else None
+        placed = [(start, start + len(text)) for text, start in zip(names, places, strict=True)]
+        yield next((span for span in placed if span[0] >= 0), None)
 
 
 def pad_windows(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> dict[str, Tensor]:

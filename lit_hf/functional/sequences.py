@@ -13,7 +13,7 @@ IGNORED = -100  # label that counts in no loss, as torch's cross entropy and tra
 
 
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each token, in single precision; 0 where the label is -100.
+    """Cross entropy of each token, in single precision or better; 0 where the label is -100.
 
     Args:
         logits: [N, A, T].
@@ -22,8 +22,9 @@ def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         [N, A].
     """
+    precise = logits if logits.dtype == torch.float64 else logits.float()
     flat = F.cross_entropy(
-        logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        precise.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
     )
     return flat.view(labels.shape)
 

@@ -1,6 +1,7 @@
 """Exact match and F1 of answers, as the official SQuAD scripts report them."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -43,6 +44,10 @@ class AnswerScore(Metric):
 
     def __init__(self, language: Language = "en", no_answer_threshold: float | None = None) -> None:
         super().__init__()
+        if language not in get_args(Language):
+            raise InputError(
+                f"Expected `language` to be one of {get_args(Language)}, but got {language!r}."
+            )
         self.language: Language = language
         self.no_answer_threshold = no_answer_threshold
         # Rows: questions with an answer, questions without. Columns: exact match, F1, how many.

@@ -4,24 +4,33 @@ Letters: N sequences, A tokens of the longest.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from lightning.pytorch import Trainer
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.processors import positions_of
 
 GenerationValue = bool | int | float | str | None | list[int]
 DEFAULTS: dict[str, GenerationValue] = {"max_new_tokens": 32, "num_beams": 1}
-# What a call decides: one answer for each prompt, as a plain tensor.
-_DECIDED = {
-    "num_return_sequences",
-    "return_dict_in_generate",
-    "output_scores",
-    "output_logits",
-    "output_attentions",
-    "output_hidden_states",
+# What may be set: the settings under which a prompt has one answer, whatever it is batched with.
+# Of each the smallest value.
+_COUNTS = {
+    "max_new_tokens": 1,
+    "min_new_tokens": 0,
+    "num_beams": 1,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
 }
+_FACTORS = ("length_penalty", "repetition_penalty", "encoder_repetition_penalty")
+_TOKENS = (
+    *("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"),
+)
+_OTHERS = ("early_stopping", "bad_words_ids")
+SETTABLE = (*_COUNTS, *_FACTORS, *_TOKENS, *_OTHERS)
 # Trained in bfloat16, whose numbers reach further than those of float16: these become NaN.
 _NOT_IN_FP16 = ("t5", "mt5", "umt5", "longt5", "switch_transformers")
 
@@ -65,22 +74,33 @@ def check_precision(trainer: Trainer, config: PreTrainedConfig) -> None:
         )
 
 
-def set_generation(model: PreTrainedModel, values: Mapping[str, GenerationValue]) -> None:
-    """Replace settings of a model's `generation_config`, which its exports keep.
+def check_settings(values: object) -> dict[str, GenerationValue]:
+    """The settings that were given; {} for none.
 
     Raises:
-        InputError: if there is no such setting, or it cannot be had with the others.
+        InputError: if they are no dict.
     """
-    config = model.generation_config
-    for name in values:
-        if name in _DECIDED:
-            raise InputError(f"`generation`: {name!r} cannot be set; each prompt has one answer.")
-        if not hasattr(config, name):
-            known = [key for key in config.to_dict() if not key.startswith("_")]
-            raise InputError(f"`generation`: there is no {name!r}.{nearest(name, known)}")
-    wanted = {**config.to_dict(), **values}
-    if values.get("max_new_tokens") is not None:
-        wanted["max_length"] = None  # the older limit, which would be warned of at each call
+    if values is not None and not isinstance(values, dict):
+        raise InputError(f"Expected `generation` to be a dict, but got {values!r}.")
+    return dict(values or {})
+
+
+def set_generation(model: PreTrainedModel, values: Mapping[str, GenerationValue]) -> None:
+    """Give a model the settings by which it writes; its exports keep them as `generation_config`.
+
+    Of the settings that came with the model only those that name tokens stay: how many beams, and
+    how long an answer has to be, is said here, not by what the model was once made for.
+
+    Raises:
+        InputError: if there is no such setting, or its value cannot be.
+    """
+    held = model.generation_config.to_dict()
+    kept = {name: held[name] for name in (*_TOKENS, "bad_words_ids") if name in held}
+    for name, value in values.items():
+        _check_value(name, value, model.config)
+    wanted = {**kept, **values}
+    if wanted.get("num_beams") == 1 and wanted.get("early_stopping") is not None:
+        raise InputError("`generation`: `early_stopping` is for `num_beams` of 2 or more.")
     try:
         changed = GenerationConfig.from_dict(wanted)
         changed.validate(strict=True)
@@ -90,14 +110,41 @@ def set_generation(model: PreTrainedModel, values: Mapping[str, GenerationValue]
     model.generation_config = changed
 
 
+def _check_value(name: str, value: object, config: PreTrainedConfig) -> None:
+    """Refuse a setting that is none of ours, or a value that would break when an answer begins."""
+    if name not in SETTABLE:
+        hint = nearest(name, SETTABLE) or f" Known are {', '.join(SETTABLE)}."
+        if name in ("max_length", "min_length"):
+            hint = f" Set `{name.replace('length', 'new_tokens')}`."
+        if name == "do_sample":
+            hint = " An answer drawn at random would be another one in every batch."
+        raise InputError(f"`generation`: {name!r} cannot be set.{hint}")
+    if value is None and name not in _COUNTS:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name in _COUNTS:
+        least = _COUNTS[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"`generation`: {name} wants {least} or more, but got {value!r}.")
+    if name in _FACTORS and not (is_number and (name == "length_penalty" or float(value) > 0)):  # type: ignore[arg-type]  # a number
+        raise InputError(f"`generation`: {name} wants a number above 0, but got {value!r}.")
+    if name in _TOKENS:
+        tokens = value if isinstance(value, list) else [value]
+        size = getattr(config, "vocab_size", None) or 2**31
+        if not all(type(token) is int and 0 <= token < size for token in tokens):
+            raise InputError(f"`generation`: {name} wants tokens 0..{size - 1}, but got {value!r}.")
+    limit = positions_of(config, "decoder")
+    if name == "max_new_tokens" and limit is not None and cast("int", value) >= limit:
+        raise InputError(
+            f"`generation`: max_new_tokens wants less than {limit}, the positions of the model, "
+            f"but got {value!r}."
+        )
+
+
 def plain_generation(model: PreTrainedModel) -> dict[str, GenerationValue]:
-    """The settings of a model's `generation_config` that are not the usual ones, in plain types."""
-    kept = model.generation_config.to_diff_dict()
-    return {
-        name: value
-        for name, value in kept.items()
-        if name not in {*_DECIDED, "transformers_version"} and not name.startswith("_")
-    }
+    """The settings by which a model writes, those that are set, in plain types."""
+    held = model.generation_config.to_dict()
+    return {name: held[name] for name in SETTABLE if held.get(name) is not None}
 
 
 def ends_of(model: PreTrainedModel) -> list[int]:

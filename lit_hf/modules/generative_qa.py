@@ -36,6 +36,7 @@ from lit_hf.modules.generation import (
     GenerationValue,
     check_precision,
     check_seq2seq,
+    check_settings,
     is_sharded,
     plain_generation,
     set_generation,
@@ -45,7 +46,7 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.token_mean import TokenMean, mean_losses
-from lit_hf.modules.written import answer_windows, tell_written, write_greedily
+from lit_hf.modules.written import answer_windows, tell_likeliest, tell_written, write_greedily
 from lit_hf.processors import load_tokenizer
 
 
@@ -62,8 +63,9 @@ class GenerativeQA(HFModule):
 
     Args:
         model_name: Hub id or folder of the model.
-        generation: settings of the model's `generation_config`, such as `num_beams: 4`; without
-            them `max_new_tokens: 32` and `num_beams: 1`. Checkpoint and export keep them.
+        generation: how answers are written, such as `num_beams: 4`; without it `max_new_tokens: 32`
+            and `num_beams: 1`. What the model's folder says of it does not count, but for tokens.
+            Checkpoint and export keep it.
         language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
             Chinese as MLQA, "plain" for others.
         max_windows: windows run at once. An evaluation runs more in several passes; a training
@@ -97,9 +99,9 @@ class GenerativeQA(HFModule):
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
         )
-        if max_windows < 1:
+        if not isinstance(max_windows, int) or max_windows < 1:
             raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
-        self.generation = dict(generation or {})
+        self.generation = check_settings(generation)
         self.language: Language = language
         self.max_windows = max_windows
         self.token_mean = TokenMean()
@@ -156,6 +158,10 @@ class GenerativeQA(HFModule):
         names = [f"{stage}_{name}" for stage in stages for name in ("loss", "tokens")]
         self.sums = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in names})
 
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on besides the weights."""
+        return {"generation": plain_generation(self.model)}
+
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""
         super().on_save_checkpoint(checkpoint)
@@ -198,7 +204,7 @@ class GenerativeQA(HFModule):
     def _teach(self, batch: PromptBatch) -> AnswerOutput:
         """The loss of the tokens that the windows teach."""
         num_taught = (batch["labels"] != IGNORED).sum(1)
-        windows = chosen_windows(num_taught <= 1, self.max_windows)
+        windows = chosen_windows(~batch["holds"], self.max_windows)
         labels = batch["labels"][windows]
         part = {
             "input_ids": batch["input_ids"][windows],
@@ -288,10 +294,7 @@ class GenerativeQA(HFModule):
         if "answers" in found:
             answers = [found["answers"][row] for row in rows]
         elif self._in_step():
-            likeliest = found["logits"][list(rows)].argmax(2)
-            answers = [
-                {"prediction": decode(ids), "probability": None} for ids in likeliest.tolist()
-            ]
+            answers = tell_likeliest(questions, found, rows, decode)
         else:
             answers = write_greedily(self.model, questions, rows, self.tokenizer)
         return show_questions(questions, output["losses"], rows, answers, self.language)

@@ -5,7 +5,7 @@ window, A tokens of an answer.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -14,8 +14,10 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.modeling_outputs import BaseModelOutput
 
 from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch
+from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
-from lit_hf.modules.generation import ends_of, largest_of_all
+from lit_hf.modules.generation import ends_of, largest_of_all, plain_generation
+from lit_hf.processors import positions_of
 
 
 class Written(NamedTuple):
@@ -71,16 +73,28 @@ def _answer(model: PreTrainedModel, batch: PromptBatch, part: Tensor, in_step: b
     if "labels" in batch:
         labels = batch["labels"][part]
         losses = token_losses(_logits(model, read, mask, labels), labels).sum(1)
-    written = _generate(model)(
-        encoder_outputs=BaseModelOutput(read), attention_mask=mask, synced_gpus=in_step
-    )
+    inputs = {"input_ids": batch["input_ids"][part], "attention_mask": mask}
+    reading = {"encoder_outputs": BaseModelOutput(read), "synced_gpus": in_step}
+    written = generate(model, {**inputs, **reading})
     tokens = until_end(written[:, 1:], ends_of(model))  # without the token that begins all answers
     scores = mean_log_probabilities(_logits(model, read, mask, tokens), tokens)
     return Written(tokens.tolist(), scores, losses)
 
 
-def _generate(model: PreTrainedModel) -> Callable[..., Tensor]:
-    return cast("Callable[..., Tensor]", model.generate)
+def generate(model: PreTrainedModel, inputs: Mapping[str, object]) -> Tensor:
+    """Let a model write.
+
+    Raises:
+        InputError: if its settings cannot be had together.
+    """
+    try:
+        return cast("Callable[..., Tensor]", model.generate)(**inputs)
+    except (ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"the model cannot write by its settings {plain_generation(model)} ({reason}): change "
+            "`generation`."
+        ) from error
 
 
 def _logits(model: PreTrainedModel, read: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
@@ -142,11 +156,9 @@ def _texts(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) 
 
 
 def holding_windows(batch: PromptBatch, rows: Sequence[int]) -> Tensor:
-    """For each of some questions the window that teaches the most tokens: it holds the answer."""
-    counts = (batch["labels"] != IGNORED).sum(1)
-    owners = batch["window_of"]
-    found = [torch.where(owners == row, counts, -1).argmax() for row in rows]
-    return torch.stack(found)
+    """For each of some questions the first window that teaches an answer, else its first."""
+    owners, holds = batch["window_of"], batch["holds"].long()
+    return torch.stack([torch.where(owners == row, holds, -1).argmax() for row in rows])
 
 
 def tell_likeliest(
@@ -186,7 +198,8 @@ def write_greedily(
     Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
     """
     windows = holding_windows(batch, rows)
-    longest = batch["labels"].shape[1] + 8
+    limit = positions_of(model.config, "decoder") or 2**31
+    longest = min(batch["labels"].shape[1] + 8, limit - 1)
     greedy = GenerationConfig.from_dict(
         {
             **model.generation_config.to_dict(),
@@ -196,11 +209,9 @@ def write_greedily(
     was_training = model.training
     model.train(False)
     try:
-        written = _generate(model)(
-            input_ids=batch["input_ids"][windows],
-            attention_mask=batch["attention_mask"][windows],
-            generation_config=greedy,
-        )
+        ids, mask = batch["input_ids"][windows], batch["attention_mask"][windows]
+        inputs = {"input_ids": ids, "attention_mask": mask, "generation_config": greedy}
+        written = generate(model, inputs)
     finally:
         model.train(was_training)
     tokens = until_end(written[:, 1:], ends_of(model))

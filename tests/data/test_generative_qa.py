@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
+from tokenizers import processors
 
 from lit_hf import GenerativeQADataModule, InputError
 from lit_hf.batches import PromptBatch
@@ -58,7 +59,7 @@ def test_loss_of_rows__is_told(
     told = [text for text in caplog.messages if text.startswith("val: ")]
     assert len(told) == 3
     assert "of 8 answers are longer than `max_answer_length` 6 tokens and cut." in told[0]
-    assert told[1].startswith("val: 1 of 8 answers are whole in no window")
+    assert told[1].startswith("val: 1 of 8 answers are cut by the windows")
     assert told[2].startswith("val: 2 of 8 questions have no answer")
 
 
@@ -169,3 +170,48 @@ def test_squad__is_read_as_published(tiny_t5: str, real_data: Path) -> None:
     wanted = json.loads(Path(file).read_text())["data"]
     num_questions = sum(len(p["qas"]) for article in wanted for p in article["paragraphs"])
     assert data.splits["val"].num_rows == num_questions
+
+
+def test_bart__knows_which_windows_hold_an_answer(tiny_t5: str, question_rows: Rows) -> None:
+    """Its empty answer is two tokens, "<s></s>", and no end token alone."""
+    data = _data(tiny_t5, question_rows, eval_batch_size=8)
+    post = processors.TemplateProcessing(
+        single="<pad> $A </s>", special_tokens=[("<pad>", 0), ("</s>", 1)]
+    )
+    data.processor.backend_tokenizer.post_processor = post
+    batch = cast("PromptBatch", next(iter(data.val_dataloader())))
+    answered = {row for row in range(8) if batch["answers"][row]}
+    assert set(batch["window_of"][batch["holds"]].tolist()) == answered
+    empty = batch["labels"][~batch["holds"]]
+    assert {tuple(ids[ids >= 0].tolist()) for ids in empty} == {(0, 1)}
+    assert int((batch["labels"][batch["holds"]] >= 0).sum(1).min()) > 2
+
+
+def test_answers__are_cut_at_their_ends_however_the_tokenizer_cuts(
+    tiny_t5: str, question_rows: Rows
+) -> None:
+    question_rows[0]["answers"] = ["Ada sold the old mill by the river in 1921."]
+    data = _data(tiny_t5, question_rows[:1], max_answer_length=6)
+    data.processor.truncation_side = "left"
+    batch = cast("PromptBatch", next(iter(data.val_dataloader())))
+    (ids, *_) = batch["labels"][batch["holds"]].tolist()
+    assert str(data.processor.decode(ids, skip_special_tokens=True)).startswith("A")
+    assert data.processor.truncation_side == "left"
+
+
+def test_repeated_ids__are_refused_where_answers_are_predicted(
+    tiny_t5: str, question_rows: Rows
+) -> None:
+    data = _data(tiny_t5, [{**row, "id": "same"} for row in question_rows])
+    data.val_dataloader()
+    with pytest.raises(InputError, match="7 questions have an id that came before"):
+        data.predict_dataloader()
+
+
+def test_unknown_signs__are_told(
+    tiny_t5: str, question_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    question_rows[0].update(answers=["東京"], context="Ada sold 東京 in 1921.")
+    with caplog.at_level(logging.WARNING):
+        _data(tiny_t5, question_rows).val_dataloader()
+    assert "val: 1 of 8 answers hold signs that the tokenizer does not know." in caplog.messages

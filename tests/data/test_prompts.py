@@ -200,4 +200,13 @@ def test_lengths__are_those_of_prompts_without_context(tokenizer: PreTrainedToke
 
 def test_tokenizer__that_never_ends_is_refused(tiny_model: str) -> None:
     with pytest.raises(InputError, match="ends no text with its end token"):
-        check_end(AutoTokenizer.from_pretrained(tiny_model), "a folder")
+        check_end(AutoTokenizer.from_pretrained(tiny_model), "a folder", 32)
+
+
+@pytest.mark.parametrize("max_answer_length", [0, 1])
+def test_room__for_an_answer_is_needed(
+    tokenizer: PreTrainedTokenizerBase, max_answer_length: int
+) -> None:
+    check_end(tokenizer, "a folder", 2)
+    with pytest.raises(InputError, match="`max_answer_length` to be above 1, the marks around"):
+        check_end(tokenizer, "a folder", max_answer_length)

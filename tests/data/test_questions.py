@@ -35,8 +35,18 @@ def _read(
         (None, [], []),
         ([], [], []),
         ([{"text": "", "answer_start": -1}], [], []),
-        # of several answers those that are not there do not count
-        ([{"text": "new mill", "answer_start": 13}, {"text": "mill"}], ["mill"], [17]),
+        # of several answers one that is not there is right all the same, but not taught
+        (
+            [{"text": "new mill", "answer_start": 13}, {"text": "mill"}],
+            ["new mill", "mill"],
+            [-1, 17],
+        ),
+        # as CSV holds lists and objects
+        ("['old mill', 'mill']", ["old mill", "mill"], [13, 17]),
+        ('{"text": ["old mill"], "answer_start": [13]}', ["old mill"], [13]),
+        ("[{'text': 'mill', 'answer_start': 17}]", ["mill"], [17]),
+        ("[]", [], []),
+        ("\u200b", [], []),
     ],
 )
 def test_answers__in_every_form(cell: object, texts: list[str], starts: list[int]) -> None:
@@ -105,7 +115,12 @@ def test_moved_answers__are_told(caplog: pytest.LogCaptureFixture) -> None:
         ({"context": 5}, r"the text is no text but int"),
         ({"answers": ["new mill"]}, "the answer does not stand in the context"),
         ({"answers": [{"text": "mill x", "answer_start": 99}]}, "does not stand in the context"),
-        ({"answers": 5}, "the answers are no list"),
+        ({"answers": 5}, "the answers are no list, wanted texts, or objects of `text` and"),
+        ({"answers": "{'text': array(['mill'])}"}, "written as Python text that cannot be read"),
+        ({"answers": "['mill'"}, "does not stand in the context"),
+        ({"answers": ["a \ud800"]}, "the answer is not valid Unicode"),
+        ({"id": "a \ud800"}, "the id is not valid Unicode"),
+        ({"id": ["a"]}, "the id is no text but list"),
         ({"answers": [5]}, "an answer is no text"),
         ({"answers": {"answer_start": [1]}}, "no `text` in the answers"),
         ({"answers": {"text": ["a"], "answer_start": [1, 2]}}, "more texts than starts"),
@@ -139,3 +154,18 @@ def test_ids__are_numbers_where_there_are_none_and_repeated_ones_are_told(
     with caplog.at_level(logging.WARNING, "lit_hf"):
         _read(_row(), _row(question="Who?"))
     assert "1 questions have an id that came before" in caplog.text
+
+
+def test_unplaced_answers__are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        _read(_row(answers=["Ada Lovelace", "mill"]))
+    assert (
+        "1 answers do not stand in the context, but others of the same question do" in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [(5.0, "5"), (7, "7"), (None, "0"), ("", "0"), (float("nan"), "0")]
+)
+def test_names__are_those_of_the_rows_or_their_numbers(given: object, name: str) -> None:
+    assert _read(_row(id=given))[0]["id"] == name

@@ -5,6 +5,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     BartConfig,
     BertConfig,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     T5Config,
@@ -14,6 +15,7 @@ from lit_hf.errors import InputError
 from lit_hf.modules.generation import (
     check_precision,
     check_seq2seq,
+    check_settings,
     ends_of,
     is_sharded,
     plain_generation,
@@ -44,10 +46,24 @@ def test_generation__is_set_and_told_in_plain_types(model: PreTrainedModel) -> N
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"num_beam": 4}, "no 'num_beam'. Did you mean 'num_beams'"),
+        ({"num_beam": 4}, "'num_beam' cannot be set. Did you mean 'num_beams'"),
         ({"num_return_sequences": 2}, "'num_return_sequences' cannot be set"),
-        ({"temperature": 0.5}, "`do_sample` is not set to `True`"),
-        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"temperature": 0.5}, "'temperature' cannot be set. Known are max_new_tokens"),
+        ({"do_sample": True}, "drawn at random would be another one in every batch"),
+        ({"max_length": 9}, "'max_length' cannot be set. Set `max_new_tokens`"),
+        ({"validate": 1}, "'validate' cannot be set"),
+        ({"max_new_tokens": 0}, "max_new_tokens wants 1 or more"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens wants 1 or more"),
+        ({"max_new_tokens": None}, "max_new_tokens wants 1 or more"),
+        ({"num_beams": "four"}, "num_beams wants 1 or more, but got 'four'"),
+        ({"num_beams": True}, "num_beams wants 1 or more"),
+        ({"num_beams": 0}, "num_beams wants 1 or more"),
+        ({"no_repeat_ngram_size": -2}, "no_repeat_ngram_size wants 0 or more"),
+        ({"repetition_penalty": -1}, "repetition_penalty wants a number above 0"),
+        ({"length_penalty": "x"}, "length_penalty wants a number"),
+        ({"forced_bos_token_id": 99999}, r"forced_bos_token_id wants tokens 0\.\.599"),
+        ({"eos_token_id": "x"}, "eos_token_id wants tokens"),
+        ({"early_stopping": True, "num_beams": 1}, "`early_stopping` is for `num_beams` of 2"),
     ],
 )
 def test_generation__that_cannot_be_is_refused(
@@ -57,11 +73,33 @@ def test_generation__that_cannot_be_is_refused(
         set_generation(model, values)
 
 
-def test_older_limit__gives_way(model: PreTrainedModel) -> None:
-    set_generation(model, {"max_length": 7})
-    assert model.generation_config.max_length == 7
-    set_generation(model, {"max_new_tokens": 5})
-    assert model.generation_config.max_length is None
+def test_folder__keeps_its_tokens_and_nothing_else(model: PreTrainedModel) -> None:
+    """What a model once was made for, such as long summaries, would change the scores unnoticed."""
+    said = {"min_length": 56, "num_beams": 4, "early_stopping": True, "do_sample": True}
+    tokens = {"forced_eos_token_id": 1, "bad_words_ids": [[0]], "eos_token_id": 1}
+    model.generation_config = GenerationConfig.from_dict({**said, **tokens})
+    set_generation(model, {"num_beams": 1, "max_new_tokens": 5})
+    wanted = {"num_beams": 1, "max_new_tokens": 5, "eos_token_id": 1}
+    assert plain_generation(model) == {
+        **wanted,
+        "forced_eos_token_id": 1,
+        "bad_words_ids": [[0]],
+    }
+
+
+def test_answers__are_no_longer_than_the_decoder_reaches() -> None:
+    config = BartConfig(max_position_embeddings=40, vocab_size=99, d_model=16)
+    config.encoder_layers = config.decoder_layers = 1
+    bart = AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-untyped-call]  # has no types
+    set_generation(bart, {"max_new_tokens": 39})
+    with pytest.raises(InputError, match="max_new_tokens wants less than 40"):
+        set_generation(bart, {"max_new_tokens": 40})
+
+
+@pytest.mark.parametrize("values", [[1], "num_beams=4", 7])
+def test_settings__that_are_no_dict_are_refused(values: object) -> None:
+    with pytest.raises(InputError, match="`generation` to be a dict"):
+        check_settings(values)
 
 
 @pytest.mark.parametrize(

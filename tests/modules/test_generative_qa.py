@@ -138,22 +138,24 @@ def test_samples__of_sharded_weights_need_no_writing(
     output = module.step(batch, "train")
     monkeypatch.setattr(module, "_in_step", lambda: True)
     monkeypatch.setattr(module.model, "generate", None)
-    (sample,) = module.samples(batch, output, [1], lambda ids: f"{len(ids)} tokens")
-    labels = cast("PromptBatch", batch)["labels"]
-    held = labels[cast("PromptBatch", batch)["window_of"] == 1]
-    assert sample["prediction"] == f"{int((held >= 0).sum(1).max())} tokens"
+    samples = module.samples(batch, output, [5, 0], lambda ids: f"{len(ids)} tokens")
+    questions = cast("PromptBatch", batch)
+    for sample, row in zip(samples, (5, 0), strict=True):
+        taught = (questions["labels"][questions["window_of"] == row] >= 0).sum(1)
+        assert sample["prediction"] == f"{int(taught.max())} tokens"
+    assert samples[0]["prediction"] != samples[1]["prediction"]
 
 
 def test_checkpoint__keeps_generation_and_forgets_the_folder(
     tiny_t5: str, question_rows: Rows, make_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    """Also what the pretrained folder said of it, which a config does not hold."""
+    """Also tokens that the pretrained folder told, which a config does not hold."""
     folder = tmp_path / "model"
     folder.mkdir()
     for path in Path(tiny_t5).iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     said = json.loads((folder / "generation_config.json").read_text())
-    (folder / "generation_config.json").write_text(json.dumps({**said, "no_repeat_ngram_size": 3}))
+    (folder / "generation_config.json").write_text(json.dumps({**said, "forced_eos_token_id": 1}))
     module = GenerativeQA(str(folder), {"num_beams": 2, "max_new_tokens": 40})
     trainer = make_trainer(max_epochs=1)
     trainer.fit(module, _data(str(folder), question_rows))
@@ -163,12 +165,12 @@ def test_checkpoint__keeps_generation_and_forgets_the_folder(
         path.unlink()
     again = GenerativeQA.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert again.model.generation_config.to_dict() == wanted
-    assert (wanted["num_beams"], wanted["no_repeat_ngram_size"]) == (2, 3)
+    assert (wanted["num_beams"], wanted["forced_eos_token_id"]) == (2, 1)
     other = GenerativeQA.load_from_checkpoint(
         tmp_path / "a.ckpt", weights_only=True, generation={"num_beams": 5}
     )
     assert other.model.generation_config.num_beams == 5
-    assert other.model.generation_config.no_repeat_ngram_size == 3
+    assert other.model.generation_config.forced_eos_token_id == 1
     assert other.model.generation_config.max_new_tokens == 40
 
 

@@ -6,6 +6,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, PromptBatch
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings, encode_taught, pad_prompts
+from lit_hf.errors import InputError
 from lit_hf.modules.generation import set_generation
 from lit_hf.modules.written import (
     Written,
@@ -159,3 +160,24 @@ def test_likeliest__reads_the_logits_of_the_taught_tokens(batch: PromptBatch, ti
 
     told = tell_likeliest(batch, cast("AnswerOutput", output), [0, 1], decode)
     assert [answer["prediction"] for answer in told] == ["9 o'clock", ""]
+
+
+def test_settings__that_break_while_writing_are_told(
+    model: PreTrainedModel, batch: PromptBatch
+) -> None:
+    set_generation(model, {"num_beams": 1, "max_new_tokens": 3, "bad_words_ids": [5]})
+    with pytest.raises(InputError, match="the model cannot write by its settings"):
+        answer_windows(model, batch, 64, in_step=False)
+    set_generation(model, {"num_beams": 1, "max_new_tokens": 3, "bad_words_ids": None})
+
+
+def test_settings__that_look_at_the_prompt_see_it(
+    model: PreTrainedModel, batch: PromptBatch
+) -> None:
+    """As plain transformers does: no piece of the prompt is written again."""
+    settings: dict[str, Any] = {"max_new_tokens": 6, "encoder_no_repeat_ngram_size": 1}
+    set_generation(model, {**settings, "bad_words_ids": None})
+    written = answer_windows(model, batch, 64, in_step=False)
+    for row, ids in enumerate(batch["input_ids"]):
+        held = {int(token) for token in ids[batch["attention_mask"][row].bool()]} - {1}
+        assert not held & set(written.tokens[row])
