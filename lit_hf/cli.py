@@ -20,7 +20,7 @@ usage: lit-hf VERB [options]
 Fine-tune Hugging Face models with PyTorch Lightning.
 
 verbs:
-  fit        train from a recipe; the same command again goes on where it stopped
+  fit        train from a recipe; the same command again goes on from its last checkpoint
   validate   score a checkpoint on the validation rows
   test       score a checkpoint on the test rows
   predict    answer rows without labels

@@ -51,7 +51,7 @@ from lit_hf.processors import load_tokenizer
 
 
 class GenerativeQA(HFModule):
-    """Answers questions in its own words (`AutoModelForSeq2SeqLM`: T5, BART and their kin).
+    """Answers questions in its own words (`AutoModelForSeq2SeqLM`: T5, BART and similar models).
 
     Training teaches the tokens of the first right answer, after a prompt with question and context,
     as in https://arxiv.org/abs/1910.10683; a window of a longer context that does not hold the
