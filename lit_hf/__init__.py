@@ -11,9 +11,14 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
+    from lit_hf.data.augmentation import CropAndFlip as CropAndFlip
     from lit_hf.data.base import HFDataModule as HFDataModule
+    from lit_hf.data.cifar10 import CIFAR10DataModule as CIFAR10DataModule
     from lit_hf.data.extractive_qa import ExtractiveQADataModule as ExtractiveQADataModule
     from lit_hf.data.generative_qa import GenerativeQADataModule as GenerativeQADataModule
+    from lit_hf.data.image_classification import (
+        ImageClassificationDataModule as ImageClassificationDataModule,
+    )
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from lit_hf.modules.heads import MaxHead as MaxHead
     from lit_hf.modules.heads import MeanHead as MeanHead
     from lit_hf.modules.heads import PoolingHead as PoolingHead
+    from lit_hf.modules.image_classification import ImageClassifier as ImageClassifier
     from lit_hf.modules.text_classification import TextClassifier as TextClassifier
     from lit_hf.predictor import Predictor as Predictor
 
@@ -36,7 +42,9 @@ __version__ = "0.1.0"
 _HOME = {
     "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
+    "CIFAR10DataModule": "lit_hf.data.cifar10",
     "ClsHead": "lit_hf.modules.heads",
+    "CropAndFlip": "lit_hf.data.augmentation",
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
@@ -44,6 +52,8 @@ _HOME = {
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
+    "ImageClassificationDataModule": "lit_hf.data.image_classification",
+    "ImageClassifier": "lit_hf.modules.image_classification",
     "InputError": "lit_hf.errors",
     "MaxHead": "lit_hf.modules.heads",
     "MeanHead": "lit_hf.modules.heads",

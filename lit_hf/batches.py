@@ -40,6 +40,24 @@ class TextBatch(TypedDict):
     labels: NotRequired[Tensor]
 
 
+class ImageBatch(TypedDict):
+    """A batch of images as the model reads them.
+
+    Keys:
+        id: B names of the images.
+        index: B row numbers in the evaluated set.
+        is_padding: [B] bool, as in `TextBatch`.
+        pixel_values: [B, 3, H, W] float32, normalised.
+        labels: [B] int64; absent when predicting.
+    """
+
+    id: NotRequired[list[str]]
+    index: NotRequired[list[int]]
+    is_padding: NotRequired[Tensor]
+    pixel_values: Tensor
+    labels: NotRequired[Tensor]
+
+
 class QuestionBatch(TypedDict):
     """A batch of questions about contexts, each with all windows of its context.
 

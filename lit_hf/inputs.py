@@ -2,7 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from lit_hf.data.examples import template_columns
 from lit_hf.data.prompts import (
@@ -21,12 +26,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-Item = str | tuple[str, str] | Mapping[str, object]
-Parts = tuple[str, ...]
+Item = (
+    str | tuple[str, str] | Mapping[str, object] | bytes | Path | Image.Image | NDArray[np.generic]
+)
+Parts = tuple[Any, ...]  # texts, or an image's pixels
 
 
 class Inputs(Protocol):
     """How items become batches."""
+
+    def is_one(self, items: object) -> bool:
+        """Whether this is an item alone, no list of them."""
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """The texts of each item.
@@ -63,6 +73,10 @@ class TextInputs:
         self._is_paired: bool | None = None  # not known
         if self._template or columns.get("text_column"):
             self._is_paired = bool(columns.get("pair_column"))
+
+    def is_one(self, items: object) -> bool:
+        """Whether this is an item alone, no list of them."""
+        return isinstance(items, str | tuple | Mapping)
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """The text or the two texts of each item."""
@@ -134,6 +148,10 @@ class QuestionInputs:
         self.longest = longest
         self.doc_stride = doc_stride
 
+    def is_one(self, items: object) -> bool:
+        """Whether this is an item alone, no list of them."""
+        return isinstance(items, str | tuple | Mapping)
+
     def read(self, items: Iterable[object]) -> list[Parts]:
         """Question and context of each item."""
         room = question_room(self.tokenizer, self.longest, self.doc_stride)
@@ -162,6 +180,10 @@ class PromptInputs:
         check_prompt(settings.prompt)
         self.tokenizer = tokenizer
         self.settings = settings
+
+    def is_one(self, items: object) -> bool:
+        """Whether this is an item alone, no list of them."""
+        return isinstance(items, str | tuple | Mapping)
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """Question and context of each item."""

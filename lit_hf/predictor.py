@@ -15,16 +15,24 @@ from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
+from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
+from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.processors import load_config, load_tokenizer, positions_of
+from lit_hf.processors import (
+    load_config,
+    load_image_processor,
+    load_tokenizer,
+    pixel_settings,
+    positions_of,
+)
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 _PROBLEMS: dict[str, ProblemType] = {
     "single_label_classification": "single_label",
@@ -39,6 +47,7 @@ class Predictor:
     Args:
         module: a trained module; it is put into evaluation mode.
         tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest input.
+            Of a model for images its image processor.
         inputs: how the data was read in training. Of a classifier how a row that is a dict becomes
             a text: `text_column`, `pair_column` and `text_template`; of questions `max_length`,
             `doc_stride` and `prompt`.
@@ -50,7 +59,7 @@ class Predictor:
     def __init__(
         self,
         module: HFModule,
-        tokenizer: "PreTrainedTokenizerBase",
+        tokenizer: "PreTrainedTokenizerBase | BaseImageProcessor",
         inputs: Mapping[str, object] | None = None,
     ) -> None:
         self.module = module
@@ -60,8 +69,11 @@ class Predictor:
 
     def _inputs_of(self, settings: Mapping[str, object]) -> Inputs:
         """How items become batches, by the task; where training is not known, as by default."""
+        if isinstance(self.module, ImageClassifier):
+            return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
+        tokenizer = cast("PreTrainedTokenizerBase", self.tokenizer)
         if isinstance(self.module, TextClassifier):
-            return TextInputs(self.tokenizer, self._longest(), settings)
+            return TextInputs(tokenizer, self._longest(), settings)
         is_written = isinstance(self.module, GenerativeQA)
         longest = int(str(settings.get("max_length") or (512 if is_written else 384)))
         stride = settings.get("doc_stride")
@@ -69,10 +81,10 @@ class Predictor:
         longest = min(limit or longest, longest)
         stride = min(stride if isinstance(stride, int) else 128, longest // 2)
         if not isinstance(self.module, GenerativeQA):
-            return QuestionInputs(self.tokenizer, longest, stride)
-        self.module.tokenizer = self.tokenizer
+            return QuestionInputs(tokenizer, longest, stride)
+        self.module.tokenizer = tokenizer
         prompt = str(settings.get("prompt") or DEFAULT_PROMPT)
-        return PromptInputs(self.tokenizer, PromptSettings(prompt, longest, stride, longest))
+        return PromptInputs(tokenizer, PromptSettings(prompt, longest, stride, longest))
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -90,13 +102,13 @@ class Predictor:
             module = load_module(path, checkpoint)
             with tempfile.TemporaryDirectory() as folder:
                 held = write_processor(checkpoint, Path(folder))
-                tokenizer = load_tokenizer(folder if held else module.model_name)
+                processor = _load_processor(module, folder if held else module.model_name)
             inputs = data_description(checkpoint).get("inputs")
         else:
             module, inputs = _from_folder(str(path))
-            tokenizer = load_tokenizer(str(path))
+            processor = _load_processor(module, str(path))
         known = cast("Mapping[str, object]", inputs) if isinstance(inputs, Mapping) else {}
-        return cls(module.to(_device(device)), tokenizer, known)
+        return cls(module.to(_device(device)), processor, known)
 
     def __call__(
         self,
@@ -109,8 +121,9 @@ class Predictor:
 
         Args:
             items: for a classifier texts, pairs of texts, or rows (dicts of columns) as in
-                training; for questions pairs of question and context, or dicts of both. One alone
-                is taken as a list of one.
+                training; for questions pairs of question and context, or dicts of both; for images
+                paths, files' contents, Pillow images or arrays. One alone is taken as a list of
+                one.
             batch_size: items run at once.
             question: a question, in place of items.
             context: the text that it is asked about, or several.
@@ -134,7 +147,7 @@ class Predictor:
                 )
             contexts = [context] if isinstance(context, str) else context
             items = [(question, text) for text in contexts]
-        if isinstance(items, str | tuple | Mapping):
+        if self._inputs.is_one(items):
             items = [cast("Item", items)]
         if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
             raise InputError(
@@ -162,11 +175,18 @@ class Predictor:
 
     def _longest(self) -> int:
         """Longest input in tokens: as in training, else what model and tokenizer allow."""
-        limit = self.tokenizer.model_max_length
+        limit = cast("PreTrainedTokenizerBase", self.tokenizer).model_max_length
         positions = getattr(self.module.model.config, "max_position_embeddings", None)
         if isinstance(positions, int) and positions > 0:
             limit = min(limit, positions)
         return limit if limit < 10**6 else 512
+
+
+def _load_processor(
+    module: HFModule, model_name: str
+) -> "PreTrainedTokenizerBase | BaseImageProcessor":
+    load = load_image_processor if isinstance(module, ImageClassifier) else load_tokenizer
+    return load(model_name)
 
 
 def _from_folder(path: str) -> tuple[HFModule, object]:
@@ -187,6 +207,8 @@ def _from_folder(path: str) -> tuple[HFModule, object]:
     ):
         known = params.get(GenerativeQA.task) or {}
         module = GenerativeQA(path, known.get("generation"))
+    elif any(kind.endswith("ForImageClassification") for kind in kinds):
+        module = ImageClassifier(path)
     else:
         module = TextClassifier(path, problem_type=_problem_of(path, config))
     module.configure_model()

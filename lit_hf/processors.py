@@ -1,13 +1,15 @@
-"""Loading tokenizers with one clear error for whatever can go wrong."""
+"""Loading tokenizers and image processors with one clear error for whatever can go wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from lit_hf.errors import InputError
+from lit_hf.functional.pixels import PixelSettings, Resampling
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 
 def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
@@ -32,6 +34,63 @@ def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
             raise InputError(f"{model_name}: the tokenizer has neither padding nor end token.")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def load_image_processor(model_name: str) -> "BaseImageProcessor":
+    """Load the image processor of a Hub id or folder.
+
+    Raises:
+        InputError: if there is none, or it cannot be reached.
+    """
+    from transformers import AutoImageProcessor
+
+    try:
+        load = cast("Callable[..., BaseImageProcessor]", AutoImageProcessor.from_pretrained)
+        return load(model_name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        raise not_loadable(model_name, "image processor", error) from error
+
+
+def pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
+    """What an image processor does with an image.
+
+    Raises:
+        InputError: if it resizes in a way that is not known here.
+    """
+    said = processor.to_dict()
+    size, crop = _size_of(said, "size"), _size_of(said, "crop_size")
+    known: dict[int, Resampling] = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
+    resample = int(said.get("resample") or 0)
+    if said.get("do_resize") and resample not in known:
+        raise InputError(f"the image processor resamples by {resample}; known are {list(known)}.")
+    edge = size if isinstance(size, int) else None
+    is_normalised, is_scaled = said.get("do_normalize"), said.get("do_rescale", True)
+    return PixelSettings(
+        size=size if said.get("do_resize") and isinstance(size, tuple) else None,
+        shortest_edge=edge if said.get("do_resize") else None,
+        crop=crop if said.get("do_center_crop") and isinstance(crop, tuple) else None,
+        resampling=known.get(resample, "bilinear"),
+        scale=float(said.get("rescale_factor") or 1 / 255) if is_scaled else 1.0,
+        mean=tuple(map(float, said["image_mean"])) if is_normalised else (0.0,) * 3,
+        std=tuple(map(float, said["image_std"])) if is_normalised else (1.0,) * 3,
+    )
+
+
+def _size_of(said: "dict[str, Any]", name: str) -> tuple[int, int] | int | None:
+    """Height and width, or the length of the shortest edge."""
+    size = said.get(name)
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, dict) and {"height", "width"} <= size.keys():
+        return int(size["height"]), int(size["width"])
+    if isinstance(size, dict) and set(size) == {"shortest_edge"}:
+        return int(size["shortest_edge"])
+    if size is None:
+        return None
+    raise InputError(
+        f"the image processor's `{name}` is {size}; known are height and width, or shortest_edge. "
+        "Set `image_size`."
+    )
 
 
 def load_config(model_name: str) -> "PreTrainedConfig":

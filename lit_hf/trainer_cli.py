@@ -29,8 +29,10 @@ from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSigterm
 from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.cifar10 import CIFAR10DataModule
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
 from lit_hf.data.generative_qa import GenerativeQADataModule
+from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.data.tweets import TweetDataModule
 from lit_hf.errors import InputError
@@ -38,6 +40,7 @@ from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
+from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
 from lit_hf.settings import (
@@ -96,7 +99,8 @@ class OneMessageParser(LightningArgumentParser):
         classes = (
             *(TextClassifier, TextClassificationDataModule, TweetDataModule),
             *(ExtractiveQA, ExtractiveQADataModule),
-            *(GenerativeQA, GenerativeQADataModule, AdamW),
+            *(GenerativeQA, GenerativeQADataModule),
+            *(ImageClassifier, ImageClassificationDataModule, CIFAR10DataModule, AdamW),
         )
         names = {name for kind in classes for name in inspect.signature(kind).parameters}
         raise InputError(
@@ -132,6 +136,11 @@ class RunCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run and the links between model, data and run folder."""
+        parser.epilog = (
+            "Beside these: --run DIR takes the configuration of an earlier run (and for validate, "
+            "test and predict its best checkpoint); --import MODULE lets a configuration name "
+            "classes of yours."
+        )
         parser.allow_abbrev = False  # `trainer.max_epoch` is a slip, not a short form
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleLogger, "samples")

@@ -309,6 +309,13 @@ def test_help__of_a_group_asks_for_a_class(
     assert "--data.text_template" in capsys.readouterr().out
 
 
+def test_help__of_a_verb_tells_of_runs_and_imports(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--run DIR takes the configuration of an earlier run" in out
+    assert "--import MODULE" in out
+
+
 def test_main__help_version_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert main([]) == 0

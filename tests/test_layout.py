@@ -20,6 +20,7 @@ FLOORS = {
     "metrics": 1,
     "modules": 2,
     "callbacks": 3,
+    "image_inputs": 4,
     "inputs": 4,
     "messages": 4,
     "settings": 4,

@@ -20,12 +20,13 @@ from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
+from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_tokenizer
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
-    kind.task: kind for kind in (TextClassifier, ExtractiveQA, GenerativeQA)
+    kind.task: kind for kind in (TextClassifier, ExtractiveQA, GenerativeQA, ImageClassifier)
 }
 
 

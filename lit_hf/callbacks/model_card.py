@@ -9,6 +9,7 @@ from lit_hf.functional.text import markdown_cell
 _PIPELINES = {
     "text_classification": ("text-classification", '(["a text"])'),
     "extractive_qa": ("question-answering", '(question="Who?", context="Ada did.")'),
+    "image_classification": ("image-classification", '(["a.png"])'),
     "generative_qa": ("text2text-generation", '(question="Who?", context="Ada did.")'),
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")

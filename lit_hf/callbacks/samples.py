@@ -6,9 +6,10 @@ import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.distributed as dist
@@ -19,6 +20,9 @@ from lit_hf.callbacks.panels import json_line, log_samples, render, show
 from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
 from lit_hf.processors import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, object]
@@ -69,7 +73,7 @@ class SampleLogger(Callback):
         self._decode: Callable[[Sequence[int]], str]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the tokenizer, before the first step."""
+        """Refuse a module that cannot show an example."""
         if not self.num_samples or stage not in ("fit", "validate"):
             return
         if not isinstance(pl_module, HFModule):
@@ -222,12 +226,19 @@ class SampleLogger(Callback):
 
 
 def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str]:
-    """Token ids to text, with " ‖ " between the two texts of a pair."""
-    tokenizer = getattr(getattr(trainer, "datamodule", None), "processor", None)
-    tokenizer = tokenizer or load_tokenizer(module.model_name)
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    """Token ids to text, with " ‖ " between the two texts of a pair.
+
+    The tokenizer is looked for when it is first needed: batches may bring their texts, or images.
+    """
+    held = getattr(getattr(trainer, "datamodule", None), "processor", None)
+
+    @cache
+    def loaded() -> "PreTrainedTokenizerBase":
+        return load_tokenizer(module.model_name)
 
     def decode(ids: Sequence[int]) -> str:
+        tokenizer = held or loaded()
+        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         parts: list[list[int]] = [[]]
         for token in ids:
             if token in special:

@@ -7,10 +7,43 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from datasets import Dataset
 
-from lit_hf.functional.labels import ProblemType
+from lit_hf.data.examples import ExampleSummary
+from lit_hf.data.tables import Table
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import ProblemType, names_from_keys
 from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
+
+
+def known_names(tables: Sequence[Table], column: str) -> list[str]:
+    """The names of the classes that the training rows' format tells; [] where it tells none.
+
+    Raises:
+        InputError: if there are no training rows.
+    """
+    if not tables:
+        raise InputError("the classes are not known: set `label_names` or training rows.")
+    return tables[0].class_names.get(column, [])
+
+
+def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]:
+    """The names of the classes that were found in the training rows.
+
+    Args:
+        summary: what was found.
+        where: table and column, for messages.
+        remedy: what to do where the labels look like none.
+
+    Raises:
+        InputError: if there are nearly as many as rows.
+    """
+    if len(summary.places) > max(50, summary.num_rows // 2):
+        raise InputError(
+            f"{where}: {len(summary.places)} different labels in {summary.num_rows} rows; is it "
+            f"the label column? {remedy}"
+        )
+    return names_from_keys(summary.places, where)
 
 
 def in_order_of_model(found: list[str], model_name: str) -> list[str]:

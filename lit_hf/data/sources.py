@@ -7,6 +7,7 @@ from glob import glob
 from pathlib import Path
 from typing import Literal
 
+from lit_hf.data.image_folders import has_images, image_table
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
@@ -24,7 +25,7 @@ _DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
 def tables_from_files(
     files: str | Sequence[str], column_names: Sequence[str] | None = None
 ) -> list[Table]:
-    """Open one file or several; a name may be a pattern such as `part-*.csv`.
+    """Open one file or several; a name may be a pattern, `part-*.csv`, or a folder of images.
 
     Raises:
         InputError: if a pattern matches nothing or a file cannot be read.
@@ -32,8 +33,14 @@ def tables_from_files(
     tables = []
     for name in [files] if isinstance(files, str) else files:
         found = [name] if os.path.exists(name) else sorted(glob(name)) or [name]
-        tables += [open_file(path, column_names) for path in found]
+        tables += [_open(path, column_names) for path in found]
     return tables
+
+
+def _open(path: str, column_names: Sequence[str] | None) -> Table:
+    if os.path.isdir(path) and has_images(Path(path)):
+        return image_table(Path(path))
+    return open_file(path, column_names)
 
 
 def tables_from_dataset(
@@ -42,8 +49,8 @@ def tables_from_dataset(
     """Open one split of a local folder or of a Hub data set; [] where it has no such split.
 
     Args:
-        dataset: a folder with a file or files for each split, a folder written by
-            `save_to_disk`, or a Hub id.
+        dataset: a folder with a file, files or a folder of images for each split, a folder written
+            by `save_to_disk`, or a Hub id.
         subset: folder inside the folder, or configuration of the Hub data set; `dataset` may be
             that inner folder itself.
         split: which part is wanted.
@@ -62,13 +69,13 @@ def tables_from_dataset(
         return _from_hub(dataset, subset, split)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
         return _from_disk(folder, split)
-    named = [file for file in sorted(folder.iterdir()) if _holds(file.name, split)]
-    if not any(_holds(file.name, known) for file in folder.iterdir() for known in SPLIT_NAMES):
+    named = [file for file in sorted(folder.iterdir()) if _holds(file, split)]
+    if not any(_holds(file, known) for file in folder.iterdir() for known in SPLIT_NAMES):
         raise InputError(
             f"{folder}: no file for any split; wanted names such as train.csv, "
             "validation-00000.parquet or test_text.txt."
         )
-    return [open_file(str(file), column_names) for file in named]
+    return [_open(str(file), column_names) for file in named]
 
 
 def _folder_of(dataset: str, subset: str | None) -> Path:
@@ -80,9 +87,12 @@ def _folder_of(dataset: str, subset: str | None) -> Path:
     return folder if is_itself else folder / subset
 
 
-def _holds(file_name: str, split: Split) -> bool:
-    stem = _DATA_FILE.sub("", file_name)
-    if stem == file_name or stem.endswith("_labels"):
+def _holds(file: Path, split: Split) -> bool:
+    """Whether a file, or a folder of images, is named after a split."""
+    stem = _DATA_FILE.sub("", file.name)
+    if file.is_dir():
+        return file.name.lower() in SPLIT_NAMES[split] and has_images(file)
+    if stem == file.name or stem.endswith("_labels"):
         return False
     return re.split(r"[-_.]", stem)[0].lower() in SPLIT_NAMES[split]
 

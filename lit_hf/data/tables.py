@@ -81,7 +81,7 @@ def table_from_rows(
     try:
         plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
         if stamp is None:
-            text = json.dumps(plain, default=repr, sort_keys=True)
+            text = json.dumps(plain, default=_stamp_of, sort_keys=True)
             stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     except RecursionError:
         raise InputError(f"{name}: a cell is nested too deeply, flatten it.") from None
@@ -91,17 +91,26 @@ def table_from_rows(
     return Table(name, unit, columns_of(iter(numbered)), stamp, lambda: iter(numbered))
 
 
+def _stamp_of(value: object) -> str:
+    """What changes with a value that JSON has no form for; of bytes, such as images, short."""
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
+
+
 def table_from_dataset(name: str, dataset: object) -> Table:
     """Wrap a split of a `datasets.Dataset`."""
-    from datasets import Dataset
+    from datasets import Dataset, Image
 
     assert isinstance(dataset, Dataset)
+    plain: Dataset = dataset
+    images = [name for name, kind in dataset.features.items() if isinstance(kind, Image)]
+    for column in images:  # as files: decoded they would be of no known content
+        plain = plain.cast_column(column, Image(decode=False))
 
     def rows() -> Iterator[tuple[int, Row]]:
-        yield from enumerate(dataset, start=1)
+        yield from enumerate(plain, start=1)
 
-    names = class_names(dataset.features)
-    return Table(name, "row", dataset.column_names, dataset._fingerprint, rows, names)
+    names = class_names(plain.features)
+    return Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
 
 
 def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:

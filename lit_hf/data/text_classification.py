@@ -15,7 +15,13 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached, key_of
-from lit_hf.data.classes import check_classes, class_counts, in_order_of_model
+from lit_hf.data.classes import (
+    check_classes,
+    class_counts,
+    in_order_of_model,
+    known_names,
+    names_of_rows,
+)
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
@@ -26,7 +32,6 @@ from lit_hf.functional.labels import (
     class_ids,
     is_ambiguous,
     keys_of_names,
-    names_from_keys,
 )
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
@@ -144,19 +149,11 @@ class TextClassificationDataModule(HFDataModule):
         if self._label_names is not None or self.problem_type == "regression":
             return self._label_names
         tables = self.tables("train")
-        if not tables:
-            raise InputError("the classes are not known: set `label_names` or training rows.")
-        known = tables[0].class_names.get(str(self.columns.label))
+        known = known_names(tables, str(self.columns.label))
         if known:
             return known
-        _, summary = self._read("train")
-        if len(summary.places) > max(50, summary.num_rows // 2):
-            raise InputError(
-                f"{self._where('train')}: {len(summary.places)} different labels in "
-                f"{summary.num_rows} rows; is it the label column? For a number to predict set "
-                "`problem_type: regression`."
-            )
-        found = names_from_keys(summary.places, self._where("train"))
+        remedy = "For a number to predict set `problem_type: regression`."
+        found = names_of_rows(self._read("train")[1], self._where("train"), remedy)
         return in_order_of_model(found, self.model_name)
 
     @cached_property

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForImageClassification,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -43,6 +44,7 @@ Auto = (
     | type[AutoModelForSequenceClassification]
     | type[AutoModelForQuestionAnswering]
     | type[AutoModelForSeq2SeqLM]
+    | type[AutoModelForImageClassification]
 )
 ConfigValue = bool | int | float | str | None
 HFProblem = Literal["regression", "single_label_classification", "multi_label_classification"]

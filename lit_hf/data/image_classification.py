@@ -1,0 +1,253 @@
+"""Images of any source to batches of bytes, and on the device to what the model reads.
+
+Letters: B images, h and w their height and width, H and W those that the model reads.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from lit_hf.data.augmentation import CropAndFlip, generators_of
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.classes import (
+    check_classes,
+    class_counts,
+    in_order_of_model,
+    known_names,
+    names_of_rows,
+)
+from lit_hf.data.examples import ExampleSummary
+from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
+from lit_hf.data.image_tables import under_names, with_folder, with_images
+from lit_hf.data.samplers import Columns
+from lit_hf.data.sources import Split
+from lit_hf.data.tables import Row, Table
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names
+from lit_hf.functional.pixels import PixelSettings, to_pixel_values
+from lit_hf.processors import load_image_processor, pixel_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import BaseImageProcessor
+
+log = logging.getLogger(__name__)
+
+
+class ImageClassificationDataModule(HFDataModule):
+    """Images with one class each.
+
+    Reads Parquet and data sets as the Hub has them, folders of images with a subfolder for each
+    class, CSV and JSONL with paths, and images in memory (`with_rows`). Every image is opened and
+    checked once; small ones are kept decoded. A batch travels as bytes, and on the device, where
+    Lightning hands it over, it is augmented (while training), resized and normalised by the numbers
+    of the model's image processor.
+
+    Args:
+        model_name: Hub id or folder of the model whose image processor says what it reads.
+        dataset: a local folder with a file or folder for each split, or a Hub id; the files below
+            go first.
+        subset: folder in the folder, or configuration of the Hub data set.
+        train_file: training images, a file, a folder, a pattern or a list of them.
+        val_file: validation images; without them a part of the training images is set aside.
+        test_file: test images.
+        predict_file: images to predict.
+        image_column: column of the image: a file's content, the Hub's object of `bytes` and `path`,
+            or a path, which starts at the folder of the file that names it.
+        label_column: column of the class.
+        id_column: column of the images' names; where it is missing they are numbered from 0.
+        label_names: names of the classes in order; without it those found in the training rows.
+        image_size: height and width that the model reads; without it those of its image processor.
+        augmentation: changes training images, [B, 3, h, w] bytes; without it they are moved by up
+            to four pixels and mirrored (`CropAndFlip`).
+        val_fraction: share of the training images set aside, by class, where there are no
+            validation images; 0 trains without validation.
+        batch_size: training images a batch on each device.
+        eval_batch_size: images a batch when validating, testing and predicting.
+        num_workers: processes that load batches; 0 loads in the training process.
+        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
+            the same report; images to predict are never left out.
+        seed: seed of the validation split, of the order of the images and of their augmentation.
+
+    Raises:
+        InputError: when prepared, with a report of what is wrong with files, images or labels.
+    """
+
+    task = "image_classification"
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        subset: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
+        predict_file: str | list[str] | None = None,
+        image_column: str = "image",
+        label_column: str = "label",
+        id_column: str = "id",
+        label_names: list[str] | None = None,
+        image_size: int | None = None,
+        augmentation: CropAndFlip | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 128,
+        eval_batch_size: int = 256,
+        num_workers: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            dataset=dataset,
+            subset=subset,
+            train_file=train_file,
+            val_file=val_file,
+            test_file=test_file,
+            predict_file=predict_file,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            on_bad_row=on_bad_row,
+            seed=seed,
+        )
+        if label_names is not None and len(keys_of_names(label_names)) < 2:
+            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        if image_size is not None and image_size < 1:
+            raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
+        self.columns = ImageColumns(image_column, label_column, id_column)
+        self.image_size = image_size
+        self.augmentation = CropAndFlip() if augmentation is None else augmentation
+        self._label_names = label_names
+        self._summaries: dict[Split, ExampleSummary] = {}
+
+    # What the model reads.
+
+    processor = None  # type: ignore[assignment]  # no texts, no tokenizer
+
+    @cached_property
+    def image_processor(self) -> "BaseImageProcessor":
+        """The image processor of the model, with the `image_size` that was asked for."""
+        processor = load_image_processor(self.model_name)
+        if self.image_size is not None:
+            settings = {"size": {"height": self.image_size, "width": self.image_size}}
+            for name, value in {**settings, "do_resize": True, "do_center_crop": False}.items():
+                setattr(processor, name, value)
+        return processor
+
+    @cached_property
+    def pixels(self) -> PixelSettings:
+        """What is done with an image on the device."""
+        return pixel_settings(self.image_processor)
+
+    # Rows.
+
+    def with_rows(
+        self,
+        train: "Sequence[Row] | pd.DataFrame | None" = None,
+        val: "Sequence[Row] | pd.DataFrame | None" = None,
+        test: "Sequence[Row] | pd.DataFrame | None" = None,
+        predict: "Sequence[Row] | pd.DataFrame | None" = None,
+    ) -> "ImageClassificationDataModule":
+        """Take images from memory: pandas frames or lists of dicts with Pillow images or arrays."""
+        given = {"train": train, "val": val, "test": test, "predict": predict}
+        return super().with_rows(
+            **{
+                split: with_images(f"the rows given as {split}", rows, self.columns.image)
+                for split, rows in given.items()
+                if rows is not None
+            }
+        )
+
+    def tables(self, split: Split) -> list[Table]:
+        """The tables of a split; paths in a file start at its folder."""
+        image, label = self.columns.image, str(self.columns.label)
+        named = [under_names(table, image, label) for table in super().tables(split)]
+        return [with_folder(table, image) for table in named]
+
+    @cached_property
+    def label_names(self) -> list[str]:
+        """Names of the classes in order; where the model has trained them, its order."""
+        if self._label_names is not None:
+            return self._label_names
+        tables = self.tables("train")
+        known = known_names(tables, str(self.columns.label))
+        if known:
+            return known
+        found = names_of_rows(self._read("train")[1], self._where("train"), "")
+        return in_order_of_model(found, self.model_name)
+
+    def _where(self, split: Split) -> str:
+        return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
+
+    def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
+        is_known = split != "predict"
+        columns = self.columns if is_known else replace(self.columns, label=None)
+        on_bad_row = self.on_bad_row if is_known else "error"
+        examples, summary = read_images(self.tables(split), columns, on_bad_row)
+        self._summaries[split] = summary
+        return examples, summary
+
+    def encode(self, split: Split) -> Dataset:
+        """Check the images of a split and number their classes."""
+        examples, summary = self._read(split)
+        if split == "predict":
+            return examples
+        decided_by = summary.places
+        if is_ambiguous(self.label_names) and self.tables("train"):
+            decided_by = self._read("train")[1].places
+        ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
+        labels = [ids[key] for key in examples["label"]]
+        return examples.remove_columns("label").add_column("labels", labels)
+
+    def strata(self, examples: Dataset) -> Sequence[object]:
+        """The class of each image."""
+        return list(examples["labels"])
+
+    def check_fit(self) -> None:
+        """Warn of classes that are never trained."""
+        parts = (self.splits["train"], self.splits.get("val"))
+        trained, validated = (class_counts(part, "single_label") for part in parts)
+        check_classes(self.label_names, trained, validated)
+
+    # Batches.
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Stack the images of a batch as bytes, [B, 3, h, w]."""
+        batch: dict[str, object] = {"pixels": stack_images(columns, self.pixels)}
+        if "labels" in columns:
+            batch["labels"] = torch.tensor(columns["labels"], dtype=torch.int64)
+        return batch
+
+    def on_after_batch_transfer(
+        self, batch: Mapping[str, object], dataloader_idx: int
+    ) -> dict[str, object]:
+        """Make of the bytes what the model reads, where Lightning has put them."""
+        images = cast("Tensor", batch["pixels"])
+        if self.trainer is not None and self.trainer.training:
+            numbers = cast("Sequence[int]", batch["index"])
+            epoch = self.trainer.current_epoch
+            images = self.augmentation(images, generators_of(self.seed, epoch, numbers))
+        kept = {name: value for name, value in batch.items() if name != "pixels"}
+        return {"pixel_values": to_pixel_values(images, self.pixels), **kept}
+
+    # What is kept.
+
+    def describe(self) -> dict[str, object]:
+        """Sources and counts, for the model card."""
+        return {
+            **super().describe(),
+            "classes": {split: found.classes for split, found in self._summaries.items()},
+        }
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the image processor, with the size that the model reads."""
+        self.image_processor.save_pretrained(folder)

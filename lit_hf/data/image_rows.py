@@ -1,0 +1,179 @@
+"""Rows with images to checked examples: id, image and class; every image is opened once.
+
+Letters: h and w height and width of an image.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, Value
+from torch import Tensor
+
+from lit_hf.data.cells import name_of
+from lit_hf.data.checked import Item, Place, RowKind, checked_rows
+from lit_hf.data.examples import ExampleSummary
+from lit_hf.data.images import decode, image_bytes
+from lit_hf.data.problems import CellError, RowProblems
+from lit_hf.data.tables import Row, Table
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import class_key
+from lit_hf.functional.pixels import PixelSettings, cut_middle, resize
+
+log = logging.getLogger(__name__)
+SMALL = 96 * 96  # pixels up to which an image is kept decoded: three bytes each
+_FEATURES = {
+    "id": Value("string"),
+    "image": Value("binary"),
+    "height": Value("int32"),
+    "width": Value("int32"),
+    "is_decoded": Value("bool"),
+}
+
+
+@dataclass(frozen=True)
+class ImageColumns:
+    """Which columns of a table make an example.
+
+    Attributes:
+        image: column of the image: its file's content, the Hub's object of `bytes` and `path`, or a
+            path.
+        label: column of the class; None reads none.
+        id: column of the examples' names; without one they are numbered from 0.
+    """
+
+    image: str
+    label: str | None
+    id: str
+
+    def check(self, table: Table) -> None:
+        """Refuse a table that lacks one of the columns."""
+        table.require(self.image, "image_column")
+        if self.label is not None:
+            remedy = " Images without labels can only be predicted: give them as `predict_file`."
+            table.require(self.label, "label_column", [self.image], remedy)
+
+
+def read_images(
+    tables: Sequence[Table], columns: ImageColumns, on_bad_row: str
+) -> tuple[Dataset, ExampleSummary]:
+    """Read and check all rows of the tables of a split; cached by their content.
+
+    Args:
+        tables: the tables of the split, read one after another.
+        columns: which columns make an example.
+        on_bad_row: "error" to refuse bad rows, "skip" to leave them out.
+
+    Returns:
+        A data set of `id`, `image`, `height`, `width`, `is_decoded` and `label`, memory-mapped, and
+        what was found. A small image is held as h * w * 3 bytes of red, green and blue, a larger
+        one as its file.
+
+    Raises:
+        InputError: with the report of all bad rows, or if nothing is left.
+    """
+    for table in tables:
+        columns.check(table)
+    label = {"label": Value("string")} if columns.label is not None else {}
+    kind = RowKind(
+        name="images",
+        nothing="no images",
+        settings=asdict(columns),
+        features=Features({**_FEATURES, **label}),
+        summary=ExampleSummary,
+        read=_Reader(columns).read,
+    )
+    examples, summary = checked_rows(tables, kind, on_bad_row)
+    if summary.num_repeated_ids:
+        log.warning(
+            f"{tables[0].name}: {summary.num_repeated_ids} images have an id that came before."
+        )
+    return examples, summary
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Rows to examples."""
+
+    columns: ImageColumns
+
+    def read(
+        self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems
+    ) -> Item | None:
+        """The example of a row; None for a bad row."""
+        try:
+            example = self._example(row)
+        except CellError as bad:
+            problems.add(str(bad), place.short, bad.value)
+            return None
+        if "label" in example:
+            key = str(example["label"])
+            summary.classes[key] = summary.classes.get(key, 0) + 1
+            summary.places.setdefault(key, place.short)
+        return example
+
+    def _example(self, row: Row) -> Item:
+        columns = self.columns
+        example: Item = {}
+        if columns.label is not None:
+            try:
+                example["label"] = class_key(row.get(columns.label))
+            except ValueError as error:
+                clause = f"{error} (column {columns.label!r})"
+                raise CellError(clause, columns.label, row.get(columns.label)) from None
+        cell = row.get(columns.image)
+        content = image_bytes(cell, columns.image, None)
+        pixels = decode(content, columns.image, _short(cell))
+        height, width, _ = pixels.shape
+        is_small = height * width <= SMALL
+        example["image"] = pixels.tobytes() if is_small else content
+        example |= {"height": height, "width": width, "is_decoded": is_small}
+        name = name_of(row, columns.id)
+        return example if name is None else {"id": name, **example}
+
+
+def _short(cell: object) -> str:
+    """What messages show of a cell: of a path its end."""
+    path = cell.get("path") if isinstance(cell, Mapping) else cell
+    return "/".join(Path(path).parts[-2:]) if isinstance(path, str) else "no path"
+
+
+def stack_images(columns: Mapping[str, Sequence[object]], settings: PixelSettings) -> Tensor:
+    """The images of a batch, [B, 3, h, w] uint8.
+
+    Images of one size stay as they are, to be resized where the model runs; of several sizes each
+    is resized and cut here as the model wants it.
+
+    Args:
+        columns: `image`, `height`, `width` and `is_decoded`, as `read_images` gives them.
+        settings: what the model wants.
+
+    Raises:
+        InputError: if the images are of several sizes and the model wants none.
+    """
+    names = ("image", "height", "width", "is_decoded")
+    rows = cast(
+        "Iterable[tuple[bytes, int, int, bool]]",
+        zip(*(columns[name] for name in names), strict=True),
+    )
+    images = [
+        np.frombuffer(content, np.uint8).reshape(height, width, 3)
+        if is_decoded
+        else decode(content, "image", "")
+        for content, height, width, is_decoded in rows
+    ]
+    pixels = [torch.from_numpy(image.copy()).permute(2, 0, 1) for image in images]
+    if len({image.shape for image in pixels}) > 1:
+        if settings.final_size is None:
+            raise InputError("the images are of several sizes: set `image_size`.")
+        pixels = [_fitted(image, settings) for image in pixels]
+    return torch.stack(pixels).contiguous()
+
+
+def _fitted(image: Tensor, settings: PixelSettings) -> Tensor:
+    pixels = cut_middle(resize(image[None], settings), settings.crop)
+    return pixels[0].to(torch.uint8)

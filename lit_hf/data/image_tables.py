@@ -1,0 +1,73 @@
+"""Tables whose cells hold or name images, made fit to be read by one rule."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lit_hf.data.images import as_rgb, pixels_of_array
+from lit_hf.data.problems import CellError
+from lit_hf.data.tables import Row, Table, plain_rows
+from lit_hf.errors import InputError
+
+
+def under_names(table: Table, image: str, label: str) -> Table:
+    """The table of a folder of images with the names of columns that the data asks for."""
+    if not Path(table.name).is_dir():
+        return table
+    names = {"image": image, "label": label}
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in table.rows():
+            yield number, {names.get(name, name): cell for name, cell in row.items()}
+
+    columns = [names.get(name, name) for name in table.columns]
+    classes = {names.get(name, name): known for name, known in table.class_names.items()}
+    return replace(table, rows=rows, columns=columns, class_names=classes)
+
+
+def with_folder(table: Table, column: str) -> Table:
+    """A table whose paths of images start at the folder of the file that names them."""
+    folder = Path(table.name).parent
+    if not Path(table.name).is_file():
+        return table
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in table.rows():
+            cell = row.get(column)
+            is_path = isinstance(cell, str) and cell.strip()
+            yield number, {**row, column: str(folder / str(cell))} if is_path else row
+
+    return replace(table, rows=rows)
+
+
+def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
+    """Rows from memory whose Pillow images and arrays are files' contents.
+
+    Args:
+        name: what messages call the rows.
+        rows: a pandas frame or a list of dicts.
+        column: which cells hold images.
+
+    Raises:
+        InputError: if they are no rows, or an array is no image.
+    """
+    changed: list[Row] = []
+    for number, row in enumerate(plain_rows(name, rows), start=1):
+        cell = row.get(column)
+        if isinstance(cell, Image.Image | np.ndarray):
+            try:
+                if isinstance(cell, np.ndarray):
+                    pixels = pixels_of_array(cell, column)
+                else:
+                    pixels = as_rgb(cell)
+            except CellError as error:
+                raise InputError(f"{name}, row {number}: {error}: {error.value}.") from None
+            out = io.BytesIO()
+            Image.fromarray(pixels).save(out, "BMP")
+            row = {**row, column: out.getvalue()}
+        changed.append(row)
+    return changed

@@ -1,0 +1,278 @@
+"""ImageClassifier: pixels to classes.
+
+Letters: B images in a batch, H and W height and width that the model reads, C classes.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import AdamW
+from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import ImageClassifierOutput
+
+from lit_hf.batches import (
+    ClassOutput,
+    ImageBatch,
+    Prediction,
+    Sample,
+    StepOutput,
+    TextBatch,
+    without_copies,
+)
+from lit_hf.errors import InputError
+from lit_hf.metrics.images import ImageScores
+from lit_hf.modules.answers import tell_answers
+from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.class_names import check_names, keeps_head, names_of
+from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+
+log = logging.getLogger(__name__)
+
+
+class ImageClassifier(HFModule):
+    """Classifies images (`AutoModelForImageClassification`: ViT, DeiT, Swin, ConvNeXT and others).
+
+    Images of another size than the model was trained with go through where it interpolates its
+    position codes, as ViT does. The loss is cross entropy.
+
+    Args:
+        model_name: Hub id or folder of the model.
+        label_names: names of the classes in order; without them those of the data or the model.
+        label_smoothing: share of the target that goes to all classes alike, while training.
+        pretrained: load the weights; false builds the model from its config with random weights.
+        config_overrides: values that replace those of the model's config, such as
+            `num_hidden_layers: 2`.
+        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
+        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
+            "constant"; stepped once per optimizer step.
+        warmup_ratio: share of all steps over which the learning rate rises from 0.
+
+    Raises:
+        InputError: when the model is loaded, if its trained classes are the same in another order.
+    """
+
+    task = "image_classification"
+    input_names = ("pixel_values", "interpolate_pos_encoding")
+
+    def __init__(
+        self,
+        model_name: str,
+        label_names: list[str] | None = None,
+        label_smoothing: float = 0.0,
+        pretrained: bool = True,
+        config_overrides: dict[str, ConfigValue] | None = None,
+        optimizer: OptimizerCallable = lambda params: AdamW(
+            params, lr=5e-5, weight_decay=0.05, fused=True
+        ),
+        scheduler: SchedulerName = "cosine",
+        warmup_ratio: float = 0.1,
+    ) -> None:
+        super().__init__(
+            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+        )
+        if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
+            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        if not 0 <= label_smoothing < 1:
+            raise InputError(
+                f"Expected `label_smoothing` to be at least 0 and below 1, but got "
+                f"{label_smoothing}."
+            )
+        self.label_names = label_names
+        self.label_smoothing = label_smoothing
+        self._keeps_head = True
+        self.save_hyperparameters(
+            {
+                "model_name": model_name,
+                "label_names": label_names,
+                "label_smoothing": label_smoothing,
+                "pretrained": pretrained,
+                "config_overrides": self.config_overrides,
+                "scheduler": scheduler,
+                "warmup_ratio": warmup_ratio,
+            }
+        )
+
+    # The model.
+
+    def setup(self, stage: str) -> None:
+        """Take the names of the classes from the data where none were given.
+
+        Raises:
+            InputError: if the data has other classes.
+        """
+        super().setup(stage)
+        data = getattr(self.trainer, "datamodule", None)
+        names = getattr(data, "label_names", None) if stage != "predict" else None
+        if names is not None and self.label_names is not None:
+            remedy = f"Give the module `label_names={names}` when it is made."
+            check_names(self.label_names, names, "the module", remedy)
+        self.label_names = self.label_names or names
+
+    def on_fit_start(self) -> None:
+        """Refuse images of a size that the model cannot read."""
+        super().on_fit_start()
+        settings = getattr(getattr(self.trainer, "datamodule", None), "pixels", None)
+        size = getattr(settings, "final_size", None)
+        if size is not None:
+            check_size(self.model, size)
+
+    def complete_config(self, config: PreTrainedConfig) -> None:
+        """Set number and names of the classes; refuse trained classes in another order."""
+        config.problem_type = "single_label_classification"
+        if self.label_names is not None:
+            if self.pretrained:
+                self._keeps_head = keeps_head(config, self.label_names, self.model_name)
+            config.id2label = dict(enumerate(self.label_names))
+            config.label2id = {name: index for index, name in enumerate(self.label_names)}
+
+    def check_config(self, config: PreTrainedConfig) -> None:
+        """Refuse a checkpoint of other classes."""
+        if self.label_names is not None:
+            trained = names_of(config)
+            remedy = f"Set `label_names: {trained}` in the data."
+            check_names(trained, self.label_names, "the checkpoint", remedy)
+
+    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
+        """The ready model, in single precision."""
+        auto = AutoModelForImageClassification
+        if not pretrained:
+            return from_config(auto, config)
+        model = from_pretrained(auto, self.model_name, config)
+        if not self._keeps_head:
+            redraw_head(model)
+        return model
+
+    def setup_scores(self) -> None:
+        """Make the metrics, and learn the names of the classes where none were given."""
+        self.label_names = self.label_names or names_of(self.model.config)
+        num_labels = len(self.label_names)
+        self.metrics = nn.ModuleDict({stage: ImageScores(num_labels) for stage in ("val", "test")})
+
+    def forward(
+        self,
+        batch: ImageBatch,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> ImageClassifierOutput:
+        """Run the model on a batch.
+
+        Args:
+            batch: `pixel_values` [B, 3, H, W].
+            output_attentions: also give the attention of each layer.
+            output_hidden_states: also give the embeddings and the output of each layer.
+
+        Returns:
+            `logits` [B, C], and `attentions` and `hidden_states` where asked for.
+        """
+        inputs: dict[str, object] = {"pixel_values": batch["pixel_values"]}
+        if size_of(self.model.config) not in (None, tuple(batch["pixel_values"].shape[-2:])):
+            inputs["interpolate_pos_encoding"] = True
+        output = self.run(inputs, output_attentions, output_hidden_states)
+        return cast("ImageClassifierOutput", output)
+
+    # The step.
+
+    def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
+        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
+        images = cast("ImageBatch", batch)
+        logits = self(images).logits.float()
+        smoothing = self.label_smoothing if stage == "train" else 0.0
+        losses = F.cross_entropy(
+            logits, images["labels"], reduction="none", label_smoothing=smoothing
+        )
+        if stage != "train":
+            is_padding = images.get("is_padding")
+            if is_padding is None:
+                is_padding = torch.zeros(len(losses), dtype=torch.bool, device=losses.device)
+            scores = cast("ImageScores", self.metrics[stage])
+            scores.update(logits.detach(), images["labels"], losses.detach(), is_padding)
+        return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
+
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        return cast("ImageScores", self.metrics["val"]).names
+
+    def scores(self, stage: Stage) -> dict[str, Tensor] | None:
+        """The scores of an evaluation by name, then forgotten."""
+        scores = cast("ImageScores", self.metrics[stage])
+        values = scores.compute()
+        scores.reset()
+        return values
+
+    # Answers.
+
+    def _tell(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
+        names = self.label_names or []
+        return tell_answers(cast("TextBatch", batch), logits, "single_label", names)
+
+    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
+        """The answer for each image that is no padding copy, with its row number."""
+        logits = self(cast("ImageBatch", batch)).logits.float()
+        return without_copies(batch, self._tell(batch, logits))
+
+    def samples(
+        self,
+        batch: Mapping[str, object],
+        output: StepOutput,
+        rows: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Sample]:
+        """Show the images at the given rows of a batch: name, size, answer and truth."""
+        images, shown = cast("ImageBatch", batch), cast("ClassOutput", output)
+        height, width = images["pixel_values"].shape[-2:]
+        told, names = self._tell(batch, shown["logits"]), self.label_names or []
+        samples: list[Sample] = []
+        for row in rows:
+            truth, answer = names[int(images["labels"][row])], told[row]
+            samples.append(
+                {
+                    "id": str(answer["id"]),
+                    "input": f"image, {height} x {width} pixels",
+                    "prediction": str(answer["prediction"]),
+                    "probability": cast("float", answer["probability"]),
+                    "truth": truth,
+                    "correct": truth == answer["prediction"],
+                    "loss": float(shown["losses"][row]),
+                }
+            )
+        return samples
+
+
+def size_of(config: PreTrainedConfig) -> tuple[int, int] | None:
+    """Height and width that a model's position codes are for; None where it has none."""
+    size = getattr(config, "image_size", None)
+    if isinstance(size, int):
+        return size, size
+    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else None
+
+
+def check_size(model: PreTrainedModel, size: tuple[int, int]) -> None:
+    """Refuse images of a size that a model cannot read.
+
+    Raises:
+        InputError: if its patches do not divide it, or its position codes are for another one and
+            cannot be interpolated.
+    """
+    wanted, patch = size_of(model.config), getattr(model.config, "patch_size", None)
+    if isinstance(patch, int) and (size[0] % patch or size[1] % patch):
+        raise InputError(
+            f"images of {size[0]} x {size[1]} pixels cannot be cut into patches of {patch}; set "
+            "`data.image_size` to a multiple, or another `patch_size` in `config_overrides`."
+        )
+    if wanted in (None, size):
+        return
+    if "interpolate_pos_encoding" not in inspect.signature(model.forward).parameters:
+        raise InputError(
+            f"the model reads images of {wanted} pixels, the data gives {size}; set "
+            "`data.image_size`, or `image_size` in `config_overrides`."
+        )
+    log.warning(
+        f"the model's position codes are for images of {wanted[0]} x {wanted[1]} pixels and are "
+        f"interpolated to {size[0]} x {size[1]}."
+    )

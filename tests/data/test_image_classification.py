@@ -1,0 +1,177 @@
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Image
+from lightning.pytorch.demos.boring_classes import BoringModel
+
+from lit_hf import ImageClassificationDataModule, InputError
+from lit_hf.functional.pixels import to_pixel_values
+from tests.images import drawn, png, write_folder
+
+Batch = dict[str, Any]
+
+
+def _rows(count: int) -> list[dict[str, object]]:
+    return [{"image": drawn(n), "label": n % 2, "id": f"i{n}"} for n in range(count)]
+
+
+def _data(model: str, count: int = 12, **settings: Any) -> ImageClassificationDataModule:  # noqa: ANN401 - any of the class's
+    sizes: dict[str, Any] = {"batch_size": 4, "val_fraction": 0, **settings}
+    data = ImageClassificationDataModule(model, **sizes)
+    return data.with_rows(train=_rows(count), val=_rows(count), predict=_rows(count))
+
+
+def test_batch__travels_as_bytes_and_becomes_what_the_model_reads(tiny_vit: str) -> None:
+    data = _data(tiny_vit)
+    batch = cast("Batch", next(iter(data.val_dataloader())))
+    assert batch["pixels"].dtype is torch.uint8
+    assert np.array_equal(batch["pixels"][3].permute(1, 2, 0).numpy(), drawn(3))
+    assert batch["labels"].tolist() == [n % 2 for n in range(12)]
+    assert batch["id"] == [f"i{n}" for n in range(12)]
+    moved = data.on_after_batch_transfer(batch, 0)
+    assert "pixels" not in moved
+    values = cast("torch.Tensor", moved["pixel_values"])
+    wanted = (drawn(3)[2, 5] / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
+    assert np.allclose(values[3, :, 2, 5].numpy(), wanted, atol=1e-5)
+    assert "labels" not in cast("Batch", next(iter(data.predict_dataloader())))
+
+
+def test_images__are_read_from_every_source(tiny_vit: str, tmp_path: Path) -> None:
+    """A folder of classes, Parquet as the Hub has it, a CSV of paths, and `save_to_disk`."""
+    folder = write_folder(tmp_path / "set" / "train", 6)
+    write_folder(tmp_path / "set" / "test", 2)
+    (tmp_path / "a.csv").write_text(
+        "image,label\n"
+        + "".join(
+            f"set/train/{('dark', 'light')[n % 2]}/{n:02}.png,{('dark', 'light')[n % 2]}\n"
+            for n in range(6)
+        )
+    )
+    features = Features({"image": Image(), "label": ClassLabel(names=["dark", "light"])})
+    rows = {
+        "image": [{"bytes": png(n), "path": None} for n in range(6)],
+        "label": [n % 2 for n in range(6)],
+    }
+    hub = Dataset.from_dict(rows, features=features)
+    hub.to_parquet(tmp_path / "a.parquet")
+    hub.save_to_disk(tmp_path / "disk")
+    sources: list[dict[str, Any]] = [
+        {"train_file": str(folder)},
+        {"dataset": str(tmp_path / "set")},
+        {"train_file": str(tmp_path / "a.csv")},
+        {"train_file": str(tmp_path / "a.parquet")},
+        {"dataset": str(tmp_path / "disk")},
+    ]
+    for source in sources:
+        data = ImageClassificationDataModule(tiny_vit, val_fraction=0, **source)
+        data.setup("fit")
+        assert data.label_names == ["dark", "light"], source
+        part = data.splits["train"]
+        found = {
+            bytes(image): label for image, label in zip(part["image"], part["labels"], strict=True)
+        }
+        assert found == {drawn(n).tobytes(): n % 2 for n in range(6)}, source
+
+
+def test_size__that_is_asked_for_goes_to_the_device_and_to_the_export(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    data = _data(tiny_vit, image_size=12)
+    batch = data.on_after_batch_transfer(cast("Batch", next(iter(data.val_dataloader()))), 0)
+    assert cast("torch.Tensor", batch["pixel_values"]).shape == (12, 3, 12, 12)
+    data.save_processor(tmp_path)
+    again = ImageClassificationDataModule(str(tmp_path))
+    assert again.pixels == data.pixels
+    assert data.pixels.final_size == (12, 12)
+
+
+class _Collect(BoringModel):
+    """Keeps the images of each training and validation batch by their ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_seen: dict[tuple[int, str], torch.Tensor] = {}
+        self.val_seen: dict[str, torch.Tensor] = {}
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401 - a batch
+        for name, image in zip(batch["id"], batch["pixel_values"], strict=True):
+            self.train_seen[self.current_epoch, name] = image
+        return cast("torch.Tensor", self.layer(torch.ones(1, 32)).sum())
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - a batch
+        self.val_seen.update(zip(batch["id"], batch["pixel_values"], strict=True))
+
+
+def _collected(model: str, folder: Path, **settings: Any) -> _Collect:  # noqa: ANN401 - any of the class's
+    module = _Collect()
+    trainer = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=folder,
+    )
+    trainer.fit(module, datamodule=_data(model, **settings))
+    return module
+
+
+def test_training_images__change_with_the_epoch_and_others_never(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    module = _collected(tiny_vit, tmp_path)
+    plain = torch.from_numpy(np.stack([drawn(n) for n in range(12)])).permute(0, 3, 1, 2)
+    values = to_pixel_values(plain, _data(tiny_vit).pixels)
+    for number in range(12):
+        name = f"i{number}"
+        assert torch.equal(module.val_seen[name], values[number])
+        assert not torch.equal(module.train_seen[0, name], module.train_seen[1, name])
+
+
+@pytest.mark.parametrize("settings", [{"num_workers": 2}, {"batch_size": 5}])
+def test_augmentation__is_the_same_with_any_workers_and_batches(
+    tiny_vit: str, tmp_path: Path, settings: dict[str, int]
+) -> None:
+    one, other = (_collected(tiny_vit, tmp_path, **part) for part in ({}, settings))
+    assert one.train_seen.keys() == other.train_seen.keys()
+    assert all(torch.equal(image, other.train_seen[key]) for key, image in one.train_seen.items())
+
+
+def test_label_names__number_the_classes(tiny_vit: str) -> None:
+    data = _data(tiny_vit, label_names=["dark", "light"])
+    data.setup("fit")
+    assert data.splits["train"]["labels"][:3] == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"label_names": ["a"]}, "`label_names` wants two names"),
+        ({"image_size": 0}, "`image_size` to be at least 1"),
+        ({"image_column": "picture"}, "`image_column`"),
+    ],
+)
+def test_settings__that_cannot_be_are_refused(
+    tiny_vit: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _data(tiny_vit, **settings).setup("fit")
+
+
+def test_model__without_image_processor_is_told(tiny_model: str) -> None:
+    with pytest.raises(InputError, match="the image processor cannot be loaded"):
+        next(iter(_data(tiny_model).val_dataloader()))
+
+
+def test_class__that_is_never_trained_is_told(
+    tiny_vit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = _data(tiny_vit, label_names=["dark", "light", "grey"])
+    with caplog.at_level(logging.WARNING):
+        data.setup("fit")
+    assert "no training row has the label 'grey'" in caplog.text

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lit_hf.data.image_folders import image_table
+from lit_hf.data.image_tables import under_names, with_folder, with_images
+from lit_hf.data.images import decode
+from lit_hf.data.readers import open_file
+from lit_hf.data.tables import table_from_rows
+from lit_hf.errors import InputError
+from tests.images import drawn, write_folder
+
+
+def test_paths__start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("img,label\nx/1.png,0\n,1\n")
+    table = with_folder(open_file(str(tmp_path / "a.csv")), "img")
+    cells = [row["img"] for _, row in table.rows()]
+    assert cells == [str(tmp_path / "x" / "1.png"), ""]
+    memory = table_from_rows("the rows given as train", [{"img": "x.png"}])
+    assert with_folder(memory, "img") is memory
+
+
+def test_folders__take_the_names_of_columns(tmp_path: Path) -> None:
+    table = under_names(image_table(write_folder(tmp_path, 2)), "img", "class")
+    assert list(table.columns) == ["img", "id", "class"]
+    assert table.class_names == {"class": ["dark", "light"]}
+    assert [row["class"] for _, row in table.rows()] == ["dark", "light"]
+
+
+@pytest.mark.parametrize("as_frame", [True, False])
+def test_images_in_memory__become_files(as_frame: bool) -> None:
+    given = [{"img": drawn(0), "x": 1}, {"img": Image.fromarray(drawn(1)), "x": 2}]
+    rows = with_images("rows", pd.DataFrame(given) if as_frame else given, "img")
+    for number, row in enumerate(rows):
+        content = row["img"]
+        assert isinstance(content, bytes)
+        assert np.array_equal(decode(content, "img", ""), drawn(number))
+    assert [row["x"] for row in rows] == [1, 2]
+
+
+def test_arrays__that_are_no_image_name_their_row() -> None:
+    with pytest.raises(InputError, match=r"rows, row 2: the image is no array"):
+        with_images("rows", [{"img": "a.png"}, {"img": np.zeros((2, 2, 2), np.uint8)}], "img")

@@ -1,0 +1,159 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_hf.data.images import LARGEST, Pixels, decode, image_bytes, pixels_of_array
+from lit_hf.data.problems import CellError
+
+NOISE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def _file(image: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:  # noqa: ANN401 - Pillow's
+    out = io.BytesIO()
+    image.save(out, kind, **settings)
+    return out.getvalue()
+
+
+def _decoded(content: bytes) -> Pixels:
+    return decode(content, "img", "a.png")
+
+
+def test_colours__stay_as_they_are() -> None:
+    assert np.array_equal(_decoded(_file(Image.fromarray(NOISE))), NOISE)
+
+
+def test_grey_and_palette__become_colours() -> None:
+    grey = Image.fromarray(NOISE[..., 0])
+    for kind in ("PNG", "BMP", "GIF", "TIFF"):
+        found = _decoded(_file(grey, kind))
+        assert np.array_equal(found, np.repeat(NOISE[..., :1], 3, axis=2)), kind
+    palette = Image.fromarray(NOISE // 128 * 255).convert("P")
+    assert np.array_equal(_decoded(_file(palette)), np.asarray(palette.convert("RGB")))
+    assert np.array_equal(
+        _decoded(_file(Image.fromarray(NOISE[..., 0] > 127))),
+        (NOISE[..., :1] > 127).repeat(3, 2) * 255,
+    )
+
+
+def test_sixteen_bits__keep_their_shades() -> None:
+    deep = NOISE[..., 0].astype(np.uint16) * 257
+    assert np.array_equal(_decoded(_file(Image.fromarray(deep)))[..., 1], NOISE[..., 0])
+
+
+def test_transparency__is_laid_on_white() -> None:
+    alpha = np.dstack([np.zeros((2, 2, 3), np.uint8), np.array([[255, 0], [0, 255]], np.uint8)])
+    wanted = np.array([[0, 255], [255, 0]], np.uint8)
+    assert np.array_equal(_decoded(_file(Image.fromarray(alpha)))[..., 0], wanted)
+    indexed = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), mode=None).convert("P")
+    found = _decoded(_file(indexed, transparency=1))
+    assert (found[0, 1] == 255).all()
+
+
+def test_cmyk__is_converted() -> None:
+    image = Image.fromarray(NOISE).convert("CMYK")
+    found = _decoded(_file(image, "JPEG", quality=100, subsampling=0))
+    assert found.shape == NOISE.shape
+    assert np.abs(found.astype(int) - np.asarray(image.convert("RGB")).astype(int)).mean() < 12
+
+
+def test_camera_orientation__is_undone() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    found = _decoded(_file(Image.fromarray(NOISE), exif=exif))
+    assert np.array_equal(found, np.rot90(NOISE, k=-1))
+
+
+def test_animation__gives_its_first_picture() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    found = _decoded(_file(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert found[0, 0].tolist() == [255, 0, 0]
+
+
+WHOLE = _file(Image.fromarray(NOISE.repeat(20, 0).repeat(20, 1)), "JPEG")
+HUGE = _file(Image.new("1", (9000, 9000)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (WHOLE[: len(WHOLE) // 2], "cut off or damaged"),
+        (_file(Image.fromarray(NOISE))[:60], "cut off or damaged"),
+        (b"<!DOCTYPE html><html>404</html>", "the content is a web page"),
+        (b"hello", "the content is no image"),
+        (WHOLE[:4], "the content is no image"),
+        (HUGE, f"claims 9000 x 9000 pixels, {LARGEST} at most"),
+    ],
+)
+def test_content__that_is_no_whole_image_is_told(content: bytes, message: str) -> None:
+    with pytest.raises(CellError, match=message) as refusal:
+        _decoded(content)
+    assert (refusal.value.column, refusal.value.value) == ("img", "a.png")
+
+
+def test_cells__hold_or_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(WHOLE)
+    contents: list[object] = [WHOLE, bytearray(WHOLE), {"bytes": WHOLE, "path": "no.png"}]
+    for cell in contents:
+        assert image_bytes(cell, "img", None) == WHOLE
+    paths: list[object] = ["a.png", {"bytes": None, "path": "a.png"}]
+    for cell in paths:
+        assert image_bytes(cell, "img", tmp_path) == WHOLE
+    assert image_bytes(str(tmp_path / "a.png"), "img", None) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (None, "there is no image"),
+        ("", "there is no image"),
+        (" ", "there is no image"),
+        (7, "there is no image"),
+        ({}, "there is no image"),
+        ("b.png", "is not there"),
+        (".", "is a folder"),
+        ("empty.png", "has 0 bytes"),
+        ("loop", "cannot be read|is not there"),
+        ("x" * 5000, "cannot be read|is not there"),
+        ("a\0b", "cannot be read|is not there"),
+    ],
+)
+def test_cells__without_image_are_told(cell: object, message: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(CellError, match=message):
+        image_bytes(cell, "img", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [NOISE, NOISE.transpose(2, 0, 1), NOISE / 255.0, (NOISE / 255.0).astype(np.float32)],
+)
+def test_arrays__of_colours(array: Any) -> None:  # noqa: ANN401 - an array of any type
+    assert np.array_equal(pixels_of_array(array, "img"), NOISE)
+
+
+def test_arrays__of_grey() -> None:
+    for array in (NOISE[..., 0], NOISE[..., :1]):
+        found = pixels_of_array(array, "img")
+        assert np.array_equal(found, np.repeat(NOISE[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(3, np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.int64),
+        np.full((4, 4, 3), np.nan),
+        np.full((4, 4, 3), 2.0),
+        np.full((4, 4), "a"),
+    ],
+)
+def test_arrays__that_are_no_image_are_told(array: Any) -> None:  # noqa: ANN401 - as above
+    with pytest.raises(CellError, match=r"\(column 'img'\)"):
+        pixels_of_array(array, "img")

@@ -1,0 +1,147 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForImageClassification, PreTrainedModel
+
+from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError
+from lit_hf.batches import ImageBatch
+from lit_hf.modules.image_classification import check_size, size_of
+from tests.images import NAMES, drawn
+from tests.modules.conftest import MakeTrainer
+
+
+def _batch(size: int = 8, count: int = 6) -> ImageBatch:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "id": [f"i{n}" for n in range(count)],
+        "index": list(range(count)),
+        "is_padding": torch.tensor([False] * (count - 1) + [True]),
+        "pixel_values": torch.randn(count, 3, size, size, generator=generator),
+        "labels": torch.arange(count) % 2,
+    }
+
+
+def _data(model: str, **settings: Any) -> ImageClassificationDataModule:  # noqa: ANN401 - any of the class's
+    rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(12)]
+    data = ImageClassificationDataModule(model, batch_size=4, val_fraction=0, **settings)
+    return data.with_rows(train=rows, val=rows)
+
+
+def test_loss__is_that_of_transformers_and_smoothed_in_training(tiny_vit: str) -> None:
+    module = ImageClassifier(tiny_vit, NAMES, label_smoothing=0.2)
+    module.configure_model()
+    batch: Any = _batch()
+    output = module.model(pixel_values=batch["pixel_values"], labels=batch["labels"])
+    assert torch.allclose(module.step(batch, "val")["loss"], output.loss)
+    wanted = F.cross_entropy(output.logits, batch["labels"], label_smoothing=0.2)
+    assert torch.allclose(module.step(batch, "train")["loss"], wanted)
+    assert torch.allclose(module.step(batch, "train")["logits"], output.logits)
+
+
+def test_names__are_those_of_the_data_and_go_into_the_config(
+    tiny_vit: str, make_trainer: MakeTrainer
+) -> None:
+    module = ImageClassifier(tiny_vit)
+    make_trainer(max_epochs=1).fit(module, _data(tiny_vit))
+    assert module.label_names == NAMES
+    assert module.model.config.id2label == dict(enumerate(NAMES))
+    assert module.model.classifier.out_features == 2  # type: ignore[union-attr]  # a linear layer
+
+
+def test_training__learns_what_can_be_learnt(tiny_vit: str, make_trainer: MakeTrainer) -> None:
+    def adam(params: Any) -> torch.optim.Adam:  # noqa: ANN401 - parameters or groups
+        return torch.optim.Adam(params, lr=1e-2)
+
+    torch.manual_seed(0)
+    module = ImageClassifier(tiny_vit, NAMES, optimizer=adam)
+    trainer = make_trainer(max_epochs=15)
+    trainer.fit(module, _data(tiny_vit))
+    (scores,) = trainer.validate(module, _data(tiny_vit), verbose=False)
+    assert (scores["val/accuracy"], scores["val/f1"], scores["val/num_examples"]) == (1, 1, 12)
+
+
+def test_padding_copies__count_in_nothing(tiny_vit: str) -> None:
+    module = ImageClassifier(tiny_vit, NAMES)
+    batch: Any = _batch()
+    module.step(batch, "val")
+    scores = module.scores("val")
+    assert scores is not None
+    assert scores["num_examples"] == 5
+    assert [answer["id"] for answer in module.predict_step(batch, 0)] == [f"i{n}" for n in range(5)]
+
+
+def test_samples__name_answer_and_truth(tiny_vit: str) -> None:
+    module = ImageClassifier(tiny_vit, NAMES)
+    batch: Any = _batch()
+    output = module.step(batch, "val")
+    shown = module.samples(batch, output, [3, 0], str)
+    best = output["logits"].argmax(1)
+    for sample, row in zip(shown, (3, 0), strict=True):
+        assert (sample["id"], sample["truth"]) == (f"i{row}", NAMES[row % 2])
+        assert sample["prediction"] == NAMES[int(best[row])]
+        assert sample["correct"] is (int(best[row]) == row % 2)
+        assert sample["loss"] == pytest.approx(float(output["losses"][row]))
+    assert shown[0]["input"] == "image, 8 x 8 pixels"
+
+
+def test_other_sizes__go_through_interpolated_position_codes(
+    tiny_vit: str, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = ImageClassifier(tiny_vit, NAMES)
+    module.train(False)
+    larger = module(_batch(size=16)).logits
+    wanted = module.model(
+        pixel_values=_batch(size=16)["pixel_values"], interpolate_pos_encoding=True
+    )
+    assert torch.allclose(larger, wanted.logits)
+    make_trainer(max_steps=1).fit(ImageClassifier(tiny_vit), _data(tiny_vit, image_size=12))
+    assert "interpolated to 12 x 12" in caplog.text
+
+
+def test_sizes__that_cannot_be_read_are_refused(tiny_vit: str, make_trainer: MakeTrainer) -> None:
+    with pytest.raises(InputError, match="10 x 10 pixels cannot be cut into patches of 4"):
+        make_trainer(max_steps=1).fit(ImageClassifier(tiny_vit), _data(tiny_vit, image_size=10))
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, model: PreTrainedModel) -> None:
+            super().__init__()
+            self.config = model.config
+
+        def forward(self, pixel_values: torch.Tensor) -> None:
+            """Knows no other sizes."""
+
+    fixed: Any = Fixed(AutoModelForImageClassification.from_pretrained(tiny_vit))
+    check_size(fixed, (8, 8))
+    with pytest.raises(InputError, match=r"the model reads images of \(8, 8\) pixels"):
+        check_size(fixed, (12, 12))
+    assert size_of(fixed.config) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"label_smoothing": 1.0}, "`label_smoothing`"),
+        ({"label_names": ["a", "a"]}, "`label_names` wants two names"),
+    ],
+)
+def test_settings__that_cannot_be_are_refused(
+    tiny_vit: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        ImageClassifier(tiny_vit, **settings)
+
+
+def test_classes__of_a_checkpoint_in_another_order_are_refused(
+    tiny_vit: str, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(ImageClassifier(tiny_vit), _data(tiny_vit))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    other = _data(tiny_vit, label_names=NAMES[::-1])
+    with pytest.raises(InputError, match="has the classes"):
+        make_trainer(max_epochs=2).fit(
+            ImageClassifier(tiny_vit), other, ckpt_path=tmp_path / "a.ckpt", weights_only=True
+        )

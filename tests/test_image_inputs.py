@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lit_hf.errors import InputError
+from lit_hf.functional.pixels import PixelSettings
+from lit_hf.image_inputs import ImageInputs
+from tests.images import drawn, png
+
+INPUTS = ImageInputs(PixelSettings((4, 4), None, None, "bilinear", 1.0, (0.0,) * 3, (1.0,) * 3))
+
+
+def test_items__are_paths_contents_images_and_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(0))
+    items = [path, str(path), png(0), Image.fromarray(drawn(0)), drawn(0), {"image": str(path)}]
+    parts = INPUTS.read(items)
+    assert all(np.array_equal(pixels, drawn(0)) for (pixels,) in parts)
+    assert all(map(INPUTS.is_one, items))
+    assert not INPUTS.is_one(items)
+    assert not INPUTS.is_one(np.zeros((2, 4, 4, 3), np.uint8))
+
+
+def test_batch__takes_images_of_several_sizes() -> None:
+    values = INPUTS.batch(INPUTS.read([drawn(0), drawn(1, 9, 5)]))["pixel_values"]
+    assert isinstance(values, torch.Tensor)
+    assert values.shape == (2, 3, 4, 4)
+    bare = ImageInputs(INPUTS.settings._replace(size=None))
+    with pytest.raises(InputError, match="several sizes"):
+        bare.batch(bare.read([drawn(0), drawn(1, 9, 5)]))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("gone.png", "item 1: the image file is not there: 'gone.png'"),
+        (b"<html>", "item 1: the content is a web page"),
+        (7, "item 1: there is no image: 7; wanted a path, a Pillow image or an array"),
+        (np.zeros((2, 2, 2), np.uint8), "item 1: the image is no array"),
+    ],
+)
+def test_items__that_are_no_image_are_named(item: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        INPUTS.read([drawn(0), item])
