@@ -257,17 +257,21 @@ class RunCLI(LightningCLI):
         if path is not None and not Path(path).is_file():
             raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
         if path is not None:
-            check_task(path, checkpoint := read_checkpoint(path), self.model.task)
-            folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
-            atexit.register(folder.cleanup)
-            if write_model_files(checkpoint, Path(folder.name)):  # needs no other folder any more
-                self.datamodule.model_name = folder.name
-            if self.subcommand == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
-                raise InputError(
-                    f"`ckpt_path` {path}: it holds weights only; nothing to go on from."
-                )
+            self._take(str(path))
         # Set here, the module sees it in time to build the model from the checkpoint's config.
         self.trainer.ckpt_path, options["ckpt_path"] = path, None
+
+    def _take(self, path: str) -> None:
+        """Check a checkpoint, and read the data by the tokenizer and config that it holds."""
+        check_task(path, checkpoint := read_checkpoint(path), self.model.task)
+        if self.subcommand == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
+            raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
+        # A run that was moved, or is named by another path, is the same run.
+        warnings.filterwarnings("ignore", "The dirpath has changed")
+        folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
+        atexit.register(folder.cleanup)
+        if write_model_files(checkpoint, Path(folder.name)):
+            self.datamodule.model_name = folder.name
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
