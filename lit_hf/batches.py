@@ -6,7 +6,7 @@ they share these types and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict, TypeVar
+from typing import NotRequired, TypedDict, TypeVar, cast
 
 from torch import Tensor
 
@@ -210,3 +210,15 @@ def without_copies(batch: Mapping[str, object], rows: Sequence[Row]) -> list[Row
     if not isinstance(copies, Tensor):
         return list(rows)
     return [row for row, is_copy in zip(rows, copies.tolist(), strict=True) if not is_copy]
+
+
+def marks_of(batch: Mapping[str, object], count: int) -> list[tuple[int, str]]:
+    """Row number and name of each example of a batch; both count from 0 where it holds none.
+
+    Args:
+        batch: where there are such with `index` and `id`.
+        count: B.
+    """
+    index = cast("Sequence[int]", batch.get("index") or range(count))
+    ids = cast("Sequence[str]", batch.get("id") or [str(row) for row in range(count)])
+    return list(zip(index, ids, strict=True))

@@ -89,7 +89,12 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
     Returns:
         Clauses such as "model.optimizer.lr is 0.001, was 5e-05".
     """
-    held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):
+        return []  # a damaged one is written anew
+    if not isinstance(held, Mapping):
+        return []
     told = []
     for group in ("model", "data"):
         old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))

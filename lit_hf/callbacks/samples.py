@@ -233,12 +233,12 @@ def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str
     held = getattr(getattr(trainer, "datamodule", None), "processor", None)
 
     @cache
-    def loaded() -> "PreTrainedTokenizerBase":
-        return load_tokenizer(module.model_name)
+    def known() -> "tuple[PreTrainedTokenizerBase, set[int]]":
+        tokenizer = held or load_tokenizer(module.model_name)
+        return tokenizer, set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
     def decode(ids: Sequence[int]) -> str:
-        tokenizer = held or loaded()
-        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        tokenizer, special = known()
         parts: list[list[int]] = [[]]
         for token in ids:
             if token in special:

@@ -13,12 +13,13 @@ import torch
 from datasets import List, Value
 from torch import Tensor
 
+from lit_hf.data.tokens import cutting_ends
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 DEFAULT_PROMPT = "question: {question} context: {context}"  # as T5 was trained with SQuAD
 
@@ -203,7 +204,9 @@ def encode_taught(
     """
     prompts = encode_prompts(batch, tokenizer, settings)
     answers = [texts[0] if texts else "" for texts in cast("list[list[str]]", batch["answers"])]
-    tokens = answer_tokens(answers, tokenizer, settings.max_answer_length)
+    with cutting_ends(tokenizer):
+        limit = settings.max_answer_length
+        tokens = tokenizer(text_target=answers, truncation=True, max_length=limit)
     unknown = tokenizer.unk_token_id
     columns: dict[str, list[object]] = {
         "labels": [],
@@ -227,20 +230,6 @@ def encode_taught(
         columns["holds"].append([bool(answer) and ids not in ([], nothing) for ids in labels])
         columns["num_held"].append(sum(held) if answer else 0)
     return {**prompts, **columns}
-
-
-def answer_tokens(
-    answers: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int
-) -> "BatchEncoding":
-    """The tokens of answers, cut at their ends where they are too long."""
-    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
-    try:
-        tokens: BatchEncoding = tokenizer(
-            text_target=list(answers), truncation=True, max_length=max_length
-        )
-    finally:
-        tokenizer.truncation_side = side
-    return tokens
 
 
 def _holds(span: Span, answer: str, start: int, context: str) -> bool:

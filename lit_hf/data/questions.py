@@ -186,17 +186,18 @@ class _Reader:
     ) -> list[Answer]:
         """The right answers of a row, each with its place; blank ones say that there is none."""
         told = [(t, start) for t, start in _pairs(row.get(column), column) if not is_blank(t)]
-        answers = []
+        answers, num_moved, num_unplaced = [], 0, 0
         for text, start in told:
             check_unicode(text, "answer", column, text)
             place = self.find_place(context, text, start)
-            summary.num_moved += place is not None and place >= 0 and start not in (None, place)
+            num_unplaced += place is None
+            num_moved += place is not None and place >= 0 and start not in (None, place)
             answers.append(Answer(text, -1 if place is None else place))
-            summary.num_unplaced += place is None
-        if told and all(self.find_place(context, *answer) is None for answer in told):
-            summary.num_unplaced -= len(told)
+        if told and num_unplaced == len(told):
             clause = f"the answer does not stand in the context (column {column!r})"
             raise CellError(clause, column, told[0][0])
+        summary.num_moved += num_moved
+        summary.num_unplaced += num_unplaced
         return answers
 
 

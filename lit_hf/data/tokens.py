@@ -3,7 +3,8 @@
 Letters: B examples in a batch, L tokens of the longest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,16 @@ import torch
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
+
+
+@contextmanager
+def cutting_ends(tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
+    """Cut long texts at their ends meanwhile, whatever side the tokenizer cuts otherwise."""
+    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
+    try:
+        yield
+    finally:
+        tokenizer.truncation_side = side
 
 
 def encode_batch(

@@ -10,6 +10,7 @@ import torch
 from datasets import Features, List, Value
 from torch import Tensor
 
+from lit_hf.data.tokens import cutting_ends
 from lit_hf.functional.spans import Span, token_span
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ def _tokens(
     doc_stride: int,
 ) -> "BatchEncoding":
     """All windows, those of a context from its beginning to its end, however the tokenizer cuts."""
-    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
-    try:
+    with cutting_ends(tokenizer):
         tokens: BatchEncoding = tokenizer(
             cast("list[str]", list(batch["question"])),
             cast("list[str]", list(batch["context"])),
@@ -113,8 +113,6 @@ def _tokens(
             stride=doc_stride,
             return_overflowing_tokens=True,
         )
-    finally:
-        tokenizer.truncation_side = side
     return tokens
 
 

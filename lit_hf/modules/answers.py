@@ -3,18 +3,17 @@
 Letters: B examples in a batch, L tokens, C classes.
 """
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from lit_hf.batches import ClassOutput, Prediction, Sample, TextBatch
+from lit_hf.batches import ClassOutput, Prediction, Sample, TextBatch, marks_of
 from lit_hf.functional.labels import ProblemType
 
 
 def tell_answers(
-    batch: TextBatch, logits: Tensor, problem_type: ProblemType, names: Sequence[str]
+    batch: Mapping[str, object], logits: Tensor, problem_type: ProblemType, names: Sequence[str]
 ) -> list[Prediction]:
     """Tell the answer for each example, padding copies included.
 
@@ -29,18 +28,17 @@ def tell_answers(
         `probabilities` by name. With several labels the prediction is the list of those above one
         half, and the probability that of the likeliest.
     """
-    ids = batch.get("id") or [str(row) for row in range(len(logits))]
-    index = batch.get("index") or list(range(len(logits)))
+    marks = marks_of(batch, len(logits))
     if problem_type == "regression":
         return [
             {"index": i, "id": name, "prediction": value}
-            for i, name, value in zip(index, ids, logits[:, 0].tolist(), strict=True)
+            for (i, name), value in zip(marks, logits[:, 0].tolist(), strict=True)
         ]
     single = problem_type == "single_label"
     probabilities = logits.softmax(1) if single else logits.sigmoid()
     rows: list[Prediction] = []
-    answers = zip(index, ids, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
-    for i, name, best, values in answers:
+    answers = zip(marks, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
+    for (i, name), best, values in answers:
         chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
         rows.append(
             {
@@ -74,9 +72,9 @@ def show_samples(
     """
     picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
     logits = output["logits"][picked]
-    answers = tell_answers(cast("TextBatch", {}), logits, problem_type, names)
+    answers = tell_answers({}, logits, problem_type, names)
     losses = output["losses"][picked].tolist()
-    ids = batch.get("id") or [str(row) for row in range(len(batch["input_ids"]))]
+    marks = marks_of(batch, len(batch["input_ids"]))
     samples: list[Sample] = []
     for row, answer, loss in zip(rows, answers, losses, strict=True):
         if "text" in batch:
@@ -87,7 +85,7 @@ def show_samples(
         probability = answer.get("probability")
         samples.append(
             {
-                "id": ids[row],
+                "id": marks[row][1],
                 "input": text,
                 "prediction": _words(answer["prediction"]),
                 "probability": probability if isinstance(probability, float) else None,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput
+from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput, marks_of
 from lit_hf.functional.spans import Candidate, best_spans, merge_windows
 
 _FAR = 1e6  # margin of a question for which no token of the context can be an answer
@@ -87,11 +87,10 @@ def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) ->
         `start` and `end` in the context (None for ""), `no_answer_probability` (None where every
         question has an answer), `margin` and `n_best`.
     """
-    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
-    index = batch.get("index") or list(range(len(batch["context"])))
+    marks = marks_of(batch, len(batch["context"]))
     rows: list[Prediction] = []
-    for name, number, context, candidates, margin in zip(
-        ids, index, batch["context"], found.candidates, found.margins.tolist(), strict=True
+    for (number, name), context, candidates, margin in zip(
+        marks, batch["context"], found.candidates, found.margins.tolist(), strict=True
     ):
         n_best = _n_best(context, candidates, margin, threshold)
         nothing = n_best.pop()

@@ -21,7 +21,6 @@ from lit_hf.batches import (
     Prediction,
     Sample,
     StepOutput,
-    TextBatch,
     without_copies,
 )
 from lit_hf.errors import InputError
@@ -209,7 +208,7 @@ class ImageClassifier(HFModule):
 
     def _tell(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
         names = self.label_names or []
-        return tell_answers(cast("TextBatch", batch), logits, "single_label", names)
+        return tell_answers(batch, logits, "single_label", names)
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer for each image that is no padding copy, with its row number."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lit_hf.batches import Prediction, QuestionBatch, Sample
+from lit_hf.batches import Prediction, QuestionBatch, Sample, marks_of
 from lit_hf.functional.answers import Language, score_answer
 from lit_hf.functional.spans import Span
 
@@ -29,7 +29,7 @@ def show_questions(
             and `end`.
         language: how an answer is compared with the right ones.
     """
-    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
+    marks = marks_of(batch, len(batch["context"]))
     samples: list[Sample] = []
     for row, answer in zip(rows, answers, strict=True):
         said, wanted, context = (
@@ -45,7 +45,7 @@ def show_questions(
         probability = answer["probability"]
         samples.append(
             {
-                "id": ids[row],
+                "id": marks[row][1],
                 "input": f"{batch['question'][row]} ‖ "
                 f"{marked(context, place, _place_of(context, truth))}",
                 "prediction": said or _NOTHING,

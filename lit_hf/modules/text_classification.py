@@ -278,7 +278,7 @@ class TextClassifier(HFModule):
         """The answer for each example that is no padding copy, with its row number."""
         logits = self(cast("TextBatch", batch)).logits.float()
         names = self.label_names or []
-        rows = tell_answers(cast("TextBatch", batch), logits, self.problem_type, names)
+        rows = tell_answers(batch, logits, self.problem_type, names)
         return without_copies(batch, rows)
 
     def samples(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch
+from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch, marks_of
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
 from lit_hf.modules.generation import ends_of, largest_of_all, plain_generation
@@ -119,9 +119,8 @@ def tell_written(
         with `start` and `end` of the part of the context that each was written from. An answer goes
         before one that is empty; otherwise the larger score goes first.
     """
-    ids = batch.get("id") or [str(row) for row in range(len(batch["context"]))]
-    index = batch.get("index") or list(range(len(batch["context"])))
-    n_best: list[list[dict[str, Plain]]] = [[] for _ in ids]
+    marks = marks_of(batch, len(batch["context"]))
+    n_best: list[list[dict[str, Plain]]] = [[] for _ in marks]
     texts = _texts(written.tokens, tokenizer)
     for owner, text, score, (start, end) in zip(
         batch["window_of"].tolist(),
@@ -133,7 +132,7 @@ def tell_written(
         told: dict[str, Plain] = {"text": text, "score": score, "probability": math.exp(score)}
         n_best[owner].append({**told, "start": start, "end": end})
     rows: list[Prediction] = []
-    for number, name, answers in zip(index, ids, n_best, strict=True):
+    for (number, name), answers in zip(marks, n_best, strict=True):
         answers.sort(key=lambda answer: (answer["text"] == "", -cast("float", answer["score"])))
         best = answers[0]
         rows.append(
