@@ -5,10 +5,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from datasets import Dataset, Features
 from filelock import FileLock
 
 from lit_hf.errors import InputError
@@ -54,6 +55,43 @@ def code_stamp(package: Path) -> str:
     for path in sorted([*package.glob("data/*.py"), *package.glob("functional/*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def cached_map(
+    rows: Dataset,
+    function: Callable[..., object],
+    settings: Mapping[str, object],
+    key: str,
+    desc: str,
+    remove: Sequence[str],
+    features: Features | None = None,
+) -> Dataset:
+    """Encode rows in batches of 200, or read what was made of the same rows before.
+
+    Args:
+        rows: what is encoded.
+        function: from columns and `settings` to the encoded columns.
+        settings: its further arguments.
+        key: determines the result, see `key_of`.
+        desc: what the progress bar says.
+        remove: columns that the result does not keep.
+        features: how the result lies on disk; None leaves that to `datasets`.
+    """
+
+    def build(folder: Path) -> None:
+        rows.map(
+            function,
+            batched=True,
+            batch_size=200,
+            remove_columns=list(remove),
+            features=features,
+            fn_kwargs=dict(settings),
+            cache_file_name=str(folder / "rows.arrow"),
+            new_fingerprint=key,
+            desc=desc,
+        )
+
+    return Dataset.from_file(str(cached(key, build) / "rows.arrow"))
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:

@@ -12,7 +12,7 @@ from typing import Literal
 from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.cache import cached, key_of
+from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -156,25 +156,20 @@ class ExtractiveQADataModule(HFDataModule):
             max_length,
             self.doc_stride,
         )
-
-        def build(folder: Path) -> None:
-            questions.map(
-                encode_windows,
-                batched=True,
-                batch_size=200,
-                remove_columns=["starts"],
-                features=window_features(tokenizer),
-                fn_kwargs={
-                    "tokenizer": tokenizer,
-                    "max_length": max_length,
-                    "doc_stride": self.doc_stride,
-                },
-                cache_file_name=str(folder / "windows.arrow"),
-                new_fingerprint=key,
-                desc=f"tokenising {split}",
-            )
-
-        encoded = Dataset.from_file(str(cached(key, build) / "windows.arrow"))
+        settings = {
+            "tokenizer": tokenizer,
+            "max_length": max_length,
+            "doc_stride": self.doc_stride,
+        }
+        encoded = cached_map(
+            questions,
+            encode_windows,
+            settings,
+            key,
+            f"tokenising {split}",
+            remove=["starts"],
+            features=window_features(tokenizer),
+        )
         self._tell_lost(split, encoded)
         return encoded
 

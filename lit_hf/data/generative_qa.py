@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset, Features
 
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.cache import cached, key_of
+from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.prompts import (
     ANSWER_FEATURES,
     DEFAULT_PROMPT,
@@ -175,21 +175,15 @@ class GenerativeQADataModule(HFDataModule):
             self.prompts,
         )
         is_known = split != "predict"
-
-        def build(folder: Path) -> None:
-            questions.map(
-                encode_taught if is_known else encode_prompts,
-                batched=True,
-                batch_size=200,
-                remove_columns=["starts"],
-                features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
-                fn_kwargs={"tokenizer": tokenizer, "settings": self.prompts},
-                cache_file_name=str(folder / "prompts.arrow"),
-                new_fingerprint=key,
-                desc=f"tokenising {split}",
-            )
-
-        encoded = Dataset.from_file(str(cached(key, build) / "prompts.arrow"))
+        encoded = cached_map(
+            questions,
+            encode_taught if is_known else encode_prompts,
+            {"tokenizer": tokenizer, "settings": self.prompts},
+            key,
+            f"tokenising {split}",
+            remove=["starts"],
+            features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
+        )
         if is_known:
             self._tell(split, encoded)
         return encoded

@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.cache import cached, key_of
+from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import (
     check_classes,
     class_counts,
@@ -205,19 +205,14 @@ class TextClassificationDataModule(HFDataModule):
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
         )
-
-        def build(folder: Path) -> None:
-            examples.map(
-                encode_batch,
-                batched=True,
-                remove_columns=[name for name in examples.column_names if name != "id"],
-                fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "label_ids": ids},
-                cache_file_name=str(folder / "tokens.arrow"),
-                new_fingerprint=key,
-                desc=f"tokenising {split}",
-            )
-
-        encoded = Dataset.from_file(str(cached(key, build) / "tokens.arrow"))
+        encoded = cached_map(
+            examples,
+            encode_batch,
+            {"tokenizer": tokenizer, "max_length": max_length, "label_ids": ids},
+            key,
+            f"tokenising {split}",
+            remove=[name for name in examples.column_names if name != "id"],
+        )
         num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())
         if num_cut:
             log.info(

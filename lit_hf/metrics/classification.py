@@ -47,16 +47,18 @@ class ClassificationScores(nn.Module):
         self.num_examples = SumMetric()
         self.scores = nn.ModuleDict(_scores(problem_type, num_labels))
 
-    def update(self, logits: Tensor, labels: Tensor, losses: Tensor, is_padding: Tensor) -> None:
+    def update(
+        self, logits: Tensor, labels: Tensor, losses: Tensor, is_padding: Tensor | None = None
+    ) -> None:
         """Count a batch, without its padding copies.
 
         Args:
             logits: [B, C].
             labels: [B] or [B, C], as in `lit_hf.batches.TextBatch`.
             losses: [B].
-            is_padding: [B] bool.
+            is_padding: [B] bool; None where there are no copies.
         """
-        kept = ~is_padding
+        kept = torch.ones_like(losses, dtype=torch.bool) if is_padding is None else ~is_padding
         logits, labels, losses = logits[kept].float(), labels[kept], losses[kept].float()
         self.num_examples.update(kept.sum())
         self.loss_sum.update(losses.sum())

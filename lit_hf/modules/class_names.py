@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
+from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError
@@ -96,6 +97,43 @@ def check_names(trained: Sequence[str], names: Sequence[str], owner: str, remedy
         raise InputError(
             f"{owner} has the classes {list(trained)}, the data says {list(names)}. {remedy}"
         )
+
+
+def names_with_data(trainer: Trainer, stage: str, names: Sequence[str] | None) -> list[str] | None:
+    """The names of a module's classes; where it has none, those of the Trainer's data.
+
+    Args:
+        trainer: the Trainer, perhaps with a data module.
+        stage: what it does; rows to predict know no classes.
+        names: the names that the module was given.
+
+    Raises:
+        InputError: if both have names, and these are others.
+    """
+    data = getattr(trainer, "datamodule", None)
+    found = getattr(data, "label_names", None) if stage != "predict" else None
+    if found is not None and names is not None:
+        remedy = f"Give the module `label_names={found}` when it is made."
+        check_names(names, found, "the module", remedy)
+    return list(names or found or []) or None
+
+
+def write_names(config: PreTrainedConfig, names: Sequence[str]) -> None:
+    """Set number and names of the classes in a config."""
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+
+
+def check_trained(config: PreTrainedConfig, names: Sequence[str] | None) -> None:
+    """Refuse the config of a checkpoint of other classes.
+
+    Raises:
+        InputError: naming both.
+    """
+    if names is not None:
+        trained = names_of(config)
+        remedy = f"Set `label_names: {trained}` in the data."
+        check_names(trained, names, "the checkpoint", remedy)
 
 
 def _short(names: Sequence[str], limit: int = 6) -> str:

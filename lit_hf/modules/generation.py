@@ -8,6 +8,11 @@ from typing import cast
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+)
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
@@ -121,24 +126,29 @@ def _check_value(name: str, value: object, config: PreTrainedConfig) -> None:
         raise InputError(f"`generation`: {name!r} cannot be set.{hint}")
     if value is None and name not in _COUNTS:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    wanted = _wanted(name, value, config)
+    if wanted:
+        raise InputError(f"`generation`: {name} wants {wanted}, but got {value!r}.")
+
+
+def _wanted(name: str, value: object, config: PreTrainedConfig) -> str:
+    """What a setting wants where its value is none of that; "" where it can be."""
     if name in _COUNTS:
-        least = _COUNTS[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"`generation`: {name} wants {least} or more, but got {value!r}.")
-    if name in _FACTORS and not (is_number and (name == "length_penalty" or float(value) > 0)):  # type: ignore[arg-type]  # a number
-        raise InputError(f"`generation`: {name} wants a number above 0, but got {value!r}.")
+        limit = positions_of(config, "decoder") if name == "max_new_tokens" else None
+        if type(value) is not int or value < _COUNTS[name]:
+            return f"{_COUNTS[name]} or more"
+        if limit is not None and value >= limit:
+            return f"less than {limit}, the positions of the model"
+    if name in _FACTORS and (type(value) not in (int, float) or cast("float", value) <= 0):
+        return (
+            "" if name == "length_penalty" and type(value) in (int, float) else "a number above 0"
+        )
     if name in _TOKENS:
         tokens = value if isinstance(value, list) else [value]
         size = getattr(config, "vocab_size", None) or 2**31
         if not all(type(token) is int and 0 <= token < size for token in tokens):
-            raise InputError(f"`generation`: {name} wants tokens 0..{size - 1}, but got {value!r}.")
-    limit = positions_of(config, "decoder")
-    if name == "max_new_tokens" and limit is not None and cast("int", value) >= limit:
-        raise InputError(
-            f"`generation`: max_new_tokens wants less than {limit}, the positions of the model, "
-            f"but got {value!r}."
-        )
+            return f"tokens 0..{size - 1}"
+    return ""
 
 
 def plain_generation(model: PreTrainedModel) -> dict[str, GenerationValue]:
@@ -157,8 +167,8 @@ def ends_of(model: PreTrainedModel) -> list[int]:
 
 def is_sharded(trainer: Trainer | None) -> bool:
     """Whether each process holds a part of the weights, so that all must run in step."""
-    strategy = type(trainer.strategy).__name__ if trainer is not None else ""
-    return strategy in ("FSDPStrategy", "ModelParallelStrategy", "DeepSpeedStrategy")
+    sharding = (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy)
+    return trainer is not None and isinstance(trainer.strategy, sharding)
 
 
 def largest_of_all(number: int, device: torch.device) -> int:

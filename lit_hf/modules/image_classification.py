@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import AdamW
@@ -27,7 +26,13 @@ from lit_hf.errors import InputError
 from lit_hf.metrics.images import ImageScores
 from lit_hf.modules.answers import tell_answers
 from lit_hf.modules.base import HFModule, Stage
-from lit_hf.modules.class_names import check_names, keeps_head, names_of
+from lit_hf.modules.class_names import (
+    check_trained,
+    keeps_head,
+    names_of,
+    names_with_data,
+    write_names,
+)
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 
@@ -106,12 +111,7 @@ class ImageClassifier(HFModule):
             InputError: if the data has other classes.
         """
         super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        names = getattr(data, "label_names", None) if stage != "predict" else None
-        if names is not None and self.label_names is not None:
-            remedy = f"Give the module `label_names={names}` when it is made."
-            check_names(self.label_names, names, "the module", remedy)
-        self.label_names = self.label_names or names
+        self.label_names = names_with_data(self.trainer, stage, self.label_names)
 
     def on_fit_start(self) -> None:
         """Refuse images of a size that the model cannot read."""
@@ -127,15 +127,11 @@ class ImageClassifier(HFModule):
         if self.label_names is not None:
             if self.pretrained:
                 self._keeps_head = keeps_head(config, self.label_names, self.model_name)
-            config.id2label = dict(enumerate(self.label_names))
-            config.label2id = {name: index for index, name in enumerate(self.label_names)}
+            write_names(config, self.label_names)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of other classes."""
-        if self.label_names is not None:
-            trained = names_of(config)
-            remedy = f"Set `label_names: {trained}` in the data."
-            check_names(trained, self.label_names, "the checkpoint", remedy)
+        check_trained(config, self.label_names)
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, in single precision."""
@@ -186,11 +182,10 @@ class ImageClassifier(HFModule):
             logits, images["labels"], reduction="none", label_smoothing=smoothing
         )
         if stage != "train":
-            is_padding = images.get("is_padding")
-            if is_padding is None:
-                is_padding = torch.zeros(len(losses), dtype=torch.bool, device=losses.device)
             scores = cast("ImageScores", self.metrics[stage])
-            scores.update(logits.detach(), images["labels"], losses.detach(), is_padding)
+            scores.update(
+                logits.detach(), images["labels"], losses.detach(), images.get("is_padding")
+            )
         return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
 
     def score_names(self) -> list[str]:

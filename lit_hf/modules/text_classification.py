@@ -6,7 +6,6 @@ Letters: B examples in a batch, L tokens, C classes.
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import (
@@ -24,7 +23,13 @@ from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.class_loss import class_losses
-from lit_hf.modules.class_names import check_names, keeps_head, names_of
+from lit_hf.modules.class_names import (
+    check_trained,
+    keeps_head,
+    names_of,
+    names_with_data,
+    write_names,
+)
 from lit_hf.modules.heads import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -136,11 +141,7 @@ class TextClassifier(HFModule):
                 f"the data is of `problem_type: {problem}`, the module of "
                 f"`problem_type: {self.problem_type}`; set both the same."
             )
-        names = getattr(data, "label_names", None) if stage != "predict" else None
-        if names is not None and self.label_names is not None:
-            remedy = f"Give the module `label_names={names}` when it is made."
-            check_names(self.label_names, names, "the module", remedy)
-        self.label_names = self.label_names or names
+        self.label_names = names_with_data(self.trainer, stage, self.label_names)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
@@ -150,8 +151,7 @@ class TextClassifier(HFModule):
         elif self.label_names is not None:
             if self.pretrained and self._make_head is None:
                 self._keeps_head = keeps_head(config, self.label_names, self.model_name)
-            config.id2label = dict(enumerate(self.label_names))
-            config.label2id = {name: index for index, name in enumerate(self.label_names)}
+            write_names(config, self.label_names)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of another problem or of other classes."""
@@ -160,10 +160,7 @@ class TextClassifier(HFModule):
                 f"the checkpoint was trained with the problem type {config.problem_type!r}, but "
                 f"`problem_type` is {self.problem_type!r}."
             )
-        if self.label_names is not None:
-            trained = names_of(config)
-            remedy = f"Set `label_names: {trained}` in the data."
-            check_names(trained, self.label_names, "the checkpoint", remedy)
+        check_trained(config, self.label_names)
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""
@@ -242,11 +239,10 @@ class TextClassifier(HFModule):
         logits = self(texts).logits.float()
         losses = self.losses(logits, texts["labels"])
         if stage != "train":
-            is_padding = texts.get("is_padding")
-            if is_padding is None:
-                is_padding = torch.zeros(len(losses), dtype=torch.bool, device=losses.device)
             scores = cast("ClassificationScores", self.metrics[stage])
-            scores.update(logits.detach(), texts["labels"], losses.detach(), is_padding)
+            scores.update(
+                logits.detach(), texts["labels"], losses.detach(), texts.get("is_padding")
+            )
         return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:

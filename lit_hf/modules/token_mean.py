@@ -5,6 +5,7 @@ Letters: B questions, V windows of them.
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor
 
 from lit_hf.batches import AnswerOutput
@@ -55,7 +56,7 @@ class TokenMean:
 
 def _num_batches(trainer: Trainer) -> int:
     """How many batches an optimizer step takes, over which their losses are averaged."""
-    if type(trainer.strategy).__name__ == "DeepSpeedStrategy":
+    if isinstance(trainer.strategy, DeepSpeedStrategy):
         return 1
     return trainer.accumulate_grad_batches * trainer.world_size
 
