@@ -1,10 +1,7 @@
 """What all tests share: a tiny model with its tokenizer, rows, and guards against leaks."""
 
-import json
 import os
-import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +14,8 @@ os.environ["TENSORBOARD_DISABLE_FULL_TF"] = "1"
 import pytest
 import torch
 
+from tests.tiny_models import write_bert, write_t5, write_vit
+
 if TYPE_CHECKING:
     import lightning.pytorch as pl
 
@@ -26,156 +25,30 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 TWEETS = ROOT / "lit_hf" / "assets" / "tweets"
-PARAGRAPHS = ROOT / "lit_hf" / "assets" / "paragraphs"
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a BERT of two layers and width 16 and a tokenizer of words of the tweets."""
-    from tokenizers import (
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
     folder = tmp_path_factory.mktemp("tiny_model")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    text = (TWEETS / "train.csv").read_text(encoding="utf-8").lower()
-    letters = sorted({letter for letter in text if not letter.isspace()})
-    counts = Counter(re.findall(r"\w+", text)).most_common()
-    words = sorted(counts, key=lambda pair: (-pair[1], pair[0]))  # the same in every run
-    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
-    pieces += [word for word, _ in words if word not in letters][: 600 - len(pieces)]
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=128,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=128,
-        )
-        BertModel(config).save_pretrained(folder)
+    write_bert(folder)
     return str(folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a T5 of two layers and a tokenizer trained on the bundled paragraphs."""
-    from tokenizers import (
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
-    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
-
     folder = tmp_path_factory.mktemp("tiny_t5")
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    texts = [text for row in paragraph_rows() for text in (row["context"], row["question"])]
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    pieces = sorted(json.loads(tokenizer.to_str())["model"]["vocab"][3:])  # in every run the same
-    marks = [(mark, 0.0) for mark in special]
-    tokenizer.model = models.Unigram([*marks, *map(tuple, pieces)], unk_id=2)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        model_max_length=512,
-        model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        start: dict[str, Any] = {"decoder_start_token_id": 0}  # which the config's type lacks
-        config = T5Config(
-            vocab_size=tokenizer.get_vocab_size(),
-            d_model=64,
-            d_ff=128,
-            d_kv=16,
-            num_layers=2,
-            num_heads=4,
-            dropout_rate=0.0,
-            **start,
-        )
-        T5ForConditionalGeneration(config).save_pretrained(folder)
+    write_t5(folder)
     return str(folder)
-
-
-def paragraph_rows() -> list[dict[str, Any]]:
-    """The bundled questions, those of train.json first."""
-    return [
-        {**question, "context": paragraph["context"]}
-        for name in ("train.json", "dev.json")
-        for article in json.loads((PARAGRAPHS / name).read_text(encoding="utf-8"))["data"]
-        for paragraph in article["paragraphs"]
-        for question in paragraph["qas"]
-    ]
 
 
 @pytest.fixture(scope="session")
 def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a ViT of two layers for images of 8 x 8 pixels, and its image processor."""
-    from transformers import ViTConfig, ViTModel
-
     folder = tmp_path_factory.mktemp("tiny_vit")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = ViTConfig(
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            image_size=8,
-            patch_size=4,
-        )
-        ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
-    processor = {
-        "image_processor_type": "ViTImageProcessor",
-        "size": {"height": 8, "width": 8},
-        "image_mean": [0.5, 0.4, 0.3],
-        "image_std": [0.2, 0.3, 0.4],
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    write_vit(folder)
     return str(folder)
 
 

@@ -12,8 +12,8 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lit_hf import GenerativeQA, InputError, Predictor
 from lit_hf.cli import main
-from tests.conftest import paragraph_rows
 from tests.official_squad import evaluate
+from tests.tiny_models import paragraph_rows
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "generative_qa" / "squad_t5.yaml"

@@ -1,0 +1,153 @@
+"""Tiny models with tokenizers or image processors, the same in every run."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"
+
+
+def write_bert(folder: Path) -> None:
+    """Write a BERT of two layers and width 16 and a tokenizer of words of the tweets."""
+    from tokenizers import (
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+    )
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    text = (ASSETS / "tweets" / "train.csv").read_text(encoding="utf-8").lower()
+    letters = sorted({letter for letter in text if not letter.isspace()})
+    counts = Counter(re.findall(r"\w+", text)).most_common()
+    words = sorted(counts, key=lambda pair: (-pair[1], pair[0]))  # the same in every run
+    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    pieces += [word for word, _ in words if word not in letters][: 600 - len(pieces)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=128,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=128,
+        )
+        BertModel(config).save_pretrained(folder)
+
+
+def write_t5(folder: Path) -> None:
+    """Write a T5 of two layers and a tokenizer trained on the bundled paragraphs."""
+    from tokenizers import (
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    texts = [text for row in paragraph_rows() for text in (row["context"], row["question"])]
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    pieces = sorted(json.loads(tokenizer.to_str())["model"]["vocab"][3:])  # in every run the same
+    marks = [(mark, 0.0) for mark in special]
+    tokenizer.model = models.Unigram([*marks, *map(tuple, pieces)], unk_id=2)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start: dict[str, Any] = {"decoder_start_token_id": 0}  # which the config's type lacks
+        config = T5Config(
+            vocab_size=tokenizer.get_vocab_size(),
+            d_model=64,
+            d_ff=128,
+            d_kv=16,
+            num_layers=2,
+            num_heads=4,
+            dropout_rate=0.0,
+            **start,
+        )
+        T5ForConditionalGeneration(config).save_pretrained(folder)
+
+
+def write_vit(folder: Path) -> None:
+    """Write a ViT of two layers for images of 8 x 8 pixels, and its image processor."""
+    from transformers import ViTConfig, ViTModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = ViTConfig(
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            image_size=8,
+            patch_size=4,
+        )
+        ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
+    processor = {
+        "image_processor_type": "ViTImageProcessor",
+        "size": {"height": 8, "width": 8},
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.2, 0.3, 0.4],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def paragraph_rows() -> list[dict[str, Any]]:
+    """The bundled questions, those of train.json first."""
+    return [
+        {**question, "context": paragraph["context"]}
+        for name in ("train.json", "dev.json")
+        for article in json.loads((ASSETS / "paragraphs" / name).read_text(encoding="utf-8"))[
+            "data"
+        ]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
