@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
     from lit_hf.data.augmentation import CropAndFlip as CropAndFlip
+    from lit_hf.data.augmentation import ImageAugmentation as ImageAugmentation
+    from lit_hf.data.augmentation import RandomErasing as RandomErasing
     from lit_hf.data.base import HFDataModule as HFDataModule
     from lit_hf.data.cifar10 import CIFAR10DataModule as CIFAR10DataModule
     from lit_hf.data.extractive_qa import ExtractiveQADataModule as ExtractiveQADataModule
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from lit_hf.data.image_classification import (
         ImageClassificationDataModule as ImageClassificationDataModule,
     )
+    from lit_hf.data.mixing import CutMix as CutMix
+    from lit_hf.data.mixing import ImageMixing as ImageMixing
+    from lit_hf.data.mixing import MixUp as MixUp
+    from lit_hf.data.policies import RandAugment as RandAugment
+    from lit_hf.data.policies import TrivialAugment as TrivialAugment
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
@@ -45,6 +52,7 @@ _HOME = {
     "CIFAR10DataModule": "lit_hf.data.cifar10",
     "ClsHead": "lit_hf.modules.heads",
     "CropAndFlip": "lit_hf.data.augmentation",
+    "CutMix": "lit_hf.data.mixing",
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
@@ -52,18 +60,24 @@ _HOME = {
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
+    "ImageAugmentation": "lit_hf.data.augmentation",
     "ImageClassificationDataModule": "lit_hf.data.image_classification",
     "ImageClassifier": "lit_hf.modules.image_classification",
+    "ImageMixing": "lit_hf.data.mixing",
     "InputError": "lit_hf.errors",
     "MaxHead": "lit_hf.modules.heads",
     "MeanHead": "lit_hf.modules.heads",
+    "MixUp": "lit_hf.data.mixing",
     "PoolingHead": "lit_hf.modules.heads",
     "PredictionWriter": "lit_hf.callbacks.predictions",
     "Predictor": "lit_hf.predictor",
+    "RandAugment": "lit_hf.data.policies",
+    "RandomErasing": "lit_hf.data.augmentation",
     "ResultsWriter": "lit_hf.callbacks.results",
     "SampleLogger": "lit_hf.callbacks.samples",
     "TextClassificationDataModule": "lit_hf.data.text_classification",
     "TextClassifier": "lit_hf.modules.text_classification",
+    "TrivialAugment": "lit_hf.data.policies",
     "TweetDataModule": "lit_hf.data.tweets",
 }
 __all__ = sorted(_HOME)

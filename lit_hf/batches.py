@@ -49,6 +49,7 @@ class ImageBatch(TypedDict):
         is_padding: [B] bool, as in `TextBatch`.
         pixel_values: [B, 3, H, W] float32, normalised.
         labels: [B] int64; absent when predicting.
+        targets: [B, C] float32, shares of the classes in images that were mixed; else absent.
     """
 
     id: NotRequired[list[str]]
@@ -56,6 +57,7 @@ class ImageBatch(TypedDict):
     is_padding: NotRequired[Tensor]
     pixel_values: Tensor
     labels: NotRequired[Tensor]
+    targets: NotRequired[Tensor]
 
 
 class QuestionBatch(TypedDict):

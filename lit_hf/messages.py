@@ -79,6 +79,8 @@ def _told(clause: str, known: list[str]) -> str:
     if class_name:
         name = class_name.group(1)
         own: list[str] = getattr(sys.modules.get("lit_hf"), "__all__", [])
+        if name in own:
+            return f"class {name!r} is of another kind than what belongs here."
         return f"class {name!r} is not known.{nearest(name, _classes([*known, *own]))}"
     lacking = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", clause)
     if lacking:

@@ -3,6 +3,7 @@
 import atexit
 import inspect
 import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -29,19 +30,9 @@ from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSigterm
 from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.cifar10 import CIFAR10DataModule
-from lit_hf.data.extractive_qa import ExtractiveQADataModule
-from lit_hf.data.generative_qa import GenerativeQADataModule
-from lit_hf.data.image_classification import ImageClassificationDataModule
-from lit_hf.data.text_classification import TextClassificationDataModule
-from lit_hf.data.tweets import TweetDataModule
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.extractive_qa import ExtractiveQA
-from lit_hf.modules.generative_qa import GenerativeQA
-from lit_hf.modules.image_classification import ImageClassifier
-from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
 from lit_hf.settings import (
     check_accumulation,
@@ -76,6 +67,7 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
     jsonargparse.set_parsing_settings(
         import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
     )
+    public_classes()  # imports them
     words = with_texts(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
@@ -91,17 +83,19 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
     return 0
 
 
+def public_classes() -> list[type]:
+    """The classes that `from lit_hf import` gives; a config may name one once it is imported."""
+    package = sys.modules["lit_hf"]
+    found = [getattr(package, name) for name in package.__all__]
+    return [kind for kind in found if kind is not InputError]
+
+
 class OneMessageParser(LightningArgumentParser):
     """A parser whose errors are one message, without the usage of hundreds of options."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""
-        classes = (
-            *(TextClassifier, TextClassificationDataModule, TweetDataModule),
-            *(ExtractiveQA, ExtractiveQADataModule),
-            *(GenerativeQA, GenerativeQADataModule),
-            *(ImageClassifier, ImageClassificationDataModule, CIFAR10DataModule, AdamW),
-        )
+        classes = [*public_classes(), AdamW]
         names = {name for kind in classes for name in inspect.signature(kind).parameters}
         raise InputError(
             condense(str(message), names | {kind.__name__ for kind in classes})

@@ -39,6 +39,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--model.config_overrides.num_hidden_layers", "1", "--samples.every_n_steps", "2"),
         *("--trainer.default_root_dir", str(folder / "run"), "--trainer.max_epochs", "3"),
         *("--trainer.accelerator", "cpu"),
+        *("--data.augmentations", "[CropAndFlip, RandAugment]", "--data.mixings+=CutMix"),
     )
     assert "training examples" in shown
     _main("test", "--run", str(folder / "run"))

@@ -36,6 +36,8 @@ def test_condense__class_and_import_and_missing() -> None:
     assert "--import" in told
     told = condense("- Expected a dot import path string: Batchsize", ["batch_size"])
     assert told == "class 'Batchsize' is not known."  # that is no class
+    told = condense("- Expected a dot import path string: CutMix")
+    assert told == "class 'CutMix' is of another kind than what belongs here."
     told = condense("- module 'lit_hf' has no attribute 'Meanhead'")
     assert told == "class 'lit_hf.Meanhead' is not known. Did you mean 'MeanHead'?"
     told = condense("- Expected a dot import path string: Meanhead", ["head", "mean"])

@@ -3,17 +3,37 @@
 Letters: B images, h and w their height and width.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lit_hf.errors import InputError
+from lit_hf.functional.draws import Draws
 
 
-class CropAndFlip(nn.Module):
+class ImageAugmentation(nn.Module):
+    """Changes training images; the base of those below and of yours.
+
+    What is random is drawn from the images' own streams, so that it is the same in a resumed run
+    and with any number of workers.
+    """
+
+    def forward(self, images: Tensor, draws: Draws) -> Tensor:
+        """Change a batch of images.
+
+        Args:
+            images: [B, 3, h, w] uint8.
+            draws: random numbers for each of the B images.
+
+        Returns:
+            [B, 3, h, w] uint8, on the same device.
+        """
+        raise NotImplementedError
+
+
+class CropAndFlip(ImageAugmentation):
     """Moves each image by a few pixels, with black around it, and mirrors half of them.
 
     The usual augmentation of CIFAR, as in https://arxiv.org/abs/1512.03385.
@@ -28,36 +48,62 @@ class CropAndFlip(nn.Module):
             raise InputError(f"Expected `padding` to be at least 0, but got {padding}.")
         self.padding = padding
 
-    def forward(self, images: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
-        """Change a batch of images.
-
-        Args:
-            images: [B, 3, h, w] uint8.
-            generators: B, what each image draws its change from.
-
-        Returns:
-            [B, 3, h, w] uint8.
-        """
-        draws = torch.tensor(
-            np.stack([g.integers(0, [2 * self.padding + 1] * 2 + [2]) for g in generators]),
-            device=images.device,
-        )
+    def forward(self, images: Tensor, draws: Draws) -> Tensor:
+        """Move and mirror a batch of images, [B, 3, h, w] uint8."""
+        room = 2 * self.padding + 1
+        drawn = torch.from_numpy(draws.integers(room, room, 2)).to(images.device)
         height, width = images.shape[-2:]
-        rows = draws[:, :1] + torch.arange(height, device=images.device)
+        rows = drawn[:, :1] + torch.arange(height, device=images.device)
         columns = torch.arange(width, device=images.device).expand(len(images), -1)
-        columns = torch.where(draws[:, 2:] == 1, width - 1 - columns, columns) + draws[:, 1:2]
+        columns = torch.where(drawn[:, 2:] == 1, width - 1 - columns, columns) + drawn[:, 1:2]
         padded = F.pad(images, [self.padding] * 4)
         owners = torch.arange(len(images), device=images.device)[:, None, None]
         moved = padded.permute(0, 2, 3, 1)[owners, rows[:, :, None], columns[:, None, :]]
         return moved.permute(0, 3, 1, 2).contiguous()
 
 
-def generators_of(seed: int, epoch: int, numbers: Sequence[int]) -> list[np.random.Generator]:
-    """What each example draws from: the same in a resumed run, with any number of workers.
+class RandomErasing(ImageAugmentation):
+    """Covers a box of some images with their mean colour.
+
+    The box takes 2 to 33 percent of the image, and is at most about three times as high as wide or
+    as wide as high. https://arxiv.org/abs/1708.04896
 
     Args:
-        seed: of the data.
-        epoch: which pass over the rows.
-        numbers: row number of each example.
+        share: of the images that get a box.
     """
-    return [np.random.default_rng([seed, epoch, number]) for number in numbers]
+
+    def __init__(self, share: float = 0.25) -> None:
+        super().__init__()
+        if not 0 <= share <= 1:
+            raise InputError(f"Expected `share` to lie in 0..1, but got {share}.")
+        self.share = share
+
+    def forward(self, images: Tensor, draws: Draws) -> Tensor:
+        """Cover boxes of a batch of images, [B, 3, h, w] uint8."""
+        size = np.array(images.shape[-2:])
+        chosen, area, ratio, *place = draws.uniform(5).T
+        area = 0.02 + area * (0.33 - 0.02)
+        root = np.exp(np.log(0.3) * (1 - 2 * ratio) / 2)  # of height / width, from 0.3 to 1 / 0.3
+        lengths = np.sqrt(area * size.prod())[:, None] * np.stack([root, 1 / root], 1)
+        lengths = np.minimum(lengths.round(), size).astype(np.int64)
+        lengths[chosen >= self.share] = 0
+        starts = (np.stack(place, 1) * (size - lengths + 1)).astype(np.int64)
+        covered = boxes(images, starts, starts + lengths)
+        mean = images.float().mean((2, 3), keepdim=True).round().to(torch.uint8)
+        return torch.where(covered, mean, images)
+
+
+def boxes(images: Tensor, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Tensor:
+    """Which pixels lie in a box, [B, 1, h, w] bool.
+
+    Args:
+        images: [B, 3, h, w].
+        starts: [B, 2], first row and column of each image's box.
+        ends: [B, 2], the row and column after its last.
+    """
+    first = torch.from_numpy(starts).to(images.device)[:, :, None]
+    last = torch.from_numpy(ends).to(images.device)[:, :, None]
+    rows, columns = (torch.arange(n, device=images.device) for n in images.shape[-2:])
+    within_rows = (rows >= first[:, 0]) & (rows < last[:, 0])
+    within_columns = (columns >= first[:, 1]) & (columns < last[:, 1])
+    return (within_rows[:, :, None] & within_columns[:, None, :])[:, None]

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from lit_hf.data.augmentation import CropAndFlip
+from lit_hf.data.augmentation import ImageAugmentation
 from lit_hf.data.image_classification import ImageClassificationDataModule
+from lit_hf.data.mixing import ImageMixing
 
 CLASSES = [
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -23,8 +24,10 @@ class CIFAR10DataModule(ImageClassificationDataModule):
         dataset: a folder with the Parquet files, or a Hub id.
         predict_file: images to predict.
         image_size: height and width that the model reads; without it those of its image processor.
-        augmentation: changes training images, [B, 3, h, w] bytes; without it they are moved by up
-            to four pixels and mirrored (`CropAndFlip`).
+        augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
+            `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
+        mixings: mix training images in pairs and their classes with them: `MixUp`, `CutMix`; of
+            several one is drawn for each image; without it none.
         val_fraction: share of the training images set aside, by class; 0 trains without validation.
         batch_size: training images a batch on each device.
         eval_batch_size: images a batch when validating, testing and predicting.
@@ -40,7 +43,8 @@ class CIFAR10DataModule(ImageClassificationDataModule):
         dataset: str | None = "uoft-cs/cifar10",
         predict_file: str | list[str] | None = None,
         image_size: int | None = None,
-        augmentation: CropAndFlip | None = None,
+        augmentations: list[ImageAugmentation] | None = None,
+        mixings: list[ImageMixing] | None = None,
         val_fraction: float = 0.1,
         batch_size: int = 128,
         eval_batch_size: int = 256,
@@ -55,7 +59,8 @@ class CIFAR10DataModule(ImageClassificationDataModule):
             image_column="img",
             label_names=CLASSES,
             image_size=image_size,
-            augmentation=augmentation,
+            augmentations=augmentations,
+            mixings=mixings,
             val_fraction=val_fraction,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,

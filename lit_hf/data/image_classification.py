@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from lit_hf.data.augmentation import CropAndFlip, generators_of
+from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.classes import (
     check_classes,
@@ -26,10 +26,12 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
 from lit_hf.data.image_tables import under_names, with_folder, with_images
+from lit_hf.data.mixing import ImageMixing, mix
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
+from lit_hf.functional.draws import Draws
 from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names
 from lit_hf.functional.pixels import PixelSettings, to_pixel_values
 from lit_hf.processors import load_image_processor, pixel_settings
@@ -65,8 +67,10 @@ class ImageClassificationDataModule(HFDataModule):
         id_column: column of the images' names; where it is missing they are numbered from 0.
         label_names: names of the classes in order; without it those found in the training rows.
         image_size: height and width that the model reads; without it those of its image processor.
-        augmentation: changes training images, [B, 3, h, w] bytes; without it they are moved by up
-            to four pixels and mirrored (`CropAndFlip`).
+        augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
+            `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
+        mixings: mix training images in pairs and their classes with them: `MixUp`, `CutMix`; of
+            several one is drawn for each image; without it none.
         val_fraction: share of the training images set aside, by class, where there are no
             validation images; 0 trains without validation.
         batch_size: training images a batch on each device.
@@ -96,7 +100,8 @@ class ImageClassificationDataModule(HFDataModule):
         id_column: str = "id",
         label_names: list[str] | None = None,
         image_size: int | None = None,
-        augmentation: CropAndFlip | None = None,
+        augmentations: list[ImageAugmentation] | None = None,
+        mixings: list[ImageMixing] | None = None,
         val_fraction: float = 0.1,
         batch_size: int = 128,
         eval_batch_size: int = 256,
@@ -125,7 +130,8 @@ class ImageClassificationDataModule(HFDataModule):
             raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
         self.columns = ImageColumns(image_column, label_column, id_column)
         self.image_size = image_size
-        self.augmentation = CropAndFlip() if augmentation is None else augmentation
+        self.augmentations = [CropAndFlip()] if augmentations is None else augmentations
+        self.mixings = mixings or []
         self._label_names = label_names
         self._summaries: dict[Split, ExampleSummary] = {}
 
@@ -231,13 +237,19 @@ class ImageClassificationDataModule(HFDataModule):
         self, batch: Mapping[str, object], dataloader_idx: int
     ) -> dict[str, object]:
         """Make of the bytes what the model reads, where Lightning has put them."""
-        images = cast("Tensor", batch["pixels"])
+        prepared = dict(batch)
+        images = cast("Tensor", prepared.pop("pixels"))
         if self.trainer is not None and self.trainer.training:
             numbers = cast("Sequence[int]", batch["index"])
-            epoch = self.trainer.current_epoch
-            images = self.augmentation(images, generators_of(self.seed, epoch, numbers))
-        kept = {name: value for name, value in batch.items() if name != "pixels"}
-        return {"pixel_values": to_pixel_values(images, self.pixels), **kept}
+            draws = Draws(self.seed, self.trainer.current_epoch, numbers)
+            for augmentation in self.augmentations:
+                images = augmentation(images, draws)
+            if self.mixings:
+                labels = cast("Tensor", batch["labels"])
+                images, prepared["targets"] = mix(
+                    images, labels, len(self.label_names), self.mixings, draws
+                )
+        return {"pixel_values": to_pixel_values(images, self.pixels), **prepared}
 
     # What is kept.
 

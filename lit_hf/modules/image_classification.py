@@ -178,9 +178,8 @@ class ImageClassifier(HFModule):
         images = cast("ImageBatch", batch)
         logits = self(images).logits.float()
         smoothing = self.label_smoothing if stage == "train" else 0.0
-        losses = F.cross_entropy(
-            logits, images["labels"], reduction="none", label_smoothing=smoothing
-        )
+        targets = images["targets"] if "targets" in images else images["labels"]
+        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         if stage != "train":
             scores = cast("ImageScores", self.metrics[stage])
             scores.update(

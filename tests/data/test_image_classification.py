@@ -9,7 +9,15 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from lightning.pytorch.demos.boring_classes import BoringModel
 
-from lit_hf import ImageClassificationDataModule, InputError
+from lit_hf import (
+    CropAndFlip,
+    CutMix,
+    ImageClassificationDataModule,
+    InputError,
+    TrivialAugment,
+)
+from lit_hf.data.mixing import mix
+from lit_hf.functional.draws import Draws
 from lit_hf.functional.pixels import to_pixel_values
 from tests.images import drawn, png, write_folder
 
@@ -97,13 +105,17 @@ class _Collect(BoringModel):
         super().__init__()
         self.train_seen: dict[tuple[int, str], torch.Tensor] = {}
         self.val_seen: dict[str, torch.Tensor] = {}
+        self.targets: dict[tuple[int, str], torch.Tensor] = {}
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401 - a batch
         for name, image in zip(batch["id"], batch["pixel_values"], strict=True):
             self.train_seen[self.current_epoch, name] = image
+        for name, target in zip(batch["id"], batch.get("targets", []), strict=False):
+            self.targets[self.current_epoch, name] = target
         return cast("torch.Tensor", self.layer(torch.ones(1, 32)).sum())
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - a batch
+        assert "targets" not in batch
         self.val_seen.update(zip(batch["id"], batch["pixel_values"], strict=True))
 
 
@@ -140,6 +152,38 @@ def test_augmentation__is_the_same_with_any_workers_and_batches(
     one, other = (_collected(tiny_vit, tmp_path, **part) for part in ({}, settings))
     assert one.train_seen.keys() == other.train_seen.keys()
     assert all(torch.equal(image, other.train_seen[key]) for key, image in one.train_seen.items())
+
+
+def test_augmentations__of_an_empty_list_change_nothing(tiny_vit: str, tmp_path: Path) -> None:
+    module = _collected(tiny_vit, tmp_path, augmentations=[])
+    assert all(
+        torch.equal(seen, module.val_seen[id_]) for (_, id_), seen in module.train_seen.items()
+    )
+    assert not module.targets
+
+
+def test_augmentations_and_mixings__are_done_one_after_another(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    changes = [TrivialAugment(), CropAndFlip(2)]
+    settings: dict[str, Any] = {"augmentations": changes, "mixings": [CutMix()], "batch_size": 5}
+    one, two = (
+        _collected(tiny_vit, tmp_path, num_workers=workers, **settings) for workers in (0, 2)
+    )
+    assert all(torch.equal(image, two.train_seen[key]) for key, image in one.train_seen.items())
+    assert one.targets.keys() == one.train_seen.keys()
+    assert all(torch.equal(target, two.targets[key]) for key, target in one.targets.items())
+    assert any(0 < target[0] < 1 for target in one.targets.values())
+    first = [key for key in one.train_seen if key[0] == 1][:5]  # one batch, in its order
+    numbers = [int(id_[1:]) for _, id_ in first]
+    images = torch.from_numpy(np.stack([drawn(n) for n in numbers])).permute(0, 3, 1, 2)
+    draws = Draws(0, 1, numbers)
+    for change in changes:
+        images = change(images, draws)
+    images, targets = mix(images, torch.tensor(numbers) % 2, 2, [CutMix()], draws)
+    values = to_pixel_values(images, _data(tiny_vit).pixels)
+    assert torch.equal(torch.stack([one.train_seen[key] for key in first]), values)
+    assert torch.equal(torch.stack([one.targets[key] for key in first]), targets)
 
 
 def test_label_names__number_the_classes(tiny_vit: str) -> None:

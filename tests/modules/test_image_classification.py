@@ -41,6 +41,18 @@ def test_loss__is_that_of_transformers_and_smoothed_in_training(tiny_vit: str) -
     assert torch.allclose(module.step(batch, "train")["logits"], output.logits)
 
 
+def test_loss__of_mixed_images_is_that_of_their_shares(tiny_vit: str) -> None:
+    module = ImageClassifier(tiny_vit, NAMES, label_smoothing=0.2)
+    batch: Any = _batch()
+    shares = torch.rand(6, 1)
+    batch["targets"] = torch.cat([shares, 1 - shares], 1)
+    output = module.step(batch, "train")
+    smooth = batch["targets"] * 0.8 + 0.1
+    wanted = -(smooth * output["logits"].log_softmax(1)).sum(1)
+    assert torch.allclose(output["losses"], wanted, atol=1e-6)
+    assert torch.allclose(output["loss"].detach(), wanted.mean(), atol=1e-6)
+
+
 def test_names__are_those_of_the_data_and_go_into_the_config(
     tiny_vit: str, make_trainer: MakeTrainer
 ) -> None:
