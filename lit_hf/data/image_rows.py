@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from datasets import Dataset, Features, Value
 from torch import Tensor
@@ -155,23 +154,32 @@ def stack_images(columns: Mapping[str, Sequence[object]], settings: PixelSetting
     Raises:
         InputError: if the images are of several sizes and the model wants none.
     """
-    names = ("image", "height", "width", "is_decoded")
+    names = ("height", "width", "is_decoded", "image")
+    contents = cast("Sequence[bytes]", columns["image"])
+    sizes = set(zip(*(columns[name] for name in names[:2]), strict=True))
+    if len(sizes) == 1 and all(cast("Sequence[bool]", columns["is_decoded"])):
+        (size,) = sizes
+        joined = torch.frombuffer(bytearray().join(contents), dtype=torch.uint8)
+        return joined.view(len(contents), *size, 3).permute(0, 3, 1, 2).contiguous()
     rows = cast(
-        "Iterable[tuple[bytes, int, int, bool]]",
+        "Iterable[tuple[int, int, bool, bytes]]",
         zip(*(columns[name] for name in names), strict=True),
     )
-    images = [
-        np.frombuffer(content, np.uint8).reshape(height, width, 3)
-        if is_decoded
-        else decode(content, "image", "")
-        for content, height, width, is_decoded in rows
-    ]
-    pixels = [torch.from_numpy(image.copy()).permute(2, 0, 1) for image in images]
-    if len({image.shape for image in pixels}) > 1:
+    pixels = [_pixels(*row) for row in rows]
+    if len(sizes) > 1:
         if settings.final_size is None:
             raise InputError("the images are of several sizes: set `image_size`.")
         pixels = [_fitted(image, settings) for image in pixels]
     return torch.stack(pixels).contiguous()
+
+
+def _pixels(height: int, width: int, is_decoded: bool, content: bytes) -> Tensor:
+    """One image, [3, h, w] uint8."""
+    if is_decoded:
+        pixels = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(height, width, 3)
+    else:
+        pixels = torch.from_numpy(decode(content, "image", ""))
+    return pixels.permute(2, 0, 1)
 
 
 def _fitted(image: Tensor, settings: PixelSettings) -> Tensor:
