@@ -61,7 +61,7 @@ CASES: list[tuple[str, dict[str, Any], PixelSettings, int, int]] = [
 def test_pixels__are_those_of_the_image_processor(
     kind: str, said: dict[str, Any], wanted: PixelSettings, height: int, width: int, tmp_path: Path
 ) -> None:
-    """Noise, the hardest of all images; few levels are rounded the other way, none by more than one."""
+    """Noise, the hardest of all images; few levels are rounded the other way, none by two."""
     config = {
         "image_processor_type": f"{kind}ImageProcessor",
         "do_center_crop": kind != "ViT",
