@@ -1,5 +1,6 @@
-"""Reading checkpoints: without running code, without loading what is not needed."""
+"""What our checkpoints hold, and reading them: without running code, no more than is needed."""
 
+import json
 import logging
 import pickle
 import struct
@@ -10,11 +11,16 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import Tensor
 
+from lit_hf import __version__
 from lit_hf.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +55,32 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{file}: no Lightning checkpoint, there is no `state_dict` in it.")
     return content
+
+
+def complete(
+    checkpoint: dict[str, object],
+    task: str,
+    config: "PreTrainedConfig",
+    metrics: Mapping[str, Tensor],
+) -> None:
+    """Write into a checkpoint what it takes to load it with no other file, in plain types.
+
+    Args:
+        checkpoint: as Lightning has filled it.
+        task: of the module.
+        config: of the model, kept whole as the hyperparameter `config_overrides`.
+        metrics: those logged last.
+    """
+    checkpoint["hyper_parameters"] = {
+        **cast("dict[str, object]", checkpoint.get("hyper_parameters") or {}),
+        "pretrained": False,
+        "config_overrides": json.loads(config.to_json_string(use_diff=False)),
+    }
+    checkpoint["lit_hf"] = {
+        "version": __version__,
+        "task": task,
+        "metrics": {name: float(value) for name, value in metrics.items()},
+    }
 
 
 def check_task(path: str | Path, checkpoint: Mapping[str, object], task: str) -> None:

@@ -15,6 +15,7 @@ FLOORS = {
     "batches": 0,
     "checkpoints": 0,
     "processors": 0,
+    "randomness": 0,
     "functional": 0,
     "data": 1,
     "metrics": 1,

@@ -4,7 +4,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -13,7 +13,7 @@ from datasets import Dataset
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from lit_hf.data.samplers import Columns, EncodedRows, RowSampler
+from lit_hf.data.samplers import Columns, EncodedRows, LateLoader, RowSampler, num_trained
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
 from lit_hf.errors import InputError
@@ -242,22 +242,22 @@ class HFDataModule(LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Columns]":
         """Batches of shuffled training rows."""
-        return self._loader("train", self.batch_size, shuffle=True)
+        return self._loader("train", self.batch_size)
 
     def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
         """Batches of validation rows in order; [] where there are none."""
         if "val" not in self.splits and not self.has_validation:
             warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
             return []
-        return self._loader("val", self.eval_batch_size, shuffle=False)
+        return self._loader("val", self.eval_batch_size)
 
     def test_dataloader(self) -> "DataLoader[Columns]":
         """Batches of test rows in order."""
-        return self._loader("test", self.eval_batch_size, shuffle=False)
+        return self._loader("test", self.eval_batch_size)
 
     def predict_dataloader(self) -> "DataLoader[Columns]":
         """Batches of rows to predict, in order."""
-        return self._loader("predict", self.eval_batch_size, shuffle=False)
+        return self._loader("predict", self.eval_batch_size)
 
     def rows(self, split: Split) -> Dataset:
         """The encoded rows that loaders draw batches of."""
@@ -265,13 +265,15 @@ class HFDataModule(LightningDataModule):
             self._load({"train": "fit", "val": "validate"}.get(split, split))
         return self.splits[split]
 
-    def _loader(self, split: Split, batch_size: int, shuffle: bool) -> "DataLoader[Columns]":
-        rows, trainer = self.rows(split), self.trainer
+    def _loader(self, split: Split, batch_size: int) -> "DataLoader[Columns]":
+        rows, trainer, is_train = self.rows(split), self.trainer, split == "train"
         world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-        return DataLoader(
+        num_done = partial(num_trained, trainer, batch_size) if is_train else int
+        return (LateLoader if is_train else DataLoader)(
             EncodedRows(rows),
             batch_size=batch_size,
-            sampler=RowSampler(rows.num_rows, world_size, rank, shuffle, self.seed),
+            sampler=RowSampler(rows.num_rows, world_size, rank, is_train, self.seed, num_done),
+            generator=torch.Generator(),  # else it draws from the numbers of the training
             num_workers=self.num_workers,
             collate_fn=self._collate,  # type: ignore[arg-type]  # takes what __getitems__ gives
             pin_memory=torch.cuda.is_available(),

@@ -1,12 +1,13 @@
 """Which row comes when and where, which are only padding, and reading those of a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import DistributedSampler
 
 Columns = dict[str, list[object]]
 
@@ -30,6 +31,8 @@ class RowSampler(DistributedSampler[Pick]):
         rank: which of the processes this is.
         shuffle: draw a new order in every epoch.
         seed: the same seed and epoch give the same order.
+        num_done: says, when the rows are dealt, how many of this process have been taken in this
+            epoch before; a resumed training begins after them.
 
     >>> sampler = RowSampler(3, num_replicas=2, rank=1, shuffle=False, seed=0)
     >>> [tuple(pick) for pick in sampler]
@@ -37,19 +40,52 @@ class RowSampler(DistributedSampler[Pick]):
     """
 
     def __init__(
-        self, num_rows: int, num_replicas: int, rank: int, shuffle: bool, seed: int
+        self,
+        num_rows: int,
+        num_replicas: int,
+        rank: int,
+        shuffle: bool,
+        seed: int,
+        num_done: Callable[[], int] = int,
     ) -> None:
         rows = range(num_rows)
         # Of a dataset nothing but its length is asked here, and a range has one.
         super().__init__(rows, num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
         self.num_rows = num_rows
+        self.num_done = num_done
 
     def __iter__(self) -> Iterator[Pick]:
         order = np.arange(self.num_rows)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
-        for place in range(self.rank, self.total_size, self.num_replicas):
+        first = self.rank + self.num_done() * self.num_replicas
+        for place in range(first, self.total_size, self.num_replicas):
             yield Pick(int(order[place % self.num_rows]), place >= self.num_rows)
+
+
+def num_trained(trainer: Trainer | None, batch_size: int) -> int:
+    """How many rows of this epoch a process of a resumed training has taken; 0 elsewhere."""
+    if trainer is None or not trainer.training:
+        return 0
+    return trainer.fit_loop.epoch_loop.batch_progress.current.ready * batch_size
+
+
+class LateLoader(DataLoader[Columns]):
+    """A loader that looks where to begin when its first batch is asked for.
+
+    Lightning makes an iterator long before, when it has neither restored its counters nor told the
+    sampler the epoch; with workers the first batches would then be those of another place.
+    """
+
+    def __iter__(self) -> Iterator[Columns]:  # type: ignore[override]  # a generator begins late
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: the place is counted by Lightning, which asks for this to trust the loader."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Nothing to restore."""
 
 
 class EncodedRows(TorchDataset[Columns]):

@@ -1,6 +1,5 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Literal, cast
@@ -13,9 +12,8 @@ from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from lit_hf import __version__
 from lit_hf.batches import Prediction, Sample, StepOutput
-from lit_hf.checkpoints import check_task, checkpoint_to_come, read_checkpoint
+from lit_hf.checkpoints import check_task, checkpoint_to_come, complete, read_checkpoint
 from lit_hf.errors import InputError, nearest
 from lit_hf.modules.loading import (
     ConfigValue,
@@ -33,6 +31,7 @@ from lit_hf.modules.optimizers import (
     default_optimizer,
     with_schedule,
 )
+from lit_hf.modules.resuming import ExactResume
 from lit_hf.processors import load_config
 
 Stage = Literal["train", "val", "test"]
@@ -80,6 +79,7 @@ class HFModule(LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.warmup_ratio = warmup_ratio
+        self._resume = ExactResume()
 
     # What a subclass says.
 
@@ -205,6 +205,10 @@ class HFModule(LightningModule):
 
     # The loop.
 
+    def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
+        """Draw the random numbers of the batch as an uninterrupted training would."""
+        self._resume.begin_batch(self.trainer, batch_idx, self.device)
+
     def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Loss, and detached losses and logits for whoever shows samples."""
         output = self.step(batch, "train")
@@ -285,16 +289,12 @@ class HFModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
-        plain = json.loads(self.model.config.to_json_string(use_diff=False))
-        checkpoint["hyper_parameters"] = {
-            **cast("dict[str, object]", checkpoint.get("hyper_parameters") or {}),
-            "pretrained": False,
-            "config_overrides": plain,
-        }
         trainer = self._trainer
-        metrics = trainer.callback_metrics if trainer is not None else {}
-        checkpoint["lit_hf"] = {
-            "version": __version__,
-            "task": self.task,
-            "metrics": {name: float(value) for name, value in metrics.items()},
-        }
+        if trainer is not None:
+            self._resume.save(trainer, checkpoint, self.device)
+        metrics = {} if trainer is None else trainer.callback_metrics
+        complete(checkpoint, self.task, self.model.config, metrics)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take the random numbers' state, for a training that goes on."""
+        self._resume.load(self._trainer, checkpoint)

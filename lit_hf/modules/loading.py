@@ -4,6 +4,7 @@ import logging
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Literal, cast
 
 import torch
@@ -150,7 +151,18 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
             f"model {model_name!r} lacks {len(lacking)} weights of the config, such as "
             f"{lacking[0]}: they are drawn at random."
         )
+    take_into_memory(model)
     return model
+
+
+def take_into_memory(model: PreTrainedModel) -> None:
+    """Copy the weights out of their file, where they lie at any address.
+
+    Matrix products sum in another order at other addresses, so that a resumed training, whose
+    weights lie in memory of their own, would differ in the last bits.
+    """
+    for tensor in chain(model.parameters(), model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def check_backbone(model: PreTrainedModel) -> None:

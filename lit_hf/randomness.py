@@ -1,0 +1,58 @@
+"""The states of all random number generators of a process, as plain values and tensors."""
+
+import random
+from typing import TypedDict, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class RandomState(TypedDict):
+    """Where the generators of a process stand.
+
+    Keys:
+        torch: of torch on the CPU, uint8.
+        device: of torch on the accelerator that the process uses, uint8; None without one.
+        numpy: [624] int64, of numpy's global generator; then its position and its kept normal.
+        python: of the module `random`.
+    """
+
+    torch: Tensor
+    device: Tensor | None
+    numpy: tuple[Tensor, int, int, float]
+    python: tuple[int, tuple[int, ...], float | None]
+
+
+def random_state(device: torch.device) -> RandomState:
+    """Read the states of the generators of this process.
+
+    Args:
+        device: what the process computes on.
+    """
+    numpy = cast("tuple[str, NDArray[np.uint32], int, int, float]", np.random.get_state())
+    _, keys, position, has_normal, normal = numpy
+    on_device = None if device.type == "cpu" else torch.get_device_module(device)
+    return {
+        "torch": torch.get_rng_state(),
+        "device": None if on_device is None else on_device.get_rng_state(device),
+        "numpy": (torch.from_numpy(keys.astype(np.int64)), position, has_normal, normal),
+        "python": random.getstate(),
+    }
+
+
+def set_random_state(state: RandomState, device: torch.device) -> None:
+    """Set the generators of this process to where others stood.
+
+    Args:
+        state: of `random_state`, perhaps of another process.
+        device: what the process computes on.
+    """
+    keys, position, has_normal, normal = state["numpy"]
+    torch.set_rng_state(state["torch"])
+    if device.type != "cpu" and state["device"] is not None:
+        torch.get_device_module(device).set_rng_state(state["device"], device)
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_normal, normal))
+    version, inner, normal_of_python = state["python"]
+    random.setstate((version, tuple(inner), normal_of_python))
