@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_hf import CropAndFlip, ImageClassificationDataModule, TrivialAugment
-from lit_hf.data.cifar10 import CLASSES
+from lit_hf.data.cifar_batches import CLASSES
 from lit_hf.functional.draws import Draws
 from lit_hf.processors import load_image_processor
 

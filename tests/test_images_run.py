@@ -3,8 +3,11 @@
 import contextlib
 import io
 import json
+import os
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,7 +15,8 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from lit_hf import Predictor
 from lit_hf.cli import main
-from tests.images import NAMES, write_folder
+from tests.cifar_files import batch_files, images_of, packed
+from tests.images import NAMES, drawn, png, write_folder
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "configs" / "image_classification" / "cifar10.yaml"
@@ -89,14 +93,107 @@ def test_export__answers_the_same_in_plain_transformers(run_folder: Path) -> Non
 def test_bad_image__stops_before_any_weights(run_folder: Path, tmp_path: Path) -> None:
     write_folder(tmp_path / "train", 4)
     (tmp_path / "train" / "dark" / "00.png").write_bytes(b"<html>")
+    told = _refused(run_folder, tmp_path / "run", tmp_path)
+    assert "1 row: the content is a web page" in told
+    assert "00.png" in told
+
+
+def _refused(run_folder: Path, folder: Path, dataset: Path) -> str:
+    """What the command says of a data set that it refuses."""
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
         code = main(
             [
-                *("fit", "--run", str(run_folder), "--trainer.default_root_dir", str(tmp_path)),
-                *("--data.dataset", str(tmp_path), "--trainer.max_epochs", "4"),
+                *("fit", "--run", str(run_folder), "--trainer.default_root_dir", str(folder)),
+                *("--data.dataset", str(dataset), "--trainer.max_epochs", "4"),
             ]
         )
     assert code == 2
-    assert "1 row: the content is a web page" in err.getvalue()
-    assert "00.png" in err.getvalue()
+    assert "Traceback" not in err.getvalue()
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    return err.getvalue()
+
+
+def test_bad_images__of_every_kind_are_told_in_one_report(run_folder: Path, tmp_path: Path) -> None:
+    home = write_folder(tmp_path / "set" / "train", 4) / "dark"
+    jpeg, bomb = io.BytesIO(), io.BytesIO()
+    Image.fromarray(drawn(0, 200, 200)).save(jpeg, "JPEG")
+    Image.new("1", (9000, 9000)).save(bomb, "PNG")
+    contents = {
+        "cut.png": png(0, 200, 200)[:900],
+        "cut.jpg": jpeg.getvalue()[: len(jpeg.getvalue()) // 2],
+        "empty.png": b"",
+        "page.png": b"<html>404</html>",
+        "text.png": b"hello",
+        "bomb.png": bomb.getvalue(),
+    }
+    for name, content in contents.items():
+        (home / name).write_bytes(content)
+    (home / "loop.png").symlink_to("loop.png")
+    (home / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(home / "pipe.png")
+    told = _refused(run_folder, tmp_path / "run", tmp_path / "set")
+    for name, clause in {
+        **dict.fromkeys(("cut.png", "cut.jpg"), "cut off or damaged"),
+        "empty.png": "1 row: the image has 0 bytes",
+        "page.png": "1 row: the content is a web page",
+        "text.png": "1 row: the content is no image",
+        "bomb.png": "1 row: the image claims 9000 x 9000 pixels",
+        **dict.fromkeys(("loop.png", "gone.png"), "2 rows: the image file is not there"),
+        "pipe.png": "1 row: the image file is a pipe or a device",
+    }.items():
+        assert any(clause in line and name in line for line in told.splitlines()), (name, told)
+    assert told.count("(column 'image')") == len(told.splitlines()) - 1
+
+
+def test_odd_images__are_trained_on(run_folder: Path, tmp_path: Path) -> None:
+    """Grey, transparent, palette, 16 bits, CMYK, one pixel, animated, turned, large and small."""
+    home = write_folder(tmp_path / "set" / "train", 2) / "dark"
+    plain = Image.fromarray(drawn(0, 8, 12))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for mode in ("L", "RGBA", "P", "CMYK", "1", "LA"):
+        plain.convert(mode).save(home / f"{mode}.tif")
+    Image.fromarray(drawn(0)[..., 0].astype(np.uint16) * 257).save(home / "deep.png")
+    Image.new("RGB", (1, 1)).save(home / "one.png")
+    plain.save(home / "moving.gif", save_all=True, append_images=[Image.new("RGB", (8, 12))])
+    plain.save(home / "turned.png", exif=exif)
+    (home / "large.png").write_bytes(png(0, 130, 100))
+    _main(
+        *("fit", "--run", str(run_folder), "--trainer.default_root_dir", str(tmp_path / "run")),
+        *("--data.dataset", str(tmp_path / "set"), "--trainer.max_epochs", "1"),
+        *("--data.val_fraction", "0", "--checkpoint.monitor", "train/loss", "--ckpt_path", "null"),
+    )
+    lines = (tmp_path / "run" / "metrics.csv").read_text()
+    assert "train/loss" in lines
+    assert "nan" not in lines
+
+
+@pytest.mark.parametrize("kind", ["outside", "link", "half", "code"])
+def test_archive__that_could_do_harm_is_refused_and_nothing_written(
+    kind: str, run_folder: Path, tmp_path: Path
+) -> None:
+    files = batch_files("", images_of(*range(12)), [n % 10 for n in range(12)])
+    other = tarfile.TarInfo("../evil" if kind == "outside" else "evil")
+    if kind == "link":
+        other.type, other.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    trace = tmp_path / "trace"
+    if kind == "code":
+        shell = f"touch {trace}".encode()
+        files["data_batch_2"] = (
+            b"\x80\x02cposix\nsystem\nU" + bytes([len(shell)]) + shell + b"\x85R."
+        )
+    content = packed("cifar-10-batches-py", files, other)
+    source = tmp_path / "in" / "cifar-10-python.tar.gz"
+    source.parent.mkdir()
+    source.write_bytes(content[: len(content) // 2] if kind == "half" else content)
+    told = _refused(run_folder, tmp_path / "run", source)
+    message = {
+        "outside": "the member '../evil' lies outside of the archive",
+        "link": "the member 'evil' is a link to '/etc/passwd'",
+        "half": "most often half a download",
+        "code": "data_batch_2: this pickle asks for 'posix.system'",
+    }[kind]
+    assert message in told
+    assert {path.name for path in tmp_path.iterdir()} <= {"in", "run"}
+    assert [path.name for path in source.parent.iterdir()] == [source.name]

@@ -3,25 +3,23 @@
 from typing import Literal
 
 from lit_hf.data.augmentation import ImageAugmentation
+from lit_hf.data.cifar_batches import CLASSES
 from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.mixing import ImageMixing
 
-CLASSES = [
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-]
-
 
 class CIFAR10DataModule(ImageClassificationDataModule):
-    """CIFAR-10 as the Hub has it: 50,000 training and 10,000 test images of 32 x 32 pixels.
+    """CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels.
 
-    The columns are `img` and `label`. Validation images are set aside from the training images.
-    For other columns use `ImageClassificationDataModule`.
+    Read as the Hub has it, with the columns `img` and `label`, or as its authors publish it, binary
+    or for Python, unpacked or not. Validation images are set aside from the training images. For
+    other columns use `ImageClassificationDataModule`.
     https://www.cs.toronto.edu/~kriz/cifar.html
 
     Args:
         model_name: Hub id or folder of the model whose image processor says what it reads.
-        dataset: a folder with the Parquet files, or a Hub id.
+        dataset: a folder with the Parquet files or with the authors' batches, their .tar.gz as it
+            was downloaded, or a Hub id.
         predict_file: images to predict.
         image_size: height and width that the model reads; without it those of its image processor.
         augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,

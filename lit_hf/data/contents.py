@@ -1,5 +1,6 @@
 """What a file holds, found before a parser says something unclear about it."""
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _OTHER_CONTENT = {
     b"\xff\xd8\xff": "an image (JPEG)",
     b"%PDF-": "a PDF",
 }
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
 def head_of(path: Path) -> bytes:
@@ -58,3 +60,25 @@ def check_content(path: Path, head: bytes) -> None:
     for mark, kind in _OTHER_CONTENT.items():
         if head.startswith(mark):
             raise InputError(f"{path}: the content is {kind}; wanted is plain {path.suffix}.")
+
+
+def refuse_archive(path: Path) -> None:
+    """Refuse a packed folder by its name.
+
+    Raises:
+        InputError: saying to unpack it.
+    """
+    if path.name.lower().endswith(_ARCHIVES):
+        raise InputError(
+            f"{path}: this is an archive; unpack it first, and name the folder as `dataset` or a "
+            "file in it as `train_file`."
+        )
+
+
+def content_stamp(*paths: Path) -> str:
+    """What changes with the content of files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

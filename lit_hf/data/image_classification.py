@@ -54,8 +54,8 @@ class ImageClassificationDataModule(HFDataModule):
 
     Args:
         model_name: Hub id or folder of the model whose image processor says what it reads.
-        dataset: a local folder with a file or folder for each split, or a Hub id; the files below
-            go first.
+        dataset: a local folder with a file or folder for each split, or with CIFAR-10's batches, or
+            a Hub id; the files below go first.
         subset: folder in the folder, or configuration of the Hub data set.
         train_file: training images, a file, a folder, a pattern or a list of them.
         val_file: validation images; without them a part of the training images is set aside.

@@ -36,7 +36,8 @@ def image_table(folder: Path) -> Table:
         )
     digest = hashlib.sha256()
     for name in names:
-        state = (folder / name).stat()
+        path = folder / name
+        state = path.stat() if path.exists() else path.lstat()  # a link to nothing is told as a row
         digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="replace"))
 
     def rows() -> Iterator[tuple[int, Row]]:
@@ -46,7 +47,7 @@ def image_table(folder: Path) -> Table:
 
     columns = ["image", "id"] if alone else ["image", "id", "label"]
     classes = {} if alone else {"label": sorted({name.split(os.sep)[0] for name in names})}
-    return Table(str(folder), "row", columns, digest.hexdigest(), rows, classes)
+    return Table(str(folder), "row", columns, digest.hexdigest(), rows, classes, has_names=False)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lit_hf.data.cells import name_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.examples import ExampleSummary
-from lit_hf.data.images import decode, image_bytes
+from lit_hf.data.images import decode, image_bytes, pixels_of_array
 from lit_hf.data.problems import CellError, RowProblems
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
@@ -39,8 +39,8 @@ class ImageColumns:
     """Which columns of a table make an example.
 
     Attributes:
-        image: column of the image: its file's content, the Hub's object of `bytes` and `path`, or a
-            path.
+        image: column of the image: its file's content, the Hub's object of `bytes` and `path`, a
+            path, or an array.
         label: column of the class; None reads none.
         id: column of the examples' names; without one they are numbered from 0.
     """
@@ -125,14 +125,26 @@ class _Reader:
                 clause = f"{error} (column {columns.label!r})"
                 raise CellError(clause, columns.label, row.get(columns.label)) from None
         cell = row.get(columns.image)
-        content = image_bytes(cell, columns.image, None)
-        pixels = decode(content, columns.image, _short(cell))
+        if isinstance(cell, np.ndarray):
+            content, pixels = b"", pixels_of_array(cell, columns.image)
+        else:
+            content = _file_of(cell, columns.image)
+            pixels = decode(content, columns.image, _short(cell))
         height, width, _ = pixels.shape
-        is_small = height * width <= SMALL
-        example["image"] = pixels.tobytes() if is_small else content
-        example |= {"height": height, "width": width, "is_decoded": is_small}
+        is_decoded = not content or height * width <= SMALL
+        example["image"] = pixels.tobytes() if is_decoded else content
+        example |= {"height": height, "width": width, "is_decoded": is_decoded}
         name = name_of(row, columns.id)
         return example if name is None else {"id": name, **example}
+
+
+def _file_of(cell: object, column: str) -> bytes:
+    """The file of an image; of a long path that leads to none its end is told."""
+    try:
+        return image_bytes(cell, column, None)
+    except CellError as bad:
+        is_long = isinstance(bad.value, str) and len(bad.value) > 50
+        raise CellError(str(bad), column, f"…/{_short(cell)}" if is_long else bad.value) from None
 
 
 def _short(cell: object) -> str:

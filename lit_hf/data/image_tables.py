@@ -15,8 +15,8 @@ from lit_hf.errors import InputError
 
 
 def under_names(table: Table, image: str, label: str) -> Table:
-    """The table of a folder of images with the names of columns that the data asks for."""
-    if not Path(table.name).is_dir():
+    """A table whose source names no columns, with the names that the data asks for."""
+    if table.has_names:
         return table
     names = {"image": image, "label": label}
 

@@ -39,7 +39,8 @@ def image_bytes(cell: object, column: str, folder: Path | None) -> bytes:
         path = (folder or Path()) / cell
         try:
             if not path.is_file():
-                kind = "a folder" if path.is_dir() else "not there"
+                kinds = {"a folder": path.is_dir(), "a pipe or a device": path.exists()}
+                kind = next((kind for kind, is_it in kinds.items() if is_it), "not there")
                 raise CellError(f"the image file is {kind} (column {column!r})", column, cell)
             found = path.read_bytes()
         except OSError as error:
@@ -81,6 +82,8 @@ def decode(content: bytes, column: str, shown: object) -> Pixels:
     except UnidentifiedImageError:
         kind = "a web page" if content.lstrip()[:1] == b"<" else "no image"
         raise CellError(f"the content is {kind} (column {column!r})", column, shown) from None
+    except CellError:
+        raise
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
         clause = f"the image is cut off or damaged, {reason} (column {column!r})"

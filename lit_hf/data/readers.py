@@ -4,12 +4,11 @@ A reader knows formats and nothing of tasks. It checks what a parser would pass 
 """
 
 import csv
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lit_hf.data.contents import check_content, head_of
+from lit_hf.data.contents import check_content, content_stamp, head_of, refuse_archive
 from lit_hf.data.squad_json import is_squad, squad_rows
 from lit_hf.data.tables import Row, Table, check_names, class_names, columns_of, table_from_rows
 from lit_hf.errors import InputError
@@ -39,18 +38,11 @@ def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
     suffix = file.suffix.lower()
     head = head_of(file)
     if suffix not in openers:
+        refuse_archive(file)
         wanted = ", ".join(openers)
         raise InputError(f"{file}: unknown ending {suffix!r}; wanted one of {wanted}.")
     check_content(file, head)
     return openers[suffix](file, column_names)
-
-
-def _stamp(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -133,7 +125,7 @@ def _open_csv(path: Path, column_names: Sequence[str] | None) -> Table:
     def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
         return _parse_delimited(path, _quoted_records(path, ","), column_names)
 
-    return Table(str(path), "line", parse()[0], _stamp(path), lambda: parse()[1])
+    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
 
 
 def _open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -145,7 +137,7 @@ def _open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
         records = _tab_records(path) if plain else _quoted_records(path, "\t")
         return _parse_delimited(path, records, column_names)
 
-    return Table(str(path), "line", parse()[0], _stamp(path), lambda: parse()[1])
+    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
 
 
 def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -160,17 +152,19 @@ def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
                 )
             yield number, row
 
-    return Table(str(path), "line", columns_of(rows()), _stamp(path), rows)
+    return Table(str(path), "line", columns_of(rows()), content_stamp(path), rows)
 
 
 def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
     text = "".join(line for _, line in _lines(path))
     content = _from_json(text, str(path), " One object a line? Name it .jsonl.")
     if isinstance(content, dict) and is_squad(content):
-        return table_from_rows(str(path), squad_rows(path, content), _stamp(path), unit="question")
+        return table_from_rows(
+            str(path), squad_rows(path, content), content_stamp(path), unit="question"
+        )
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise InputError(f"{path}: wanted a list of objects, one for each row.")
-    return table_from_rows(str(path), content, stamp=_stamp(path))
+    return table_from_rows(str(path), content, stamp=content_stamp(path))
 
 
 def _from_json(text: str, where: str, hint: str = "") -> object:
@@ -216,7 +210,7 @@ def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
 
-    return Table(str(path), "row", schema.names, _stamp(path), rows, names)
+    return Table(str(path), "row", schema.names, content_stamp(path), rows, names)
 
 
 def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -244,7 +238,7 @@ def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
 
     columns = ["text", "label"] if paired else ["text"]
     used = [path, labels, mapping] if names else [path, labels] if paired else [path]
-    return Table(str(path), "line", columns, _stamp(*used), rows, names)
+    return Table(str(path), "line", columns, content_stamp(*used), rows, names)
 
 
 def _names_of_mapping(path: Path) -> list[str]:

@@ -7,6 +7,8 @@ from glob import glob
 from pathlib import Path
 from typing import Literal
 
+from lit_hf.data.cifar_batches import batches_of_archive, batches_of_folder
+from lit_hf.data.contents import refuse_archive
 from lit_hf.data.image_folders import has_images, image_table
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Table, table_from_dataset
@@ -50,7 +52,7 @@ def tables_from_dataset(
 
     Args:
         dataset: a folder with a file, files or a folder of images for each split, a folder written
-            by `save_to_disk`, or a Hub id.
+            by `save_to_disk`, CIFAR-10's batches in a folder or a .tar.gz, or a Hub id.
         subset: folder inside the folder, or configuration of the Hub data set; `dataset` may be
             that inner folder itself.
         split: which part is wanted.
@@ -59,7 +61,10 @@ def tables_from_dataset(
     Raises:
         InputError: if there is nothing of that name, or it cannot be reached.
     """
+    if dataset.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(dataset):
+        return batches_of_archive(Path(dataset)).tables(split)
     if os.path.isfile(dataset):
+        refuse_archive(Path(dataset))
         raise InputError(
             f"dataset {dataset!r}: this is a file, a folder or a Hub id is wanted. For a file use "
             "`train_file`, `val_file`, `test_file` or `predict_file`."
@@ -71,6 +76,9 @@ def tables_from_dataset(
         return _from_disk(folder, split)
     named = [file for file in sorted(folder.iterdir()) if _holds(file, split)]
     if not any(_holds(file, known) for file in folder.iterdir() for known in SPLIT_NAMES):
+        batches = batches_of_folder(folder)
+        if batches is not None:
+            return batches.tables(split)
         raise InputError(
             f"{folder}: no file for any split; wanted names such as train.csv, "
             "validation-00000.parquet or test_text.txt."

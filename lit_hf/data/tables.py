@@ -24,6 +24,7 @@ class Table:
         stamp: changes when the content changes.
         rows: opens the rows; each call starts again from the first. Yields (number, row).
         class_names: names of the classes where the format knows them, by column.
+        has_names: whether the source names its columns; else a task gives them the names it wants.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Table:
     stamp: str
     rows: Callable[[], Iterator[tuple[int, Row]]]
     class_names: Mapping[str, list[str]] = field(default_factory=dict)
+    has_names: bool = True
 
     def require(
         self, column: str, setting: str, taken: Collection[str] = (), remedy: str = ""

@@ -98,6 +98,26 @@ def test_size__that_is_asked_for_goes_to_the_device_and_to_the_export(
     assert data.pixels.final_size == (12, 12)
 
 
+def _mixed_rows() -> list[dict[str, object]]:
+    """Images of which some are kept decoded and some as files."""
+    sizes = [(100, 120), (8, 8), (200, 97), (96, 96), (1, 1), (97, 97)]
+    return [{"image": png(n, *size), "label": n % 2, "id": f"i{n}"} for n, size in enumerate(sizes)]
+
+
+def test_large_images__of_any_size_are_opened_by_workers_as_without(tiny_vit: str) -> None:
+    batches = []
+    for num_workers in (0, 2):
+        data = ImageClassificationDataModule(
+            tiny_vit, eval_batch_size=4, num_workers=num_workers, val_fraction=0
+        ).with_rows(val=_mixed_rows(), train=_mixed_rows())
+        assert data.rows("val")["is_decoded"] == [False, True, False, True, True, False]
+        batches.append([cast("Batch", batch) for batch in data.val_dataloader()])
+    for alone, by_workers in zip(*batches, strict=True):
+        assert alone["id"] == by_workers["id"]
+        assert torch.equal(alone["pixels"], by_workers["pixels"])
+    assert torch.cat([batch["pixels"] for batch in batches[1]]).shape == (6, 3, 8, 8)
+
+
 class _Collect(BoringModel):
     """Keeps the images of each training and validation batch by their ids."""
 

@@ -41,6 +41,14 @@ def test_other_files__links_and_hidden_ones_are_passed_over(tmp_path: Path) -> N
     assert len(list(image_table(tmp_path).rows())) == 2
 
 
+@pytest.mark.parametrize("target", ["nowhere.png", "02.png"])
+def test_link__to_nothing_is_a_row_to_be_told(target: str, tmp_path: Path) -> None:
+    write_folder(tmp_path, 2)
+    (tmp_path / "dark" / "02.png").symlink_to(target)
+    rows = [row for _, row in image_table(tmp_path).rows()]
+    assert [row["id"] for row in rows] == ["dark/00.png", "dark/02.png", "light/01.png"]
+
+
 def test_folders__that_tell_no_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no images here; wanted files ending in"):
         image_table(tmp_path)

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,16 @@ def test_small_images__are_kept_as_pixels_and_large_ones_as_files() -> None:
     assert summary.classes == {"0": 1, "1": 1}
 
 
+@pytest.mark.parametrize("size", [8, 100])
+def test_arrays__are_kept_as_pixels(size: int) -> None:
+    table = table_from_rows("a", [{"img": "", "label": 1, "id": "x"}])
+    array = drawn(1, size, size)
+    row: Row = {"img": array.transpose(2, 0, 1), "label": 1}
+    table = replace(table, rows=lambda: iter([(1, row)]), stamp=f"array {size}")
+    examples, _ = read_images([table], COLUMNS, "error")
+    assert (examples["image"], examples["is_decoded"]) == ([array.tobytes()], [True])
+
+
 def test_bad_images__are_told_with_their_row(caplog: pytest.LogCaptureFixture) -> None:
     rows = [*_rows(0, 1), {"img": b"<html>", "label": 1}, {"img": None, "label": 1}]
     rows += [{"img": png(0)[:60], "label": 0}, {"img": png(0), "label": None}]
@@ -46,6 +57,12 @@ def test_bad_images__are_told_with_their_row(caplog: pytest.LogCaptureFixture) -
         examples, _ = read_images([table], COLUMNS, "skip")
     assert examples["id"] == ["i0", "i1"]
     assert "left out" in caplog.text
+
+
+def test_long_path__shows_its_end() -> None:
+    row: Row = {"img": f"/{'folder/' * 20}cat/gone.png", "label": 1}
+    with pytest.raises(InputError, match=r"is not there .*: row 1 has '…/cat/gone\.png'"):
+        read_images([table_from_rows("a", [row])], COLUMNS, "error")
 
 
 def test_columns__that_are_not_there_are_told() -> None:

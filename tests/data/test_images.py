@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ HUGE = _file(Image.new("1", (9000, 9000)))
         (b"<!DOCTYPE html><html>404</html>", "the content is a web page"),
         (b"hello", "the content is no image"),
         (WHOLE[:4], "the content is no image"),
-        (HUGE, f"claims 9000 x 9000 pixels, {LARGEST} at most"),
+        (HUGE, rf"^the image claims 9000 x 9000 pixels, {LARGEST} at most \(column 'img'\)$"),
     ],
 )
 def test_content__that_is_no_whole_image_is_told(content: bytes, message: str) -> None:
@@ -117,6 +118,7 @@ def test_cells__hold_or_name_the_file(tmp_path: Path) -> None:
         (".", "is a folder"),
         ("empty.png", "has 0 bytes"),
         ("loop", "cannot be read|is not there"),
+        ("pipe", "is a pipe or a device"),
         ("x" * 5000, "cannot be read|is not there"),
         ("a\0b", "cannot be read|is not there"),
     ],
@@ -124,6 +126,7 @@ def test_cells__hold_or_name_the_file(tmp_path: Path) -> None:
 def test_cells__without_image_are_told(cell: object, message: str, tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CellError, match=message):
         image_bytes(cell, "img", tmp_path)
 

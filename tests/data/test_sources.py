@@ -59,6 +59,16 @@ def test_dataset__is_a_file(tmp_path: Path) -> None:
         tables_from_dataset(str(tmp_path / "a.csv"), None, "train")
 
 
+@pytest.mark.parametrize("ending", ["zip", "tar", "TAR.XZ", "7z"])
+def test_archives__are_to_be_unpacked(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match="this is an archive; unpack it first"):
+        tables_from_dataset(str(path), None, "train")
+    with pytest.raises(InputError, match="this is an archive; unpack it first"):
+        tables_from_files(str(path))
+
+
 def test_names__too_long_for_a_file() -> None:
     with pytest.raises(InputError, match="cannot be read: File name too long"):
         tables_from_files("a" * 300 + ".csv")
