@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
+    from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
@@ -60,6 +61,7 @@ _HOME = {
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
+    "HeadFirst": "lit_hf.callbacks.freezing",
     "ImageAugmentation": "lit_hf.data.augmentation",
     "ImageClassificationDataModule": "lit_hf.data.image_classification",
     "ImageClassifier": "lit_hf.modules.image_classification",

@@ -98,6 +98,16 @@ def check_task(path: str | Path, checkpoint: Mapping[str, object], task: str) ->
         raise InputError(f"{path}: no whole checkpoint, the model's config is not in it.")
 
 
+def held_config(path: str | Path, task: str) -> Mapping[str, object]:
+    """The model's config that a checkpoint of a task holds, in plain types.
+
+    Raises:
+        InputError: if it is none of the task.
+    """
+    check_task(path, checkpoint := read_checkpoint(path), task)
+    return cast("Mapping[str, object]", checkpoint["hyper_parameters"]["config_overrides"])
+
+
 def is_whole(path: Path) -> bool:
     """Whether every part of a checkpoint has the checksum that was written with it."""
     try:

@@ -189,6 +189,8 @@ def _set_up_messages() -> None:
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     # A training that ends before its first validation: the export says so, in plain words.
     warnings.filterwarnings("ignore", ".*monitor='val/.*could not find the monitored key.*")
+    # Averages of weights are no matter of sharding here, nor of an evaluation.
+    warnings.filterwarnings("ignore", "You're using the WeightAveraging callback.*")
     remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     remarks.addFilter(lambda record: "litlogger" not in record.getMessage())
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning draws a new head

@@ -24,6 +24,7 @@ from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import ExportPretrained, write_model_files
+from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger

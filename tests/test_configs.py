@@ -2,13 +2,18 @@
 
 import contextlib
 import io
+import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from lit_hf.cli import main
+from tests.images import png
+from tests.tiny_models import write_vit
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -22,7 +27,12 @@ REAL = {
     "squad_v2": ["--data.train_file", "squad/v2.0-dev.json"],
     "squad_t5": ["--data.train_file", "squad/v2.0-dev.json"],
 }
-UNMEASURED = {"demo", "korquad", "squad_t5"}  # bundled; no pretrained model of the kind at hand
+UNMEASURED = {
+    "cifar10_vit_base",
+    "demo",
+    "korquad",
+    "squad_t5",
+}  # bundled; no pretrained model of the kind at hand
 SHORT = ["--data.max_length", "128", "--data.doc_stride", "4", "--data.on_bad_row", "skip"]
 
 
@@ -50,6 +60,34 @@ def test_recipe__parses_and_shows_its_learning_rate(path: Path, tiny_model: str)
     assert 0 < config["model"]["init_args"]["optimizer"]["init_args"]["lr"] < 1e-2
     assert config["checkpoint"]["monitor"].startswith("val/")
     assert config["trainer"]["default_root_dir"]
+
+
+@pytest.mark.parametrize("size", [None, 96])
+def test_recipe_of_vit_base__trains_a_headless_model_of_its_form(
+    size: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A `ViTModel` with pooler and no classifier, for images of 224 x 224 pixels."""
+    write_vit(tmp_path / "vit", size=224, patch=16, has_pooler=True)
+    rows = [{"img": {"bytes": png(n, 32, 32), "path": None}, "label": n % 10} for n in range(40)]
+    table = pa.Table.from_pylist(rows)
+    (tmp_path / "set").mkdir()
+    for split in ("train", "test"):
+        pq.write_table(table, tmp_path / "set" / f"{split}.parquet")
+    run = tmp_path / "run"
+    path = next(path for path in TASKS if path.stem == "cifar10_vit_base")
+    words = [
+        *("fit", "--config", str(path), "--model.model_name", str(tmp_path / "vit")),
+        *("--config", str(ROOT / "configs" / "overlays" / "smoke.yaml"), "--data.batch_size", "4"),
+        *("--data.dataset", str(tmp_path / "set"), "--trainer.default_root_dir", str(run)),
+        *(["--data.image_size", str(size)] if size else []),
+    ]
+    assert main(words) == 0
+    assert main(["test", "--run", str(run)]) == 0
+    said = capsys.readouterr()
+    assert ("interpolated to 96 x 96" in said.err) is (size == 96)
+    assert "MISSING" not in said.err
+    assert "drawn at random" not in said.err
+    assert json.loads((run / "results.json").read_text())["test"]["num_examples"] == 40
 
 
 @pytest.mark.parametrize("stem", sorted(REAL))

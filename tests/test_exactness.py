@@ -19,14 +19,15 @@ from typing import Any, cast
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
-from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.functional.labels import ProblemType
+from lit_hf import Predictor
+from tests.images import png
 
 Scores = dict[str, float]
 BATCH, LIMIT = 4, 3
-CASES: list[tuple[ProblemType, int]] = [
+CASES: list[tuple[str, int]] = [
+    *(("image", number) for number in (1, 5, 7, 101)),
     ("single_label", 1),
     ("single_label", 5),
     ("single_label", 7),
@@ -49,9 +50,17 @@ import lightning.pytorch as pl
 import torch
 from torch.optim import SGD
 
-from lit_hf import MeanHead, TextClassificationDataModule, TextClassifier
+from lit_hf import (
+    ImageClassificationDataModule,
+    ImageClassifier,
+    MeanHead,
+    PredictionWriter,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 
 NAMES = ["a", "b", "c"]
+IMAGE_NAMES = list("abcdefg")  # seven: with five or less there is no top-5 accuracy
 WORDS = "fire flood storm quake song movie game news people street old new".split()
 
 
@@ -59,6 +68,12 @@ def rows_of(problem, num_rows):
     draw = random.Random(num_rows)
     rows = []
     for number in range(num_rows):
+        if problem == "image":
+            pixels = torch.tensor(draw.choices(range(256), k=192), dtype=torch.uint8)
+            label = draw.choice(IMAGE_NAMES)
+            image = pixels.view(8, 8, 3).numpy()
+            rows.append({"name": f"row {number}", "image": image, "label": label})
+            continue
         text = " ".join(draw.choices(WORDS, k=draw.randint(2, 12)))
         if problem == "single_label":
             label = NAMES[number % 3] if number < 3 else draw.choice(NAMES)
@@ -71,19 +86,23 @@ def rows_of(problem, num_rows):
 
 
 def data_of(folder, problem, rows, batch_size):
+    sizes = {"id_column": "name", "batch_size": 2, "eval_batch_size": batch_size}
+    if problem == "image":
+        data = ImageClassificationDataModule(f"{folder}/image", label_names=IMAGE_NAMES, **sizes)
+        return data.with_rows(train=rows, val=rows, test=rows, predict=rows)
     names = None if problem == "regression" else NAMES
     data = TextClassificationDataModule(
         f"{folder}/{problem}",
         label_names=names,
         problem_type=problem,
-        id_column="name",
-        batch_size=2,
-        eval_batch_size=batch_size,
+        **sizes,
     )
     return data.with_rows(train=rows, val=rows, test=rows, predict=rows)
 
 
 def module_of(folder, problem, **settings):
+    if problem == "image":
+        return ImageClassifier(f"{folder}/image", **settings)
     names = None if problem == "regression" else NAMES
     return TextClassifier(f"{folder}/{problem}", names, problem, **settings)
 
@@ -116,15 +135,21 @@ def run(folder, devices, cases, batch_size, limit):
     (scores,) = trainer.test(module, data, verbose=False)
     found["test"] = plain(scores)
 
-    for num_rows in (1, 7):
-        data = data_of(folder, "single_label", rows_of("single_label", num_rows), batch_size)
-        batches = trainer.predict(module_of(folder, "single_label"), data)
-        found[f"predict {num_rows}"] = [row for batch in batches for row in batch]
-
     limited = pl.Trainer(**options, limit_val_batches=limit)
-    data = data_of(folder, "single_label", rows_of("single_label", 101), batch_size)
-    (scores,) = limited.validate(module_of(folder, "single_label"), data, verbose=False)
-    found["limited"] = plain(scores)
+    for problem in ("single_label", "image"):
+        for num_rows in (1, 7):
+            data = data_of(folder, problem, rows_of(problem, num_rows), batch_size)
+            batches = trainer.predict(module_of(folder, problem), data)
+            rows = [row for batch in batches for row in batch]
+            found[f"predict {problem} {num_rows}"] = rows
+        data = data_of(folder, problem, rows_of(problem, 101), batch_size)
+        (scores,) = limited.validate(module_of(folder, problem), data, verbose=False)
+        found[f"limited {problem}"] = plain(scores)
+
+    options["default_root_dir"] = f"{folder}/answers-{devices}"
+    writer = pl.Trainer(**options, callbacks=[PredictionWriter()])
+    data = ImageClassificationDataModule(f"{folder}/image", predict_file=f"{folder}/files")
+    writer.predict(module_of(folder, "image"), data, return_predictions=False)
 
     # A sanity check before, and a step that changes nothing: the numbers of a plain validation.
     for head in (None, MeanHead):
@@ -159,21 +184,27 @@ class Found:
 
 
 @pytest.fixture(scope="module")
-def found(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(tiny_model: str, tiny_vit: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("exactness")
-    for problem, num_labels in (("single_label", 3), ("multi_label", 3), ("regression", 1)):
+    for number in range(7):  # names whose order is not that of the numbers in them
+        path = folder / "files" / f"{'abc'[number % 3]}-{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(number))
+    sizes = {"single_label": 3, "multi_label": 3, "regression": 1, "image": 7}
+    for problem, num_labels in sizes.items():
         torch.manual_seed(4)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            tiny_model,
-            num_labels=num_labels,
-            id2label=dict(enumerate(["a", "b", "c"][:num_labels])),
+        source, auto = {
+            "image": (tiny_vit, AutoModelForImageClassification),
+        }.get(problem, (tiny_model, AutoModelForSequenceClassification))
+        model = auto.from_pretrained(
+            source, num_labels=num_labels, id2label=dict(enumerate("abcdefg"[:num_labels]))
         )
         with torch.no_grad():  # a model with opinions: no two answers are alike
             for parameter in model.parameters():
                 if parameter.ndim == 2:
                     parameter.mul_(10)
         model.save_pretrained(folder / problem)
-        for path in Path(tiny_model).glob("*token*"):
+        for path in [*Path(source).glob("*token*"), *Path(source).glob("*processor*")]:
             (folder / problem / path.name).write_bytes(path.read_bytes())
     script = folder / "two_processes.py"
     script.write_text(SCRIPT, encoding="utf-8")
@@ -211,7 +242,7 @@ def _same(got: Scores, want: Scores) -> None:
 
 @pytest.mark.parametrize(("problem", "num_rows"), CASES)
 def test_validate__with_two_processes_tells_the_same_as_with_one(
-    found: Found, problem: ProblemType, num_rows: int
+    found: Found, problem: str, num_rows: int
 ) -> None:
     case = f"{problem} {num_rows}"
     for process in found.two:
@@ -233,34 +264,41 @@ def test_test__with_two_processes_tells_the_same_as_with_one(found: Found) -> No
         _same(process["test"], want)
 
 
+@pytest.mark.parametrize("problem", ["single_label", "image"])
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_limit__tells_the_scores_of_exactly_the_rows_evaluated(
-    found: Found, num_processes: int
+    found: Found, num_processes: int, problem: str
 ) -> None:
-    scores = (found.one if num_processes == 1 else found.two[0])["limited"]
+    scores = (found.one if num_processes == 1 else found.two[0])[f"limited {problem}"]
     num_rows = BATCH * LIMIT * num_processes  # rows are dealt in turn, so it is the first ones
     assert scores["val/num_examples"] == num_rows
     script = runpy.run_path(str(found.folder / "two_processes.py"))
-    rows = script["rows_of"]("single_label", 101)[:num_rows]
-    data = script["data_of"](str(found.folder), "single_label", rows, num_rows)
-    assert isinstance(data, TextClassificationDataModule)
-    module = TextClassifier(str(found.folder / "single_label"))
+    rows = script["rows_of"](problem, 101)[:num_rows]
+    data = script["data_of"](str(found.folder), problem, rows, num_rows)
+    module = script["module_of"](str(found.folder), problem)
+    module.label_names = data.label_names
     module.model.double()
     module.train(False)
     (batch,) = cast("list[dict[str, torch.Tensor]]", list(data.val_dataloader()))
+    batch = data.on_after_batch_transfer(batch, 0)
     with torch.no_grad():
         logits = module(batch).logits.double()
     labels = batch["labels"]
     assert len(labels) == num_rows
-    probabilities = logits.softmax(1)
     want = {
         "val/accuracy": accuracy_score(labels, logits.argmax(1)),
         "val/f1": f1_score(labels, logits.argmax(1), average="macro"),
-        "val/f1_micro": f1_score(labels, logits.argmax(1), average="micro"),
-        "val/auroc": roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"),
         "val/loss": float(torch.nn.functional.cross_entropy(logits, labels)),
         "val/num_examples": num_rows,
     }
+    if problem == "image":
+        best = logits.topk(5).indices
+        want["val/accuracy_top5"] = float((best == labels[:, None]).any(1).double().mean())
+        assert 0 < want["val/accuracy_top5"] < 1
+    else:
+        probabilities = logits.softmax(1)
+        want["val/f1_micro"] = f1_score(labels, logits.argmax(1), average="micro")
+        want["val/auroc"] = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
     assert scores == pytest.approx(want, abs=2e-6)
 
 
@@ -271,12 +309,28 @@ def test_sanity_check__does_not_leak_into_the_scores(found: Found, num_processes
     assert process["fit own head"]["val/num_examples"] == 7
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_answers_for_files__have_their_names_in_their_order(
+    found: Found, num_processes: int
+) -> None:
+    path = found.folder / f"answers-{num_processes}" / "predictions.jsonl"
+    answers = [json.loads(line) for line in path.read_text().splitlines()]
+    names = [f"{'abc'[number % 3]}-{number}.png" for number in (0, 3, 6, 1, 4, 2, 5)]
+    assert [answer["id"] for answer in answers] == names
+    predictor = Predictor.from_pretrained(found.folder / "image")
+    paths = [found.folder / "files" / name for name in names]
+    for answer, wanted in zip(answers, predictor(paths), strict=True):
+        assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
+
+
+@pytest.mark.parametrize("problem", ["single_label", "image"])
 @pytest.mark.parametrize("num_rows", [1, 7])
 def test_predict__with_two_processes_gives_each_row_exactly_once(
-    found: Found, num_rows: int
+    found: Found, num_rows: int, problem: str
 ) -> None:
-    together = [row for process in found.two for row in process[f"predict {num_rows}"]]
-    want = found.one[f"predict {num_rows}"]
+    case = f"predict {problem} {num_rows}"
+    together = [row for process in found.two for row in process[case]]
+    want = found.one[case]
     assert [row["index"] for row in want] == list(range(num_rows))
     together.sort(key=lambda row: cast("int", row["index"]))
     assert [row["index"] for row in together] == list(range(num_rows))

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from lit_hf import Predictor
+from lit_hf.checkpoints import read_checkpoint
 from lit_hf.cli import main
 from tests.cifar_files import batch_files, images_of, packed
 from tests.images import NAMES, drawn, png, write_folder
@@ -22,10 +24,10 @@ ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "configs" / "image_classification" / "cifar10.yaml"
 
 
-def _main(*words: str) -> str:
+def _main(*words: str, code: int = 0) -> str:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert main(words) == 0
+        assert main(words) == code
     return out.getvalue()
 
 
@@ -197,3 +199,34 @@ def test_archive__that_could_do_harm_is_refused_and_nothing_written(
     assert message in told
     assert {path.name for path in tmp_path.iterdir()} <= {"in", "run"}
     assert [path.name for path in source.parent.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_stopped_run__goes_on_as_if_it_had_not_stopped(
+    num_workers: int, tiny_vit: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "train", 16)
+
+    def fit(name: str, *words: str, code: int = 0) -> str:
+        return _main(
+            *("fit", "--import", "tests.stopping", "--ckpt_path", "auto"),
+            *("--model", "ImageClassifier", "--model.model_name", tiny_vit),
+            *("--data", "ImageClassificationDataModule", "--data.dataset", str(tmp_path)),
+            *("--data.batch_size", "4", "--data.num_workers", str(num_workers)),
+            *("--data.val_fraction", "0.25", "--checkpoint.monitor", "val/accuracy"),
+            *("--trainer.default_root_dir", str(tmp_path / name), "--trainer.max_epochs", "3"),
+            *("--trainer.accelerator", "cpu", "--samples.num_samples", "0", *words),
+            code=code,
+        )
+
+    fit("whole")
+    stop = ("--trainer.callbacks+=tests.stopping.StopBefore", "--trainer.callbacks.epoch", "1")
+    assert "stopped; the same command goes on from" in fit("parts", *stop, code=130)
+    last: Any = read_checkpoint(tmp_path / "parts" / "checkpoints" / "last.ckpt")
+    assert last["global_step"] == 3
+    assert "going on from" in fit("parts")
+    whole: Any = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.ckpt")
+    parts: Any = read_checkpoint(tmp_path / "parts" / "checkpoints" / "last.ckpt")
+    assert whole["global_step"] == parts["global_step"] == 9
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        torch.testing.assert_close(parts[part], whole[part], rtol=0, atol=0)

@@ -116,8 +116,8 @@ def write_t5(folder: Path) -> None:
         T5ForConditionalGeneration(config).save_pretrained(folder)
 
 
-def write_vit(folder: Path) -> None:
-    """Write a ViT of two layers for images of 8 x 8 pixels, and its image processor."""
+def write_vit(folder: Path, size: int = 8, patch: int = 4, has_pooler: bool = False) -> None:
+    """Write a ViT of two layers, for images of 8 x 8 pixels, and its image processor."""
     from transformers import ViTConfig, ViTModel
 
     with torch.random.fork_rng():
@@ -127,13 +127,13 @@ def write_vit(folder: Path) -> None:
             num_hidden_layers=2,
             num_attention_heads=2,
             intermediate_size=32,
-            image_size=8,
-            patch_size=4,
+            image_size=size,
+            patch_size=patch,
         )
-        ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
+        ViTModel(config, add_pooling_layer=has_pooler).save_pretrained(folder)
     processor = {
         "image_processor_type": "ViTImageProcessor",
-        "size": {"height": 8, "width": 8},
+        "size": {"height": size, "width": size},
         "image_mean": [0.5, 0.4, 0.3],
         "image_std": [0.2, 0.3, 0.4],
     }

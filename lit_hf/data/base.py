@@ -4,7 +4,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -22,7 +22,6 @@ from lit_hf.processors import files_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 _STAGES: dict[str, tuple[Split, ...]] = {
@@ -129,6 +128,10 @@ class HFDataModule(LightningDataModule):
         """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
         raise NotImplementedError
 
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer or image processor as a Hugging Face folder."""
+        raise NotImplementedError
+
     def strata(self, examples: Dataset) -> Sequence[object] | None:
         """Classes by which the validation part is drawn evenly; None draws without them."""
         return None
@@ -174,13 +177,6 @@ class HFDataModule(LightningDataModule):
                 found = []
             self._tables[split] = found
         return self._tables[split]
-
-    @cached_property
-    def processor(self) -> "PreTrainedTokenizerBase":
-        """The tokenizer of the model."""
-        from lit_hf.processors import load_tokenizer
-
-        return load_tokenizer(self.model_name)
 
     # Life of a data module.
 
@@ -296,7 +292,3 @@ class HFDataModule(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Nothing to restore: what is kept describes the data and is read by exports."""
-
-    def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer or image processor as a Hugging Face folder."""
-        self.processor.save_pretrained(folder)

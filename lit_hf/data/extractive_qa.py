@@ -23,6 +23,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.tokens import tokenizer_of
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
@@ -67,6 +68,7 @@ class ExtractiveQADataModule(HFDataModule):
     """
 
     task = "extractive_qa"
+    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.tokens import tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, load_config, positions_of, save_tokenizer
 
@@ -81,6 +82,7 @@ class GenerativeQADataModule(HFDataModule):
     """
 
     task = "generative_qa"
+    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,

@@ -137,8 +137,6 @@ class ImageClassificationDataModule(HFDataModule):
 
     # What the model reads.
 
-    processor = None  # type: ignore[assignment]  # no texts, no tokenizer
-
     @cached_property
     def image_processor(self) -> "BaseImageProcessor":
         """The image processor of the model, with the `image_size` that was asked for."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from datasets import Dataset, Features, Value
 from torch import Tensor

@@ -25,7 +25,7 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.data.tokens import encode_batch, pad_tokens, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     ProblemType,
@@ -79,6 +79,7 @@ class TextClassificationDataModule(HFDataModule):
     """
 
     task = "text_classification"
+    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lit_hf.data.base import HFDataModule
+from lit_hf.processors import load_tokenizer
+
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
+
+
+def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a data module's model."""
+    return load_tokenizer(data.model_name)
 
 
 @contextmanager

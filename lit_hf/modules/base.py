@@ -13,10 +13,12 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import Prediction, Sample, StepOutput
-from lit_hf.checkpoints import check_task, checkpoint_to_come, complete, read_checkpoint
-from lit_hf.errors import InputError, nearest
+from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
+from lit_hf.errors import InputError
+from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.loading import (
     ConfigValue,
+    backbone_of,
     check_room,
     complete_padding,
     config_from_dict,
@@ -149,13 +151,12 @@ class HFModule(LightningModule):
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
         if "model" in self._modules:
             return
+        if self._trainer is not None:  # callbacks that need the model come before `setup`
+            self.fit_to_data(self._trainer.state.fn or "")
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
         if (path := checkpoint_to_come(self._trainer)) is not None:
-            saved = read_checkpoint(path)
-            check_task(path, saved, self.task)
-            held = cast("Mapping[str, object]", saved["hyper_parameters"]["config_overrides"])
-            overrides, pretrained = held, False
+            overrides, pretrained = held_config(path, self.task), False
         if "transformers_version" in overrides:  # a whole config, as checkpoints hold it
             config = config_from_dict(overrides)
             self.check_config(config)
@@ -171,22 +172,24 @@ class HFModule(LightningModule):
             self.to(self.device)
 
     def setup(self, stage: str) -> None:
-        """Refuse data of another task."""
+        """Take what the data knows, also where the model is there already."""
+        self.fit_to_data(stage)
+
+    def fit_to_data(self, stage: str) -> None:
+        """Take what the Trainer's data knows; refuse data of another task."""
         task = getattr(getattr(self.trainer, "datamodule", None), "task", self.task)
         if task != self.task:
             raise InputError(f"the data is of the task {task!r}, the module of {self.task!r}.")
 
     def on_fit_start(self) -> None:
-        """Refuse inputs that the model has no room for, and a `monitor` that nothing will log."""
+        """Refuse inputs that the model has no room for, and callbacks that do not go with it."""
         check_room(self.model, getattr(self.trainer, "datamodule", None))
-        names = [f"val/{name}" for name in self.score_names()]
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
-            monitor = getattr(callback, "monitor", None)
-            if isinstance(monitor, str) and monitor.startswith("val/") and monitor not in names:
-                raise InputError(
-                    f"{type(callback).__name__}: no validation logs the monitor {monitor!r}; there "
-                    f"are {', '.join(names)}.{nearest(monitor, names)}"
-                )
+        check_callbacks(self.trainer, self, [f"val/{name}" for name in self.score_names()])
+
+    @property
+    def backbone(self) -> PreTrainedModel:
+        """The model without its head."""
+        return backbone_of(self.model)
 
     def run(
         self, batch: Mapping[str, object], output_attentions: bool, output_hidden_states: bool
@@ -231,9 +234,9 @@ class HFModule(LightningModule):
         """Log the scores of the test."""
         self._log_scores("test")
 
+    @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
     def _log_scores(self, stage: Stage) -> None:
-        scores = self.scores(stage)
-        if scores is not None:
+        if (scores := self.scores(stage)) is not None:
             # Equal on all processes already; sync_dist only tells Lightning so.
             named = {f"{stage}/{name}": value for name, value in scores.items()}
             self.log_dict(named, prog_bar=False, sync_dist=True, batch_size=1)
@@ -254,9 +257,6 @@ class HFModule(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip as the Trainer asks; also with a fused optimizer under bf16, where no scaler is.
-
-        Lightning refuses a fused optimizer under any mixed precision, because one that unscales
-        gradients by itself would clip scaled ones; without a scaler there is nothing to unscale.
 
         Raises:
             InputError: under 16-mixed, where the refusal is right.

@@ -104,13 +104,13 @@ class ImageClassifier(HFModule):
 
     # The model.
 
-    def setup(self, stage: str) -> None:
+    def fit_to_data(self, stage: str) -> None:
         """Take the names of the classes from the data where none were given.
 
         Raises:
             InputError: if the data has other classes.
         """
-        super().setup(stage)
+        super().fit_to_data(stage)
         self.label_names = names_with_data(self.trainer, stage, self.label_names)
 
     def on_fit_start(self) -> None:
@@ -165,7 +165,7 @@ class ImageClassifier(HFModule):
         Returns:
             `logits` [B, C], and `attentions` and `hidden_states` where asked for.
         """
-        inputs: dict[str, object] = {"pixel_values": batch["pixel_values"]}
+        inputs: dict[str, object] = {"pixel_values": batch["pixel_values"].to(self.model.dtype)}
         if size_of(self.model.config) not in (None, tuple(batch["pixel_values"].shape[-2:])):
             inputs["interpolate_pos_encoding"] = True
         output = self.run(inputs, output_attentions, output_hidden_states)

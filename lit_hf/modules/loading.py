@@ -178,6 +178,20 @@ def check_backbone(model: PreTrainedModel) -> None:
         )
 
 
+def backbone_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The part of a model that its head stands on.
+
+    Raises:
+        InputError: if it is one piece, or its head has no weights of its own.
+    """
+    backbone = model.base_model
+    if len(list(backbone.parameters())) == len(list(model.parameters())):
+        raise InputError(
+            f"{type(model).__name__} has no weights of a head beside those of its backbone."
+        )
+    return cast("PreTrainedModel", backbone)
+
+
 def redraw_head(model: PreTrainedModel) -> None:
     """Draw the layers of a ready head anew that give one value for each class."""
     backbone = set(model.base_model.modules())

@@ -67,6 +67,9 @@ def with_schedule(
 def clip(optimizer: Optimizer, limit: float, algorithm: str | None, scaler: object) -> None:
     """Clip the gradients of all parameters of a fused optimizer, by their common norm or by value.
 
+    Lightning refuses a fused optimizer under any mixed precision, because one that unscales
+    gradients by itself would clip scaled ones; without a scaler there is nothing to unscale.
+
     Raises:
         InputError: if gradients are scaled, which a fused optimizer undoes only in its step.
     """

@@ -127,13 +127,13 @@ class TextClassifier(HFModule):
 
     # The model.
 
-    def setup(self, stage: str) -> None:
+    def fit_to_data(self, stage: str) -> None:
         """Take the names of the classes from the data where none were given.
 
         Raises:
             InputError: if the data is of another problem or has other classes.
         """
-        super().setup(stage)
+        super().fit_to_data(stage)
         data = getattr(self.trainer, "datamodule", None)
         problem = getattr(data, "problem_type", self.problem_type)
         if problem != self.problem_type:

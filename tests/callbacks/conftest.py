@@ -15,8 +15,8 @@ import lightning.pytorch as pl
 import torch
 
 from lit_hf import (
-    ExportPretrained, PredictionWriter, ResultsWriter, SampleLogger, TextClassificationDataModule,
-    TextClassifier,
+    ExportPretrained, HeadFirst, InputError, PredictionWriter, ResultsWriter, SampleLogger,
+    TextClassificationDataModule, TextClassifier,
 )
 
 MODEL, FOLDER, ROWS = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -29,12 +29,34 @@ def data(rows):
     ).with_rows(train=rows, val=rows, predict=rows)
 
 
-def trainer(name, *callbacks, **settings):
+def trainer(name, *callbacks, strategy="ddp", **settings):
     return pl.Trainer(
-        accelerator="cpu", strategy="ddp", devices=2, logger=False, enable_progress_bar=False,
+        accelerator="cpu", strategy=strategy, devices=2, logger=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=FOLDER / name, callbacks=list(callbacks),
         log_every_n_steps=1, **settings,
     )
+
+
+class Weights(pl.Callback):
+    found = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.found.append({k: v.clone() for k, v in pl_module.state_dict().items()})
+
+
+def head_first():
+    weights = Weights()
+    runner = trainer(
+        "head", HeadFirst(1), weights, strategy="ddp_find_unused_parameters_true", max_epochs=2
+    )
+    module = TextClassifier(MODEL, label_names=["no", "yes"], warmup_ratio=0.0)
+    runner.fit(module, data(ROWS[:5]))
+    weights.on_train_epoch_start(runner, module)
+    torch.save(weights.found, FOLDER / f"head-first-{runner.global_rank}.pt")
+    try:
+        trainer("refused", HeadFirst(), max_epochs=2).fit(module, data(ROWS[:5]))
+    except InputError as error:
+        Path(FOLDER, "refused").write_text(str(error))
 
 
 if __name__ == "__main__":
@@ -51,6 +73,7 @@ if __name__ == "__main__":
     for number in (5, 7):
         runner = trainer(f"predict{number}", PredictionWriter())
         runner.predict(module, data(ROWS[:number]), return_predictions=False)
+    head_first()
     if runner.is_global_zero:
         Path(FOLDER, "checkpoint").write_text(path)
 """

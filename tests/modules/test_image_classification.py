@@ -157,3 +157,25 @@ def test_classes__of_a_checkpoint_in_another_order_are_refused(
         make_trainer(max_epochs=2).fit(
             ImageClassifier(tiny_vit), other, ckpt_path=tmp_path / "a.ckpt", weights_only=True
         )
+
+
+def test_training__after_an_evaluation_of_the_same_module_counts_on(
+    tiny_vit: str, make_trainer: MakeTrainer
+) -> None:
+    module, trainer = ImageClassifier(tiny_vit, NAMES), make_trainer(max_epochs=1)
+    trainer.validate(module, _data(tiny_vit), verbose=False)
+    trainer.fit(module, _data(tiny_vit))
+    assert trainer.callback_metrics["val/num_examples"] == 12
+
+
+def test_pixels__come_in_the_precision_of_the_model(tiny_vit: str) -> None:
+    """A ViT would take others, a Swin or ConvNeXT would not."""
+    module = ImageClassifier(tiny_vit, NAMES)
+    module.configure_model()
+    module.model.double()
+    seen: list[torch.dtype] = []
+    module.model.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["pixel_values"].dtype), with_kwargs=True
+    )
+    module(_batch())
+    assert seen == [torch.float64]

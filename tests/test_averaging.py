@@ -1,0 +1,153 @@
+"""Lightning's averages of the weights: validated, kept, exported, scored, and gone on with."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch import Tensor
+from transformers import AutoModelForImageClassification
+
+from lit_hf import (
+    ImageClassificationDataModule,
+    ImageClassifier,
+    Predictor,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.cli import main
+from tests.images import NAMES, drawn, write_folder
+from tests.stopping import StopBefore
+
+DECAY = 0.8
+# Lightning's remark that averages do not go with sharded models; the command leaves it out.
+quiet = pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback")
+
+
+class ByHand(Callback):
+    """The averages, worked out once more from the weights after each step."""
+
+    def __init__(self) -> None:
+        self.average: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        for name, value in pl_module.state_dict().items():
+            before = self.average.get(name, value)
+            self.average[name] = DECAY * before + (1 - DECAY) * value
+
+
+def _fit(model: str, folder: Path, *callbacks: Callback, ckpt_path: Path | None = None) -> None:
+    """Train on images of three classes, whose names only the data knows."""
+    pl.seed_everything(0, verbose=False)
+    names = [*NAMES, "other"]
+    rows = [{"image": drawn(n), "label": names[n % 3]} for n in range(24)]
+    data = ImageClassificationDataModule(model, batch_size=4, val_fraction=0.25)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        default_root_dir=folder,
+        callbacks=[EMAWeightAveraging(decay=DECAY), LastCheckpoint(), *callbacks],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(
+        ImageClassifier(model), data.with_rows(train=rows), ckpt_path=ckpt_path, weights_only=True
+    )
+
+
+@quiet
+def test_averages__are_kept_as_the_weights_and_a_stopped_run_goes_on_with_them(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    by_hand = ByHand()
+    _fit(tiny_vit, tmp_path / "whole", by_hand)
+    whole: Any = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.ckpt")
+    assert whole["state_dict"]["model.classifier.bias"].shape == (3,)
+    assert not torch.equal(
+        whole["state_dict"]["model.classifier.bias"],
+        whole["current_model_state"]["model.classifier.bias"],
+    )
+    for name, value in by_hand.average.items():
+        torch.testing.assert_close(whole["state_dict"][name], value)
+    with pytest.raises(SystemExit):
+        _fit(tiny_vit, tmp_path / "parts", StopBefore(1))
+    last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
+    assert int(str(read_checkpoint(last)["global_step"])) == 5
+    _fit(tiny_vit, tmp_path / "parts", ckpt_path=last)
+    parts: Any = read_checkpoint(last)
+    for part in ("state_dict", "current_model_state"):
+        assert all(torch.equal(parts[part][name], whole[part][name]) for name in whole[part])
+
+
+def test_command__scores_exports_and_answers_with_the_averages(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "set" / "train", 24)
+    new = write_folder(tmp_path / "new", 3, by_class=False)
+    run = tmp_path / "run"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        words = [
+            *("--model", "ImageClassifier", "--model.model_name", tiny_vit),
+            *("--data", "ImageClassificationDataModule", "--data.dataset", str(tmp_path / "set")),
+            *("--data.batch_size", "8", "--data.val_fraction", "0.25"),
+            *("--model.optimizer", "AdamW", "--model.optimizer.lr", "0.01"),
+            *("--trainer.default_root_dir", str(run), "--trainer.max_epochs", "2"),
+            *("--trainer.accelerator", "cpu", "--checkpoint.monitor", "val/accuracy"),
+            *("--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay", "0.8"),
+        ]
+        assert main(["fit", *words]) == 0
+        assert main(["validate", "--run", str(run)]) == 0
+        assert main(["predict", "--run", str(run), "--data.predict_file", str(new)]) == 0
+    assert "WeightAveraging" not in said.getvalue()
+    best = best_of(run / "checkpoints")
+    assert best is not None
+    checkpoint: Any = read_checkpoint(best)
+    again = json.loads((run / "results.json").read_text())["validate"]
+    kept = checkpoint["lit_hf"]["metrics"]
+    assert again["loss"] == pytest.approx(kept["val/loss"], abs=1e-6)
+    exported = AutoModelForImageClassification.from_pretrained(run / "pretrained").state_dict()
+    for name, value in exported.items():
+        assert torch.equal(value, checkpoint["state_dict"][f"model.{name}"])
+    trained = checkpoint["current_model_state"]["model.classifier.weight"]
+    assert not torch.equal(exported["classifier.weight"], trained)
+    lines = (run / "predictions.jsonl").read_text().splitlines()
+    for source in (best, run / "pretrained"):
+        answers = Predictor.from_pretrained(source)(sorted(new.iterdir()))
+        for answer, line in zip(answers, lines, strict=True):
+            assert answer["probability"] == pytest.approx(json.loads(line)["probability"], abs=1e-5)
+
+
+@quiet
+def test_texts__are_averaged_without_their_positions(tiny_model: str, tmp_path: Path) -> None:
+    rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
+    data = TextClassificationDataModule(tiny_model, batch_size=2, val_fraction=0)
+    module = TextClassifier(tiny_model)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=5,
+        callbacks=[EMAWeightAveraging(decay=0.9, use_buffers=False)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(module, data.with_rows(train=rows))
+    positions = module.model.get_buffer("bert.embeddings.position_ids")
+    assert positions[0].tolist() == list(range(128))
