@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter
     from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
     from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
@@ -52,6 +53,7 @@ _HOME = {
     "AttentionHead": "lit_hf.modules.heads",
     "CIFAR10DataModule": "lit_hf.data.cifar10",
     "ClsHead": "lit_hf.modules.heads",
+    "ConfusionMatrixWriter": "lit_hf.callbacks.confusion",
     "CropAndFlip": "lit_hf.data.augmentation",
     "CutMix": "lit_hf.data.mixing",
     "ExportPretrained": "lit_hf.callbacks.export",

@@ -8,6 +8,8 @@ they share these types and nothing else.
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 Row = TypeVar("Row")
@@ -48,6 +50,8 @@ class ImageBatch(TypedDict):
         index: B row numbers in the evaluated set.
         is_padding: [B] bool, as in `TextBatch`.
         pixel_values: [B, 3, H, W] float32, normalised.
+        pixels: [B, 3, H, W] uint8, the same images as they are before that, augmented and mixed
+            while training, for a person to look at.
         labels: [B] int64; absent when predicting.
         targets: [B, C] float32, shares of the classes in images that were mixed; else absent.
     """
@@ -56,6 +60,7 @@ class ImageBatch(TypedDict):
     index: NotRequired[list[int]]
     is_padding: NotRequired[Tensor]
     pixel_values: Tensor
+    pixels: NotRequired[Tensor]
     labels: NotRequired[Tensor]
     targets: NotRequired[Tensor]
 
@@ -185,6 +190,8 @@ class Sample(TypedDict):
         truth: the right answer in words; None where it is not known.
         correct: whether both agree; None where there is no right or wrong.
         loss: loss of this example; None where it is not known.
+        image: [h, w, 3] uint8, the picture as the model saw it, made smaller where it is large; no
+            key of samples without a picture.
     """
 
     id: str
@@ -194,6 +201,7 @@ class Sample(TypedDict):
     truth: str | None
     correct: bool | None
     loss: float | None
+    image: NotRequired[NDArray[np.uint8]]
 
 
 Plain = str | int | float | None

@@ -23,6 +23,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.export import ExportPretrained, write_model_files
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter
@@ -46,6 +47,8 @@ from lit_hf.settings import (
 
 log = logging.getLogger(__name__)
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
+EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSigterm)
+"""Callbacks that no setting leaves out."""
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
@@ -119,7 +122,7 @@ class RunCLI(LightningCLI):
             HFDataModule,
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"callbacks": [LastCheckpoint(), ResultsWriter(), StopAtSigterm()]},
+            trainer_defaults={"callbacks": [kind() for kind in EVERY_RUN]},
             seed_everything_default=0,
             parser_class=OneMessageParser,
             subclass_mode_model=True,

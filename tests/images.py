@@ -30,3 +30,10 @@ def write_folder(folder: Path, count: int, by_class: bool = True) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         (home / f"{number:02}.png").write_bytes(png(number))
     return folder
+
+
+def opened(path: Path) -> Image.Image:
+    """The picture in a file, which is closed again."""
+    with Image.open(path) as image:
+        image.load()
+        return image.copy()

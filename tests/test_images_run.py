@@ -18,9 +18,10 @@ from lit_hf import Predictor
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.cli import main
 from tests.cifar_files import batch_files, images_of, packed
-from tests.images import NAMES, drawn, png, write_folder
+from tests.images import NAMES, drawn, opened, png, write_folder
 
 ROOT = Path(__file__).parent.parent
+PANELS = ["train", "fixed", "worst"]
 RECIPE = ROOT / "configs" / "image_classification" / "cifar10.yaml"
 
 
@@ -61,6 +62,21 @@ def test_run__scores_and_predicts_each_image_once(run_folder: Path) -> None:
     answers = [json.loads(line) for line in lines]
     assert [answer["id"] for answer in answers] == [f"{n:02}.png" for n in range(5)]
     assert {answer["prediction"] for answer in answers} <= set(NAMES)
+
+
+def test_run__draws_samples_and_the_confusion_matrix(run_folder: Path) -> None:
+    rows = (run_folder / "confusion_matrix.csv").read_text().splitlines()
+    assert rows[0] == "truth,dark,light"
+    counts = [[int(cell) for cell in row.split(",")[1:]] for row in rows[1:]]
+    assert [sum(row) for row in counts] == [4, 3]
+    accuracy = json.loads((run_folder / "results.json").read_text())["test"]["accuracy"]
+    assert (counts[0][0] + counts[1][1]) / 7 == pytest.approx(accuracy)
+    assert opened(run_folder / "confusion_matrix.png").size == (600, 500)
+    lines = (run_folder / "samples.jsonl").read_text().splitlines()
+    named = {json.loads(line)["image"] for line in lines}
+    drawn = {f"samples/{path.name}" for path in (run_folder / "samples").iterdir()}
+    assert named == drawn
+    assert {name.split("-")[0] for name in drawn} == {f"samples/{p}" for p in PANELS}
 
 
 @pytest.mark.parametrize("source", ["pretrained", "checkpoint"])

@@ -6,8 +6,9 @@ import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
+import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
@@ -19,6 +20,9 @@ from rich.text import Text
 
 from lit_hf.batches import Sample
 from lit_hf.functional.text import markdown_cell, printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _Column = Literal["id", "input", "prediction", "probability", "truth", "loss"]
 _COLUMNS: tuple[_Column, ...] = get_args(_Column)
@@ -59,7 +63,7 @@ def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], 
             Text(printable(sample["input"], 240)),
             Text(_answer(sample, old), style=style),
             Text(printable(sample["truth"] or "", 120)),
-            Text(_loss(sample["loss"])),
+            Text(short_loss(sample["loss"])),
         )
     console = Console(
         file=io.StringIO(),
@@ -80,7 +84,12 @@ def _answer(sample: Sample, old: str | None) -> str:
     return answer if sample["probability"] is None else f"{answer} ({sample['probability']:.0%})"
 
 
-def _loss(value: float | None) -> str:
+def short_loss(value: float | None) -> str:
+    """A loss in few characters; none where it is not known.
+
+    >>> short_loss(2.0612), short_loss(123456.0)
+    ('2.06', '1e+05')
+    """
     if value is None:
         return ""
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
@@ -119,6 +128,25 @@ def log_samples(logger: Logger, key: str, samples: Sequence[Sample], step: int) 
         table |= {name: [row[i] for row in rows] for i, name in enumerate(_COLUMNS)}
         client, run_id = logger.experiment, logger.run_id  # type: ignore[attr-defined]  # MLflow's
         client.log_table(run_id, table, f"{key}.json")
+
+
+def log_image(logger: Logger, key: str, image: "Image", step: int) -> None:
+    """Give a picture to a logger that takes some; others are passed over.
+
+    Args:
+        logger: TensorBoard, W&B or MLflow.
+        key: name under which it stands, such as "samples/fixed_grid".
+        image: the picture.
+        step: training step.
+    """
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(key, np.asarray(image), step, dataformats="HWC")
+    elif callable(log := getattr(logger, "log_image", None)):  # WandbLogger
+        log(key=key, images=[image], step=step)
+    elif callable(log := getattr(getattr(logger, "experiment", None), "log_image", None)):
+        run_id = getattr(logger, "run_id", None)
+        if run_id is not None:  # MLFlowLogger
+            log(run_id, image, key=key, step=step)
 
 
 def _cell(value: str | float | None) -> str | float | None:

@@ -16,7 +16,8 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Sample, StepOutput
-from lit_hf.callbacks.panels import json_line, log_samples, render, show
+from lit_hf.callbacks.grids import draw_grid, save_grid
+from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
 from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
 from lit_hf.processors import load_tokenizer
@@ -39,7 +40,8 @@ class SampleLogger(Callback):
     its answers writes them for the panel. At each validation a fixed panel of the same examples,
     with what the model said before, and the examples of the largest loss. Goes to the console, to
     `samples.jsonl` in the run folder and to every logger that takes text (TensorBoard, W&B,
-    MLflow).
+    MLflow). Images are drawn besides, as the model saw them: a picture of each panel in the folder
+    `samples` and in every logger that takes pictures.
 
     On several devices the training panel shows examples of the first one; the validation panels
     are drawn from all.
@@ -48,6 +50,8 @@ class SampleLogger(Callback):
         every_n_steps: optimizer steps between two training panels; 0 shows panels at validation
             only.
         num_samples: examples in a panel; 0 shows nothing.
+        num_grids: pictures of each panel that are kept in the folder `samples`, spread evenly over
+            the run from the first to the newest; 0 draws none.
 
     Raises:
         InputError: when set up, if the module is no `HFModule`.
@@ -57,12 +61,15 @@ class SampleLogger(Callback):
         5
     """
 
-    def __init__(self, every_n_steps: int = 50, num_samples: int = 10) -> None:
-        for name, value in {"every_n_steps": every_n_steps, "num_samples": num_samples}.items():
-            if value < 0:
-                raise InputError(f"Expected `{name}` to be at least 0, but got {value}.")
+    def __init__(
+        self, every_n_steps: int = 50, num_samples: int = 10, num_grids: int = 100
+    ) -> None:
         self.every_n_steps = every_n_steps
         self.num_samples = num_samples
+        self.num_grids = num_grids
+        for name, value in vars(self).items():
+            if value < 0:
+                raise InputError(f"Expected `{name}` to be at least 0, but got {value}.")
         self._recent: deque[tuple[Batch, StepOutput]] = deque()
         self._last_step = 0
         self._is_told = False
@@ -219,10 +226,19 @@ class SampleLogger(Callback):
         show(trainer, render(title, samples, before, color=sys.stdout.isatty()))
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
+        grid = draw_grid(title, samples, before) if self.num_grids else None
+        image: dict[str, object] = {}
+        if grid is not None:
+            number = "validate" if mark["step"] is None else f"{step:06}"
+            image["image"] = save_grid(grid, folder, panel, number, self.num_grids)
         with (folder / "samples.jsonl").open("a", encoding="utf-8") as stream:
-            stream.writelines(json_line({**mark, **sample}) for sample in samples)
+            for sample in samples:
+                told = {name: value for name, value in sample.items() if name != "image"}
+                stream.write(json_line({**mark, **told, **image}))
         for logger in trainer.loggers:
             log_samples(logger, f"samples/{panel}", samples, step)
+            if grid is not None:
+                log_image(logger, f"samples/{panel}_grid", grid, step)
 
 
 def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str]:

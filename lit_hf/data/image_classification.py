@@ -33,7 +33,7 @@ from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names
-from lit_hf.functional.pixels import PixelSettings, to_pixel_values
+from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings
 
 if TYPE_CHECKING:
@@ -234,9 +234,12 @@ class ImageClassificationDataModule(HFDataModule):
     def on_after_batch_transfer(
         self, batch: Mapping[str, object], dataloader_idx: int
     ) -> dict[str, object]:
-        """Make of the bytes what the model reads, where Lightning has put them."""
+        """Make of the bytes what the model reads, where Lightning has put them.
+
+        The bytes stay beside it as the model sees them, for whoever shows samples.
+        """
         prepared = dict(batch)
-        images = cast("Tensor", prepared.pop("pixels"))
+        images = cast("Tensor", batch["pixels"])
         if self.trainer is not None and self.trainer.training:
             numbers = cast("Sequence[int]", batch["index"])
             draws = Draws(self.seed, self.trainer.current_epoch, numbers)
@@ -247,7 +250,8 @@ class ImageClassificationDataModule(HFDataModule):
                 images, prepared["targets"] = mix(
                     images, labels, len(self.label_names), self.mixings, draws
                 )
-        return {"pixel_values": to_pixel_values(images, self.pixels), **prepared}
+        images = fit(images, self.pixels)
+        return {**prepared, "pixels": images, "pixel_values": normalise(images, self.pixels)}
 
     # What is kept.
 

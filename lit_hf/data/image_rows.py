@@ -22,7 +22,7 @@ from lit_hf.data.problems import CellError, RowProblems
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import class_key
-from lit_hf.functional.pixels import PixelSettings, cut_middle, resize
+from lit_hf.functional.pixels import PixelSettings, fit
 
 log = logging.getLogger(__name__)
 SMALL = 96 * 96  # pixels up to which an image is kept decoded: three bytes each
@@ -182,7 +182,7 @@ def stack_images(columns: Mapping[str, Sequence[object]], settings: PixelSetting
     if len(sizes) > 1:
         if settings.final_size is None:
             raise InputError("the images are of several sizes: set `image_size`.")
-        pixels = [_fitted(image, settings) for image in pixels]
+        pixels = [fit(image[None], settings)[0] for image in pixels]
     return torch.stack(pixels).contiguous()
 
 
@@ -193,8 +193,3 @@ def _pixels(height: int, width: int, is_decoded: bool, content: bytes) -> Tensor
     else:
         pixels = torch.from_numpy(decode(content, "image", ""))
     return pixels.permute(2, 0, 1)
-
-
-def _fitted(image: Tensor, settings: PixelSettings) -> Tensor:
-    pixels = cut_middle(resize(image[None], settings), settings.crop)
-    return pixels[0].to(torch.uint8)

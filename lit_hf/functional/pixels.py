@@ -43,8 +43,6 @@ class PixelSettings(NamedTuple):
 def to_pixel_values(images: Tensor, settings: PixelSettings) -> Tensor:
     """Do with a batch of images what the model's image processor does with each.
 
-    Resized values are rounded to whole bytes, as an image file would hold them.
-
     Args:
         images: [B, 3, h, w] uint8.
         settings: what to do.
@@ -55,19 +53,49 @@ def to_pixel_values(images: Tensor, settings: PixelSettings) -> Tensor:
     Raises:
         ValueError: if the images are no bytes or have not three channels.
     """
+    return normalise(fit(images, settings), settings)
+
+
+def fit(images: Tensor, settings: PixelSettings) -> Tensor:
+    """Resize and cut images as the model reads them, still as bytes.
+
+    Resized values are rounded to whole bytes, as an image file would hold them.
+
+    Args:
+        images: [B, 3, h, w] uint8.
+        settings: what to do.
+
+    Returns:
+        [B, 3, H, W] uint8; the images themselves where there is nothing to do.
+
+    Raises:
+        ValueError: if the images are no bytes or have not three channels.
+    """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(
             f"wanted uint8 images [B, 3, h, w], but got {images.dtype} of {list(images.shape)}"
         )
-    pixels = cut_middle(resize(images, settings), settings.crop)
+    return cut_middle(resize(images, settings), settings.crop)
+
+
+def normalise(images: Tensor, settings: PixelSettings) -> Tensor:
+    """Make of bytes the numbers that the model reads, each channel with its mean and spread.
+
+    Args:
+        images: [B, 3, H, W] uint8.
+        settings: scale, mean and standard deviation.
+
+    Returns:
+        [B, 3, H, W] float32.
+    """
     mean = torch.tensor(settings.mean, device=images.device)[:, None, None]
     std = torch.tensor(settings.std, device=images.device)[:, None, None]
     # In place: of a large batch the memory is what takes the time.
-    return pixels.to(torch.float32, copy=True).mul_(settings.scale / std).sub_(mean / std)
+    return images.float().mul_(settings.scale / std).sub_(mean / std)
 
 
 def resize(images: Tensor, settings: PixelSettings) -> Tensor:
-    """Resize to the wanted size, by whole bytes, [B, 3, h', w'] uint8 or float32.
+    """Resize to the wanted size, [B, 3, h', w'] uint8.
 
     Equal to Pillow, but for one level in rare pixels. Pillow 13 takes the height first for some
     shapes, which moves more pixels of noise and few of smooth images.
@@ -89,7 +117,26 @@ def resize(images: Tensor, settings: PixelSettings) -> Tensor:
         if size != tuple(pixels.shape[-2:]):
             pixels = F.interpolate(pixels, size, mode=settings.resampling, antialias=True)
             pixels = pixels.round_().clamp_(0, 255)
-    return pixels
+    return pixels.to(torch.uint8)
+
+
+def shrink(images: Tensor, longest: int) -> Tensor:
+    """Make images small enough to be shown; smaller ones stay as they are.
+
+    Args:
+        images: [B, 3, h, w] uint8.
+        longest: the longest side that is allowed.
+
+    Returns:
+        [B, 3, h', w'] uint8, in the same proportions.
+    """
+    height, width = images.shape[-2:]
+    if max(height, width) <= longest:
+        return images
+    part = longest / max(height, width)
+    size = (max(round(height * part), 1), max(round(width * part), 1))
+    smaller = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
+    return smaller.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def in_proportion(height: int, width: int, shortest_edge: int) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """The scores of a classification task, each example counted exactly once."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -10,6 +12,7 @@ from torchmetrics import Metric, SumMetric
 from torchmetrics.classification import (
     BinaryF1Score,
     MulticlassAccuracy,
+    MulticlassConfusionMatrix,
     MulticlassF1Score,
     MultilabelExactMatch,
     MultilabelF1Score,
@@ -20,6 +23,8 @@ from lit_hf.metrics.auroc import DefinedAUROC
 from lit_hf.metrics.regression import RegressionScore
 
 _TAKES_NOTHING = {"auroc", "regression"}  # ours, which take an empty batch too
+LARGEST_MATRIX = 1000
+"""Classes up to which a confusion matrix is counted: 8 MB."""
 
 
 class ClassificationScores(nn.Module):
@@ -32,7 +37,8 @@ class ClassificationScores(nn.Module):
     | multi_label | accuracy (all labels right), f1 (macro), f1_micro, auroc (macro) |
     | regression | pearson, spearman, mse |
 
-    and for all `loss` (mean over examples) and `num_examples`.
+    and for all `loss` (mean over examples) and `num_examples`. Beside these scores the confusion
+    matrix of single labels, where there are no more than 1000 classes.
 
     Args:
         problem_type: what the labels are.
@@ -46,6 +52,11 @@ class ClassificationScores(nn.Module):
         self.loss_sum = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
         self.num_examples = SumMetric()
         self.scores = nn.ModuleDict(_scores(problem_type, num_labels))
+        self.confusion = (
+            MulticlassConfusionMatrix(num_labels, validate_args=False)
+            if problem_type == "single_label" and num_labels <= LARGEST_MATRIX
+            else None
+        )
 
     def update(
         self, logits: Tensor, labels: Tensor, losses: Tensor, is_padding: Tensor | None = None
@@ -65,6 +76,8 @@ class ClassificationScores(nn.Module):
         for name, metric in self._metrics().items():
             if len(losses) or name in _TAKES_NOTHING:
                 metric.update(*self._arguments(name, logits, labels))
+        if self.confusion is not None and len(losses):
+            self.confusion.update(logits.argmax(1), labels)
 
     def _metrics(self) -> dict[str, Metric]:
         return {name: cast("Metric", metric) for name, metric in self.scores.items()}
@@ -86,15 +99,24 @@ class ClassificationScores(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """All scores by name, scalars; a collective operation where there are several processes."""
         values: dict[str, Tensor] = {}
-        with warnings.catch_warnings():
-            # A process that was dealt padding copies only has updated nothing, rightly.
-            warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
+        with _taking_nothing():
             for name, metric in self._metrics().items():
                 value = metric.compute()
                 values.update(value if isinstance(value, dict) else {name: value})
         num_examples = self.num_examples.compute()
         loss = self.loss_sum.compute() / num_examples
         return {**values, "loss": loss, "num_examples": num_examples}
+
+    def confusion_matrix(self) -> Tensor | None:
+        """How often which class was taken for which; a collective operation, as `compute` is.
+
+        Returns:
+            [C, C] int64, rows truth, columns prediction; None where none is counted.
+        """
+        if self.confusion is None:
+            return None
+        with _taking_nothing():
+            return self.confusion.compute()
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +128,16 @@ class ClassificationScores(nn.Module):
         """Forget all batches."""
         for metric in [self.loss_sum, self.num_examples, *self._metrics().values()]:
             metric.reset()
+        if self.confusion is not None:
+            self.confusion.reset()
+
+
+@contextmanager
+def _taking_nothing() -> Iterator[None]:
+    """A process that was dealt padding copies only has updated nothing, rightly."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
+        yield
 
 
 def _scores(problem_type: ProblemType, num_labels: int) -> dict[str, Metric]:

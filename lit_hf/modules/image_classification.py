@@ -33,6 +33,7 @@ from lit_hf.modules.class_names import (
     names_with_data,
     write_names,
 )
+from lit_hf.modules.image_samples import show_images
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 
@@ -200,14 +201,11 @@ class ImageClassifier(HFModule):
 
     # Answers.
 
-    def _tell(self, batch: Mapping[str, object], logits: Tensor) -> list[Prediction]:
-        names = self.label_names or []
-        return tell_answers(batch, logits, "single_label", names)
-
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer for each image that is no padding copy, with its row number."""
         logits = self(cast("ImageBatch", batch)).logits.float()
-        return without_copies(batch, self._tell(batch, logits))
+        rows = tell_answers(batch, logits, "single_label", self.label_names or [])
+        return without_copies(batch, rows)
 
     def samples(
         self,
@@ -216,25 +214,17 @@ class ImageClassifier(HFModule):
         rows: Sequence[int],
         decode: Callable[[Sequence[int]], str],
     ) -> list[Sample]:
-        """Show the images at the given rows of a batch: name, size, answer and truth."""
+        """Show the images at the given rows of a batch: name, picture, answer and truth."""
         images, shown = cast("ImageBatch", batch), cast("ClassOutput", output)
-        height, width = images["pixel_values"].shape[-2:]
-        told, names = self._tell(batch, shown["logits"]), self.label_names or []
-        samples: list[Sample] = []
-        for row in rows:
-            truth, answer = names[int(images["labels"][row])], told[row]
-            samples.append(
-                {
-                    "id": str(answer["id"]),
-                    "input": f"image, {height} x {width} pixels",
-                    "prediction": str(answer["prediction"]),
-                    "probability": cast("float", answer["probability"]),
-                    "truth": truth,
-                    "correct": truth == answer["prediction"],
-                    "loss": float(shown["losses"][row]),
-                }
-            )
-        return samples
+        return show_images(images, shown, rows, self.label_names or [])
+
+    def confusion_matrix(self, stage: Stage) -> Tensor | None:
+        """How often which class was taken for which, [C, C] int64: rows truth, columns prediction.
+
+        Of all images that an evaluation has counted so far, summed over the processes, each of
+        which has to call it. None for more than 1000 classes. Forgotten with the scores.
+        """
+        return cast("ImageScores", self.metrics[stage]).confusion_matrix()
 
 
 def size_of(config: PreTrainedConfig) -> tuple[int, int] | None:

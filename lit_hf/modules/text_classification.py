@@ -268,6 +268,10 @@ class TextClassifier(HFModule):
         scores.reset()
         return values
 
+    def confusion_matrix(self, stage: Stage) -> Tensor | None:
+        """How often which class was taken for which, [C, C], as of `ImageClassifier`."""
+        return cast("ClassificationScores", self.metrics[stage]).confusion_matrix()
+
     # Answers.
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:

@@ -1,4 +1,4 @@
-"""What the tests of callbacks share: a run on two real processes."""
+"""What the tests of callbacks share: runs on two real processes."""
 
 import json
 import subprocess
@@ -102,3 +102,69 @@ def two_processes(
     assert done.returncode == 0, done.stderr[-4000:]
     (folder / "out").write_text(done.stdout, encoding="utf-8")
     return folder
+
+
+IMAGES = """
+import runpy, sys, warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+
+from lit_hf import (
+    ConfusionMatrixWriter, ImageClassificationDataModule, ImageClassifier, SampleLogger,
+)
+
+NAMES = ["a", "b", "c"]
+
+
+def run(model, folder, devices, images):
+    drawn = runpy.run_path(images)["drawn"]
+    rows = [
+        {"image": drawn(n), "label": NAMES[(n * 5 // 3) % 3], "id": f"i{n}"} for n in range(7)
+    ]
+    data = ImageClassificationDataModule(
+        model, batch_size=4, eval_batch_size=1, val_fraction=0, label_names=NAMES
+    ).with_rows(train=rows, val=rows, test=rows, predict=rows)
+    torch.manual_seed(1)
+    module = ImageClassifier(
+        model, NAMES, pretrained=False, config_overrides={"initializer_range": 2.0}
+    )
+    module.configure_model()
+    trainer = pl.Trainer(
+        accelerator="cpu", strategy="ddp" if devices > 1 else "auto", devices=devices,
+        logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, default_root_dir=Path(folder, str(devices)),
+        callbacks=[SampleLogger(num_samples=9), ConfusionMatrixWriter()],
+    )
+    trainer.validate(module, data, verbose=False)
+    trainer.test(module, data, verbose=False)
+    return trainer, module, data
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    run(sys.argv[1], sys.argv[2], 2, sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="session")
+def images_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A script that validates and tests seven images; `run` of it does so in this process."""
+    script = tmp_path_factory.mktemp("images_script") / "script.py"
+    script.write_text(IMAGES, encoding="utf-8")
+    return script
+
+
+@pytest.fixture(scope="session")
+def images_of_two(
+    tiny_vit: str, images_script: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run folder of that on two processes."""
+    folder = tmp_path_factory.mktemp("images_of_two")
+    images = Path(__file__).parent.parent / "images.py"
+    command = [sys.executable, str(images_script), tiny_vit, str(folder), str(images)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder / "2"

@@ -1,3 +1,4 @@
+import io
 import json
 import re
 from pathlib import Path
@@ -6,11 +7,13 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from PIL import Image
 from rich.cells import cell_len
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_hf.batches import Sample
-from lit_hf.callbacks.panels import json_line, log_samples, render, show
+from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
 
 HOSTILE = {
     "markup": "[bold]x[/bold] [link=http://e.vil]here[/link] :smile:",
@@ -204,6 +207,74 @@ def test_log_samples__passes_other_loggers_over(tmp_path: Path) -> None:
     logger: Logger = CSVLogger(tmp_path)
     log_samples(logger, "samples/worst", [_sample()], 12)
     assert "metrics.csv" not in {path.name for path in tmp_path.rglob("*")}
+
+
+class PictureRecorder(_Recorder):
+    """Has the method of WandbLogger."""
+
+    def log_image(
+        self,
+        key: str,
+        images: list[Any],
+        step: int | None = None,
+        **kwargs: list[object],
+    ) -> None:
+        self.told.append((key, images, step))
+
+
+class ClientRecorder(_Recorder):
+    """Has the client of MLFlowLogger."""
+
+    run_id: str | None = "run"
+
+    @property
+    def experiment(self) -> "Client":
+        return Client(self.told)
+
+
+class Client:
+    """Has the method of MlflowClient."""
+
+    def __init__(self, told: list[Any]) -> None:
+        self.told = told
+
+    def log_image(
+        self,
+        run_id: str,
+        image: Image.Image,
+        artifact_file: str | None = None,
+        key: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        self.told.append((run_id, image, artifact_file, key, step))
+
+
+def test_log_image__to_loggers_that_take_pictures(tmp_path: Path) -> None:
+    image = Image.new("RGB", (5, 3), (1, 2, 3))
+    pictures, client, other = (
+        PictureRecorder(tmp_path),
+        ClientRecorder(tmp_path),
+        CSVLogger(tmp_path),
+    )
+    for logger in (pictures, client, other):
+        log_image(logger, "samples/fixed_grid", image, 12)
+    assert pictures.told == [("samples/fixed_grid", [image], 12)]
+    assert client.told == [("run", image, None, "samples/fixed_grid", 12)]
+    board = TensorBoardLogger(tmp_path, name="", version="")
+    log_image(board, "samples/fixed_grid", image, 12)
+    board.experiment.flush()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (event,) = events.Images("samples/fixed_grid")
+    assert event.step == 12
+    held = Image.open(io.BytesIO(event.encoded_image_string))
+    assert (held.size, held.getpixel((4, 2))) == ((5, 3), (1, 2, 3))
+
+
+def test_log_image__passes_clients_of_other_kinds_over(tmp_path: Path) -> None:
+    logger = ClientRecorder(tmp_path)
+    logger.run_id = None
+    log_image(logger, "samples/fixed_grid", Image.new("RGB", (5, 3)), 12)
+    assert logger.told == []
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -1,6 +1,6 @@
 import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,6 +16,7 @@ from lit_hf import (
     InputError,
     TrivialAugment,
 )
+from lit_hf.batches import ImageBatch
 from lit_hf.data.mixing import mix
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.pixels import to_pixel_values
@@ -42,7 +43,8 @@ def test_batch__travels_as_bytes_and_becomes_what_the_model_reads(tiny_vit: str)
     assert batch["labels"].tolist() == [n % 2 for n in range(12)]
     assert batch["id"] == [f"i{n}" for n in range(12)]
     moved = data.on_after_batch_transfer(batch, 0)
-    assert "pixels" not in moved
+    assert torch.equal(cast("torch.Tensor", moved["pixels"]), batch["pixels"])
+    assert moved.keys() == get_type_hints(ImageBatch).keys() - {"targets"}
     values = cast("torch.Tensor", moved["pixel_values"])
     wanted = (drawn(3)[2, 5] / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
     assert np.allclose(values[3, :, 2, 5].numpy(), wanted, atol=1e-5)
@@ -92,6 +94,7 @@ def test_size__that_is_asked_for_goes_to_the_device_and_to_the_export(
     data = _data(tiny_vit, image_size=12)
     batch = data.on_after_batch_transfer(cast("Batch", next(iter(data.val_dataloader()))), 0)
     assert cast("torch.Tensor", batch["pixel_values"]).shape == (12, 3, 12, 12)
+    assert cast("torch.Tensor", batch["pixels"]).shape == (12, 3, 12, 12)  # as the model sees them
     data.save_processor(tmp_path)
     again = ImageClassificationDataModule(str(tmp_path))
     assert again.pixels == data.pixels
@@ -126,8 +129,12 @@ class _Collect(BoringModel):
         self.train_seen: dict[tuple[int, str], torch.Tensor] = {}
         self.val_seen: dict[str, torch.Tensor] = {}
         self.targets: dict[tuple[int, str], torch.Tensor] = {}
+        self.pixels: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401 - a batch
+        self.pixels.append(batch["pixels"])
+        self.values.append(batch["pixel_values"])
         for name, image in zip(batch["id"], batch["pixel_values"], strict=True):
             self.train_seen[self.current_epoch, name] = image
         for name, target in zip(batch["id"], batch.get("targets", []), strict=False):
@@ -163,6 +170,14 @@ def test_training_images__change_with_the_epoch_and_others_never(
         name = f"i{number}"
         assert torch.equal(module.val_seen[name], values[number])
         assert not torch.equal(module.train_seen[0, name], module.train_seen[1, name])
+
+
+def test_pixels__of_a_training_batch_are_the_augmented_ones(tiny_vit: str, tmp_path: Path) -> None:
+    module = _collected(tiny_vit, tmp_path)
+    settings = _data(tiny_vit).pixels
+    for pixels, values in zip(module.pixels, module.values, strict=True):
+        assert torch.equal(to_pixel_values(pixels, settings), values)
+    assert len(module.pixels) == 6
 
 
 @pytest.mark.parametrize("settings", [{"num_workers": 2}, {"batch_size": 5}])

@@ -13,8 +13,11 @@ from transformers import AutoImageProcessor
 from lit_hf.functional.pixels import (
     PixelSettings,
     cut_middle,
+    fit,
     in_proportion,
+    normalise,
     resize,
+    shrink,
     to_pixel_values,
 )
 
@@ -125,3 +128,25 @@ def test_sizes__that_the_model_reads() -> None:
 def test_images__that_are_none_are_refused(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"wanted uint8 images \[B, 3, h, w\]"):
         to_pixel_values(images, BARE)
+
+
+def test_fit__gives_the_bytes_that_are_normalised() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 30, 40), generator=generator, dtype=torch.uint8)
+    settings = BARE._replace(shortest_edge=20, crop=(16, 24))
+    fitted = fit(images, settings)
+    assert (fitted.dtype, fitted.shape) == (torch.uint8, (2, 3, 16, 24))
+    assert torch.equal(normalise(fitted, settings), to_pixel_values(images, settings))
+    mean, std = (torch.tensor(part)[:, None, None] for part in (MEAN, STD))
+    back = ((to_pixel_values(images, settings) * std + mean) * 255).round()
+    assert torch.equal(back, fitted.float())
+    assert fit(images, BARE) is images
+
+
+def test_shrink__keeps_small_images_and_proportions() -> None:
+    images = torch.full((1, 3, 300, 100), 7, dtype=torch.uint8)
+    small = shrink(images, 160)
+    assert (small.dtype, small.shape) == (torch.uint8, (1, 3, 160, 53))
+    assert bool((small == 7).all())
+    assert shrink(small, 160) is small
+    assert shrink(images[..., :1], 10).shape == (1, 3, 10, 1)

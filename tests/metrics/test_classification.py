@@ -7,11 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    mean_squared_error,
+    roc_auc_score,
+)
 from torch import Tensor
 
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.classification import ClassificationScores
+from lit_hf.metrics.classification import LARGEST_MATRIX, ClassificationScores
 
 SEEDS = range(4)
 
@@ -235,3 +241,38 @@ def test_scores__add_nothing_to_a_checkpoint(problem: ProblemType, num_classes: 
     scores = ClassificationScores(problem, num_classes)
     scores.update(*_random(problem, num_classes, 0), torch.zeros(47, dtype=torch.bool))
     assert scores.state_dict() == {}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_confusion_matrix__is_that_of_sklearn_without_copies(num_classes: int, seed: int) -> None:
+    logits, labels, losses = _random("single_label", num_classes, seed)
+    labels[labels == num_classes - 1] = 0  # one class is never right
+    copies = torch.arange(47) % 5 == 4
+    scores = ClassificationScores("single_label", num_classes)
+    for part in torch.split(torch.arange(47), 10):
+        scores.update(logits[part], labels[part], losses[part], copies[part])
+    scores.update(logits[:2], labels[:2], losses[:2], torch.ones(2, dtype=torch.bool))
+    found = scores.confusion_matrix()
+    assert found is not None
+    wanted = confusion_matrix(
+        labels[~copies], logits[~copies].argmax(1), labels=list(range(num_classes))
+    )
+    assert found.tolist() == wanted.tolist()
+    assert found.dtype is torch.int64
+    scores.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        empty = scores.confusion_matrix()
+    assert empty is not None
+    assert int(empty.sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "num_classes"),
+    [("multi_label", 3), ("regression", 1), ("single_label", LARGEST_MATRIX + 1)],
+)
+def test_confusion_matrix__only_of_single_labels_of_not_too_many_classes(
+    problem: ProblemType, num_classes: int
+) -> None:
+    assert ClassificationScores(problem, num_classes).confusion_matrix() is None

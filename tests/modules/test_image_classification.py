@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import confusion_matrix
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError
@@ -97,6 +98,23 @@ def test_samples__name_answer_and_truth(tiny_vit: str) -> None:
         assert sample["correct"] is (int(best[row]) == row % 2)
         assert sample["loss"] == pytest.approx(float(output["losses"][row]))
     assert shown[0]["input"] == "image, 8 x 8 pixels"
+    assert module.samples(batch, output, [], str) == []
+
+
+def test_confusion_matrix__counts_each_image_once_and_is_forgotten_with_the_scores(
+    tiny_vit: str,
+) -> None:
+    module = ImageClassifier(tiny_vit, NAMES)
+    batch: Any = _batch()
+    best = module.step(batch, "val")["logits"].argmax(1)[:5]
+    module.step(batch, "val")
+    matrix = module.confusion_matrix("val")
+    assert matrix is not None
+    assert matrix.tolist() == (2 * confusion_matrix(batch["labels"][:5], best)).tolist()
+    module.scores("val")
+    forgotten = module.confusion_matrix("val")
+    assert forgotten is not None
+    assert int(forgotten.sum()) == 0
 
 
 def test_other_sizes__go_through_interpolated_position_codes(

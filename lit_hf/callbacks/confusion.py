@@ -1,0 +1,162 @@
+"""ConfusionMatrixWriter: which class is taken for which, as a table and as a picture.
+
+Letters: C classes.
+"""
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lit_hf.callbacks.fonts import fonts
+from lit_hf.callbacks.panels import log_image
+from lit_hf.metrics.classification import LARGEST_MATRIX
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+log = logging.getLogger(__name__)
+Counts = NDArray[np.int64]
+MOST_NUMBERS, MOST_NAMES = 20, 60
+"""Classes up to which a picture shows each number, and each name."""
+
+
+@runtime_checkable
+class Confusable(Protocol):
+    """A module that counts which class is taken for which, such as `ImageClassifier`.
+
+    Attributes:
+        label_names: the C class names; known when an evaluation ends.
+    """
+
+    label_names: list[str] | None
+
+    def confusion_matrix(self, stage: Literal["val", "test"]) -> Tensor | None:
+        """Rows truth, columns prediction, [C, C], over all processes; None where it has none."""
+
+
+class ConfusionMatrixWriter(Callback):
+    """Writes which class is taken for which, at the end of a test or of a validation by itself.
+
+    For classifiers of one class each; silent for others. `confusion_matrix.csv` holds the counts,
+    rows truth and columns prediction, `confusion_matrix.png` shows them with their share of the
+    row; a validation writes `confusion_matrix_validate.csv` and `.png`. Both lie in the run folder,
+    and loggers that take pictures get one. Each example counts once on any number of devices.
+    """
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the matrix of the test, before the module forgets it with its scores."""
+        self._write(trainer, pl_module, "test")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the matrix of a validation that belongs to no training."""
+        if trainer.state.fn == "validate":
+            self._write(trainer, pl_module, "val")
+
+    def _write(
+        self, trainer: Trainer, module: LightningModule, stage: Literal["val", "test"]
+    ) -> None:
+        if not isinstance(module, Confusable):
+            return
+        found, names = module.confusion_matrix(stage), module.label_names or []
+        if not trainer.is_global_zero:
+            return
+        if found is None:
+            if len(names) > LARGEST_MATRIX:
+                log.warning(f"no confusion matrix: {len(names)} classes, {LARGEST_MATRIX} at most.")
+            return
+        counts: Counts = found.cpu().numpy()
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ("confusion_matrix" if stage == "test" else "confusion_matrix_validate")
+        write_table(path.with_suffix(".csv"), counts, names)
+        title = {"test": "test", "val": "validation"}[stage]
+        picture = draw_matrix(title, counts, names)
+        picture.save(path.with_suffix(".png"), "PNG")
+        for logger in trainer.loggers:
+            log_image(logger, f"{stage}/confusion_matrix", picture, trainer.global_step)
+
+
+def write_table(path: Path, counts: Counts, names: Sequence[str]) -> None:
+    """Write counts as CSV, rows truth and columns prediction.
+
+    Args:
+        path: the file.
+        counts: [C, C].
+        names: the C class names.
+    """
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["truth", *names])
+        writer.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
+
+
+def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image:
+    """Draw counts as a heat map of the shares of each row, with the numbers of few classes.
+
+    Args:
+        title: what was scored.
+        counts: [C, C], rows truth, columns prediction.
+        names: the C class names.
+    """
+    from matplotlib.figure import Figure
+
+    num_classes, total = len(counts), int(counts.sum())
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = min(max(2.5 + 0.62 * num_classes, 5), 15)
+    figure = Figure(figsize=(side + 1, side), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    heat = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(heat, label="share of the row", shrink=0.7)
+    accuracy = f" · accuracy {counts.trace() / total:.4g}" if total else ""
+    axes.set_title(f"{title} · {total} examples{accuracy}", fontsize=11)
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("truth")
+    _name_classes(axes, names)
+    if num_classes <= MOST_NUMBERS:
+        _number_cells(axes, counts, shares)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", facecolor="white")
+    return Image.open(out).convert("RGB")
+
+
+def _name_classes(axes: "Axes", names: Sequence[str]) -> None:
+    """Write the names of the classes, or of some where they are many, at both sides."""
+    from matplotlib.font_manager import FontProperties
+
+    places = range(0, len(names), ceil(len(names) / MOST_NAMES))
+    shown = [fonts().legible(names[place], 24) for place in places]
+    texts = [text for text, _ in shown]
+    # A dollar sign in a name is no formula.
+    axes.set_xticks(
+        places, texts, parse_math=False, rotation=45, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(places, texts, parse_math=False)
+    size = 9 if len(names) <= MOST_NUMBERS else 7
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for label, (_, path) in zip(labels, shown, strict=True):
+            label.set_fontproperties(FontProperties(fname=path, size=size))
+
+
+def _number_cells(axes: "Axes", counts: Counts, shares: NDArray[np.float64]) -> None:
+    """Write count and share of the row into each cell that is not empty."""
+    for (row, column), count in np.ndenumerate(counts):
+        share = shares[row, column]
+        axes.text(
+            column,
+            row,
+            f"{count}\n{share:.0%}" if count else "0",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share > 0.5 else "black" if count else "0.6",
+        )
