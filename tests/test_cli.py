@@ -333,7 +333,7 @@ def test_print_config__is_a_whole_config(tiny_model: str, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load(done.stdout)
     assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 1e-4
-    assert config["samples"] == {"every_n_steps": 20, "num_samples": 6}
+    assert config["samples"] == {"every_n_steps": 20, "num_samples": 6, "num_grids": 100}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
