@@ -59,8 +59,9 @@ class RowSampler(DistributedSampler[Pick]):
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
         first = self.rank + self.num_done() * self.num_replicas
-        for place in range(first, self.total_size, self.num_replicas):
-            yield Pick(int(order[place % self.num_rows]), place >= self.num_rows)
+        places = np.arange(first, self.total_size, self.num_replicas)
+        rows, is_padding = order[places % self.num_rows], places >= self.num_rows
+        yield from map(Pick, rows.tolist(), is_padding.tolist())
 
 
 def num_trained(trainer: Trainer | None, batch_size: int) -> int:
@@ -96,7 +97,7 @@ class EncodedRows(TorchDataset[Columns]):
     """
 
     def __init__(self, rows: Dataset) -> None:
-        self.rows = rows
+        self.rows = rows.with_format("arrow")
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -108,7 +109,12 @@ class EncodedRows(TorchDataset[Columns]):
             picks: rows to load; plain numbers, as Lightning's samplers give, are no padding.
         """
         marked = [pick if isinstance(pick, Pick) else Pick(int(pick), False) for pick in picks]
-        columns: Columns = dict(self.rows[[pick.row for pick in marked]])
-        columns["index"] = [pick.row for pick in marked]
+        numbers = [pick.row for pick in marked]
+        run = range(numbers[0], numbers[0] + len(numbers))
+        # A run of rows is a slice; others are gathered one by one.
+        table = self.rows[run.start : run.stop] if numbers == list(run) else self.rows[numbers]
+        table = table.combine_chunks()
+        columns: Columns = {name: table[name].to_pylist() for name in table.column_names}
+        columns["index"] = [*numbers]
         columns["is_padding"] = [pick.is_padding for pick in marked]
         return columns
