@@ -170,9 +170,9 @@ class GenerativeQA(HFModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take these settings again, where no others were given."""
-        about = cast("dict[str, object]", checkpoint["lit_hf"])
-        held = cast("dict[str, GenerationValue]", about["generation"])
-        set_generation(self.model, {**held, **self.generation})
+        super().on_load_checkpoint(checkpoint)
+        about = cast("dict[str, dict[str, GenerationValue]]", checkpoint["lit_hf"])
+        set_generation(self.model, {**about["generation"], **self.generation})
 
     def forward(
         self,

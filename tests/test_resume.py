@@ -1,0 +1,237 @@
+"""A training that is stopped anywhere and started again ends with the weights of one that was not.
+
+Bit for bit: the same rows in the same order, the same random numbers, the same optimizer steps.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from lit_hf import (
+    CropAndFlip,
+    CutMix,
+    ExtractiveQA,
+    ExtractiveQADataModule,
+    GenerativeQA,
+    GenerativeQADataModule,
+    HFDataModule,
+    HFModule,
+    ImageClassificationDataModule,
+    ImageClassifier,
+    MeanHead,
+    TextClassificationDataModule,
+    TextClassifier,
+    TrivialAugment,
+)
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.checkpoints import newest_whole
+from tests.images import drawn
+from tests.tiny_models import paragraph_rows
+
+NUM_ROWS, BATCH, EPOCHS = 37, 4, 3  # ten batches an epoch, the last one of a single row
+
+
+class _StoppedError(Exception):
+    """A crash."""
+
+
+class _CrashBefore(pl.Callback):
+    """Crashes before a batch, and keeps the rows of each batch that was trained."""
+
+    def __init__(self, batch: int | None) -> None:
+        self.batch = batch
+        self.rows: list[tuple[int, ...]] = []
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Mapping[str, Sequence[int]],
+        batch_idx: int,
+    ) -> None:
+        if len(self.rows) == self.batch:
+            raise _StoppedError
+        self.rows.append(tuple(batch["index"]))
+
+
+def _text(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    rows = [{"text": "fire in town " * (n % 4 + 1) + str(n), "label": n % 2} for n in range(43)]
+    data = TextClassificationDataModule(models["bert"], batch_size=BATCH, num_workers=workers)
+    return TextClassifier(models["bert"]), data.with_rows(train=rows[:NUM_ROWS], val=rows[37:])
+
+
+def _own_head(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    _, data = _text(models, workers)
+    return TextClassifier(models["bert"], head=MeanHead), data
+
+
+def _image(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    rows: Any = [{"image": drawn(n), "label": "ab"[n % 2]} for n in range(43)]
+    data = ImageClassificationDataModule(
+        models["vit"],
+        batch_size=BATCH,
+        num_workers=workers,
+        augmentations=[CropAndFlip(), TrivialAugment()],
+        mixings=[CutMix()],
+    )
+    overrides: Any = {"hidden_dropout_prob": 0.1}
+    module = ImageClassifier(models["vit"], config_overrides=overrides)
+    return module, data.with_rows(train=rows[:NUM_ROWS], val=rows[NUM_ROWS:])
+
+
+def _extractive(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    rows: Any = paragraph_rows()[:43]
+    data = ExtractiveQADataModule(
+        models["bert"], max_length=64, doc_stride=16, batch_size=BATCH, num_workers=workers
+    )
+    return ExtractiveQA(models["bert"]), data.with_rows(train=rows[:NUM_ROWS], val=rows[NUM_ROWS:])
+
+
+def _generative(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    rows: Any = paragraph_rows()[:43]
+    data = GenerativeQADataModule(
+        models["t5"], max_length=160, doc_stride=16, batch_size=BATCH, num_workers=workers
+    )
+    overrides: Any = {"dropout_rate": 0.1}
+    short: Any = {"max_new_tokens": 4}
+    module = GenerativeQA(models["t5"], config_overrides=overrides, generation=short)
+    return module, data.with_rows(train=rows[:NUM_ROWS], val=rows[NUM_ROWS : NUM_ROWS + 2])
+
+
+TASKS = {
+    "text": _text,
+    "own_head": _own_head,
+    "image": _image,
+    "extractive": _extractive,
+    "generative": _generative,
+}
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: str, tiny_t5: str, tiny_vit: str) -> dict[str, str]:
+    return {"bert": tiny_model, "t5": tiny_t5, "vit": tiny_vit}
+
+
+def digest_of(weights: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(weights[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fit(
+    folder: Path,
+    task: str,
+    models: dict[str, str],
+    workers: int,
+    crash: _CrashBefore,
+    settings: dict[str, Any],
+) -> str | None:
+    """Begin or go on; the weights' digest, or None after a crash."""
+    pl.seed_everything(0, verbose=False)
+    module, data = TASKS[task](models, workers)
+    trainer = pl.Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        default_root_dir=folder,
+        callbacks=[LastCheckpoint(), crash],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+    newest = newest_whole(folder / "checkpoints")
+    try:
+        trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
+    except _StoppedError:
+        return None
+    return digest_of(module.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("task", "workers", "settings", "crashes"),
+    [
+        ("text", 0, {"val_check_interval": 4}, [6, 9, 10, 15, 28]),
+        ("text", 0, {"val_check_interval": 4, "accumulate_grad_batches": 3}, [5, 12, 29]),
+        ("text", 2, {"val_check_interval": 3, "accumulate_grad_batches": 2}, [16]),
+        ("text", 0, {"accumulate_grad_batches": 4}, [12, 25]),
+        ("own_head", 0, {"val_check_interval": 4}, [16]),
+        ("image", 0, {"val_check_interval": 4}, [6, 19]),
+        ("image", 2, {"val_check_interval": 7}, [18]),
+        ("extractive", 0, {"val_check_interval": 4}, [16]),
+        ("generative", 0, {"val_check_interval": 5, "accumulate_grad_batches": 3}, [17]),
+    ],
+)
+def test_stopped_training__ends_with_the_same_weights(
+    task: str,
+    workers: int,
+    settings: dict[str, Any],
+    crashes: list[int],
+    models: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    whole = _CrashBefore(None)
+    wanted = _fit(tmp_path / "whole", task, models, workers, whole, settings)
+    assert len(whole.rows) == 10 * EPOCHS
+    assert sorted(row for rows in whole.rows[10:20] for row in rows) == list(range(NUM_ROWS))
+    for batch in crashes:
+        folder = tmp_path / str(batch)
+        assert _fit(folder, task, models, workers, _CrashBefore(batch), settings) is None
+        rest = _CrashBefore(None)
+        assert _fit(folder, task, models, workers, rest, settings) == wanted, batch
+        assert rest.rows == whole.rows[-len(rest.rows) :]
+        assert len(rest.rows) < 30  # it went on
+
+
+def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: Path) -> None:
+    """By kill -9, twice in one run; the same command each time."""
+    rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(200))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+
+    def command(name: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "lit_hf", "fit", "--ckpt_path", "auto"),
+            *("--model", "TextClassifier", "--model.model_name", tiny_model),
+            *("--data", "TextClassificationDataModule", "--data.val_fraction", "0.1"),
+            *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
+            *("--data.num_workers", "1", "--checkpoint.monitor", "val/f1"),
+            *("--trainer.default_root_dir", str(tmp_path / name), "--trainer.max_epochs", "2"),
+            *("--trainer.val_check_interval", "7", "--trainer.accelerator", "cpu"),
+            *("--trainer.accumulate_grad_batches", "2", "--trainer.enable_progress_bar", "false"),
+            *("--samples.num_samples", "0", "--trainer.logger", "false"),
+        ]
+
+    def last(name: str) -> Path:
+        return tmp_path / name / "checkpoints" / "last.ckpt"
+
+    subprocess.run(command("whole"), check=True, capture_output=True, timeout=120)
+    for moment in range(2):
+        process = subprocess.Popen(
+            command("killed"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        before = last("killed").stat().st_mtime_ns if last("killed").exists() else 0
+        while process.poll() is None:
+            if last("killed").exists() and last("killed").stat().st_mtime_ns != before:
+                time.sleep(0.1 * moment)
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        assert process.wait(60) == -signal.SIGKILL
+    subprocess.run(command("killed"), check=True, capture_output=True, timeout=120)
+    weights = [
+        torch.load(last(name), weights_only=True)["state_dict"] for name in ("whole", "killed")
+    ]
+    assert digest_of(weights[0]) == digest_of(weights[1])
