@@ -62,6 +62,9 @@ def test_run__scores_and_predicts_each_image_once(run_folder: Path) -> None:
     answers = [json.loads(line) for line in lines]
     assert [answer["id"] for answer in answers] == [f"{n:02}.png" for n in range(5)]
     assert {answer["prediction"] for answer in answers} <= set(NAMES)
+    table = (run_folder / "submission.csv").read_text().splitlines()
+    wanted = [f"{answer['id']},{answer['prediction']}" for answer in answers]
+    assert table == ["id,label", *wanted]
 
 
 def test_run__draws_samples_and_the_confusion_matrix(run_folder: Path) -> None:

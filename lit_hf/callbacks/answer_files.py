@@ -13,6 +13,8 @@ from lit_hf.callbacks.export import data_description
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
 from lit_hf.data.generative_qa import GenerativeQADataModule
+from lit_hf.data.image_classification import ImageClassificationDataModule
+from lit_hf.data.image_rows import ImageColumns
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.functional.labels import are_numbers
 
@@ -98,7 +100,9 @@ def form_of(trainer: Trainer) -> Form | None:
 
 def _table_form(trainer: Trainer, data: object) -> TableForm | None:
     """The columns and labels of the training file; None where the data names no id column."""
-    if not isinstance(data, TextClassificationDataModule) or not data.columns.id:
+    if not isinstance(data, TextClassificationDataModule | ImageClassificationDataModule):
+        return None
+    if not data.columns.id:
         return None
     names = cast("list[str]", getattr(trainer.lightning_module, "label_names", None) or [])
     found = _classes_of_training(data.describe())
@@ -107,7 +111,8 @@ def _table_form(trainer: Trainer, data: object) -> TableForm | None:
     numbers = [str(index) for index in range(len(names))]
     labels = dict(zip(names, numbers, strict=True)) if are_numbers(found, names) else {}
     label = data.columns.label or "label"
-    return TableForm((data.columns.id, label), labels, data.columns.separator)
+    separator = "," if isinstance(data.columns, ImageColumns) else data.columns.separator
+    return TableForm((data.columns.id, label), labels, separator)
 
 
 def _classes_of_training(about: Mapping[str, object]) -> set[str]:
