@@ -43,7 +43,7 @@ class Fonts:
         best = max(self._known, key=lambda font: len(wanted & font[1]))  # the first of equals
         return best[0]
 
-    def legible(self, text: str, limit: int = 60) -> tuple[str, str]:
+    def legible(self, text: str, limit: int = 120) -> tuple[str, str]:
         """What can be drawn of a text, on one line, and the font file for it.
 
         Letters that no font has are shown as such, and control characters as escapes.
