@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from lit_hf.data.images import Pixels, as_rgb, decode, image_bytes, pixels_of_array
 from lit_hf.data.problems import CellError
@@ -16,7 +17,7 @@ from lit_hf.functional.text import printable
 
 
 class ImageInputs:
-    """Paths, files' contents, Pillow images and arrays.
+    """Paths, files' contents, Pillow images, arrays and tensors.
 
     Args:
         settings: what the model's image processor does with an image.
@@ -27,7 +28,7 @@ class ImageInputs:
 
     def is_one(self, items: object) -> bool:
         """Whether this is an image alone, no list of them."""
-        if isinstance(items, np.ndarray):
+        if isinstance(items, np.ndarray | Tensor):
             return items.ndim < 4
         return isinstance(items, str | bytes | Path | Image.Image | Mapping)
 
@@ -44,6 +45,8 @@ class ImageInputs:
         if isinstance(cell, Mapping) and "image" in cell:
             cell = cell["image"]
         try:
+            if isinstance(cell, Tensor):
+                cell = cell.numpy(force=True)
             if isinstance(cell, np.ndarray):
                 return pixels_of_array(cell, "image")
             if isinstance(cell, Image.Image):

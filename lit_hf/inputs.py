@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from lit_hf.data.examples import template_columns
 from lit_hf.data.prompts import (
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-Item = (
-    str | tuple[str, str] | Mapping[str, object] | bytes | Path | Image.Image | NDArray[np.generic]
-)
+Picture = bytes | Path | Image.Image | NDArray[np.generic] | Tensor
+Item = str | tuple[str, str] | Mapping[str, object] | Picture
 Parts = tuple[Any, ...]  # texts, or an image's pixels
 
 

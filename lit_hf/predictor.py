@@ -122,8 +122,8 @@ class Predictor:
         Args:
             items: for a classifier texts, pairs of texts, or rows (dicts of columns) as in
                 training; for questions pairs of question and context, or dicts of both; for images
-                paths, files' contents, Pillow images or arrays. One alone is taken as a list of
-                one.
+                paths, files' contents, Pillow images, arrays or tensors of bytes or of numbers in
+                0..1. One alone is taken as a list of one.
             batch_size: items run at once.
             question: a question, in place of items.
             context: the text that it is asked about, or several.
@@ -151,8 +151,8 @@ class Predictor:
             items = [cast("Item", items)]
         if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
             raise InputError(
-                "wanted a list of texts, pairs of texts or dicts of columns (of a pandas frame: "
-                f"`frame.to_dict('records')`), but got a {type(items).__name__}."
+                "wanted a list of texts, pairs of texts, images or dicts of columns (of a pandas "
+                f"frame: `frame.to_dict('records')`), but got a {type(items).__name__}."
             )
         parts = self._inputs.read(items)
         order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))

@@ -24,6 +24,17 @@ def test_items__are_paths_contents_images_and_arrays(tmp_path: Path) -> None:
     assert not INPUTS.is_one(np.zeros((2, 4, 4, 3), np.uint8))
 
 
+def test_items__may_be_tensors_as_in_a_batch() -> None:
+    images = torch.from_numpy(np.stack([drawn(0), drawn(1)])).permute(0, 3, 1, 2)
+    assert INPUTS.is_one(images[0])
+    assert not INPUTS.is_one(images)
+    for given in (images, images / 255):
+        for number, (pixels,) in enumerate(INPUTS.read(given)):
+            assert np.array_equal(pixels, drawn(number))
+    with pytest.raises(InputError, match=r"item 0: numbers of the image lie outside 0..1"):
+        INPUTS.read(images / 255 - 0.5)
+
+
 def test_batch__takes_images_of_several_sizes() -> None:
     values = INPUTS.batch(INPUTS.read([drawn(0), drawn(1, 9, 5)]))["pixel_values"]
     assert isinstance(values, torch.Tensor)

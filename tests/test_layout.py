@@ -106,7 +106,9 @@ def test_file__is_short_and_mirrored(path: Path) -> None:
     assert mirror.exists(), f"{path} has no {mirror.relative_to(ROOT)}"
 
 
-@pytest.mark.parametrize("stem", ["text_classification", "extractive_qa", "generative_qa"])
+@pytest.mark.parametrize(
+    "stem", ["text_classification", "image_classification", "extractive_qa", "generative_qa"]
+)
 def test_task__has_all_its_cells(stem: str) -> None:
     cells = [
         PACKAGE / "data" / f"{stem}.py",

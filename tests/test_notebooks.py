@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 # The fixture that stands in for MODEL_NAME, where it is not tiny_model.
-MODELS = {"generative_qa": "tiny_t5"}
+MODELS = {"generative_qa": "tiny_t5", "image_classification": "tiny_vit"}
 MACHINE_PATH = re.compile(
     r"(?<![\w.])/(work|root|home|Users|tmp|private|var|opt|usr|mnt)\b|site-packages|[A-Z]:\\Users"
 )

@@ -165,7 +165,16 @@ class ImageClassifier(HFModule):
 
         Returns:
             `logits` [B, C], and `attentions` and `hidden_states` where asked for.
+
+        Raises:
+            InputError: for a batch that comes straight from a loader, as bytes alone.
         """
+        if "pixel_values" not in batch:
+            raise InputError(
+                f"the batch holds no `pixel_values` but {', '.join(batch)}: a loader gives bytes, "
+                "which Lightning prepares on the device; by hand "
+                "`batch = data.on_after_batch_transfer(batch, 0)`."
+            )
         inputs: dict[str, object] = {"pixel_values": batch["pixel_values"].to(self.model.dtype)}
         if size_of(self.model.config) not in (None, tuple(batch["pixel_values"].shape[-2:])):
             inputs["interpolate_pos_encoding"] = True

@@ -76,6 +76,14 @@ def test_training__learns_what_can_be_learnt(tiny_vit: str, make_trainer: MakeTr
     assert (scores["val/accuracy"], scores["val/f1"], scores["val/num_examples"]) == (1, 1, 12)
 
 
+def test_batch__straight_from_a_loader_is_told_what_it_lacks(tiny_vit: str) -> None:
+    module, data = ImageClassifier(tiny_vit, NAMES), _data(tiny_vit)
+    batch: Any = next(iter(data.train_dataloader()))
+    with pytest.raises(InputError, match=r"no `pixel_values` but pixels, labels.*by hand"):
+        module(batch)
+    assert module(data.on_after_batch_transfer(batch, 0)).logits.shape == (4, 2)
+
+
 def test_padding_copies__count_in_nothing(tiny_vit: str) -> None:
     module = ImageClassifier(tiny_vit, NAMES)
     batch: Any = _batch()

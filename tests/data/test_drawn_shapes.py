@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from lit_hf.data.drawn_shapes import SHAPES, SIDE, corners, drawn_shapes, reach
+from lit_hf.errors import InputError
+
+AROUND = np.linspace(-np.pi, np.pi, 3601)[:-1]
+
+
+def test_images__depend_on_seed_and_number_alone() -> None:
+    many, few, others = drawn_shapes(12, seed=3), drawn_shapes(5, seed=3), drawn_shapes(5, seed=4)
+    for row, again, other in zip(many, few, others, strict=False):
+        assert row["id"] == again["id"] == other["id"]
+        assert row["label"] == again["label"] == other["label"]
+        assert np.array_equal(np.asarray(row["image"]), np.asarray(again["image"]))
+        assert not np.array_equal(np.asarray(row["image"]), np.asarray(other["image"]))
+
+
+def test_classes__take_turns_and_images_are_bytes() -> None:
+    rows = drawn_shapes(11)
+    assert [row["label"] for row in rows] == [*SHAPES, *SHAPES, SHAPES[0]]
+    assert [row["id"] for row in rows] == [str(number) for number in range(11)]
+    for row in rows:
+        image = np.asarray(row["image"])
+        assert image.shape == (SIDE, SIDE, 3)
+        assert image.dtype == np.dtype(np.uint8)
+    with pytest.raises(InputError, match="`count` to be at least 1, but got 0"):
+        drawn_shapes(0)
+
+
+def test_images__are_the_same_on_every_machine() -> None:
+    means = [np.asarray(row["image"]).mean() for row in drawn_shapes(5, seed=1)]
+    assert np.allclose(means, [100.96, 124.096, 94.331, 92.602, 114.732], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("label", "area"),
+    [
+        ("circle", np.pi * 0.85**2),
+        ("cross", 4 * (2 * 0.32 * (1 - 0.32)) + (2 * 0.32) ** 2),
+        ("square", 2 * 1.05**2),
+        ("star", 5 * 1.15 * 0.5 * np.sin(np.pi / 5)),
+        ("triangle", 3 * 3**0.5 / 4 * 1.15**2),
+    ],
+)
+def test_outlines__enclose_the_shape(label: str, area: float) -> None:
+    found = reach(label, AROUND)
+    assert np.isclose((found**2).mean() * np.pi, area, rtol=1e-3)
+    assert np.allclose(found, reach(label, AROUND + 4 * np.pi))  # directions of any form
+    assert np.allclose(found, reach(label, -AROUND))  # all are mirrored about straight up
+    if label != "circle":
+        at, distances = corners(label)
+        assert np.allclose(reach(label, at), distances)
+
+
+def test_shapes__lie_in_the_middle_and_are_lighter_than_the_edge() -> None:
+    images = np.stack([np.asarray(row["image"]) for row in drawn_shapes(200)]).astype(float)
+    middle, edge = images[:, 14:18, 14:18].mean((1, 2, 3)), images[:, :, :1].mean((1, 2, 3))
+    assert (middle > edge).all()
