@@ -31,9 +31,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lit_hf import CropAndFlip, ImageClassificationDataModule, TrivialAugment
+from lit_hf import CropAndFlip, Draws, ImageClassificationDataModule, TrivialAugment
 from lit_hf.data.cifar_batches import CLASSES
-from lit_hf.functional.draws import Draws
 from lit_hf.processors import load_image_processor
 
 if TYPE_CHECKING:
