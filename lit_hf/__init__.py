@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
+    from lit_hf.callbacks.run_folder import RunFolder as RunFolder
+    from lit_hf.callbacks.same_training import SameTraining as SameTraining
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
     from lit_hf.data.augmentation import CropAndFlip as CropAndFlip
     from lit_hf.data.augmentation import ImageAugmentation as ImageAugmentation
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from lit_hf.modules.image_classification import ImageClassifier as ImageClassifier
     from lit_hf.modules.text_classification import TextClassifier as TextClassifier
     from lit_hf.predictor import Predictor as Predictor
+    from lit_hf.saving import WholeCheckpointIO as WholeCheckpointIO
 
 __version__ = "0.1.0"
 
@@ -80,11 +83,14 @@ _HOME = {
     "RandAugment": "lit_hf.data.policies",
     "RandomErasing": "lit_hf.data.augmentation",
     "ResultsWriter": "lit_hf.callbacks.results",
+    "RunFolder": "lit_hf.callbacks.run_folder",
+    "SameTraining": "lit_hf.callbacks.same_training",
     "SampleLogger": "lit_hf.callbacks.samples",
     "TextClassificationDataModule": "lit_hf.data.text_classification",
     "TextClassifier": "lit_hf.modules.text_classification",
     "TrivialAugment": "lit_hf.data.policies",
     "TweetDataModule": "lit_hf.data.tweets",
+    "WholeCheckpointIO": "lit_hf.saving",
 }
 __all__ = sorted(_HOME)
 

@@ -77,6 +77,7 @@ def complete(
         "config_overrides": json.loads(config.to_json_string(use_diff=False)),
     }
     checkpoint["lit_hf"] = {
+        **cast("dict[str, object]", checkpoint.get("lit_hf") or {}),
         "version": __version__,
         "task": task,
         "metrics": {name: float(value) for name, value in metrics.items()},

@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import pairwise
-from typing import TextIO, cast
+from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
-from lit_hf.errors import InputError, nearest
+from lit_hf.errors import InputError, WriteError, nearest
 from lit_hf.functional.text import printable
 
 HELP = """\
@@ -30,6 +30,7 @@ options of fit, validate, test and predict:
   --config FILE     a recipe (configs/…); further --config files and options override it
   --run DIR         the folder of a run in place of a recipe; evaluates its best checkpoint
   --import MODULE   import a module of yours, so that its classes can stand in a class_path
+  --allow-changed   fit: go on though rows, batch size, seed, precision or devices have changed
   --print_config    show the whole configuration and stop
 
   lit-hf VERB --help shows the rest; lit-hf --version the version.
@@ -102,10 +103,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _dispatch(words[0], words[1:])
-    except InputError as error:
+    except (InputError, WriteError) as error:
         lines = f"lit-hf: error: {error}".splitlines()
         print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print("lit-hf: interrupted", file=sys.stderr)
         return 130
@@ -122,16 +123,20 @@ def _dispatch(verb: str, words: list[str]) -> int:
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     flags.add_argument("--run", dest="run_folder")
     flags.add_argument("--import", dest="imports", action="append", default=[])
+    flags.add_argument("--allow-changed", action="store_true")
     try:
         ours, rest = flags.parse_known_args(words)
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from None
+    if ours.allow_changed and verb != "fit":
+        raise InputError(f"--allow-changed: {verb} changes nothing; it is an option of fit.")
     _check_help(rest)
     _set_up_messages()
     _import_all(ours.imports)
     from lit_hf.trainer_cli import run_verb
 
-    return run_verb(verb, rest, ours.run_folder, ours.imports)
+    on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
+    return run_verb(verb, rest, ours.run_folder, ours.imports, on_change)
 
 
 def _check_help(words: Sequence[str]) -> None:

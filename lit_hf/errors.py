@@ -1,4 +1,4 @@
-"""The one error that means: the input is at fault, not the program."""
+"""The errors told in one message: the input is at fault, or the disk, not the program."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,6 +8,13 @@ class InputError(ValueError):
     """A mistake in a setting, a file or a row, told in one message with the way out.
 
     The command line prints the message without a traceback and exits with code 2.
+    """
+
+
+class WriteError(OSError):
+    """A file of a run that cannot be written, such as on a full disk, told in one message.
+
+    The command line prints the message without a traceback and exits with code 1.
     """
 
 

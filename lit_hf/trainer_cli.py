@@ -1,11 +1,8 @@
 """The verbs that are Trainer methods: one LightningCLI, its run folder and exit codes."""
 
-import atexit
 import inspect
-import logging
 import sys
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -13,6 +10,7 @@ from typing import Any, NoReturn, cast
 import jsonargparse
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
@@ -24,18 +22,21 @@ from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
-from lit_hf.callbacks.export import ExportPretrained, write_model_files
+from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter
 from lit_hf.callbacks.results import ResultsWriter
+from lit_hf.callbacks.run_folder import RunFolder
+from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSigterm
-from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
+from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
+from lit_hf.saving import write_whole
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
@@ -45,15 +46,21 @@ from lit_hf.settings import (
     with_texts,
 )
 
-log = logging.getLogger(__name__)
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSigterm)
-"""Callbacks that no setting leaves out."""
+"""Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
+_COMPARED = ("data.batch_size ", "data.seed ", "data.augmentations", "data.mixings")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
 
-def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: list[str]) -> int:
+def run_verb(
+    verb: str,
+    words: Sequence[str],
+    run_folder: str | None,
+    imports: list[str],
+    on_change: OnChange = "error",
+) -> int:
     """Run fit, validate, test or predict.
 
     Args:
@@ -61,6 +68,7 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
         words: the other arguments.
         run_folder: folder of an earlier run, whose config and best checkpoint are used.
         imports: modules of the user whose classes a config may name too.
+        on_change: "warn" lets a training go on that is not the one that was stopped.
 
     Returns:
         The exit code.
@@ -79,7 +87,7 @@ def run_verb(verb: str, words: Sequence[str], run_folder: str | None, imports: l
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             words = ["--config", str(config), *words]
         try:
-            RunCLI([verb, *words])
+            RunCLI([verb, *words], on_change)
         except UnicodeDecodeError as error:
             raise InputError(f"`--config`: a file that is no text in UTF-8 ({error}).") from error
         except MisconfigurationException as error:
@@ -114,15 +122,19 @@ class RunCLI(LightningCLI):
 
     Args:
         args: verb and options.
+        on_change: what happens to a training that goes on with other rows, seed and the like.
     """
 
-    def __init__(self, args: ArgsType) -> None:
+    def __init__(self, args: ArgsType, on_change: OnChange = "error") -> None:
+        self._folder, self._same = RunFolder(), SameTraining(on_change)
         super().__init__(
             HFModule,
             HFDataModule,
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={"callbacks": [kind() for kind in EVERY_RUN]},
+            trainer_defaults={
+                "callbacks": [self._folder, self._same, *(kind() for kind in EVERY_RUN)]
+            },
             seed_everything_default=0,
             parser_class=OneMessageParser,
             subclass_mode_model=True,
@@ -173,6 +185,12 @@ class RunCLI(LightningCLI):
         except (*_REFUSALS, MisconfigurationException) as error:
             raise refusal(error) from error
 
+    def instantiate_trainer(self, **settings: object) -> Trainer:
+        """Make a Trainer whose checkpoints are whole or not there."""
+        trainer = super().instantiate_trainer(**settings)
+        write_whole(trainer)
+        return trainer
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; those of the process have no say."""
         self.config = parser.parse_args(cast("list[str]", args))
@@ -182,17 +200,11 @@ class RunCLI(LightningCLI):
         """Leave the configuration alone: a checkpoint brings its own model config."""
 
     def before_fit(self) -> None:
-        """Find the checkpoint to go on from."""
-        options = self._options()
-        if options["ckpt_path"] == "auto":
-            folder = Path(str(self.trainer.default_root_dir)) / "checkpoints"
-            newest = newest_whole(folder)
-            options["ckpt_path"] = newest and str(newest)
-            if newest is not None:
-                print(f"going on from {newest}")
-                warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
-                self._tell_changes()
+        """Take the run folder, and find the checkpoint to go on from."""
+        self._folder.claim(self.trainer)
         self._check_ckpt_path()
+        if self.trainer.ckpt_path is not None:
+            self._same.settings = self._changes()
         monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
         if monitor.startswith("val/") and not self.datamodule.has_validation:
             raise InputError(
@@ -200,29 +212,19 @@ class RunCLI(LightningCLI):
                 "`data.val_fraction`, or `checkpoint.monitor: null`."
             )
 
-    def _tell_changes(self) -> None:
-        """Warn of settings that are not those the run was begun with."""
+    def _changes(self) -> list[str]:
+        """Settings that are not those the run was begun with, but for what is compared exactly."""
         path = Path(str(self.trainer.default_root_dir)) / "config.yaml"
-        if path.is_file():
-            given = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False)
-            changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
-            if changes:
-                log.warning(
-                    f"the run was begun with other settings: {'; '.join(changes)}. It goes on with "
-                    "the new ones, but for what the checkpoint holds; for a new run give another "
-                    "`trainer.default_root_dir`."
-                )
+        if not path.is_file():
+            return []
+        given = self.parser.dump(self.config, skip_unset=False)  # as `config.yaml` is written
+        changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
+        return [change for change in changes if not change.startswith(_COMPARED)]
 
     def fit(self, **options: object) -> None:
         """Train, unless the checkpoint to go on from has reached the end already."""
-        ckpt_path = self.trainer.ckpt_path
-        if ckpt_path is not None and reached_epochs(ckpt_path) == self.trainer.max_epochs:
-            print(
-                f"already finished: {ckpt_path} has all {self.trainer.max_epochs} epochs; "
-                "raise `trainer.max_epochs` to go on."
-            )
-            return
-        self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
+        if not is_finished(self.trainer):
+            self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
 
     def before_validate(self) -> None:
         """Check the checkpoint."""
@@ -241,39 +243,21 @@ class RunCLI(LightningCLI):
         return cast("dict[str, Any]", self.config_init[self.subcommand])
 
     def _check_ckpt_path(self) -> None:
-        options = self._options()
-        path = options["ckpt_path"]
+        options, verb = self._options(), str(self.subcommand)
         options["weights_only"] = True
-        if path == "auto" and self.subcommand != "fit":
-            path = None
-        if path is None and self.subcommand != "fit":
-            raise InputError(
-                f"{self.subcommand}: give `--run DIR`, or `--ckpt_path FILE` with a config."
-            )
-        if path is not None and "://" in str(path):
-            raise InputError(f"`ckpt_path` {path}: download it first, only local files are read.")
-        if path is not None and not Path(path).is_file():
-            raise InputError(f"`ckpt_path` {path}: there is no such checkpoint file.")
+        path = checkpoint_for(verb, options["ckpt_path"], checkpoints_of(self.trainer))
         if path is not None:
-            self._take(str(path))
+            take(path, verb, self.model.task, self.datamodule)
         # Set here, the module sees it in time to build the model from the checkpoint's config.
         self.trainer.ckpt_path, options["ckpt_path"] = path, None
 
-    def _take(self, path: str) -> None:
-        """Check a checkpoint, and read the data by the tokenizer and config that it holds."""
-        check_task(path, checkpoint := read_checkpoint(path), self.model.task)
-        if self.subcommand == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
-            raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
-        # A run that was moved, or is named by another path, is the same run.
-        warnings.filterwarnings("ignore", "The dirpath has changed")
-        folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
-        atexit.register(folder.cleanup)
-        if write_model_files(checkpoint, Path(folder.name)):
-            self.datamodule.model_name = folder.name
-
     def _run_subcommand(self, subcommand: str) -> None:
+        is_refused = False
         try:
             super()._run_subcommand(subcommand)
+        except InputError:
+            is_refused = True
+            raise
         except SystemExit as stop:
             if self.trainer.received_sigterm:
                 raise SystemExit(143) from stop
@@ -281,15 +265,8 @@ class RunCLI(LightningCLI):
                 raise SystemExit(130) from stop
             raise
         finally:
+            self._folder.release()
             is_stopped = self.trainer.interrupted or self.trainer.received_sigterm
-            if is_stopped and subcommand == "fit" and self.trainer.is_global_zero:
-                self._tell_rest()
-
-    def _tell_rest(self) -> None:
-        """Say what is left of a training that was stopped."""
-        folder = Path(str(self.trainer.default_root_dir)) / "checkpoints"
-        newest = newest_whole(folder)
-        if newest is None:
-            print("stopped before the first checkpoint: the same command starts anew.")
-        else:
-            print(f"stopped; the same command goes on from {newest}.")
+            is_stopped = is_stopped and subcommand == "fit" and not is_refused
+            if is_stopped and self.trainer.is_global_zero:
+                tell_rest(checkpoints_of(self.trainer))

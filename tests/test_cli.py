@@ -182,14 +182,32 @@ def test_fit__that_is_refused_leaves_the_run_as_it_was(run_folder: Path, tmp_pat
     assert (moved / "config.yaml").read_bytes() == before
 
 
+def test_fit__that_goes_on_as_another_training_is_refused_unless_it_is_wanted(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    words = ["--run", "run", "--trainer.max_epochs", "3", "--data.batch_size", "7"]
+    done = _run("fit", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "not the training that was stopped: data.batch_size was 16, is 7." in done.stderr
+    assert "the same command" not in done.stdout
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+    done = _run("fit", *words, "--allow-changed", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on as another training: data.batch_size" in caplog.text + done.stderr
+    assert _run("test", "--run", "run", "--allow-changed", folder=tmp_path).returncode == 2
+
+
 def test_fit__that_goes_on_with_other_settings_tells_them(
     run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(run_folder, tmp_path / "run")
-    words = ["--trainer.max_epochs", "2", "--data.batch_size", "7"]
+    words = ["--trainer.max_epochs", "3", "--model.warmup_ratio", "0.3"]
     done = _run("fit", "--run", "run", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "data.batch_size is 7, was 16" in caplog.text + done.stderr
+    told = caplog.text + done.stderr
+    assert "other settings: model.warmup_ratio is 0.3, was 0.1. It goes on" in told
 
 
 def test_fit__that_ends_before_a_validation_says_so(

@@ -1,0 +1,122 @@
+"""What makes a training the one that it is: its rows, their order, and what is made of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from datasets import Dataset
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from lit_hf import __version__
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.image_classification import ImageClassificationDataModule
+from lit_hf.modules.base import HFModule
+
+Fact = str | int | float | None
+PLANNED = ("max_epochs", "max_steps")
+"""Facts that may change: they decide the end and the learning rate, not the rows."""
+
+
+def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
+    """The facts of a training whose change would make it another one, in plain types.
+
+    The number of workers, validation, logging and samples are none of them, and neither are the
+    optimizer and its learning rate, which a checkpoint holds.
+
+    Args:
+        trainer: before it trains, when nothing has changed its settings yet.
+        module: with its model.
+    """
+    data = getattr(trainer, "datamodule", None)
+    return {
+        "lit_hf": __version__,
+        **(facts_of_data(data) if isinstance(data, HFDataModule) else {}),
+        "seed_everything": os.environ.get("PL_GLOBAL_SEED"),
+        "accumulate_grad_batches": trainer.accumulate_grad_batches,
+        "gradient_clip_val": trainer.gradient_clip_val,
+        "limit_train_batches": trainer.limit_train_batches,
+        "precision": str(trainer.precision),
+        "number of processes": trainer.world_size,
+        "config of the model": _stamp(module.model.config.to_json_string(use_diff=False).encode()),
+        **{name: getattr(trainer, name) for name in PLANNED},
+    }
+
+
+def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
+    """The facts of the training rows; reads all of them."""
+    rows = data.rows("train")
+    files = cast("dict[str, Tensor]", data.state_dict()["processor"])
+    facts: dict[str, Fact] = {
+        "number of training rows": rows.num_rows,
+        "content of the training rows": rows_stamp(rows),
+        "tokenizer or image processor": processor_stamp(files),
+        "data.batch_size": data.batch_size,
+        "data.seed": data.seed,
+    }
+    if isinstance(data, ImageClassificationDataModule):
+        facts["data.augmentations"] = _named(data.augmentations)
+        facts["data.mixings"] = _named(data.mixings)
+    return facts
+
+
+def held_fingerprint(checkpoint: Mapping[str, object]) -> dict[str, Fact] | None:
+    """The fingerprint in a checkpoint; None where there is none."""
+    about = checkpoint.get("lit_hf")
+    found = about.get("fingerprint") if isinstance(about, dict) else None
+    return cast("dict[str, Fact]", found) if isinstance(found, dict) else None
+
+
+def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
+    """What has changed since a checkpoint was written, but for what may change.
+
+    >>> differences({"batch_size": 32, "seed": 0, "max_epochs": 2}, {"batch_size": 16, "seed": 0})
+    ['batch_size was 32, is 16']
+    """
+    names = [name for name in {**held, **own} if name not in PLANNED]
+    return [
+        f"{name} was {held.get(name)}, is {own.get(name)}"
+        for name in names
+        if held.get(name) != own.get(name)
+    ]
+
+
+def rows_stamp(rows: Dataset) -> str:
+    """What changes with the values of encoded rows, or with their order."""
+    digest = hashlib.sha256()
+    for table in rows.with_format("arrow").iter(batch_size=1000):
+        for batch in table.combine_chunks().to_batches():
+            digest.update(batch.serialize())
+    return digest.hexdigest()[:12]
+
+
+def processor_stamp(files: Mapping[str, Tensor]) -> str:
+    """What changes with a tokenizer or an image processor.
+
+    The file of a tokenizer also holds how its last call has cut and padded, and its settings where
+    it was loaded from; neither says anything of the tokens.
+
+    Args:
+        files: their contents as uint8, by their names.
+    """
+    known = ("tokenizer.json", "preprocessor_config.json", "processor_config.json")
+    plain = [json.loads(files[name].numpy().tobytes()) for name in known if name in files]
+    for content in plain:
+        for name in ("truncation", "padding"):
+            content.pop(name, None)
+    return _stamp(*(json.dumps(content).encode() for content in plain))
+
+
+def _named(parts: Sequence[object]) -> str:
+    """Augmentations with their numbers."""
+    named = [
+        [type(part).__name__, {k: v for k, v in vars(part).items() if not k.startswith("_")}]
+        for part in parts
+    ]
+    return json.dumps(named, default=lambda value: type(value).__name__)
+
+
+def _stamp(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:12]

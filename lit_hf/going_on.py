@@ -1,0 +1,82 @@
+"""From which checkpoint a verb begins, whether anything is left to do, and what a stop leaves."""
+
+import atexit
+import tempfile
+import warnings
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from lit_hf.callbacks.export import write_model_files
+from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.data.base import HFDataModule
+from lit_hf.errors import InputError
+
+
+def checkpoints_of(trainer: Trainer) -> Path:
+    """The folder of the checkpoints of a run."""
+    return Path(str(trainer.default_root_dir)) / "checkpoints"
+
+
+def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
+    """The checkpoint that a verb begins with; None begins anew.
+
+    Args:
+        verb: fit, validate, test or predict.
+        given: the setting `ckpt_path`: a file, or "auto" for the newest whole one of a training.
+        folder: where "auto" looks.
+
+    Raises:
+        InputError: if it is no local file, or an evaluation has none.
+    """
+    if given == "auto" and verb == "fit":
+        newest = newest_whole(folder)
+        if newest is not None:
+            print(f"going on from {newest}")
+            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+        return None if newest is None else str(newest)
+    if verb != "fit" and given in (None, "auto"):
+        raise InputError(f"{verb}: give `--run DIR`, or `--ckpt_path FILE` with a config.")
+    if given is not None and "://" in given:
+        raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
+    if given is not None and not Path(given).is_file():
+        raise InputError(f"`ckpt_path` {given}: there is no such checkpoint file.")
+    return given
+
+
+def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
+    """Check a checkpoint, and read the data by the tokenizer and config that it holds.
+
+    Raises:
+        InputError: if it is of another task, or holds nothing to go on from.
+    """
+    check_task(path, checkpoint := read_checkpoint(path), task)
+    if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
+        raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
+    # A run that was moved, or is named by another path, is the same run.
+    warnings.filterwarnings("ignore", "The dirpath has changed")
+    folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
+    atexit.register(folder.cleanup)
+    if write_model_files(checkpoint, Path(folder.name)):
+        data.model_name = folder.name
+
+
+def is_finished(trainer: Trainer) -> bool:
+    """Whether the checkpoint to go on from has reached the end already; says so."""
+    path = trainer.ckpt_path
+    if path is None or reached_epochs(path) != trainer.max_epochs:
+        return False
+    print(
+        f"already finished: {path} has all {trainer.max_epochs} epochs; "
+        "raise `trainer.max_epochs` to go on."
+    )
+    return True
+
+
+def tell_rest(folder: Path) -> None:
+    """Say what is left of a training that was stopped."""
+    newest = newest_whole(folder)
+    if newest is None:
+        print("stopped before the first checkpoint: the same command starts anew.")
+    else:
+        print(f"stopped; the same command goes on from {newest}.")

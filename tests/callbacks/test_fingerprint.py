@@ -1,0 +1,138 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+from datasets import Dataset
+
+from lit_hf import (
+    CropAndFlip,
+    CutMix,
+    ImageClassificationDataModule,
+    RandAugment,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.callbacks.fingerprint import (
+    differences,
+    facts_of_data,
+    fingerprint,
+    held_fingerprint,
+    rows_stamp,
+)
+from tests.images import drawn
+
+Rows = list[dict[str, object]]
+
+
+def _facts(model: str, rows: Rows, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - of the data
+    data = TextClassificationDataModule(model, **{"batch_size": 4, "val_fraction": 0, **settings})
+    return dict(facts_of_data(data.with_rows(train=rows)))
+
+
+def test_facts__are_the_same_for_the_same_rows_and_plain(tiny_model: str, tweet_rows: Rows) -> None:
+    first = _facts(tiny_model, tweet_rows)
+    assert first == _facts(tiny_model, tweet_rows, num_workers=2, eval_batch_size=3)
+    assert first["number of training rows"] == 16
+    assert json.loads(json.dumps(first)) == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"batch_size": 5}, {"data.batch_size"}),
+        ({"seed": 1}, {"data.seed"}),
+        ({"max_length": 5}, {"content of the training rows"}),
+        ({"text_template": "x {text}"}, {"content of the training rows"}),
+        ({"val_fraction": 0.25}, {"number of training rows", "content of the training rows"}),
+        ({"val_fraction": 0.25, "seed": 2}, {"number of training rows", "data.seed"}),
+    ],
+)
+def test_facts__change_with_what_decides_the_rows(
+    tiny_model: str, tweet_rows: Rows, settings: dict[str, Any], names: set[str]
+) -> None:
+    told = differences(_facts(tiny_model, tweet_rows), _facts(tiny_model, tweet_rows, **settings))
+    assert names <= {clause.split(" was ")[0] for clause in told}
+
+
+def test_facts__change_with_a_single_row_and_with_the_order(
+    tiny_model: str, tweet_rows: Rows
+) -> None:
+    whole = _facts(tiny_model, tweet_rows)
+    other = [*tweet_rows[:15], {**tweet_rows[15], "text": "no song at all"}]
+    for rows in (other, tweet_rows[::-1]):
+        told = differences(whole, _facts(tiny_model, rows))
+        assert [clause.split(" was ")[0] for clause in told] == ["content of the training rows"]
+
+
+def test_facts__of_images_name_what_changes_them(tiny_vit: str) -> None:
+    rows: Any = [{"image": drawn(n), "label": "ab"[n % 2]} for n in range(8)]
+
+    def facts(**settings: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of the data
+        data = ImageClassificationDataModule(tiny_vit, val_fraction=0, **settings)
+        return dict(facts_of_data(data.with_rows(train=rows)))
+
+    whole = facts()
+    assert differences(whole, facts(augmentations=[CropAndFlip()])) == []
+    told = "; ".join(differences(whole, facts(augmentations=[RandAugment(1)], mixings=[CutMix()])))
+    assert "data.augmentations was" in told
+    assert "CropAndFlip" in told
+    assert "RandAugment" in told
+    assert "data.mixings was [], is" in told
+    assert differences(whole, facts(augmentations=[CropAndFlip(2)])) != []
+    assert "image processor" in differences(whole, facts(image_size=16))[0]
+
+
+def test_stamp__of_rows_knows_values_not_how_they_lie() -> None:
+    rows = Dataset.from_dict({"a": [1, 2, 3, 4], "b": ["x", None, "y", "z"]})
+    picked = Dataset.from_dict({"a": [3, 1, 4, 2], "b": ["y", "x", "z", None]})
+    assert rows_stamp(rows.select([2, 0, 3, 1])) == rows_stamp(picked.select([0, 1, 2, 3]))
+    assert rows_stamp(rows) != rows_stamp(picked)
+
+
+def test_stamp__of_a_tokenizer_does_not_know_how_it_last_cut_nor_where_it_lay(
+    tiny_model: str, tweet_rows: Rows, tmp_path: Path
+) -> None:
+    data = TextClassificationDataModule(tiny_model, max_length=7).with_rows(train=tweet_rows)
+    fresh = facts_of_data(data)
+    data.processor(["a fire in the old town"], truncation=True, max_length=3, padding=True)
+    used = facts_of_data(data)
+    data.save_processor(tmp_path)
+    shutil.copy(Path(tiny_model) / "config.json", tmp_path)
+    again = TextClassificationDataModule(str(tmp_path), max_length=7).with_rows(train=tweet_rows)
+    assert fresh == used == facts_of_data(again)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text().replace('"tsunami"', '"tsunamy"'))  # in none of these rows
+    other = TextClassificationDataModule(str(tmp_path), max_length=7).with_rows(train=tweet_rows)
+    told = differences(fresh, facts_of_data(other))
+    assert [clause.split(" was ")[0] for clause in told] == ["tokenizer or image processor"]
+
+
+def test_fingerprint__without_a_data_module_has_the_rest(tiny_model: str) -> None:
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, accumulate_grad_batches=3, precision="bf16-mixed"
+    )
+    found = fingerprint(trainer, TextClassifier(tiny_model))
+    assert found["accumulate_grad_batches"] == 3
+    assert found["precision"] == "bf16-mixed"
+    assert "data.batch_size" not in found
+    wider: Any = {"intermediate_size": 64}
+    other = TextClassifier(tiny_model, pretrained=False, config_overrides=wider)
+    more = fingerprint(trainer, other)
+    assert [name.split(" was ")[0] for name in differences(found, more)] == ["config of the model"]
+
+
+def test_fingerprint__knows_the_number_of_processes(tiny_model: str) -> None:
+    module = TextClassifier(tiny_model)
+    one, two = (
+        pl.Trainer(accelerator="cpu", logger=False, devices=num, strategy="ddp") for num in (1, 2)
+    )
+    told = differences(fingerprint(two, module), fingerprint(one, module))
+    assert told == ["number of processes was 2, is 1"]
+
+
+@pytest.mark.parametrize("checkpoint", [{}, {"lit_hf": 1}, {"lit_hf": {"fingerprint": None}}])
+def test_held__is_none_where_there_is_none(checkpoint: dict[str, object]) -> None:
+    assert held_fingerprint(checkpoint) is None

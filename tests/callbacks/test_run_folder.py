@@ -1,0 +1,143 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+
+from lit_hf import InputError, TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.run_folder import LOCK, RunFolder
+from lit_hf.cli import main
+
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+import lightning.pytorch as pl
+from lit_hf.callbacks.run_folder import RunFolder
+trainer = pl.Trainer(default_root_dir=sys.argv[1], accelerator="cpu", logger=False)
+folder = RunFolder()
+folder.claim(trainer)
+worker = os.fork()
+if worker == 0:
+    folder.release()  # as a worker that ends; nothing of ours
+    time.sleep(60)
+print(worker, flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[tuple[int, int]]:
+    """A process that holds a folder, and a worker that it has forked."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    try:
+        yield process.pid, worker
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_folder__of_another_training_is_refused_until_it_has_ended(
+    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _held(tmp_path) as (pid, _):
+        with pytest.raises(InputError, match=f"another training runs in .*pid {pid} on"):
+            fit([LastCheckpoint(), RunFolder()])
+        recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
+        words = ["fit", "--config", str(recipe), "--model.model_name", "none"]
+        words += ["--data.train_file", "none", "--data.label_names", "[a,b]"]
+        before = sys.path[:]
+        assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 2
+        sys.path[:] = before
+        assert f"pid {pid}" in capsys.readouterr().err
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}/exe").exists():
+            pass  # a moment
+        fit([LastCheckpoint(), RunFolder()])  # its worker lives on and holds nothing
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_folder__is_free_after_a_training_whatever_its_end(fit: Fit, tmp_path: Path) -> None:
+    class Crash(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            raise RuntimeError("crash")
+
+    def is_free() -> bool:
+        code = (
+            "import fcntl, sys\n"
+            "with open(sys.argv[1], 'a') as f: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        )
+        path = str(tmp_path / "checkpoints" / LOCK)
+        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
+        return done.returncode == 0
+
+    class IsHeld(pl.Callback):
+        def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            assert not is_free()
+
+    fit([LastCheckpoint(), RunFolder(), IsHeld()])
+    assert is_free()
+    with pytest.raises(RuntimeError, match="crash"):
+        fit([LastCheckpoint(), RunFolder(), Crash()])
+    assert is_free()
+
+
+def test_folder__that_cannot_be_written_is_refused_before_training(
+    fit: Fit, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").write_text("a file in its place")
+    with pytest.raises(InputError, match=r"checkpoints cannot be written here: .* Give a folder"):
+        fit([RunFolder()])
+
+
+def test_folder__on_another_machine_is_refused() -> None:
+    trainer = pl.Trainer(default_root_dir="memory://run", accelerator="cpu", logger=False)
+    with pytest.raises(InputError, match="memory://run: RunFolder wants a folder"):
+        RunFolder().claim(trainer)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_last__that_is_no_file_is_refused(fit: Fit, tmp_path: Path, kind: str) -> None:
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    if kind == "folder":
+        last.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(last)
+    else:
+        last.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"last\.ckpt: wanted is a file"):
+        fit([LastCheckpoint(), RunFolder()])
+
+
+def test_start__sweeps_what_a_killed_writer_left(fit: Fit, tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / "checkpoints" / f".last.ckpt.{dead.pid}.tmp"
+    left.parent.mkdir()
+    left.touch()
+    fit([LastCheckpoint(), RunFolder()])
+    assert sorted(path.name for path in left.parent.iterdir()) == ["last.ckpt"]
+
+
+def test_start__warns_where_two_checkpoints_have_no_room(
+    fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit([RunFolder()])
+    assert "are free on this disk" not in caplog.text
+    # The one thing that no test can bring about: a disk that is nearly full.
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 300_000}))
+    fit([RunFolder()])
+    assert "0 MB are free on this disk, but a checkpoint takes about 0 MB" in caplog.text

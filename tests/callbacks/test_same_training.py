@@ -1,0 +1,127 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+
+from lit_hf import InputError, TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.same_training import SameTraining
+from lit_hf.checkpoints import read_checkpoint
+
+Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]
+Fit = Callable[..., Run]
+
+
+@pytest.fixture
+def go_on(
+    fit: Fit, tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> Callable[..., pl.Trainer]:
+    """Trains one epoch, then goes on with other settings."""
+
+    def run(
+        same: SameTraining,
+        data: dict[str, Any] | None = None,
+        callbacks: tuple[pl.Callback, ...] = (),
+        **settings: Any,  # noqa: ANN401 - of the Trainer
+    ) -> pl.Trainer:
+        # Classes of the callbacks that count: they keep a state of their own.
+        fit([LastCheckpoint(), SameTraining(), *callbacks], max_epochs=1, max_steps=-1)
+        rows = TextClassificationDataModule(
+            tiny_model,
+            **{"batch_size": 4, "val_fraction": 0, "label_names": ["no", "yes"], **(data or {})},
+        ).with_rows(train=tweet_rows, val=tweet_rows)
+        trainer = pl.Trainer(
+            default_root_dir=tmp_path,
+            callbacks=[LastCheckpoint(), same, *callbacks],
+            **{
+                **{"max_epochs": 1, "accelerator": "cpu", "logger": False},
+                **{"enable_progress_bar": False, "enable_model_summary": False},
+                **settings,
+            },
+        )
+        last = str(tmp_path / "checkpoints" / "last.ckpt")
+        trainer.fit(TextClassifier(tiny_model), rows, ckpt_path=last, weights_only=True)
+        return trainer
+
+    return run
+
+
+def test_checkpoint__holds_the_fingerprint_beside_the_rest(fit: Fit, tmp_path: Path) -> None:
+    fit([LastCheckpoint(), SameTraining()])
+    about: Any = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["lit_hf"]
+    assert about["task"] == "text_classification"
+    assert about["fingerprint"]["data.batch_size"] == 4
+    assert about["fingerprint"]["number of training rows"] == 16
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "wanted"),
+    [
+        ({"batch_size": 2}, {}, "data.batch_size was 4, is 2"),
+        ({"seed": 5}, {}, "data.seed was 0, is 5"),
+        ({"max_length": 6}, {}, "content of the training rows was"),
+        ({}, {"accumulate_grad_batches": 2}, "accumulate_grad_batches was 1, is 2"),
+        ({}, {"precision": "bf16-mixed"}, "precision was 32-true, is bf16-mixed"),
+        ({}, {"gradient_clip_val": 1.0}, "gradient_clip_val was None, is 1.0"),
+    ],
+)
+def test_training__that_is_another_is_refused(
+    go_on: Callable[..., pl.Trainer],
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    wanted: str,
+) -> None:
+    with pytest.raises(InputError, match=wanted) as told:
+        go_on(SameTraining(), data, **settings)
+    assert "--allow-changed" in str(told.value)
+
+
+def test_training__that_is_another_goes_on_where_that_is_wanted(
+    go_on: Callable[..., pl.Trainer], caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = go_on(SameTraining("warn"), {"batch_size": 2}, max_epochs=2)
+    assert trainer.global_step == 4 + 8
+    assert "going on as another training: data.batch_size was 4, is 2." in caplog.text
+
+
+def test_training__with_more_epochs_is_the_same_and_says_what_that_means(
+    go_on: Callable[..., pl.Trainer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lit_hf")
+    trainer = go_on(
+        SameTraining(settings=["model.x is 1, was 2"]), {"num_workers": 1}, max_epochs=2
+    )
+    assert trainer.global_step == 8
+    assert "max_epochs was 1, is 2: from here on the learning rate is" in caplog.text
+    assert "begun with other settings: model.x is 1, was 2." in caplog.text
+    # as in a training of 8 steps from the beginning, the rate of step 6 of 8 being that
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_training__whose_callbacks_change_the_trainer_is_the_same(
+    go_on: Callable[..., pl.Trainer],
+) -> None:
+    plan = GradientAccumulationScheduler({0: 2})
+    assert go_on(SameTraining(), callbacks=(plan,), max_epochs=2).global_step == 4
+
+
+def test_checkpoint__without_a_fingerprint_is_told(
+    fit: Fit, tmp_path: Path, tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, _, data = fit([LastCheckpoint()])
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    trainer = pl.Trainer(
+        max_epochs=2,
+        default_root_dir=tmp_path,
+        callbacks=[LastCheckpoint(), SameTraining()],
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(TextClassifier(tiny_model), data, ckpt_path=last, weights_only=True)
+    assert "does not tell what it was trained with" in caplog.text

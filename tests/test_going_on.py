@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.going_on import checkpoint_for, take, tell_rest
+
+
+def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
+    assert checkpoint_for("fit", "auto", tmp_path) is None
+    assert checkpoint_for("fit", None, tmp_path) is None
+
+
+def test_checkpoint__of_a_run_is_its_newest(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = trained / "checkpoints" / "last.ckpt"
+    assert checkpoint_for("fit", "auto", last.parent) == str(last)
+    assert capsys.readouterr().out == f"going on from {last}\n"
+    assert checkpoint_for("test", str(last), Path("nowhere")) == str(last)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "wanted"),
+    [
+        ("validate", None, "validate: give `--run DIR`"),
+        ("test", "auto", "test: give `--run DIR`"),
+        ("fit", "s3://x/y.ckpt", "only local files"),
+        ("fit", "nowhere.ckpt", "no such checkpoint file"),
+    ],
+)
+def test_checkpoint__that_is_none_is_refused(
+    verb: str, given: str | None, wanted: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=wanted):
+        checkpoint_for(verb, given, tmp_path)
+
+
+def test_take__gives_the_data_the_tokenizer_of_the_checkpoint(trained: Path) -> None:
+    data = TextClassificationDataModule("gone")
+    last = str(trained / "checkpoints" / "last.ckpt")
+    take(last, "fit", "text_classification", data)
+    assert (Path(data.model_name) / "tokenizer.json").is_file()
+    with pytest.raises(InputError, match="wanted a checkpoint of the task 'generative_qa'"):
+        take(last, "fit", "generative_qa", data)
+
+
+def test_rest__says_what_the_same_command_will_do(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_rest(trained / "checkpoints")
+    tell_rest(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("stopped; the same command goes on from")
+    assert lines[1] == "stopped before the first checkpoint: the same command starts anew."
