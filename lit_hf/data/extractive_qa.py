@@ -23,7 +23,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import tokenizer_of
+from lit_hf.data.tokens import stamp_of, tokenizer_of
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
@@ -147,7 +147,7 @@ class ExtractiveQADataModule(HFDataModule):
         questions = self._with_room(split, questions)
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)
-        vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
+        vocabulary = stamp_of(tokenizer)
         stamps = [table.stamp for table in self.tables(split)]
         key = key_of(
             "windows",

@@ -35,7 +35,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import tokenizer_of
+from lit_hf.data.tokens import stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, load_config, positions_of, save_tokenizer
 
@@ -173,7 +173,7 @@ class GenerativeQADataModule(HFDataModule):
             questions._fingerprint,
             [table.stamp for table in self.tables(split)],
             vars(columns),
-            key_of(tokenizer.backend_tokenizer.to_str()),
+            stamp_of(tokenizer),
             self.prompts,
         )
         is_known = split != "predict"

@@ -25,7 +25,7 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import encode_batch, pad_tokens, tokenizer_of
+from lit_hf.data.tokens import encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     ProblemType,
@@ -202,7 +202,7 @@ class TextClassificationDataModule(HFDataModule):
             ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)
-        vocabulary = key_of(tokenizer.backend_tokenizer.to_str())
+        vocabulary = stamp_of(tokenizer)
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
         )

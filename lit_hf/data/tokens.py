@@ -3,6 +3,7 @@
 Letters: B examples in a batch, L tokens of the longest.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.cache import key_of
 from lit_hf.processors import load_tokenizer
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
     """The tokenizer of a data module's model."""
     return load_tokenizer(data.model_name)
+
+
+def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Names what a tokenizer makes of texts; how long texts were cut at last is no part of it."""
+    said = json.loads(tokenizer.backend_tokenizer.to_str())
+    return key_of({**said, "truncation": None, "padding": None})
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import pytest
 
-from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.data.tokens import encode_batch, pad_tokens, stamp_of
 from lit_hf.processors import load_tokenizer
 
 
@@ -50,3 +50,12 @@ def test_encode__keeps_the_text_that_the_model_sees(
         tokenizer("Fire 불 in" if side == "right" else "THE Town", "OLD town")["input_ids"]
     )
     assert encode_batch(texts, tokenizer, num_kept)["text"] == shown
+
+
+def test_stamp__is_of_the_tokenizer_and_not_of_its_last_call(tiny_model: str) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    stamp = stamp_of(tokenizer)
+    tokenizer(["fire in town"], truncation=True, max_length=3, padding=True)
+    assert stamp_of(tokenizer) == stamp
+    tokenizer.add_tokens(["callowmere"])
+    assert stamp_of(tokenizer) != stamp
