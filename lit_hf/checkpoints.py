@@ -155,6 +155,9 @@ def best_of(folder: Path) -> Path | None:
         return None
     for state in read_checkpoint(newest).get("callbacks", {}).values():
         if isinstance(state, dict) and state.get("monitor") is not None:
+            score = state.get("best_model_score")
+            if isinstance(score, Tensor) and not score.isfinite():  # a score of NaN
+                continue
             best = folder / Path(str(state.get("best_model_path") or "")).name
             if best.is_file() and not is_whole(best):
                 raise InputError(f"{best}: the best checkpoint is damaged; give another one.")
@@ -185,4 +188,6 @@ def reached_epochs(path: str | Path) -> int:
     loops = cast("dict[str, dict[str, Any]]", read_checkpoint(path)["loops"])
     epochs = loops["fit_loop"]["epoch_progress"]["current"]
     at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
+    at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
     return int(epochs["ready"] if at_end else epochs["completed"])

@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
-from lit_hf.errors import InputError, WriteError, nearest
+from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.text import printable
+from lit_hf.messages import advice_on
 
 HELP = """\
 usage: lit-hf VERB [options]
@@ -44,7 +45,8 @@ examples:
   lit-hf predict --run runs/tweets --data.predict_file test.csv
   lit-hf export runs/tweets/checkpoints/last.ckpt somewhere/
 
-exit codes: 0 done, 1 fault, 2 bad configuration or data, 130 Ctrl-C, 143 SIGTERM
+exit codes: 0 done, 1 fault, 2 bad configuration or data, 130 Ctrl-C, 143 SIGTERM,
+SIGHUP or SIGUSR1; after both the same command goes on
 """
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -103,15 +105,27 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _dispatch(words[0], words[1:])
-    except (InputError, WriteError) as error:
-        lines = f"lit-hf: error: {error}".splitlines()
-        print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+    except InputError as error:
+        _tell(str(error))
+        return 2
+    except (SharedFaultError, WriteError) as error:
+        _tell(str(error))
+        return code_of_process(1)
+    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
+        if (advice := advice_on(error)) is None:
+            raise
+        _tell(advice)
+        return 1
     except KeyboardInterrupt:
         print("lit-hf: interrupted", file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+
+
+def _tell(message: str) -> None:
+    lines = f"lit-hf: error: {message}".splitlines()
+    print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
 
 
 def _dispatch(verb: str, words: list[str]) -> int:

@@ -1,5 +1,6 @@
-"""The errors told in one message: the input is at fault, or the disk, not the program."""
+"""Errors that are told in one message: of the input, and of a run at work; exit codes."""
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,6 +17,27 @@ class WriteError(OSError):
 
     The command line prints the message without a traceback and exits with code 1.
     """
+
+
+class SharedFaultError(RuntimeError):
+    """What ended a run that was at work, told in one message with the way out.
+
+    In a distributed run every process raises the same one. The command line prints the message
+    without a traceback and exits with code 1.
+    """
+
+
+def code_of_process(code: int) -> int:
+    """The exit code of this process, where all processes of a run end alike.
+
+    Lightning's launcher kills the first process when it finds that another has ended with a code,
+    so those that it has started give none. (torchrun, which sets RANK, wants to see it.)
+
+    Args:
+        code: the exit code of the command.
+    """
+    is_launched = os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
+    return 0 if is_launched else code
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,8 +1,10 @@
-"""The parser's long answers to a misspelt option, told in one line."""
+"""The parser's long answers to a misspelt option, and faults with known remedies, in one line."""
 
 import re
 import sys
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 from lit_hf.errors import nearest
 
@@ -29,6 +31,52 @@ _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key )"
 )
+
+
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cannot allocate memory",
+)
+_LOST_WORKER = re.compile(
+    r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)"
+)
+
+
+_LOADER = ("utils", "data", "dataloader.py")
+
+
+def is_lost_worker(error: Exception) -> bool:
+    """Whether a process that loads batches was ended from outside."""
+    if isinstance(error, ConnectionError | EOFError):  # while it handed a batch over
+        frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        return any(Path(name).parts[-3:] == _LOADER for name in frames)
+    return _LOST_WORKER.search(str(error)) is not None
+
+
+def advice_on(error: Exception) -> str | None:
+    """What to do about a fault of the machine; None where that is not known.
+
+    >>> advice_on(MemoryError("while adding"))
+    'out of memory (while adding): set a smaller `data.batch_size` and ...'
+    >>> advice_on(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    """
+    text = str(error)
+    first = next(iter(text.splitlines()), "").split(". ")[0] or type(error).__name__
+    if is_lost_worker(error):
+        return (
+            f"a process that loads batches is gone ({first}). If the machine ran out of memory, set"
+            " a smaller `data.num_workers` or `data.batch_size`; `data.num_workers: 0` "
+            "loads in the training process."
+        )
+    if isinstance(error, MemoryError) or any(part in text.lower() for part in _NO_MEMORY):
+        return (
+            f"out of memory ({first}): set a smaller `data.batch_size` and "
+            "`trainer.accumulate_grad_batches` higher by the same factor, which trains on as many "
+            "examples a step; in an evaluation a smaller `data.eval_batch_size`."
+        )
+    return None
 
 
 def condense(message: str, known: Iterable[str] = ()) -> str:

@@ -29,11 +29,11 @@ from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import RunFolder
 from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.callbacks.signals import StopAtSigterm
+from lit_hf.callbacks.signals import StopAtSignal, asked_code, end_others, ending_at_signals
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest
-from lit_hf.messages import condense
+from lit_hf.messages import condense, is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
 from lit_hf.saving import write_whole
@@ -47,7 +47,7 @@ from lit_hf.settings import (
 )
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
-EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSigterm)
+EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal)
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 _COMPARED = ("data.batch_size ", "data.seed ", "data.augmentations", "data.mixings")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
@@ -87,7 +87,8 @@ def run_verb(
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             words = ["--config", str(config), *words]
         try:
-            RunCLI([verb, *words], on_change)
+            with ending_at_signals():
+                RunCLI([verb, *words], on_change)
         except UnicodeDecodeError as error:
             raise InputError(f"`--config`: a file that is no text in UTF-8 ({error}).") from error
         except MisconfigurationException as error:
@@ -259,14 +260,16 @@ class RunCLI(LightningCLI):
             is_refused = True
             raise
         except SystemExit as stop:
-            if self.trainer.received_sigterm:
-                raise SystemExit(143) from stop
-            if self.trainer.state.status == TrainerStatus.INTERRUPTED:
-                raise SystemExit(130) from stop
+            if stop.code == 1 and self.trainer.state.status == TrainerStatus.INTERRUPTED:
+                raise SystemExit(130) from stop  # Lightning's answer to Ctrl-C
+            raise
+        except (RuntimeError, OSError, EOFError) as error:  # workers got the signal too
+            if is_lost_worker(error) and (code := asked_code(self.trainer)):
+                raise SystemExit(code) from error
             raise
         finally:
             self._folder.release()
-            is_stopped = self.trainer.interrupted or self.trainer.received_sigterm
-            is_stopped = is_stopped and subcommand == "fit" and not is_refused
-            if is_stopped and self.trainer.is_global_zero:
-                tell_rest(checkpoints_of(self.trainer))
+            if self.trainer.interrupted and not is_refused:
+                end_others(self.trainer)
+                if subcommand == "fit" and self.trainer.is_global_zero:
+                    tell_rest(checkpoints_of(self.trainer))

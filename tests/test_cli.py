@@ -354,7 +354,7 @@ def test_print_config__is_a_whole_config(tiny_model: str, tmp_path: Path) -> Non
     assert config["samples"] == {"every_n_steps": 20, "num_samples": 6, "num_grids": 100}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)])
 def test_fit__signal_gives_its_exit_code(
     number: signal.Signals, code: int, tiny_model: str, tmp_path: Path
 ) -> None:

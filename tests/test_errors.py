@@ -1,4 +1,6 @@
-from lit_hf.errors import InputError, nearest
+import pytest
+
+from lit_hf.errors import InputError, code_of_process, nearest
 
 
 def test_nearest__close_any_case_or_nothing() -> None:
@@ -10,3 +12,11 @@ def test_nearest__close_any_case_or_nothing() -> None:
 
 def test_input_error__is_a_value_error() -> None:
     assert issubclass(InputError, ValueError)
+
+
+def test_code__of_a_process_that_lightning_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert code_of_process(143) == 143
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert code_of_process(143) == 0
+    monkeypatch.setenv("RANK", "1")  # by torchrun
+    assert code_of_process(143) == 143

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -27,6 +28,11 @@ class LastCheckpoint(ModelCheckpoint):
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
+    def save_unsaved(self, trainer: Trainer) -> None:
+        """Write where no checkpoint has been written since the last optimizer step."""
+        if self._last_global_step_saved != trainer.global_step:
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
 
 def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
     """The callback that knows the best checkpoint: the first that has written one by a monitor.
@@ -39,4 +45,11 @@ def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
         for callback in trainer.checkpoint_callbacks
         if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path).is_file()
     ]
-    return next((c for c in found if c.monitor is not None), found[0] if found else None)
+    # Lightning keeps a checkpoint of the score NaN, as the worst of all.
+    scored = [c for c in found if c.monitor is not None and _is_number(c.best_model_score)]
+    found = [c for c in found if c.monitor is None or c in scored]
+    return next(iter([*scored, *found]), None)
+
+
+def _is_number(score: Tensor | None) -> bool:
+    return score is None or bool(score.isfinite())

@@ -40,6 +40,10 @@ class HeadFirst(Callback):
                 "`trainer.strategy: ddp_find_unused_parameters_true`."
             )
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze the backbone also where training goes on in the midst of an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze the backbone, or thaw it when its epoch has come."""
         if trainer.current_epoch >= self.num_epochs:

@@ -5,7 +5,9 @@ import json
 import math
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -26,6 +28,24 @@ class ResultsWriter(Callback):
     def __init__(self) -> None:
         self._logged_step = 0
         self._has_written = False  # numbers of the training, in this epoch
+        self._last: dict[str, float] = {}  # such numbers of before a checkpoint
+
+    def state_dict(self) -> dict[str, object]:
+        """What the end of the epoch asks for."""
+        return {"has_written": self._has_written, "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Go on within an epoch."""
+        self._has_written = bool(state_dict["has_written"])
+        self._last = cast("dict[str, float]", state_dict["last"])
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
+    ) -> None:
+        """Keep the last numbers too: a training that goes on may find the epoch at its end."""
+        numbers = {name: float(value) for name, value in _of_stage(trainer, "train/").items()}
+        states = cast("dict[str, dict[str, object]]", checkpoint["callbacks"])
+        states[self.state_key]["last"] = {**self._last, **numbers}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin counting where training begins or goes on."""
@@ -57,7 +77,8 @@ class ResultsWriter(Callback):
         """Write the last numbers of an epoch that had no line so far."""
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
         if every and not self._has_written:
-            self._append(trainer, _of_stage(trainer, "train/"))
+            self._has_written = True
+            self._append(trainer, {**self._last, **_of_stage(trainer, "train/")})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of a validation."""
@@ -80,7 +101,7 @@ class ResultsWriter(Callback):
         """Write the last scores of a training, and those that chose the best checkpoint."""
         self._write_results(trainer, "fit", _of_stage(trainer, ""))
 
-    def _append(self, trainer: Trainer, numbers: "dict[str, Tensor]") -> None:
+    def _append(self, trainer: Trainer, numbers: "Mapping[str, Tensor | float]") -> None:
         if not (trainer.is_global_zero and numbers):
             return
         path = Path(trainer.default_root_dir) / "metrics.csv"

@@ -1,52 +1,238 @@
-"""StopAtSigterm: evaluations and predictions end when they are asked to."""
+"""StopAtSignal: a training or evaluation that is asked to end does so where nothing is lost."""
 
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.callbacks import WeightAveraging
+
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.errors import code_of_process
+from lit_hf.modules.resuming import open_batches
+
+EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGINT": 130}
+"""What a command ends with that was asked to; the names that this system knows."""
+_AGAIN = b"\nlit-hf: finishing the batch; Ctrl-C again stops at once\n"
 
 
-class StopAtSigterm(Callback):
-    """Ends a validation, test or prediction after the batch in which SIGTERM came.
+class StopAtSignal(Callback):
+    """Ends a run at SIGTERM, SIGHUP, SIGUSR1 or Ctrl-C, after the batch at work.
 
-    Lightning looks for the signal while it trains, and in no other loop.
+    A training ends when its optimizer has stepped, with a new `last.ckpt` (of `LastCheckpoint`); in
+    a validation with one from which that validation begins anew. A second Ctrl-C ends it at once.
+    The processes of a distributed run agree on the batch: each tells the others of its signals
+    while the batch runs, so that the answer is there when the next one begins.
+
+    SIGHUP is left alone under `nohup`, SIGUSR1 where SLURM asks with it for a new place.
+
+    Raises:
+        SystemExit: with the exit code of the signal.
     """
 
-    def on_validation_batch_end(
+    def __init__(self) -> None:
+        self.code = 0  # of the signal that came to this process
+        self._before: dict[int, object] = {}
+        self._process = 0
+        self._has_trained = False
+        self._group: dist.ProcessGroup | None = None
+        self._told: tuple[torch.Tensor, dist.Work | None] | None = None
+
+    # Where it listens. Lightning puts its own handler in place just before.
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to listen."""
+        self._listen(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to listen; nothing has been trained that a checkpoint could lack."""
+        self._has_trained = False
+        self._listen(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to listen."""
+        self._listen(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to listen."""
+        self._listen(trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to listen."""
+        self._listen(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave signals as they were."""
+        self._end()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave signals as they were."""
+        self._end()
+
+    # Where it stops.
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Stop between two optimizer steps; a validation that was due has been run."""
+        if not open_batches(trainer):
+            self._stop(trainer, save=self._has_trained)
+
+    def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: object,
         batch: object,
         batch_idx: int,
-        dataloader_idx: int = 0,
     ) -> None:
-        """Stop."""
-        _stop(trainer)
+        """Note that there is something to keep."""
+        self._has_trained = True
 
-    def on_test_batch_end(
+    def on_validation_batch_start(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: object,
         batch: object,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop."""
-        _stop(trainer)
+        """Stop before the batch."""
+        # Averages of weights stand in the model's place now: what is on disk has to do.
+        averaged = any(isinstance(c, WeightAveraging) for c in _callbacks(trainer))
+        self._stop(trainer, save=self._has_trained and not averaged)
 
-    def on_predict_batch_end(
+    def on_test_batch_start(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: object,
         batch: object,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop."""
-        _stop(trainer)
+        """Stop before the batch."""
+        self._stop(trainer, save=False)
+
+    def on_predict_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop before the batch."""
+        self._stop(trainer, save=False)
+
+    def _stop(self, trainer: Trainer, save: bool) -> None:
+        if not (code := self._agreed(trainer)):
+            return
+        if save:
+            for callback in _callbacks(trainer):
+                if isinstance(callback, LastCheckpoint):
+                    callback.save_unsaved(trainer)
+        raise SystemExit(code_of_process(code))
+
+    def _agreed(self, trainer: Trainer) -> int:
+        """The largest exit code that any process knew of a batch ago; 0 to go on."""
+        if trainer.world_size == 1 or not dist.is_initialized():
+            return self.code
+        if self._group is None:
+            # On the CPU whatever the model runs on: no device waits for the answer.
+            self._group = dist.new_group(backend="gloo")
+        code = 0
+        if self._told is not None:
+            codes, work = self._told
+            if work is not None:
+                work.wait()
+            code = int(codes)
+        codes = torch.tensor(self.code)
+        work = dist.all_reduce(codes, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        self._told = codes, work
+        return code
+
+    # Signals.
+
+    def _listen(self, trainer: Trainer) -> None:
+        if self._before or threading.current_thread() is not threading.main_thread():
+            return
+        self.code, self._told, self._process = 0, None, os.getpid()
+        for name in EXIT_CODES:
+            if (number := getattr(signal, name, None)) is None:
+                continue
+            handler = signal.getsignal(number)
+            is_taken = name in ("SIGHUP", "SIGUSR1") and handler not in (signal.SIG_DFL, _end_now)
+            if handler is not signal.SIG_IGN and not is_taken:
+                self._before[number] = handler
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker that loads batches: its parent decides
+            return
+        if number == signal.SIGINT and self.code:
+            raise KeyboardInterrupt
+        self.code = EXIT_CODES[signal.Signals(number).name]
+        if number == signal.SIGINT:
+            os.write(2, _AGAIN)  # print() may be what was interrupted
+
+    def _end(self) -> None:
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, handler)  # type: ignore[arg-type]  # as getsignal gave it
+        self._before = {}
+        self._group = self._told = None
 
 
-def _stop(trainer: Trainer) -> None:
-    if trainer.received_sigterm:
-        raise SIGTERMException
+def asked_code(trainer: Trainer) -> int:
+    """The exit code of the signal that came to this process in a run; 0 if none did."""
+    found = (c for c in _callbacks(trainer) if isinstance(c, StopAtSignal))
+    return next((callback.code for callback in found), 0)
+
+
+@contextmanager
+def ending_at_signals() -> Iterator[None]:
+    """End the process with the exit code of a signal, at once, where no loop runs yet."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
+            number = getattr(signal, name, None)
+            # Where SLURM asks for a new place, Lightning wants to be the one who answers.
+            is_slurm = name == "SIGUSR1" and "SLURM_JOB_ID" in os.environ
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL and not is_slurm:
+                before[number] = signal.signal(number, _end_now)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_others(trainer: Trainer) -> None:
+    """End the processes that Lightning's launcher has started, when this one ends early.
+
+    They have some seconds to end by themselves and to say why; one that waits for this process,
+    as on GPUs it would for long, is killed.
+    """
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    deadline = time.monotonic() + 4
+    for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0, deadline - time.monotonic()))
+        process.kill()
+
+
+def _end_now(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(EXIT_CODES[signal.Signals(number).name])
+
+
+def _callbacks(trainer: Trainer) -> list[Callback]:
+    return list(trainer.callbacks)  # type: ignore[attr-defined]  # set by a connector

@@ -13,6 +13,7 @@ from datasets import Dataset
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from lit_hf.data.loading import leave_signals, naming_rows
 from lit_hf.data.samplers import Columns, EncodedRows, LateLoader, RowSampler, num_trained
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
@@ -273,13 +274,15 @@ class HFDataModule(LightningDataModule):
             num_workers=self.num_workers,
             collate_fn=self._collate,  # type: ignore[arg-type]  # takes what __getitems__ gives
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=leave_signals,
             persistent_workers=self.num_workers > 0,
         )
 
     def _collate(self, columns: Columns) -> dict[str, object]:
         marks = {key: columns.pop(key) for key in ("id", "index")}
         is_padding = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)
-        return {**self.collate(columns), **marks, "is_padding": is_padding}
+        with naming_rows(marks["id"]):
+            return {**self.collate(columns), **marks, "is_padding": is_padding}
 
     # What a checkpoint keeps, so that it can be used with no other file.
 

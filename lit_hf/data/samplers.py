@@ -9,6 +9,8 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
+from lit_hf.data.loading import naming_rows
+
 Columns = dict[str, list[object]]
 
 
@@ -110,6 +112,10 @@ class EncodedRows(TorchDataset[Columns]):
         """
         marked = [pick if isinstance(pick, Pick) else Pick(int(pick), False) for pick in picks]
         numbers = [pick.row for pick in marked]
+        with naming_rows(numbers):
+            return self._read(marked, numbers)
+
+    def _read(self, marked: "list[Pick]", numbers: list[int]) -> Columns:
         run = range(numbers[0], numbers[0] + len(numbers))
         # A run of rows is a slice; others are gathered one by one.
         table = self.rows[run.start : run.stop] if numbers == list(run) else self.rows[numbers]

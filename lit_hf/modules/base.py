@@ -16,6 +16,7 @@ from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
+from lit_hf.modules.finite import FiniteLoss
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
@@ -23,14 +24,15 @@ from lit_hf.modules.loading import (
     complete_padding,
     config_from_dict,
     keeping_attentions,
+    other_weights,
     override,
 )
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
     SchedulerName,
     clip,
-    decay_groups,
     default_optimizer,
+    make_optimizer,
     with_schedule,
 )
 from lit_hf.modules.resuming import ExactResume
@@ -82,6 +84,7 @@ class HFModule(LightningModule):
         self.scheduler = scheduler
         self.warmup_ratio = warmup_ratio
         self._resume = ExactResume()
+        self._finite = FiniteLoss()
 
     # What a subclass says.
 
@@ -196,15 +199,10 @@ class HFModule(LightningModule):
     ) -> ModelOutput:
         """Run the model on the inputs that a batch holds for it."""
         inputs = {name: value for name, value in batch.items() if name in self.input_names}
+        inputs["output_attentions"] = output_attentions
+        inputs["output_hidden_states"] = output_hidden_states
         with keeping_attentions(self.model) if output_attentions else nullcontext():
-            return cast(
-                "ModelOutput",
-                self.model(
-                    **inputs,
-                    output_attentions=output_attentions,
-                    output_hidden_states=output_hidden_states,
-                ),
-            )
+            return cast("ModelOutput", self.model(**inputs))
 
     # The loop.
 
@@ -215,8 +213,13 @@ class HFModule(LightningModule):
     def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Loss, and detached losses and logits for whoever shows samples."""
         output = self.step(batch, "train")
+        self._finite.look(self.trainer, output, batch)
         self.log("train/loss", output["loss"].detach(), prog_bar=True)
         return output
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop where a loss was no number."""
+        self._finite.settle(self.trainer)
 
     def validation_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Count a batch in `val/…`."""
@@ -226,9 +229,14 @@ class HFModule(LightningModule):
         """Count a batch in `test/…`."""
         return self.step(batch, "test")
 
+    def on_validation_start(self) -> None:
+        """Draw the random numbers of a validation as an uninterrupted training would."""
+        self._resume.begin_validation(self.trainer, self.device)
+
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation."""
         self._log_scores("val")
+        self._resume.end_validation()
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
@@ -243,10 +251,7 @@ class HFModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
-        try:
-            optimizer = self.optimizer(decay_groups(self))  # type: ignore[arg-type]  # or groups
-        except (ValueError, TypeError) as error:
-            raise InputError(f"`optimizer`: {error}") from error
+        optimizer = make_optimizer(self.optimizer, self)
         num_steps = self.trainer.estimated_stepping_batches
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
 
@@ -261,12 +266,11 @@ class HFModule(LightningModule):
         Raises:
             InputError: under 16-mixed, where the refusal is right.
         """
-        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
-        if gradient_clip_val and fused:
+        if gradient_clip_val and getattr(optimizer, "_step_supports_amp_scaling", False):
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)
             clip(optimizer, gradient_clip_val, gradient_clip_algorithm, scaler)
-            return
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # Checkpoints.
 
@@ -281,11 +285,7 @@ class HFModule(LightningModule):
         try:
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
         except RuntimeError as error:
-            reasons = [line.strip() for line in str(error).splitlines()[1:]]
-            raise InputError(
-                f"the checkpoint holds the weights of another model ({'; '.join(reasons)[:200]}): "
-                "give the `model_name`, `head` and `config_overrides` that it was trained with."
-            ) from error
+            raise other_weights(error) from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""

@@ -42,7 +42,7 @@ from lit_hf.modules.generation import (
     set_generation,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
-from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName, parameters_of
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.token_mean import TokenMean, mean_losses
@@ -190,9 +190,8 @@ class GenerativeQA(HFModule):
         Returns:
             `logits` [V, A, T], and what else was asked for.
         """
-        inputs = cast("Mapping[str, object]", batch)
-        output = self.run(inputs, output_attentions, output_hidden_states)
-        return cast("Seq2SeqLMOutput", output)
+        out = self.run(cast("Mapping[str, object]", batch), output_attentions, output_hidden_states)
+        return cast("Seq2SeqLMOutput", out)
 
     # The step.
 
@@ -233,8 +232,8 @@ class GenerativeQA(HFModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Divide the gradients by the number of tokens that they are of."""
-        groups = optimizer.param_groups
-        self.token_mean.divide(self.trainer, [p for group in groups for p in group["params"]])
+        super().on_before_optimizer_step(optimizer)
+        self.token_mean.divide(self.trainer, parameters_of(optimizer))
 
     def _evaluate(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
         found = answer_windows(self.model, batch, self.max_windows, self._in_step())

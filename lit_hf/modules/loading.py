@@ -254,3 +254,12 @@ def keeping_attentions(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(fast)
+
+
+def other_weights(error: RuntimeError) -> InputError:
+    """What torch says of weights that do not fit, in one message."""
+    reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:])
+    return InputError(
+        f"the checkpoint holds the weights of another model ({reasons[:200]}): give the "
+        "`model_name`, `head` and `config_overrides` that it was trained with."
+    )

@@ -64,6 +64,23 @@ def with_schedule(
     }
 
 
+def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimizer:
+    """Call what makes the optimizer, with the groups of `decay_groups`.
+
+    Raises:
+        InputError: if it refuses its settings.
+    """
+    try:
+        return make(decay_groups(module))  # type: ignore[arg-type]  # parameters or groups of them
+    except (ValueError, TypeError) as error:
+        raise InputError(f"`optimizer`: {error}") from error
+
+
+def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
+    """The parameters of all groups of an optimizer."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def clip(optimizer: Optimizer, limit: float, algorithm: str | None, scaler: object) -> None:
     """Clip the gradients of all parameters of a fused optimizer, by their common norm or by value.
 
@@ -78,7 +95,7 @@ def clip(optimizer: Optimizer, limit: float, algorithm: str | None, scaler: obje
             "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
             "`model.optimizer.fused: false`, or use bf16-mixed."
         )
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = parameters_of(optimizer)
     if algorithm in (None, "norm"):
         torch.nn.utils.clip_grad_norm_(parameters, limit)
     else:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
+from lightning.pytorch.loops.progress import _StartedTracker
 
 from lit_hf.randomness import RandomState, random_state, set_random_state
 
@@ -16,20 +17,39 @@ class ExactResume:
     Lightning's checkpoints hold no random numbers, so that dropout differs after a resume, and no
     gradients, so that of a window of accumulated batches the first half would be lost. Here a
     checkpoint that is written within a window says that its batches are still to come, and holds
-    the generators as they stood before the first of them.
+    the generators as they stood before the first of them. One that is written within a validation
+    says that the validation is still to come.
     """
 
     def __init__(self) -> None:
         self._to_set: RandomState | None = None
         self._of_window: RandomState | None = None
+        self._of_validation: RandomState | None = None
 
     def begin_batch(self, trainer: Trainer, batch_idx: int, device: torch.device) -> None:
         """Set the generators in the first batch after a resume; keep them where a window begins."""
+        self._set(device)
+        if trainer.accumulate_grad_batches > 1 and batch_idx % trainer.accumulate_grad_batches == 0:
+            self._of_window = random_state(device)
+
+    def begin_validation(self, trainer: Trainer, device: torch.device) -> None:
+        """Set the generators if a resumed training begins with a validation; keep them."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._set(device)
+        self._of_validation = random_state(device)
+        # Of a validation begun anew Lightning has counted the batch that was cut off.
+        total: Any = trainer.fit_loop.epoch_loop.val_loop.batch_progress.total
+        total.ready = total.started = total.processed = total.completed
+
+    def end_validation(self) -> None:
+        """Forget the generators of a validation that is done."""
+        self._of_validation = None
+
+    def _set(self, device: torch.device) -> None:
         if self._to_set is not None:
             set_random_state(self._to_set, device)
             self._to_set = None
-        if trainer.accumulate_grad_batches > 1 and batch_idx % trainer.accumulate_grad_batches == 0:
-            self._of_window = random_state(device)
 
     def save(self, trainer: Trainer, checkpoint: "dict[str, Any]", device: torch.device) -> None:
         """Write the generators' states of all processes; every process must call it."""
@@ -37,9 +57,15 @@ class ExactResume:
             return
         own = random_state(device)
         num_open = open_batches(trainer)
-        if num_open and self._of_window is not None:
+        loop = checkpoint["loops"]["fit_loop"]
+        if self._of_validation is not None:
+            own = self._of_validation
+            begin_validation_anew(loop, is_next=not num_open)
+        if has_begun(trainer):
+            step_back(loop, 1)
+        elif num_open and self._of_window is not None:
             own = self._of_window
-            step_back(checkpoint["loops"]["fit_loop"], num_open)
+            step_back(loop, num_open)
         states = [own]
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             states = [own] * dist.get_world_size()
@@ -53,12 +79,20 @@ class ExactResume:
         self._to_set = states[rank] if rank < len(states) else None
 
 
+def has_begun(trainer: Trainer) -> bool:
+    """Whether a training batch has come of which nothing is trained yet."""
+    counts = cast("_StartedTracker", trainer.fit_loop.epoch_loop.batch_progress.current)
+    return counts.ready > counts.started
+
+
 def open_batches(trainer: Trainer) -> int:
     """How many batches have given gradients that no optimizer step has taken yet."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
-    done = progress.current.ready
-    is_last = progress.is_last_batch or done == trainer.num_training_batches
-    return 0 if is_last else done % trainer.accumulate_grad_batches
+    done = cast("_StartedTracker", progress.current).started
+    is_last = progress.is_last_batch and not has_begun(trainer)
+    if is_last or done == trainer.num_training_batches:
+        return 0
+    return done % trainer.accumulate_grad_batches
 
 
 def step_back(fit_loop: "dict[str, Any]", num_batches: int) -> None:
@@ -70,5 +104,26 @@ def step_back(fit_loop: "dict[str, Any]", num_batches: int) -> None:
     """
     progress = fit_loop["epoch_loop.batch_progress"]
     for counts in (progress["current"], progress["total"]):
-        done = counts["ready"] - num_batches
-        counts.update({"ready": done, "started": done, "processed": done, "completed": done})
+        _set_counts(counts, counts["ready"] - num_batches)
+    progress["is_last_batch"] = False
+
+
+def begin_validation_anew(fit_loop: "dict[str, Any]", is_next: bool) -> None:
+    """Count the batches of the running validation as not done, in the state of Lightning's loops.
+
+    Args:
+        fit_loop: the state of the fit loop in a checkpoint, changed in place.
+        is_next: a training that goes on begins with the validation, as Lightning does after one
+            that was cut off in a batch; else training batches come first.
+    """
+    progress = fit_loop["epoch_loop.val_loop.batch_progress"]
+    done = progress["total"]["completed"] - progress["current"]["completed"]
+    for counts, num_done in ((progress["total"], done), (progress["current"], 0)):
+        _set_counts(counts, num_done)
+        if is_next:
+            counts.update({"ready": num_done + 1, "started": num_done + 1})
+    progress["is_last_batch"] = False
+
+
+def _set_counts(counts: "dict[str, int]", num_done: int) -> None:
+    counts.update(dict.fromkeys(("ready", "started", "processed", "completed"), num_done))

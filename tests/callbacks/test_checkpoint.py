@@ -47,3 +47,20 @@ def test_best__is_what_a_monitor_says_whatever_the_order(tmp_path: Path, fit: Fi
     assert best_callback(trainer) is last
     trainer, _, _ = fit([nothing], folder=tmp_path / "third")
     assert best_callback(trainer) is None
+
+
+class _NoNumber(pl.Callback):
+    """Makes the score of every validation NaN."""
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.log("odd", float("nan"))
+
+
+def test_best__is_never_one_without_a_number(tmp_path: Path, fit: Fit) -> None:
+    folder = tmp_path / "checkpoints"
+    scored = ModelCheckpoint(folder, monitor="odd", mode="max", enable_version_counter=False)
+    last = LastCheckpoint()
+    trainer, _, _ = fit([_NoNumber(), scored, last])
+    assert Path(scored.best_model_path).is_file()
+    assert best_callback(trainer) is last
+    assert best_of(folder) == folder / "last.ckpt"

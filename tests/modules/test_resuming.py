@@ -12,8 +12,9 @@ CPU = torch.device("cpu")
 
 def _trainer(make: MakeTrainer, done: int, is_last: bool, accumulate: int) -> Any:  # noqa: ANN401 - a Trainer
     trainer = make(accumulate_grad_batches=accumulate)
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    progress.current.ready, progress.is_last_batch = done, is_last
+    progress: Any = trainer.fit_loop.epoch_loop.batch_progress
+    progress.current.ready = progress.current.started = done
+    progress.is_last_batch = is_last
     trainer.fit_loop.max_batches = 10
     return trainer
 

@@ -1,0 +1,55 @@
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from lit_hf import MeanHead, TextClassificationDataModule, TextClassifier
+from lit_hf.errors import SharedFaultError
+
+Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
+
+
+class Spoils(MeanHead):
+    """Gives no number for the second example of the third batch."""
+
+    num_batches = 0
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(hidden_states, attention_mask)
+        if self.training:
+            self.num_batches += 1
+        if self.num_batches == 3:
+            logits = logits * torch.tensor([1.0, math.nan, 1.0, 1.0])[:, None]
+        return logits
+
+
+class Keeps(pl.Callback):
+    """Keeps the names of the examples and the model."""
+
+    def __init__(self) -> None:
+        self.ids: list[Sequence[str]] = []
+        self.module: Any = None
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Mapping[str, Sequence[str]],
+        batch_idx: int,
+    ) -> None:
+        self.ids.append(batch["id"])
+        self.module = pl_module
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_loss__that_is_no_number_ends_the_training(fit: Fit, accumulate: int) -> None:
+    keeps = Keeps()
+    with pytest.raises(SharedFaultError) as caught:
+        fit([keeps], module={"head": Spoils}, accumulate_grad_batches=accumulate)
+    assert f"the loss is nan after {2 // accumulate} optimizer steps" in str(caught.value)
+    assert f"for the examples {keeps.ids[2][1]!r}." in str(caught.value)
+    assert len(keeps.ids) == 3
+    assert all(weights.isfinite().all() for weights in keeps.module.parameters())
