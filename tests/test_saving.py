@@ -24,6 +24,7 @@ import torch
 from lit_hf.checkpoints import is_whole
 from lit_hf.saving import WholeCheckpointIO, sweep
 
+torch.set_num_threads(1)  # a forked child has none of the others
 folder = Path(sys.argv[1])
 target = folder / "last.ckpt"
 weights = torch.zeros(8_000_000)  # 32 MB

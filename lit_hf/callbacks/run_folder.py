@@ -15,14 +15,14 @@ from lit_hf.errors import InputError
 from lit_hf.saving import sweep
 
 log = logging.getLogger(__name__)
-LOCK = ".lock"
+LOCK = ".training.lock"
 
 
 class RunFolder(Callback):
-    """Keeps the folder `checkpoints/` of a run for one training, from its start to its end.
+    """Keeps the folder of a run for one training, from its start to its end.
 
     Two trainings in a folder would take each other's checkpoints for their own. What holds the
-    folder is a lock of the operating system on `checkpoints/.lock`: it ends with the process that
+    folder is a lock of the operating system on `.training.lock`: it ends with the process that
     holds it, however that ends, so a file that stays means nothing. The folder is also tried out,
     and what killed writers left in it is removed.
     """
@@ -44,10 +44,10 @@ class RunFolder(Callback):
                 f"`default_root_dir` {trainer.default_root_dir}: RunFolder wants a folder on this "
                 "machine."
             )
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        _check(folder)
+        folder = Path(trainer.default_root_dir)
+        _check(folder / "checkpoints")
         self._lock, self._pid, self._path = _locked(folder), os.getpid(), folder / LOCK
-        sweep(folder)
+        sweep(folder / "checkpoints")
 
     def release(self) -> None:
         """Give the folder back."""
@@ -122,7 +122,7 @@ def _locked(folder: Path) -> int:
         holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
         os.close(lock)
         raise InputError(
-            f"another training runs in {folder.parent} ({holder}). Wait for its end, or give "
+            f"another training runs in {folder} ({holder}). Wait for its end, or give "
             "another `trainer.default_root_dir`."
         ) from error
     except OSError as error:

@@ -79,7 +79,7 @@ def test_folder__is_free_after_a_training_whatever_its_end(fit: Fit, tmp_path: P
             "import fcntl, sys\n"
             "with open(sys.argv[1], 'a') as f: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
         )
-        path = str(tmp_path / "checkpoints" / LOCK)
+        path = str(tmp_path / LOCK)
         done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
         return done.returncode == 0
 
