@@ -33,15 +33,15 @@ time.sleep(60)
 
 
 @contextmanager
-def _held(run: Path) -> Iterator[tuple[int, int]]:
-    """A process that holds a folder, and a worker that it has forked."""
+def _held(run: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds a folder, and that has forked a worker."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     worker = int(process.stdout.readline())
     try:
-        yield process.pid, worker
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -52,7 +52,8 @@ def _held(run: Path) -> Iterator[tuple[int, int]]:
 def test_folder__of_another_training_is_refused_until_it_has_ended(
     fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with _held(tmp_path) as (pid, _):
+    with _held(tmp_path) as process:
+        pid = process.pid
         with pytest.raises(InputError, match=f"another training runs in .*pid {pid} on"):
             fit([LastCheckpoint(), RunFolder()])
         recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
@@ -62,9 +63,8 @@ def test_folder__of_another_training_is_refused_until_it_has_ended(
         assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 2
         sys.path[:] = before
         assert f"pid {pid}" in capsys.readouterr().err
-        os.kill(pid, signal.SIGKILL)
-        while Path(f"/proc/{pid}/exe").exists():
-            pass  # a moment
+        process.kill()
+        process.wait()
         fit([LastCheckpoint(), RunFolder()])  # its worker lives on and holds nothing
     assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
 
