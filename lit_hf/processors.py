@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from lit_hf.errors import InputError
-from lit_hf.functional.pixels import PixelSettings, Resampling
+from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 
@@ -51,14 +54,66 @@ def load_image_processor(model_name: str) -> "BaseImageProcessor":
         raise not_loadable(model_name, "image processor", error) from error
 
 
+def set_image_size(processor: "BaseImageProcessor", side: int) -> None:
+    """Make an image processor give images of another height and width.
+
+    Args:
+        processor: changed in place.
+        side: height and width in pixels.
+    """
+    said, square = processor.to_dict(), {"height": side, "width": side}
+    has_edge = isinstance(said.get("size"), dict) and "shortest_edge" in said["size"]
+    changes: dict[str, object] = {"do_resize": True, "size": square}
+    if has_edge:  # then a square is cut, by ConvNeXT's processors in their own way
+        changes["size"] = {"shortest_edge": side}
+    if has_edge and not _cuts_by_itself(said):
+        changes |= {"do_center_crop": True, "crop_size": square}
+    elif "do_center_crop" in said:
+        changes["do_center_crop"] = False
+    for name, value in changes.items():
+        setattr(processor, name, value)
+
+
+def _cuts_by_itself(said: "dict[str, Any]") -> bool:
+    return str(said.get("image_processor_type")).startswith("ConvNext")
+
+
 def pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
-    """What an image processor does with an image.
+    """What an image processor does with an image, tried out on one.
 
     Raises:
-        InputError: if it resizes in a way that is not known here.
+        InputError: if it does anything that is not known here.
     """
+    settings = _pixel_settings(processor)
+    down, right = np.arange(260)[:, None, None], np.arange(300)[None, :, None]
+    waves = np.sin(down * (0.031, 0.017, 0.011) + right * (0.013, 0.029, 0.007))
+    image = (127.5 + 127 * waves).astype(np.uint8)
+    prepare = cast("Callable[..., dict[str, Tensor]]", processor)
+    try:
+        theirs = prepare(image, return_tensors="pt")["pixel_values"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"the image processor {type(processor).__name__} prepares no image: {error}"
+        ) from error
+    ours = to_pixel_values(torch.from_numpy(image).permute(2, 0, 1)[None], settings)
+    level = settings.scale / min(settings.std)
+    if ours.shape == theirs.shape and float((ours - theirs).abs().max()) < 3 * level:
+        return settings
+    raise InputError(
+        f"the image processor {type(processor).__name__} does more with an image than to resize, "
+        "cut, scale and normalise it, and that is not known here; take a model with another one, "
+        "such as ViT's."
+    )
+
+
+def _pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
     said = processor.to_dict()
     size, crop = _size_of(said, "size"), _size_of(said, "crop_size")
+    if _cuts_by_itself(said) and isinstance(size, int):
+        side, share = size, float(said["crop_pct"])
+        # Small ones are cut from a larger image, large ones squeezed.
+        size, crop = (int(side / share), (side, side)) if side < 384 else ((side, side), None)
+        said["do_center_crop"] = True
     known: dict[int, Resampling] = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
     resample = int(said.get("resample") or 0)
     if said.get("do_resize") and resample not in known:
@@ -153,8 +208,6 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_lengt
 
 def files_of(folder: Path) -> "dict[str, Tensor]":
     """The files of a folder as bytes in tensors, by their names; empty ones are left out."""
-    import torch
-
     return {
         str(path.relative_to(folder)): torch.frombuffer(
             bytearray(path.read_bytes()), dtype=torch.uint8

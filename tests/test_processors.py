@@ -3,11 +3,21 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from lit_hf.errors import InputError
-from lit_hf.processors import load_config, load_tokenizer
+from lit_hf.functional.pixels import to_pixel_values
+from lit_hf.processors import (
+    load_config,
+    load_image_processor,
+    load_tokenizer,
+    pixel_settings,
+    set_image_size,
+)
 
 
 def test_load__folder(tiny_model: str) -> None:
@@ -66,3 +76,35 @@ def test_load_tokenizer__without_padding_takes_the_end(tiny_model: str, tmp_path
         load_tokenizer(str(folder))
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, "eos_token": "[SEP]"}))
     assert load_tokenizer(str(folder)).pad_token == "[SEP]"
+
+
+@pytest.mark.parametrize("kind", ["ViT", "Bit", "ConvNext", "Perceiver"])
+@pytest.mark.parametrize("side", [64, 400])
+def test_image_size__is_that_of_the_processor_that_is_kept(
+    kind: str, side: int, tmp_path: Path
+) -> None:
+    from transformers import AutoImageProcessor
+
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": f"{kind}ImageProcessor"})
+    )
+    processor = load_image_processor(str(tmp_path))
+    set_image_size(processor, side)
+    settings = pixel_settings(processor)
+    processor.save_pretrained(tmp_path)
+    load: Any = AutoImageProcessor.from_pretrained
+    waves = np.sin(np.arange(150)[:, None, None] / 9 + np.arange(200)[:, None] / (7, 11, 5))
+    image = (127 + 120 * waves).astype(np.uint8)
+    theirs = load(tmp_path)(image, return_tensors="pt")["pixel_values"]
+    ours = to_pixel_values(torch.from_numpy(image).permute(2, 0, 1)[None], settings)
+    assert ours.shape == theirs.shape == (1, 3, side, side)
+    assert float((ours - theirs).abs().max()) < 0.02  # a level of 255, by a spread of 0.225
+
+
+@pytest.mark.parametrize("kind", ["Levit", "EfficientNet", "MobileViT", "PoolFormer"])
+def test_processor__that_does_more_than_is_known_is_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": f"{kind}ImageProcessor"})
+    )
+    with pytest.raises(InputError, match=f"{kind}ImageProcessor.* does more with an image"):
+        pixel_settings(load_image_processor(str(tmp_path)))

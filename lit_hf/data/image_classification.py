@@ -25,7 +25,7 @@ from lit_hf.data.classes import (
 )
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
-from lit_hf.data.image_tables import under_names, with_folder, with_images
+from lit_hf.data.image_tables import under_names, with_file_stamps, with_folder, with_images
 from lit_hf.data.mixing import ImageMixing, mix
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
@@ -34,7 +34,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
-from lit_hf.processors import load_image_processor, pixel_settings
+from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,9 +142,7 @@ class ImageClassificationDataModule(HFDataModule):
         """The image processor of the model, with the `image_size` that was asked for."""
         processor = load_image_processor(self.model_name)
         if self.image_size is not None:
-            settings = {"size": {"height": self.image_size, "width": self.image_size}}
-            for name, value in {**settings, "do_resize": True, "do_center_crop": False}.items():
-                setattr(processor, name, value)
+            set_image_size(processor, self.image_size)
         return processor
 
     @cached_property
@@ -196,7 +194,8 @@ class ImageClassificationDataModule(HFDataModule):
         is_known = split != "predict"
         columns = self.columns if is_known else replace(self.columns, label=None)
         on_bad_row = self.on_bad_row if is_known else "error"
-        examples, summary = read_images(self.tables(split), columns, on_bad_row)
+        tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
+        examples, summary = read_images(tables, columns, on_bad_row)
         self._summaries[split] = summary
         return examples, summary
 

@@ -1,7 +1,8 @@
 """Tables whose cells hold or name images, made fit to be read by one rule."""
 
+import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,32 @@ def with_folder(table: Table, column: str) -> Table:
             yield number, {**row, column: str(folder / str(cell))} if is_path else row
 
     return replace(table, rows=rows)
+
+
+def with_file_stamps(table: Table, column: str) -> Table:
+    """A table whose stamp changes with the image files that its rows name.
+
+    Sizes and times of the files are looked at, as `make` does; a table that holds its images is as
+    it was, and so is a folder, which has done so already.
+    """
+    if not table.has_names:
+        return table
+    digest = hashlib.sha256(table.stamp.encode())
+    for _, row in table.rows():
+        cell = row.get(column)
+        if isinstance(cell, Mapping):
+            cell = cell.get("bytes") or cell.get("path")
+        if isinstance(cell, bytes | bytearray | memoryview):
+            return table
+        path = str(cell)
+        try:
+            found = Path(path).stat()
+            digest.update(
+                f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="replace")
+            )
+        except (OSError, ValueError):
+            digest.update(f"{path}\0".encode(errors="replace"))
+    return replace(table, stamp=digest.hexdigest())
 
 
 def with_images(name: str, rows: object, column: str) -> Sequence[Row]:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +7,17 @@ import pytest
 from PIL import Image
 
 from lit_hf.data.image_folders import image_table
-from lit_hf.data.image_tables import under_names, with_folder, with_images
+from lit_hf.data.image_tables import (
+    under_names,
+    with_file_stamps,
+    with_folder,
+    with_images,
+)
 from lit_hf.data.images import decode
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import table_from_rows
 from lit_hf.errors import InputError
-from tests.images import drawn, write_folder
+from tests.images import drawn, png, write_folder
 
 
 def test_paths__start_at_the_folder_of_the_file(tmp_path: Path) -> None:
@@ -44,3 +50,26 @@ def test_images_in_memory__become_files(as_frame: bool) -> None:
 def test_arrays__that_are_no_image_name_their_row() -> None:
     with pytest.raises(InputError, match=r"rows, row 2: the image is no array"):
         with_images("rows", [{"img": "a.png"}, {"img": np.zeros((2, 2, 2), np.uint8)}], "img")
+
+
+def test_stamp__changes_with_the_files_that_rows_name(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(0))
+    rows: list[dict[str, object]] = [
+        {"image": None},
+        {"image": str(tmp_path / "a.png")},
+        {"image": {"bytes": None, "path": str(tmp_path / "b.png")}},
+    ]
+    table = table_from_rows("rows", rows)
+
+    def stamp() -> str:
+        return with_file_stamps(table, "image").stamp
+
+    first = stamp()
+    assert stamp() == first != table.stamp
+    (tmp_path / "b.png").write_bytes(png(1))
+    second = stamp()
+    assert second != first
+    os.utime(tmp_path / "a.png", (1, 1))
+    assert stamp() not in (first, second)
+    held = table_from_rows("rows", [{"image": png(0)}, *rows])
+    assert with_file_stamps(held, "image") is held
