@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lit_hf.data.images import Pixels, as_rgb, decode, image_bytes, pixels_of_array
+from lit_hf.data.images import Pixels, decode, image_bytes, pixels_of_array, pixels_of_image
 from lit_hf.data.problems import CellError
 from lit_hf.errors import InputError
 from lit_hf.functional.pixels import PixelSettings, to_pixel_values
@@ -46,11 +47,11 @@ class ImageInputs:
             cell = cell["image"]
         try:
             if isinstance(cell, Tensor):
-                cell = cell.numpy(force=True)
+                cell = _as_array(cell)
             if isinstance(cell, np.ndarray):
                 return pixels_of_array(cell, "image")
             if isinstance(cell, Image.Image):
-                return as_rgb(cell)
+                return pixels_of_image(cell, "image")
             content = image_bytes(str(cell) if isinstance(cell, Path) else cell, "image", None)
             return decode(content, "image", item)
         except CellError as error:
@@ -67,3 +68,18 @@ class ImageInputs:
         if len({value.shape for value in values}) > 1:
             raise InputError("the images are of several sizes, and the model resizes none.")
         return {"pixel_values": torch.cat(values)}
+
+
+def _as_array(tensor: Tensor) -> NDArray[np.generic]:
+    """The numbers of a tensor.
+
+    Raises:
+        CellError: if numpy knows none of its type, such as bfloat16.
+    """
+    try:
+        array: NDArray[np.generic] = tensor.numpy(force=True)
+        return array
+    except (TypeError, RuntimeError):
+        shown = f"a tensor {list(tensor.shape)} of {tensor.dtype}"
+        clause = "the image is no tensor of bytes or of floats (float32, float16) in 0..1"
+        raise CellError(clause, "image", shown) from None

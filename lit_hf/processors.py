@@ -1,5 +1,6 @@
 """Loading tokenizers and image processors with one clear error for whatever can go wrong."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -108,6 +109,7 @@ def pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
 
 def _pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
     said = processor.to_dict()
+    _check_numbers(said)
     size, crop = _size_of(said, "size"), _size_of(said, "crop_size")
     if _cuts_by_itself(said) and isinstance(size, int):
         side, share = size, float(said["crop_pct"])
@@ -129,6 +131,42 @@ def _pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
         mean=tuple(map(float, said["image_mean"])) if is_normalised else (0.0,) * 3,
         std=tuple(map(float, said["image_std"])) if is_normalised else (1.0,) * 3,
     )
+
+
+def _check_numbers(said: "dict[str, Any]") -> None:
+    """Refuse what an image processor says if it is not the numbers that its fields want."""
+
+    def want(name: str, is_right: bool, wanted: str) -> None:
+        if not is_right:
+            raise InputError(
+                f"the image processor's `{name}` is {said.get(name)!r}; wanted {wanted}."
+            )
+
+    def lengths(name: str) -> list[object]:
+        size = said.get(name)
+        return list(size.values()) if isinstance(size, dict) else [] if size is None else [size]
+
+    if said.get("do_normalize"):
+        for name, least in (("image_mean", -math.inf), ("image_std", 0.0)):
+            values = said.get(name)
+            three = values if isinstance(values, list | tuple) and len(values) == 3 else [None]
+            wanted = "are three numbers" + (" above 0" if least == 0 else "")
+            want(name, all(_is_above(least, value) for value in three), wanted)
+    if said.get("do_rescale", True) and said.get("rescale_factor") is not None:
+        want("rescale_factor", _is_above(0, said["rescale_factor"]), "is a number above 0")
+    if _cuts_by_itself(said):
+        want("crop_pct", _is_above(0, said.get("crop_pct")), "is a number above 0")
+    if said.get("do_resize") and said.get("resample") is not None:
+        is_whole = isinstance(said["resample"], int) and not isinstance(said["resample"], bool)
+        want("resample", is_whole, "is Pillow's number: 0 (nearest), 2 (bilinear) or 3 (bicubic)")
+    for name, act in (("size", "do_resize"), ("crop_size", "do_center_crop")):
+        is_right = not said.get(act) or all(_is_above(0, length) for length in lengths(name))
+        want(name, is_right, "are pixels, at least 1")
+
+
+def _is_above(least: float, value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and least < cast("float", value) < math.inf
 
 
 def _size_of(said: "dict[str, Any]", name: str) -> tuple[int, int] | int | None:

@@ -223,9 +223,23 @@ class RunCLI(LightningCLI):
         return [change for change in changes if not change.startswith(_COMPARED)]
 
     def fit(self, **options: object) -> None:
-        """Train, unless the checkpoint to go on from has reached the end already."""
-        if not is_finished(self.trainer):
+        """Train, unless the checkpoint to go on from has reached the end already.
+
+        Raises:
+            InputError: if a validation is wanted after more batches than an epoch has.
+        """
+        if is_finished(self.trainer):
+            return
+        try:
             self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
+        except ValueError as error:
+            if isinstance(error, InputError) or "`val_check_interval` (" not in str(error):
+                raise
+            raise InputError(
+                f"`trainer.val_check_interval` is {self.trainer.val_check_interval}, but an epoch "
+                f"has {self.trainer.fit_loop.max_batches} batches: set it to at most that, or "
+                "`trainer.check_val_every_n_epoch: null` to count batches over epochs."
+            ) from error
 
     def before_validate(self) -> None:
         """Check the checkpoint."""

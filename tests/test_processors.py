@@ -108,3 +108,37 @@ def test_processor__that_does_more_than_is_known_is_refused(kind: str, tmp_path:
     )
     with pytest.raises(InputError, match=f"{kind}ImageProcessor.* does more with an image"):
         pixel_settings(load_image_processor(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("image_mean", 0.5, "are three numbers"),
+        ("image_mean", ["a", 0, 0], "are three numbers"),
+        ("image_mean", [float("nan")] * 3, "are three numbers"),
+        ("image_std", 0, "are three numbers above 0"),
+        ("image_std", [0.5, 0.5, 0], "are three numbers above 0"),
+        ("image_std", [1, 1], "are three numbers above 0"),
+        ("rescale_factor", "a", "is a number above 0"),
+        ("rescale_factor", 0, "is a number above 0"),
+        ("resample", "bicubic", "is Pillow's number: 0"),
+        ("size", 0, "are pixels, at least 1"),
+        ("size", {"height": 8, "width": "a"}, "are pixels, at least 1"),
+        ("crop_size", 0, "are pixels, at least 1"),
+    ],
+)
+def test_processor__with_a_field_of_no_use_is_refused(
+    field: str, value: object, wanted: str, tiny_vit: str, tmp_path: Path
+) -> None:
+    said = json.loads((Path(tiny_vit) / "preprocessor_config.json").read_text())
+    said |= {"do_center_crop": field == "crop_size", field: value}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(InputError, match=f"the image processor's `{field}` is .*; wanted {wanted}"):
+        pixel_settings(load_image_processor(str(tmp_path)))
+
+
+def test_processor__that_cuts_by_itself_wants_a_share(tmp_path: Path) -> None:
+    said = {"image_processor_type": "ConvNextImageProcessor", "crop_pct": 0}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(InputError, match="`crop_pct` is 0; wanted is a number above 0"):
+        pixel_settings(load_image_processor(str(tmp_path)))

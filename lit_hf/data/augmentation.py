@@ -3,6 +3,8 @@
 Letters: B images, h and w their height and width.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -91,6 +93,49 @@ class RandomErasing(ImageAugmentation):
         covered = boxes(images, starts, starts + lengths)
         mean = images.float().mean((2, 3), keepdim=True).round().to(torch.uint8)
         return torch.where(covered, mean, images)
+
+
+def augment(images: Tensor, augmentations: Sequence[ImageAugmentation], draws: Draws) -> Tensor:
+    """Change a batch of images by one augmentation after another.
+
+    Args:
+        images: [B, 3, h, w] uint8.
+        augmentations: what changes them.
+        draws: random numbers for each of the B images.
+
+    Returns:
+        [B, 3, h, w] uint8; height and width may be others where an augmentation changes them.
+
+    Raises:
+        InputError: if one of them gives something else than images, naming its class.
+    """
+    for augmentation in augmentations:
+        images = check_images(augmentation, augmentation(images, draws), images)
+    return images
+
+
+def check_images(change: nn.Module, found: object, images: Tensor) -> Tensor:
+    """The images that an augmentation or a mixing gives, if they are what was wanted.
+
+    Args:
+        change: what has made them.
+        found: what it gives.
+        images: [B, 3, h, w] uint8, what it was given.
+
+    Raises:
+        InputError: naming its class and what was wanted.
+    """
+    count, device = len(images), images.device
+    shown = type(found).__name__
+    if isinstance(found, Tensor):
+        has_shape = found.ndim == 4 and found.shape[:2] == (count, 3) and found.numel() > 0
+        if has_shape and found.dtype == torch.uint8 and found.device == device:
+            return found
+        shown = f"{found.dtype} of {list(found.shape)} on {found.device}"
+    raise InputError(
+        f"{type(change).__name__} gives {shown}; wanted are images as it gets them, torch.uint8 of "
+        f"{list(images.shape)} on {device}."
+    )
 
 
 def boxes(images: Tensor, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation
+from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.classes import (
     check_classes,
@@ -182,6 +182,12 @@ class ImageClassificationDataModule(HFDataModule):
             return self._label_names
         tables = self.tables("train")
         known = known_names(tables, str(self.columns.label))
+        if len(known) == 1:
+            raise InputError(
+                f"{tables[0].name}: there is one class only ({known[0]!r}), so there is nothing to "
+                "learn; wanted are two or more, in a folder of images a subfolder for each. To go "
+                "on with these rows list every class in `label_names`."
+            )
         if known:
             return known
         found = names_of_rows(self._read("train")[1], self._where("train"), "")
@@ -242,8 +248,7 @@ class ImageClassificationDataModule(HFDataModule):
         if self.trainer is not None and self.trainer.training:
             numbers = cast("Sequence[int]", batch["index"])
             draws = Draws(self.seed, self.trainer.current_epoch, numbers)
-            for augmentation in self.augmentations:
-                images = augmentation(images, draws)
+            images = augment(images, self.augmentations, draws)
             if self.mixings:
                 labels = cast("Tensor", batch["labels"])
                 images, prepared["targets"] = mix(

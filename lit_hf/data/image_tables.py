@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lit_hf.data.images import as_rgb, pixels_of_array
+from lit_hf.data.images import pixels_of_array, pixels_of_image
 from lit_hf.data.problems import CellError
 from lit_hf.data.tables import Row, Table, plain_rows
 from lit_hf.errors import InputError
@@ -38,11 +38,16 @@ def with_folder(table: Table, column: str) -> Table:
 
     def rows() -> Iterator[tuple[int, Row]]:
         for number, row in table.rows():
-            cell = row.get(column)
-            is_path = isinstance(cell, str) and cell.strip()
-            yield number, {**row, column: str(folder / str(cell))} if is_path else row
+            yield number, {**row, column: _in_folder(row.get(column), folder)}
 
     return replace(table, rows=rows)
+
+
+def _in_folder(cell: object, folder: Path) -> object:
+    """A cell whose path, alone or in the Hub's object without bytes, starts at a folder."""
+    if isinstance(cell, Mapping) and not cell.get("bytes") and cell.get("path"):
+        return {**cell, "path": _in_folder(cell["path"], folder)}
+    return str(folder / cell) if isinstance(cell, str) and cell.strip() else cell
 
 
 def with_file_stamps(table: Table, column: str) -> Table:
@@ -80,7 +85,7 @@ def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
         column: which cells hold images.
 
     Raises:
-        InputError: if they are no rows, or an array is no image.
+        InputError: if they are no rows, or an array is no image or an image cannot be read.
     """
     changed: list[Row] = []
     for number, row in enumerate(plain_rows(name, rows), start=1):
@@ -90,7 +95,7 @@ def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
                 if isinstance(cell, np.ndarray):
                     pixels = pixels_of_array(cell, column)
                 else:
-                    pixels = as_rgb(cell)
+                    pixels = pixels_of_image(cell, column)
             except CellError as error:
                 raise InputError(f"{name}, row {number}: {error}: {error.value}.") from None
             out = io.BytesIO()

@@ -90,12 +90,44 @@ def decode(content: bytes, column: str, shown: object) -> Pixels:
         raise CellError(clause, column, shown) from None
 
 
+def pixels_of_image(image: Image.Image, column: str) -> Pixels:
+    """The pixels of a Pillow image, [h, w, 3].
+
+    Args:
+        image: open, its file perhaps not yet read.
+        column: its column, for messages.
+
+    Raises:
+        CellError: if it was closed, or its file is cut off.
+    """
+    try:
+        return as_rgb(image)
+    except (*_DAMAGE, AttributeError) as error:
+        reason = str(error) or type(error).__name__
+        clause = f"the image is closed, cut off or damaged, {reason} (column {column!r})"
+        shown = f"a Pillow image {image.width} x {image.height} of mode {image.mode!r}"
+        raise CellError(clause, column, shown) from None
+
+
 def as_rgb(image: Image.Image) -> Pixels:
-    """The pixels of an open image as bytes of red, green and blue, [h, w, 3]."""
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits, or numbers of any range
+    """The pixels of an open image as bytes of red, green and blue, [h, w, 3].
+
+    Files say nothing of the range of their numbers. Of 16 bits (Pillow's modes "I;16") white is
+    65535, whatever the largest number; of 32 bits ("I") it is 65535 where any is above 255, else
+    255; of floats ("F") it is 1 where all lie in 0..1, else 255. What lies outside is cut off.
+
+    Raises:
+        ValueError: if a float is not finite.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
-        if image.mode != "F" and values.max(initial=0) > 255:
+        largest = values.max(initial=0)
+        if not np.isfinite(values).all():
+            raise ValueError("numbers that are not finite")
+        if image.mode.startswith("I;16") or (image.mode == "I" and largest > 255):
             values = values / 257
+        elif image.mode == "F" and values.min(initial=0) >= 0 and largest <= 1:
+            values = values * 255
         image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lit_hf.data.augmentation import boxes
+from lit_hf.data.augmentation import boxes, check_images
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 
@@ -26,8 +26,8 @@ class ImageMixing(nn.Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        if not alpha > 0:
-            raise InputError(f"Expected `alpha` to be above 0, but got {alpha}.")
+        if not 0 < alpha < float("inf"):
+            raise InputError(f"Expected `alpha` to be above 0 and finite, but got {alpha}.")
         self.alpha = alpha
 
     def shares(self, draws: Draws) -> NDArray[np.float64]:
@@ -109,13 +109,38 @@ def mix(
 
     Returns:
         The mixed images [B, 3, h, w] uint8, and their targets [B, C], which sum to 1.
+
+    Raises:
+        InputError: if one of the ways gives something else than it is asked for.
     """
     targets = F.one_hot(labels, num_classes).float()
     others = images.roll(1, 0)
     chosen = torch.from_numpy(draws.integers(len(mixings))[:, 0]).to(images.device)
     mixed, shares = images, torch.ones_like(targets[:, 0])
     for number, mixing in enumerate(mixings):
-        found, share = mixing(images, others, draws)
+        found, share = _checked(mixing, mixing(images, others, draws), images)
         mixed = torch.where((chosen == number)[:, None, None, None], found, mixed)
         shares = torch.where(chosen == number, share, shares)
     return mixed, targets * shares[:, None] + targets.roll(1, 0) * (1 - shares[:, None])
+
+
+def _checked(mixing: ImageMixing, found: object, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What a way of mixing gives, if that is what was wanted.
+
+    Raises:
+        InputError: naming the class and what was wanted.
+    """
+    pair = found if isinstance(found, tuple | list) and len(found) == 2 else (found, None)
+    mixed, share = check_images(mixing, pair[0], images), pair[1]
+    wanted = f"wanted is the share of the first of each pair, [{len(images)}] in 0..1"
+    name = type(mixing).__name__
+    if mixed.shape != images.shape:
+        raise InputError(f"the mixing {name} gives images of another size: {list(mixed.shape)}.")
+    if not isinstance(share, Tensor) or share.shape != images.shape[:1] or share.dtype.is_complex:
+        shown = list(share.shape) if isinstance(share, Tensor) else type(share).__name__
+        raise InputError(f"the mixing {name} gives {shown} beside the images; {wanted}.")
+    # Those of this file are in 0..1; to look at numbers of a device takes waiting for it.
+    if type(mixing) not in (MixUp, CutMix) and not bool(((share >= 0) & (share <= 1)).all()):
+        low, high = share.min().item(), share.max().item()
+        raise InputError(f"the mixing {name} gives shares from {low:g} to {high:g}; {wanted}.")
+    return mixed, share.to(images.device, torch.float32)

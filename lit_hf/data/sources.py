@@ -9,7 +9,7 @@ from typing import Literal
 
 from lit_hf.data.cifar_batches import batches_of_archive, batches_of_folder
 from lit_hf.data.contents import refuse_archive
-from lit_hf.data.image_folders import has_images, image_table
+from lit_hf.data.image_folders import ENDINGS, has_images, image_table
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
@@ -30,7 +30,7 @@ def tables_from_files(
     """Open one file or several; a name may be a pattern, `part-*.csv`, or a folder of images.
 
     Raises:
-        InputError: if a pattern matches nothing or a file cannot be read.
+        InputError: if a pattern matches nothing, or a file cannot be read or is an image.
     """
     tables = []
     for name in [files] if isinstance(files, str) else files:
@@ -42,6 +42,11 @@ def tables_from_files(
 def _open(path: str, column_names: Sequence[str] | None) -> Table:
     if os.path.isdir(path) and has_images(Path(path)):
         return image_table(Path(path))
+    if path.lower().endswith(ENDINGS) and os.path.isfile(path):
+        raise InputError(
+            f"{path}: this is an image; wanted is a folder of images, or a table (.csv, .jsonl, "
+            ".parquet) that names them."
+        )
     return open_file(path, column_names)
 
 

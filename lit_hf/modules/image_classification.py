@@ -3,8 +3,6 @@
 Letters: B images in a batch, H and W height and width that the model reads, C classes.
 """
 
-import inspect
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -34,17 +32,16 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.image_samples import show_images
+from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-
-log = logging.getLogger(__name__)
 
 
 class ImageClassifier(HFModule):
     """Classifies images (`AutoModelForImageClassification`: ViT, DeiT, Swin, ConvNeXT and others).
 
-    Images of another size than the model was trained with go through where it interpolates its
-    position codes, as ViT does. The loss is cross entropy.
+    Images of another size than the model was trained with go through where it has no position
+    codes, as ConvNeXT, or interpolates them, as ViT; others are refused. The loss is cross entropy.
 
     Args:
         model_name: Hub id or folder of the model.
@@ -117,13 +114,36 @@ class ImageClassifier(HFModule):
     def on_fit_start(self) -> None:
         """Refuse images of a size that the model cannot read."""
         super().on_fit_start()
-        settings = getattr(getattr(self.trainer, "datamodule", None), "pixels", None)
-        size = getattr(settings, "final_size", None)
-        if size is not None:
-            check_size(self.model, size)
+        check_size_of_data(self.trainer, self.model)
+
+    def on_validation_start(self) -> None:
+        """Refuse such images, but for a validation while training, where that is done."""
+        super().on_validation_start()
+        if self.trainer.state.fn == "validate":
+            check_size_of_data(self.trainer, self.model)
+
+    def on_test_start(self) -> None:
+        """Refuse images of a size that the model cannot read."""
+        super().on_test_start()
+        check_size_of_data(self.trainer, self.model)
+
+    def on_predict_start(self) -> None:
+        """Refuse images of a size that the model cannot read."""
+        super().on_predict_start()
+        check_size_of_data(self.trainer, self.model)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
-        """Set number and names of the classes; refuse trained classes in another order."""
+        """Set number and names of the classes; refuse trained classes in another order.
+
+        Raises:
+            InputError: if they are, or if the model reads no images of three colours.
+        """
+        channels = getattr(config, "num_channels", 3)
+        if channels != 3:
+            raise InputError(
+                f"the model's `num_channels` is {channels}, but images come as red, green and "
+                "blue: wanted is 3."
+            )
         config.problem_type = "single_label_classification"
         if self.label_names is not None:
             if self.pretrained:
@@ -176,8 +196,8 @@ class ImageClassifier(HFModule):
                 "`batch = data.on_after_batch_transfer(batch, 0)`."
             )
         inputs: dict[str, object] = {"pixel_values": batch["pixel_values"].to(self.model.dtype)}
-        if size_of(self.model.config) not in (None, tuple(batch["pixel_values"].shape[-2:])):
-            inputs["interpolate_pos_encoding"] = True
+        height, width = batch["pixel_values"].shape[-2:]
+        inputs |= options_of(self.model, (height, width))
         output = self.run(inputs, output_attentions, output_hidden_states)
         return cast("ImageClassifierOutput", output)
 
@@ -234,37 +254,3 @@ class ImageClassifier(HFModule):
         which has to call it. None for more than 1000 classes. Forgotten with the scores.
         """
         return cast("ImageScores", self.metrics[stage]).confusion_matrix()
-
-
-def size_of(config: PreTrainedConfig) -> tuple[int, int] | None:
-    """Height and width that a model's position codes are for; None where it has none."""
-    size = getattr(config, "image_size", None)
-    if isinstance(size, int):
-        return size, size
-    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else None
-
-
-def check_size(model: PreTrainedModel, size: tuple[int, int]) -> None:
-    """Refuse images of a size that a model cannot read.
-
-    Raises:
-        InputError: if its patches do not divide it, or its position codes are for another one and
-            cannot be interpolated.
-    """
-    wanted, patch = size_of(model.config), getattr(model.config, "patch_size", None)
-    if isinstance(patch, int) and (size[0] % patch or size[1] % patch):
-        raise InputError(
-            f"images of {size[0]} x {size[1]} pixels cannot be cut into patches of {patch}; set "
-            "`data.image_size` to a multiple, or another `patch_size` in `config_overrides`."
-        )
-    if wanted in (None, size):
-        return
-    if "interpolate_pos_encoding" not in inspect.signature(model.forward).parameters:
-        raise InputError(
-            f"the model reads images of {wanted} pixels, the data gives {size}; set "
-            "`data.image_size`, or `image_size` in `config_overrides`."
-        )
-    log.warning(
-        f"the model's position codes are for images of {wanted[0]} x {wanted[1]} pixels and are "
-        f"interpolated to {size[0]} x {size[1]}."
-    )

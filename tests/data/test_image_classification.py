@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
@@ -12,6 +13,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lit_hf import (
     CropAndFlip,
     CutMix,
+    ImageAugmentation,
     ImageClassificationDataModule,
     InputError,
     TrivialAugment,
@@ -219,6 +221,40 @@ def test_augmentations_and_mixings__are_done_one_after_another(
     values = to_pixel_values(images, _data(tiny_vit).pixels)
     assert torch.equal(torch.stack([one.train_seen[key] for key in first]), values)
     assert torch.equal(torch.stack([one.targets[key] for key in first]), targets)
+
+
+class _Own(ImageAugmentation):
+    """Gives what a function makes of the images."""
+
+    def __init__(self, change: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, images: torch.Tensor, draws: Draws) -> Any:  # noqa: ANN401 - anything
+        """Change the images."""
+        return self.change(images)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images / 255, r"_Own gives torch.float32 of \[4, 3, 8, 8\] on cpu; wanted"),
+        (lambda images: images[:, :1], r"_Own gives torch.uint8 of \[4, 1, 8, 8\]"),
+        (lambda _: None, r"_Own gives NoneType; wanted are images .* of \[4, 3, 8, 8\] on cpu"),
+    ],
+)
+def test_own_augmentation__that_gives_something_else_is_told(
+    change: Callable[[torch.Tensor], Any], message: str, tiny_vit: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _collected(tiny_vit, tmp_path, augmentations=[_Own(change)])
+
+
+def test_class__alone_in_a_folder_is_told(tiny_vit: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "cats", 3, by_class=False)
+    data = ImageClassificationDataModule(tiny_vit, train_file=str(tmp_path))
+    with pytest.raises(InputError, match=rf"{tmp_path}: there is one class only \('cats'\)"):
+        data.setup("fit")
 
 
 def test_label_names__number_the_classes(tiny_vit: str) -> None:

@@ -1,3 +1,4 @@
+import io
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lit_hf.data.image_tables import (
     with_folder,
     with_images,
 )
-from lit_hf.data.images import decode
+from lit_hf.data.images import decode, image_bytes
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import table_from_rows
 from lit_hf.errors import InputError
@@ -27,6 +28,23 @@ def test_paths__start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert cells == [str(tmp_path / "x" / "1.png"), ""]
     memory = table_from_rows("the rows given as train", [{"img": "x.png"}])
     assert with_folder(memory, "img") is memory
+
+
+def test_paths__in_objects_start_there_too(tmp_path: Path) -> None:
+    home = tmp_path / "img"
+    home.mkdir()
+    (home / "a.png").write_bytes(png(0))
+    cells = [
+        {"bytes": None, "path": "img/a.png"},
+        {"bytes": None, "path": str(home / "a.png")},
+        {"bytes": png(0), "path": "gone.png"},
+    ]
+    pd.DataFrame({"img": cells[:2]}).to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    pd.DataFrame({"img": cells}).to_parquet(tmp_path / "a.parquet")
+    for name, count in (("a.jsonl", 2), ("a.parquet", 3)):
+        table = with_folder(open_file(str(tmp_path / name)), "img")
+        contents = [image_bytes(row["img"], "img", None) for _, row in table.rows()]
+        assert contents == [png(0)] * count
 
 
 def test_folders__take_the_names_of_columns(tmp_path: Path) -> None:
@@ -50,6 +68,12 @@ def test_images_in_memory__become_files(as_frame: bool) -> None:
 def test_arrays__that_are_no_image_name_their_row() -> None:
     with pytest.raises(InputError, match=r"rows, row 2: the image is no array"):
         with_images("rows", [{"img": "a.png"}, {"img": np.zeros((2, 2, 2), np.uint8)}], "img")
+
+
+def test_pillow_images__that_cannot_be_read_name_their_row() -> None:
+    cut = Image.open(io.BytesIO(png(0)[:60]))
+    with pytest.raises(InputError, match="rows, row 1: the image is closed, cut off or damaged"):
+        with_images("rows", [{"img": cut}], "img")
 
 
 def test_stamp__changes_with_the_files_that_rows_name(tmp_path: Path) -> None:

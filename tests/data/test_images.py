@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_hf.data.images import LARGEST, Pixels, decode, image_bytes, pixels_of_array
+from lit_hf.data.images import (
+    LARGEST,
+    Pixels,
+    as_rgb,
+    decode,
+    image_bytes,
+    pixels_of_array,
+    pixels_of_image,
+)
 from lit_hf.data.problems import CellError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -43,6 +51,40 @@ def test_grey_and_palette__become_colours() -> None:
 def test_sixteen_bits__keep_their_shades() -> None:
     deep = NOISE[..., 0].astype(np.uint16) * 257
     assert np.array_equal(_decoded(_file(Image.fromarray(deep)))[..., 1], NOISE[..., 0])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits__stay_dark_where_they_are(kind: str) -> None:
+    dark = NOISE[..., 0].astype(np.uint16)  # none above 255 of 65535
+    assert (_decoded(_file(Image.fromarray(dark), kind)) <= 1).all()
+
+
+def test_whole_numbers_of_32_bits__are_read_by_their_largest() -> None:
+    for factor in (1, 257):
+        numbers = Image.fromarray(NOISE[..., 0].astype(np.int32) * factor)
+        assert numbers.mode == "I"
+        assert np.array_equal(as_rgb(numbers)[..., 1], NOISE[..., 0])
+
+
+def test_floats__are_shares_of_white_or_bytes() -> None:
+    shares = Image.fromarray(NOISE[..., 0].astype(np.float32) / 255)
+    numbers = Image.fromarray(NOISE[..., 0].astype(np.float32) * 2 - 100)
+    assert np.array_equal(_decoded(_file(shares, "TIFF"))[..., 2], NOISE[..., 0])
+    wanted = (NOISE[..., 0].astype(int) * 2 - 100).clip(0, 255)
+    assert np.array_equal(as_rgb(numbers)[..., 2], wanted)
+    with pytest.raises(CellError, match="damaged, numbers that are not finite"):
+        _decoded(_file(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
+
+
+def test_pillow_images__that_cannot_be_read_are_told() -> None:
+    cut = Image.open(io.BytesIO(WHOLE[: len(WHOLE) // 2]))
+    with pytest.raises(CellError, match=r"cut off or damaged, .*\(column 'img'\)") as refusal:
+        pixels_of_image(cut, "img")
+    assert refusal.value.value == "a Pillow image 180 x 120 of mode 'RGB'"
+    closed = Image.open(io.BytesIO(WHOLE))
+    closed.close()
+    with pytest.raises(CellError, match="the image is closed"):
+        pixels_of_image(closed, "img")
 
 
 def test_transparency__is_laid_on_white() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,47 @@ def test_image_alone__stays_itself() -> None:
     assert targets.tolist() == [[1.0, 0, 0, 0, 0, 0, 0]]
 
 
-def test_alpha__must_be_above_zero() -> None:
-    with pytest.raises(InputError, match="`alpha` to be above 0"):
-        MixUp(0)
+@pytest.mark.parametrize("alpha", [0, -1, float("inf"), float("nan")])
+def test_alpha__must_be_above_zero_and_finite(alpha: float) -> None:
+    for kind in (MixUp, CutMix):
+        with pytest.raises(InputError, match="`alpha` to be above 0 and finite"):
+            kind(alpha)
+
+
+class Own(ImageMixing):
+    """Gives what it was made with."""
+
+    def __init__(self, given: object) -> None:
+        super().__init__()
+        self.given = given
+
+    def forward(self, images: torch.Tensor, others: torch.Tensor, draws: Draws) -> Any:  # noqa: ANN401 - anything
+        """Mix nothing."""
+        return self.given
+
+
+HALVES = torch.full((60,), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "Own gives NoneType; wanted are images"),
+        ((IMAGES / 255, HALVES), r"Own gives torch.float32 of \[60, 3, 10, 8\]"),
+        ((IMAGES[..., 1:], HALVES), r"Own gives images of another size: \[60, 3, 10, 7\]"),
+        ((IMAGES, 0.5), r"Own gives float beside the images; wanted is the share .* \[60\]"),
+        ((IMAGES, HALVES[:5]), r"Own gives \[5\] beside the images"),
+        ((IMAGES, HALVES + 1), r"Own gives shares from 1.5 to 1.5; wanted .* in 0..1"),
+        ((IMAGES, HALVES * float("nan")), "Own gives shares from nan"),
+    ],
+)
+def test_own_mixing__that_gives_something_else_is_told(given: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        mix(IMAGES, LABELS, 7, [Own(given)], Draws(0, 0, range(60)))
+
+
+def test_own_mixing__may_give_shares_of_any_precision() -> None:
+    shares = HALVES.double()
+    _, targets = mix(IMAGES, LABELS, 7, [Own((IMAGES, shares))], Draws(0, 0, range(60)))
+    assert targets.dtype == torch.float32
+    assert set(targets.flatten().tolist()) == {0, 0.5}

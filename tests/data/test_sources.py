@@ -5,6 +5,7 @@ from datasets import Dataset, DatasetDict
 
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.errors import InputError
+from tests.images import png
 
 
 def _csv(path: Path, text: str) -> None:
@@ -103,3 +104,9 @@ def test_folder__without_the_subset_says_what_it_has(tmp_path: Path) -> None:
         tables_from_dataset(str(tmp_path), "irnoy", "train")
     with pytest.raises(InputError, match=r"it holds none\. Set `subset: null` if the files lie"):
         tables_from_dataset(str(tmp_path / "irony"), "emotion", "train")
+
+
+def test_image__in_place_of_a_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.PNG").write_bytes(png(0))
+    with pytest.raises(InputError, match=r"a.PNG: this is an image; wanted is a folder of images"):
+        tables_from_files(str(tmp_path / "*.PNG"))

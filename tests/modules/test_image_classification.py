@@ -5,11 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix
-from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError
 from lit_hf.batches import ImageBatch
-from lit_hf.modules.image_classification import check_size, size_of
 from tests.images import NAMES, drawn
 from tests.modules.conftest import MakeTrainer
 
@@ -28,7 +26,7 @@ def _batch(size: int = 8, count: int = 6) -> ImageBatch:
 def _data(model: str, **settings: Any) -> ImageClassificationDataModule:  # noqa: ANN401 - any of the class's
     rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(12)]
     data = ImageClassificationDataModule(model, batch_size=4, val_fraction=0, **settings)
-    return data.with_rows(train=rows, val=rows)
+    return data.with_rows(train=rows, val=rows, test=rows, predict=rows)
 
 
 def test_loss__is_that_of_transformers_and_smoothed_in_training(tiny_vit: str) -> None:
@@ -125,9 +123,7 @@ def test_confusion_matrix__counts_each_image_once_and_is_forgotten_with_the_scor
     assert int(forgotten.sum()) == 0
 
 
-def test_other_sizes__go_through_interpolated_position_codes(
-    tiny_vit: str, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_other_sizes__go_through_interpolated_position_codes(tiny_vit: str) -> None:
     module = ImageClassifier(tiny_vit, NAMES)
     module.train(False)
     larger = module(_batch(size=16)).logits
@@ -135,27 +131,33 @@ def test_other_sizes__go_through_interpolated_position_codes(
         pixel_values=_batch(size=16)["pixel_values"], interpolate_pos_encoding=True
     )
     assert torch.allclose(larger, wanted.logits)
-    make_trainer(max_steps=1).fit(ImageClassifier(tiny_vit), _data(tiny_vit, image_size=12))
-    assert "interpolated to 12 x 12" in caplog.text
 
 
-def test_sizes__that_cannot_be_read_are_refused(tiny_vit: str, make_trainer: MakeTrainer) -> None:
-    with pytest.raises(InputError, match="10 x 10 pixels cannot be cut into patches of 4"):
-        make_trainer(max_steps=1).fit(ImageClassifier(tiny_vit), _data(tiny_vit, image_size=10))
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+def test_sizes__that_cannot_be_read_are_refused_whatever_is_done(
+    verb: str, tiny_vit: str, make_trainer: MakeTrainer
+) -> None:
+    act = getattr(make_trainer(max_steps=1), verb)
+    with pytest.raises(InputError, match="7 x 7 pixels cannot be cut into patches of 4"):
+        act(ImageClassifier(tiny_vit, NAMES), datamodule=_data(tiny_vit, image_size=7))
 
-    class Fixed(torch.nn.Module):
-        def __init__(self, model: PreTrainedModel) -> None:
-            super().__init__()
-            self.config = model.config
 
-        def forward(self, pixel_values: torch.Tensor) -> None:
-            """Knows no other sizes."""
+def test_sizes__that_are_interpolated_are_told_once(
+    tiny_vit: str, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for verb in ("fit", "validate", "test", "predict"):
+        caplog.clear()
+        act = getattr(make_trainer(max_epochs=2), verb)
+        act(ImageClassifier(tiny_vit, NAMES), datamodule=_data(tiny_vit, image_size=12))
+        assert caplog.text.count("interpolated to 12 x 12") == 1, verb
 
-    fixed: Any = Fixed(AutoModelForImageClassification.from_pretrained(tiny_vit))
-    check_size(fixed, (8, 8))
-    with pytest.raises(InputError, match=r"the model reads images of \(8, 8\) pixels"):
-        check_size(fixed, (12, 12))
-    assert size_of(fixed.config) == (8, 8)
+
+def test_model__of_grey_images_is_refused(tiny_vit: str) -> None:
+    module = ImageClassifier(
+        tiny_vit, NAMES, pretrained=False, config_overrides={"num_channels": 1}
+    )
+    with pytest.raises(InputError, match="`num_channels` is 1, but images come as red, green"):
+        module.configure_model()
 
 
 @pytest.mark.parametrize(
