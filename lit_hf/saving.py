@@ -141,12 +141,12 @@ class _Stream:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
-        self.error: OSError | None = None
+        self.error: OSError | KeyboardInterrupt | None = None
 
     def write(self, content: bytes) -> int:
         try:
             return self.stream.write(content)
-        except OSError as error:
+        except (OSError, KeyboardInterrupt) as error:
             self.error = self.error or error
             raise
 

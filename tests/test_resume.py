@@ -299,7 +299,7 @@ def test_signal__before_anything_is_trained_writes_nothing(
 
 
 def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: Path) -> None:
-    """By kill -9, twice in one run; the same command each time."""
+    """By kill -9, then the same command again."""
     rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(200))
     (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
 
@@ -320,7 +320,7 @@ def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: P
         return tmp_path / name / "checkpoints" / "last.ckpt"
 
     subprocess.run(command("whole"), check=True, capture_output=True, timeout=120)
-    for moment in range(2):
+    for moment in range(1, 2):
         process = subprocess.Popen(
             command("killed"),
             stdout=subprocess.DEVNULL,
