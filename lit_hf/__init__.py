@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter
+    from lit_hf.callbacks.cpu_speed import CPUSpeed as CPUSpeed
     from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
     from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
@@ -56,6 +57,7 @@ _HOME = {
     "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
     "CIFAR10DataModule": "lit_hf.data.cifar10",
+    "CPUSpeed": "lit_hf.callbacks.cpu_speed",
     "ClsHead": "lit_hf.modules.heads",
     "ConfusionMatrixWriter": "lit_hf.callbacks.confusion",
     "CropAndFlip": "lit_hf.data.augmentation",

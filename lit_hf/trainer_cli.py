@@ -22,6 +22,7 @@ from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
+from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter
@@ -47,7 +48,7 @@ from lit_hf.settings import (
 )
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
-EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal)
+EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal, CPUSpeed)
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 _COMPARED = ("data.batch_size ", "data.seed ", "data.augmentations", "data.mixings")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]

@@ -1,0 +1,94 @@
+"""What makes a model train faster on the CPU and leaves its mathematics as it is.
+
+Letters: B sequences, H heads, L tokens, D values of a head.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from lit_hf.functional.dropout import quick_dropout
+
+NAME = "lit_hf_cpu"
+"""How transformers knows the attention below while a model runs; no file says it."""
+
+
+def cpu_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **unused: object,  # transformers' interface hands over more than any attention reads
+) -> tuple[Tensor, None]:
+    """Attention in plain matrix products, the fastest kind on the CPU when training.
+
+    PyTorch's own falls back to slow steps where attention has dropout, and its fused backward pass
+    takes longer than these products up to some hundred tokens. Scores stay in the precision of the
+    products; the softmax sums in float32.
+
+    Args:
+        module: the layer, which knows whether it is in training.
+        query: [B, H, L, D].
+        key: [B, H, L, D], or fewer heads that queries share.
+        value: as `key`.
+        attention_mask: [B, 1, L, L], added to the scores; None where nothing is masked.
+        scaling: factor of the scores, 1 / sqrt(D) unless given.
+        dropout: probability that a weight is dropped in training.
+        unused: what transformers tells other kinds of attention.
+
+    Returns:
+        [B, L, H, D], and no attention weights.
+    """
+    with torch.autocast("cpu", enabled=False):
+        if (shared := query.shape[1] // key.shape[1]) > 1:
+            key, value = (part.repeat_interleave(shared, dim=1) for part in (key, value))
+        scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        scores = torch.matmul(scaled, key.transpose(2, 3).to(scaled.dtype))
+        if attention_mask is not None:
+            scores = scores + attention_mask.to(scores.dtype)
+        weights = scores.softmax(dim=-1)
+        if module.training and dropout:
+            weights = quick_dropout(weights, dropout)
+        mixed = torch.matmul(weights, value.to(weights.dtype))
+    return mixed.transpose(1, 2).contiguous(), None
+
+
+class QuickDropout(nn.Dropout):
+    """`torch.nn.Dropout` with `quick_dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop values while training."""
+        return quick_dropout(input, self.p) if self.training else input
+
+
+def hasten(model: PreTrainedModel) -> Callable[[], None]:
+    """Let a model on the CPU use both; what it computes stays the same but for other draws.
+
+    Attention is changed where it is PyTorch's own, looks both ways and can be chosen: models that
+    write may scale their scores in ways of their own.
+
+    Returns:
+        What puts the model back as it was.
+    """
+    AttentionInterface.register(NAME, cpu_attention)
+    AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    before = model.config._attn_implementation
+    is_causal = any(getattr(part, "is_causal", False) for part in model.modules())
+    if before == "sdpa" and model._supports_attention_backend and not is_causal:
+        model.set_attn_implementation(NAME)
+    drops = [part for part in model.modules() if type(part) is nn.Dropout and not part.inplace]
+    for part in drops:
+        part.__class__ = QuickDropout
+
+    def undo() -> None:
+        model.set_attn_implementation(before)
+        for part in drops:
+            part.__class__ = nn.Dropout
+
+    return undo

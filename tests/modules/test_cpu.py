@@ -1,0 +1,108 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+    LlamaConfig,
+    LlamaModel,
+    PreTrainedModel,
+)
+
+from lit_hf.modules.cpu import NAME, QuickDropout, cpu_attention, hasten
+
+IDS = torch.tensor([[2, 10, 11, 12, 3, 0, 0], [2, 20, 21, 22, 23, 24, 3]])
+MASK = (IDS != 0).long()
+
+
+def _bert(folder: str, dropout: float = 0.0) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(
+        folder, attention_probs_dropout_prob=dropout, hidden_dropout_prob=dropout
+    )
+    torch.manual_seed(0)
+    model = BertModel(config)
+    model.train()
+    return model
+
+
+def _hidden(model: PreTrainedModel) -> torch.Tensor:
+    hidden: torch.Tensor = model(input_ids=IDS, attention_mask=MASK).last_hidden_state
+    return hidden[MASK.bool()]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_hasten__same_values_and_gradients(tiny_model: str, precision: torch.dtype) -> None:
+    plain = _bert(tiny_model)
+    quick = copy.deepcopy(plain)
+    hasten(quick)
+    assert quick.config._attn_implementation == NAME
+    tolerance = 1e-5 if precision == torch.float32 else 0.03
+    found = []
+    for model in (plain, quick):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            hidden = _hidden(model)
+        torch.autograd.backward(hidden.float().pow(2).mean())
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        found.append([hidden.float(), *gradients])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, atol=tolerance, rtol=tolerance)
+
+
+def test_hasten__drops_attention_weights_and_values(tiny_model: str) -> None:
+    model = _bert(tiny_model, dropout=0.2)
+    hasten(model)
+    assert sum(isinstance(part, QuickDropout) for part in model.modules()) > 2
+    torch.manual_seed(0)
+    first, second = _hidden(model), _hidden(model)
+    torch.manual_seed(0)
+    assert torch.equal(_hidden(model), first)
+    assert not torch.equal(first, second)
+    model.train(False)
+    assert torch.equal(_hidden(model), _hidden(model))
+
+
+def test_attention__drops_with_the_right_mean() -> None:
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 5, 8)
+    layer = nn.Identity()
+    wanted, _ = cpu_attention(layer.eval(), query, key, value, None, dropout=0.3)
+    torch.testing.assert_close(
+        wanted, nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+    )
+    layer.train()
+    drawn = [cpu_attention(layer, query, key, value, None, dropout=0.3)[0] for _ in range(4000)]
+    torch.testing.assert_close(torch.stack(drawn).mean(0), wanted, atol=0.06, rtol=0)
+
+
+def test_attention__heads_that_queries_share() -> None:
+    torch.manual_seed(0)
+    query, (key, value) = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 2, 5, 8)
+    found, _ = cpu_attention(nn.Identity().eval(), query, key, value, None)
+    wanted = nn.functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+    torch.testing.assert_close(found, wanted.transpose(1, 2))
+
+
+def test_hasten__undone(tiny_model: str) -> None:
+    model = _bert(tiny_model, dropout=0.2)
+    config = model.config.to_json_string(use_diff=False)
+    undo = hasten(model)
+    assert model.config.to_json_string(use_diff=False) == config  # nothing of it is written
+    undo()
+    assert model.config._attn_implementation == "sdpa"
+    assert not any(isinstance(part, QuickDropout) for part in model.modules())
+
+
+def test_hasten__leaves_attention_of_models_that_write(tiny_t5: str) -> None:
+    tiny = {"vocab_size": 32, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}
+    llama = LlamaConfig(**tiny, num_hidden_layers=1, num_key_value_heads=1)  # type: ignore[arg-type]  # ints
+    gpt2 = GPT2Model(GPT2Config(vocab_size=32, n_positions=8, n_embd=8, n_layer=1, n_head=2))
+    t5 = AutoModelForSeq2SeqLM.from_pretrained(tiny_t5)
+    for model in (LlamaModel(llama), gpt2, t5):
+        before = model.config._attn_implementation
+        hasten(model)
+        assert model.config._attn_implementation == before
