@@ -4,7 +4,6 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -13,12 +12,13 @@ from datasets import Dataset
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from lit_hf.data.loading import leave_signals, naming_rows
-from lit_hf.data.samplers import Columns, EncodedRows, LateLoader, RowSampler, num_trained
+from lit_hf.data.batching import Batching, sizes_of
+from lit_hf.data.loading import naming_rows
+from lit_hf.data.samplers import Columns, gives_back, make_loader
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
 from lit_hf.errors import InputError
-from lit_hf.functional.splits import stratified_split
+from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processors import files_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class HFDataModule(LightningDataModule):
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report; rows to predict are never left out.
         seed: seed of the validation split and of the order of the training rows.
+        num_grouped: batches over which rows are sorted by length; 1 sorts none.
+        max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
     """
 
     task: str
@@ -77,21 +79,20 @@ class HFDataModule(LightningDataModule):
         num_workers: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
         seed: int = 0,
+        num_grouped: int = 50,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in [
             ("batch_size", batch_size, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
+            ("num_grouped", num_grouped, 1),
+            ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
         ]:
             if value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
-        if not 0 <= seed < 2**32:
-            raise InputError(f"Expected `seed` to be at least 0 and below 2**32, but got {seed}.")
-        if not 0 <= val_fraction < 1:
-            raise InputError(
-                f"Expected `val_fraction` to be at least 0 and below 1, but got {val_fraction}."
-            )
+        check_split(val_fraction, seed)
         self.model_name = model_name
         self.dataset = dataset
         self.subset = subset
@@ -108,6 +109,7 @@ class HFDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.on_bad_row = on_bad_row
         self.seed = seed
+        self.num_grouped, self.max_tokens = num_grouped, max_tokens
         self.splits: dict[Split, Dataset] = {}
         self._tables: dict[Split, list[Table]] = {}
         self._is_checked = False
@@ -136,6 +138,12 @@ class HFDataModule(LightningDataModule):
     def strata(self, examples: Dataset) -> Sequence[object] | None:
         """Classes by which the validation part is drawn evenly; None draws without them."""
         return None
+
+    def batching(self, rows: Dataset, batch_size: int) -> Batching:
+        """How encoded rows are put together to batches: tokens by length, others as they come."""
+        is_plain = "input_ids" not in rows.column_names or gives_back(self.trainer)
+        sizes = None if is_plain else sizes_of(rows)
+        return Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
 
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
@@ -242,18 +250,18 @@ class HFDataModule(LightningDataModule):
         return self._loader("train", self.batch_size)
 
     def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
-        """Batches of validation rows in order; [] where there are none."""
+        """Batches of validation rows; [] where there are none."""
         if "val" not in self.splits and not self.has_validation:
             warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
             return []
         return self._loader("val", self.eval_batch_size)
 
     def test_dataloader(self) -> "DataLoader[Columns]":
-        """Batches of test rows in order."""
+        """Batches of test rows."""
         return self._loader("test", self.eval_batch_size)
 
     def predict_dataloader(self) -> "DataLoader[Columns]":
-        """Batches of rows to predict, in order."""
+        """Batches of rows to predict; in order where `trainer.predict` gives the answers back."""
         return self._loader("predict", self.eval_batch_size)
 
     def rows(self, split: Split) -> Dataset:
@@ -263,20 +271,10 @@ class HFDataModule(LightningDataModule):
         return self.splits[split]
 
     def _loader(self, split: Split, batch_size: int) -> "DataLoader[Columns]":
-        rows, trainer, is_train = self.rows(split), self.trainer, split == "train"
-        world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-        num_done = partial(num_trained, trainer, batch_size) if is_train else int
-        return (LateLoader if is_train else DataLoader)(
-            EncodedRows(rows),
-            batch_size=batch_size,
-            sampler=RowSampler(rows.num_rows, world_size, rank, is_train, self.seed, num_done),
-            generator=torch.Generator(),  # else it draws from the numbers of the training
-            num_workers=self.num_workers,
-            collate_fn=self._collate,  # type: ignore[arg-type]  # takes what __getitems__ gives
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=leave_signals,
-            persistent_workers=self.num_workers > 0,
-        )
+        rows, is_train = self.rows(split), split == "train"
+        batching = self.batching(rows, batch_size)
+        settings = (self.trainer, self.seed, self.num_workers)
+        return make_loader(rows, batching, self._collate, *settings, is_train=is_train)
 
     def _collate(self, columns: Columns) -> dict[str, object]:
         marks = {key: columns.pop(key) for key in ("id", "index")}

@@ -62,6 +62,9 @@ class ExtractiveQADataModule(HFDataModule):
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report.
         seed: seed of the validation split and of the order of the training questions.
+        num_grouped: batches over which questions are sorted by length, to need little padding; 1
+            sorts none.
+        max_tokens: most tokens of a batch, padding counted, and at most `batch_size` questions.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files or rows.
@@ -91,6 +94,8 @@ class ExtractiveQADataModule(HFDataModule):
         num_workers: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
         seed: int = 0,
+        num_grouped: int = 50,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -106,6 +111,8 @@ class ExtractiveQADataModule(HFDataModule):
             num_workers=num_workers,
             on_bad_row=on_bad_row,
             seed=seed,
+            num_grouped=num_grouped,
+            max_tokens=max_tokens,
         )
         self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self._max_length = max_length

@@ -1,15 +1,18 @@
-"""Which row comes when and where, which are only padding, and reading those of a batch."""
+"""Which row comes when and where, which are only padding, and loaders that read them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from datasets import Dataset
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from lit_hf.data.loading import naming_rows
+from lit_hf.data.batching import Batching, Numbers
+from lit_hf.data.loading import leave_signals, naming_rows
 
 Columns = dict[str, list[object]]
 
@@ -21,56 +24,67 @@ class Pick(NamedTuple):
     is_padding: bool
 
 
-class RowSampler(DistributedSampler[Pick]):
-    """Deals rows to processes, equally many to each, marking the copies that this needs.
+class StepSampler(DistributedSampler[list[Pick]]):
+    """Deals the rows of each step to processes, equally many to each, marking copies it needs.
 
     It is a `DistributedSampler` so that Lightning keeps it as it is, also on one device. Process r
-    of P gets rows r, r + P, r + 2 P and so on, of the rows in order or shuffled by seed and epoch.
+    of P gets rows r, r + P, r + 2 P and so on of a step.
 
     Args:
         num_rows: how many rows there are, at least 1.
+        batching: how rows are put together.
         num_replicas: how many processes share them.
         rank: which of the processes this is.
-        shuffle: draw a new order in every epoch.
-        seed: the same seed and epoch give the same order.
-        num_done: says, when the rows are dealt, how many of this process have been taken in this
-            epoch before; a resumed training begins after them.
+        shuffle: draw new steps in every epoch.
+        seed: the same seed and epoch give the same steps.
+        num_done: says, when the rows are dealt, how many batches of this epoch have been taken
+            before; a resumed training begins after them.
 
-    >>> sampler = RowSampler(3, num_replicas=2, rank=1, shuffle=False, seed=0)
-    >>> [tuple(pick) for pick in sampler]
-    [(1, False), (0, True)]
+    >>> sampler = StepSampler(3, Batching(2), num_replicas=2, rank=1, shuffle=False, seed=0)
+    >>> [[tuple(pick) for pick in batch] for batch in sampler]
+    [[(1, False), (0, True)]]
     """
 
     def __init__(
         self,
         num_rows: int,
+        batching: Batching,
         num_replicas: int,
         rank: int,
         shuffle: bool,
         seed: int,
         num_done: Callable[[], int] = int,
     ) -> None:
-        rows = range(num_rows)
+        self.num_rows, self.batching, self.num_done = num_rows, batching, num_done
         # Of a dataset nothing but its length is asked here, and a range has one.
-        super().__init__(rows, num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
-        self.num_rows = num_rows
-        self.num_done = num_done
+        super().__init__(range(num_rows), num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
+        self.num_samples = len(self._steps())
 
-    def __iter__(self) -> Iterator[Pick]:
-        order = np.arange(self.num_rows)
+    def _steps(self) -> list[Numbers]:
         if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
-        first = self.rank + self.num_done() * self.num_replicas
-        places = np.arange(first, self.total_size, self.num_replicas)
-        rows, is_padding = order[places % self.num_rows], places >= self.num_rows
-        yield from map(Pick, rows.tolist(), is_padding.tolist())
+            return self.batching.shuffled(self.num_rows, self.num_replicas, self.seed, self.epoch)
+        return self.batching.steps(np.arange(self.num_rows), self.num_replicas)
+
+    def __iter__(self) -> Iterator[list[Pick]]:
+        world_size = self.num_replicas
+        for step in self._steps()[self.num_done() :]:
+            places = np.arange(self.rank, len(step) + -len(step) % world_size, world_size)
+            numbers, is_padding = step[places % len(step)], places >= len(step)
+            yield list(map(Pick, numbers.tolist(), is_padding.tolist()))
 
 
-def num_trained(trainer: Trainer | None, batch_size: int) -> int:
-    """How many rows of this epoch a process of a resumed training has taken; 0 elsewhere."""
+def num_trained(trainer: Trainer | None) -> int:
+    """How many batches of this epoch a resumed training has taken; 0 elsewhere."""
     if trainer is None or not trainer.training:
         return 0
-    return trainer.fit_loop.epoch_loop.batch_progress.current.ready * batch_size
+    return trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+
+def gives_back(trainer: Trainer | None) -> bool:
+    """Whether somebody waits for a list of predictions, which are then wanted in order."""
+    if trainer is None or not trainer.predicting:
+        return False
+    return bool(trainer.predict_loop.return_predictions)
 
 
 class LateLoader(DataLoader[Columns]):
@@ -96,31 +110,70 @@ class EncodedRows(TorchDataset[Columns]):
 
     Args:
         rows: encoded rows with an `id` column.
+        batch_size: rows of a batch that is asked for by its number, as Lightning's own samplers do.
     """
 
-    def __init__(self, rows: Dataset) -> None:
+    def __init__(self, rows: Dataset, batch_size: int) -> None:
         self.rows = rows.with_format("arrow")
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return int(self.rows.num_rows)
+        return -(-int(self.rows.num_rows) // self.batch_size)
 
-    def __getitems__(self, picks: Sequence[Pick | int]) -> Columns:
-        """Read the picked rows as columns, with their numbers and padding marks.
+    def __getitem__(self, picks: Sequence[Pick] | int) -> Columns:
+        """Read the rows of a batch as columns, with their numbers and padding marks.
 
         Args:
-            picks: rows to load; plain numbers, as Lightning's samplers give, are no padding.
+            picks: the rows, or the number of a batch of rows in order.
         """
-        marked = [pick if isinstance(pick, Pick) else Pick(int(pick), False) for pick in picks]
-        numbers = [pick.row for pick in marked]
+        if isinstance(picks, int):
+            first, after = picks * self.batch_size, (picks + 1) * self.batch_size
+            picks = [Pick(row, False) for row in range(first, min(after, self.rows.num_rows))]
+        numbers = [pick.row for pick in picks]
         with naming_rows(numbers):
-            return self._read(marked, numbers)
+            return self._read(picks, numbers)
 
-    def _read(self, marked: "list[Pick]", numbers: list[int]) -> Columns:
+    def _read(self, picks: Sequence[Pick], numbers: list[int]) -> Columns:
         run = range(numbers[0], numbers[0] + len(numbers))
         # A run of rows is a slice; others are gathered one by one.
         table = self.rows[run.start : run.stop] if numbers == list(run) else self.rows[numbers]
         table = table.combine_chunks()
         columns: Columns = {name: table[name].to_pylist() for name in table.column_names}
         columns["index"] = [*numbers]
-        columns["is_padding"] = [pick.is_padding for pick in marked]
+        columns["is_padding"] = [pick.is_padding for pick in picks]
         return columns
+
+
+def make_loader(
+    rows: Dataset,
+    batching: Batching,
+    collate: Callable[[Columns], dict[str, object]],
+    trainer: Trainer | None,
+    seed: int,
+    num_workers: int,
+    is_train: bool,
+) -> "DataLoader[Columns]":
+    """Make a loader of a process.
+
+    Args:
+        rows: encoded rows.
+        batching: how they are put together.
+        collate: makes a batch of columns.
+        trainer: knows how many processes there are, and how far a resumed training has come.
+        seed: of the order of training rows.
+        num_workers: processes that load batches.
+        is_train: draw rows in a new order in every epoch; else they come as they are, or by length.
+    """
+    world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+    num_done = partial(num_trained, trainer) if is_train else int
+    return (LateLoader if is_train else DataLoader)(
+        EncodedRows(rows, batching.batch_size),
+        batch_size=None,  # the sampler makes the batches
+        sampler=StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed, num_done),
+        generator=torch.Generator(),  # else it draws from the numbers of the training
+        num_workers=num_workers,
+        collate_fn=collate,  # type: ignore[arg-type]  # takes what __getitem__ gives
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=leave_signals,
+        persistent_workers=num_workers > 0,
+    )

@@ -73,6 +73,9 @@ class TextClassificationDataModule(HFDataModule):
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report; rows to predict are never left out.
         seed: seed of the validation split and of the order of the training rows.
+        num_grouped: batches over which texts are sorted by length, to need little padding; 1 sorts
+            none.
+        max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` texts.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files, rows or labels.
@@ -106,6 +109,8 @@ class TextClassificationDataModule(HFDataModule):
         num_workers: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
         seed: int = 0,
+        num_grouped: int = 50,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -122,6 +127,8 @@ class TextClassificationDataModule(HFDataModule):
             num_workers=num_workers,
             on_bad_row=on_bad_row,
             seed=seed,
+            num_grouped=num_grouped,
+            max_tokens=max_tokens,
         )
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")

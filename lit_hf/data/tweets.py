@@ -33,6 +33,9 @@ class TweetDataModule(TextClassificationDataModule):
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report; rows to predict are never left out.
         seed: seed of the validation split and of the order of the training rows.
+        num_grouped: batches over which tweets are sorted by length, to need little padding; 1 sorts
+            none.
+        max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` tweets.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class TweetDataModule(TextClassificationDataModule):
         num_workers: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
         seed: int = 0,
+        num_grouped: int = 50,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -70,6 +75,8 @@ class TweetDataModule(TextClassificationDataModule):
             num_workers=num_workers,
             on_bad_row=on_bad_row,
             seed=seed,
+            num_grouped=num_grouped,
+            max_tokens=max_tokens,
         )
 
     def columns_of(self, split: Split) -> TextColumns:

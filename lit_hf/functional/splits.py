@@ -4,6 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lit_hf.errors import InputError
+
+
+def check_split(fraction: float, seed: int) -> None:
+    """Refuse a share or a seed that a split cannot be drawn with.
+
+    Raises:
+        InputError: if the share is not in 0..1 or the seed not in 0..2**32.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"Expected `seed` to be at least 0 and below 2**32, but got {seed}.")
+    if not 0 <= fraction < 1:
+        raise InputError(
+            f"Expected `val_fraction` to be at least 0 and below 1, but got {fraction}."
+        )
+
 
 def stratified_split(
     strata: Sequence[object] | None, num_examples: int, fraction: float, seed: int

@@ -1,46 +1,78 @@
+import numpy as np
 import pytest
 from datasets import Dataset
 
-from lit_hf.data.samplers import EncodedRows, Pick, RowSampler
+from lit_hf.data.batching import Batching, Sizes
+from lit_hf.data.samplers import EncodedRows, Pick, StepSampler
+
+Dealt = list[list[list[tuple[int, bool]]]]
 
 
 def _deal(
-    num_rows: int, world: int, shuffle: bool = False, epoch: int = 0
-) -> list[list[tuple[int, bool]]]:
+    num_rows: int, world: int, shuffle: bool, epoch: int = 0, batching: Batching | None = None
+) -> Dealt:
+    """For each process its batches, as pairs of row and padding mark."""
     ranks = []
     for rank in range(world):
-        sampler = RowSampler(num_rows, world, rank, shuffle, seed=3)
+        sampler = StepSampler(num_rows, batching or Batching(4), world, rank, shuffle, seed=3)
         sampler.set_epoch(epoch)
-        ranks.append([(pick.row, pick.is_padding) for pick in sampler])
+        ranks.append([[(pick.row, pick.is_padding) for pick in picks] for picks in sampler])
         assert len(ranks[-1]) == len(sampler)
     return ranks
+
+
+def _real(ranks: Dealt) -> list[int]:
+    batches = [batch for batches in ranks for batch in batches]
+    return sorted(row for batch in batches for row, is_padding in batch if not is_padding)
+
+
+def _tokens(num_rows: int) -> Sizes:
+    drawn = np.random.default_rng(1)
+    return Sizes(drawn.integers(3, 60, num_rows), drawn.integers(1, 4, num_rows))
 
 
 @pytest.mark.parametrize("num_rows", [1, 5, 7, 101])
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_sampler__each_row_once_and_equally_many(num_rows: int, world: int, shuffle: bool) -> None:
-    ranks = _deal(num_rows, world, shuffle)
-    assert len({len(picks) for picks in ranks}) == 1
-    real = [row for picks in ranks for row, is_padding in picks if not is_padding]
-    assert sorted(real) == list(range(num_rows))
-    num_copies = sum(is_padding for picks in ranks for _, is_padding in picks)
-    assert num_copies == -num_rows % world
+@pytest.mark.parametrize(("num_grouped", "max_tokens"), [(1, None), (3, None), (3, 150)])
+def test_sampler__each_row_once_and_equally_many(
+    num_rows: int, world: int, shuffle: bool, num_grouped: int, max_tokens: int | None
+) -> None:
+    batching = Batching(4, _tokens(num_rows), num_grouped, max_tokens)
+    for epoch in (0, 1):
+        ranks = _deal(num_rows, world, shuffle, epoch, batching)
+        assert _real(ranks) == list(range(num_rows))
+        for batches in zip(*ranks, strict=True):  # no process waits for another
+            assert len({len(batch) for batch in batches}) == 1
+            assert 1 <= len(batches[0]) <= 4
+        num_copies = sum(is_copy for batches in ranks for batch in batches for _, is_copy in batch)
+        assert num_copies == -num_rows % world
 
 
 def test_sampler__order_by_seed_and_epoch() -> None:
-    first = _deal(50, 1, shuffle=True)
-    assert _deal(50, 1, shuffle=True) == first
-    assert _deal(50, 1, shuffle=True, epoch=1) != first
-    assert _deal(50, 1) == [[(row, False) for row in range(50)]]
-    zero_then = list(RowSampler(50, 1, 0, True, seed=4))
-    assert [tuple(p) for p in zero_then] != _deal(50, 1, shuffle=True, epoch=1)[0]
+    (first,) = _deal(50, 1, shuffle=True)
+    assert _deal(50, 1, shuffle=True) == [first]
+    assert _deal(50, 1, shuffle=True, epoch=1) != [first]
+    (plain,) = _deal(50, 1, shuffle=False)
+    assert [row for batch in plain for row, _ in batch] == list(range(50))
+    zero_then = list(StepSampler(50, Batching(4), 1, 0, True, seed=4))
+    assert [[tuple(p) for p in picks] for picks in zero_then] != first
 
 
-def test_rows__by_pick_or_plain_number() -> None:
-    rows = EncodedRows(Dataset.from_dict({"id": ["a", "b", "c"]}))
-    assert rows.__getitems__([2, Pick(0, True)]) == {
+@pytest.mark.parametrize("max_tokens", [None, 200])
+def test_sampler__goes_on_after_the_batches_that_are_done(max_tokens: int | None) -> None:
+    batching = Batching(4, _tokens(50), 2, max_tokens)
+    whole = [list(StepSampler(50, batching, 2, rank, True, seed=3)) for rank in (0, 1)]
+    rest = [list(StepSampler(50, batching, 2, r, True, 3, num_done=lambda: 5)) for r in (0, 1)]
+    assert rest == [batches[5:] for batches in whole]
+
+
+def test_rows__by_picks_or_by_number_of_a_batch() -> None:
+    rows = EncodedRows(Dataset.from_dict({"id": ["a", "b", "c"]}), batch_size=2)
+    assert len(rows) == 2
+    assert rows[[Pick(2, False), Pick(0, True)]] == {
         "id": ["c", "a"],
         "index": [2, 0],
         "is_padding": [False, True],
     }
+    assert [rows[number]["id"] for number in range(2)] == [["a", "b"], ["c"]]
