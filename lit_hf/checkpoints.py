@@ -9,7 +9,6 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -122,20 +121,25 @@ def newest_whole(folder: Path) -> Path | None:
     """The whole checkpoint of the most training steps in a folder; None where there is none.
 
     Raises:
-        InputError: if there are checkpoints, but all of them are damaged.
+        InputError: if there are checkpoints, but all of them are damaged, or a `last.ckpt` that is
+            none of ours, which a training that starts afresh would replace.
     """
-    steps, damaged = {}, []
+    steps, damaged, strange = {}, [], {}
     for path in sorted(folder.glob("*.ckpt")):
         if path.is_file() and not is_whole(path):
             damaged.append(str(path))
         elif path.is_file():
-            with suppress(InputError, KeyError):  # another program's file
+            try:
                 steps[path] = int(str(read_checkpoint(path)["global_step"]))
+            except (InputError, KeyError, ValueError) as error:  # another program's file
+                strange[path] = error
     if damaged and not steps:
         raise InputError(
             f"{', '.join(damaged)}: damaged, and there is no other checkpoint. Remove them to "
             "start afresh."
         )
+    if not steps and (last := strange.get(folder / "last.ckpt")) is not None:
+        raise InputError(f"{last} There is nothing to go on from: move it away to start afresh.")
     if not steps:
         return None
     newest = max(steps, key=lambda path: (steps[path], path.stem == "last"))

@@ -12,7 +12,7 @@ from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
-from lit_hf.functional.text import printable
+from lit_hf.functional.text import printable, without_accounts
 from lit_hf.messages import advice_on
 
 HELP = """\
@@ -124,7 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _tell(message: str) -> None:
-    lines = f"lit-hf: error: {message}".splitlines()
+    lines = without_accounts(f"lit-hf: error: {message}").splitlines()
     print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
 
 

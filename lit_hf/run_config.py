@@ -11,6 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
+from lit_hf.yaml_texts import read_with
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 
@@ -57,8 +58,8 @@ def config_of_run(folder: Path, verb: str) -> str:
     if not path.is_file():
         raise InputError(f"--run {folder}: no run here, there is no {path}.")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        config = read_with(yaml.safe_load, path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
     groups = ("trainer", "model", "data")
@@ -90,8 +91,8 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
         Clauses such as "model.optimizer.lr is 0.001, was 5e-05".
     """
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError, OSError):
+        held = read_with(yaml.safe_load, path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError):
         return []  # a damaged one is written anew
     if not isinstance(held, Mapping):
         return []

@@ -1,8 +1,11 @@
 """Settings of a command line that would be overruled in silence, or break late."""
 
 import json
+import os
+import shutil
 import string
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,26 @@ def check_accumulation(num_batches: object) -> None:
         )
 
 
+def check_limits(verb: str, options: Mapping[str, Any]) -> None:
+    """Refuse to go over no batches at all, and to wait for a score that no validation gives.
+
+    Raises:
+        InputError: saying what that means.
+    """
+    trainer = options["trainer"]
+    loop = {"fit": "train", "validate": "val"}.get(verb, verb)
+    name = f"limit_{loop}_batches"
+    if trainer.get(name) == 0:
+        raise InputError(f"`trainer.{name}` is 0: {verb} would do nothing. Leave it out.")
+    monitor = str(options["checkpoint"].get("monitor") or "")
+    if verb == "fit" and trainer.get("limit_val_batches") == 0 and monitor.startswith("val/"):
+        raise InputError(
+            "`trainer.limit_val_batches` is 0: nothing is validated, so there is no score "
+            f"{monitor!r} to find the best checkpoint by. Set `checkpoint.monitor: null` too, or "
+            "leave it out."
+        )
+
+
 def check_seed(seed: object) -> None:
     """Refuse a seed that numpy takes none of.
 
@@ -80,29 +103,55 @@ def check_seed(seed: object) -> None:
         raise InputError(f"Expected `seed_everything` to lie in 0..{2**32 - 1}, but got {seed}.")
 
 
-def check_paths(options: Mapping[str, Any]) -> None:
+def check_paths(options: Mapping[str, Any]) -> list[Path]:
     """Refuse a run folder that can be none, and names of checkpoints that lead out of it.
+
+    Returns:
+        Folders of the run that were not there before, each after those inside it.
 
     Raises:
         InputError: naming the setting.
     """
     root = str(options["trainer"].get("default_root_dir") or ".")
+    folder = Path(root) / "checkpoints"
     if "://" in root:
         raise InputError(f"`trainer.default_root_dir` {root}: wanted is a folder on this machine.")
-    try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-        (Path(root) / "checkpoints").mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"`trainer.default_root_dir` {root}: no run folder can be made here: {error.strerror}."
-        ) from error
     name = str(options["checkpoint"].get("filename") or "")
     if Path(name).name != name or ".." in name:
         raise InputError(f"`checkpoint.filename` {name!r}: wanted is a name without folders.")
+    if len(os.fsencode(name)) > 200:
+        raise InputError(
+            f"`checkpoint.filename` {name[:50]!r}…: wanted are at most 200 bytes; ModelCheckpoint "
+            "adds to it."
+        )
     try:
         list(string.Formatter().parse(name))
     except ValueError as error:
         raise InputError(f"`checkpoint.filename` {name!r}: {error}.") from None
+    logs = Path(root) / "lightning_logs"
+    new = [path for path in (logs, folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        take_back(new)
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"`trainer.default_root_dir` {root}: no run folder can be made here: {reason}."
+        ) from error
+    return new
+
+
+def take_back(folders: Sequence[Path]) -> None:
+    """Remove what a run that was refused has made: empty folders, and logs of no training.
+
+    Args:
+        folders: as `check_paths` gives them.
+    """
+    for folder in folders:
+        if folder.name == "lightning_logs" and not os.path.exists(folder.parent / "config.yaml"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, ValueError):  # ValueError: NUL in its name
+            folder.rmdir()
 
 
 def refusal(error: BaseException) -> InputError:

@@ -1,13 +1,10 @@
 """The verbs that are Trainer methods: one LightningCLI, its run folder and exit codes."""
 
-import inspect
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-import jsonargparse
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -18,7 +15,6 @@ from lightning.pytorch.cli import (
     LightningCLI,
 )
 from lightning.pytorch.trainer.states import TrainerStatus
-from torch.optim import AdamW
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
@@ -34,16 +30,20 @@ from lit_hf.callbacks.signals import StopAtSignal, asked_code, end_others, endin
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest
-from lit_hf.messages import condense, is_lost_worker
+from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
+from lit_hf.parsing import OneMessageParser, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
 from lit_hf.saving import write_whole
+from lit_hf.secret_settings import check_secrets
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
+    check_limits,
     check_paths,
     check_seed,
     refusal,
+    take_back,
     with_texts,
 )
 
@@ -51,8 +51,6 @@ _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal, CPUSpeed)
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 _COMPARED = ("data.batch_size ", "data.seed ", "data.augmentations", "data.mixings")
-IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
-"""Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
 
 def run_verb(
@@ -77,10 +75,7 @@ def run_verb(
     Raises:
         InputError: for a mistake in the arguments, files or rows.
     """
-    jsonargparse.set_parsing_settings(
-        import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
-    )
-    public_classes()  # imports them
+    set_up_parsing(imports)
     words = with_texts(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
@@ -97,25 +92,6 @@ def run_verb(
     return 0
 
 
-def public_classes() -> list[type]:
-    """The classes that `from lit_hf import` gives; a config may name one once it is imported."""
-    package = sys.modules["lit_hf"]
-    found = [getattr(package, name) for name in package.__all__]
-    return [kind for kind in found if kind is not InputError]
-
-
-class OneMessageParser(LightningArgumentParser):
-    """A parser whose errors are one message, without the usage of hundreds of options."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise the message as an InputError."""
-        classes = [*public_classes(), AdamW]
-        names = {name for kind in classes for name in inspect.signature(kind).parameters}
-        raise InputError(
-            condense(str(message), names | {kind.__name__ for kind in classes})
-        ) from ex
-
-
 class RunCLI(LightningCLI):
     """LightningCLI with a run folder: `trainer.default_root_dir` holds all that a run writes.
 
@@ -129,22 +105,27 @@ class RunCLI(LightningCLI):
 
     def __init__(self, args: ArgsType, on_change: OnChange = "error") -> None:
         self._folder, self._same = RunFolder(), SameTraining(on_change)
-        super().__init__(
-            HFModule,
-            HFDataModule,
-            save_config_callback=RunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={
-                "callbacks": [self._folder, self._same, *(kind() for kind in EVERY_RUN)]
-            },
-            seed_everything_default=0,
-            parser_class=OneMessageParser,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,  # modules keep plain arguments by themselves
-            args=args,
-        )
+        self._new: list[Path] = []  # folders that a refusal takes away again
+        try:
+            super().__init__(
+                HFModule,
+                HFDataModule,
+                save_config_callback=RunConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                trainer_defaults={
+                    "callbacks": [self._folder, self._same, *(kind() for kind in EVERY_RUN)]
+                },
+                seed_everything_default=0,
+                parser_class=OneMessageParser,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,  # modules keep plain arguments by themselves
+                args=args,
+            )
+        except (InputError, MisconfigurationException):
+            take_back(self._new)
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run and the links between model, data and run folder."""
@@ -177,7 +158,9 @@ class RunCLI(LightningCLI):
         """Refuse what would be overruled in silence, or written outside of the run folder."""
         options = self.config[self.subcommand]
         check_classes(options)
-        check_paths(options)
+        check_secrets(options.as_dict())
+        check_limits(str(self.subcommand), options)
+        self._new = check_paths(options)
         check_accumulation(options["trainer"].get("accumulate_grad_batches"))
 
     def instantiate_classes(self) -> None:

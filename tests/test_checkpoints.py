@@ -428,6 +428,24 @@ def test_newest__of_damaged_ones_only_is_no_fresh_start(tmp_path: Path) -> None:
         newest_whole(tmp_path)
 
 
+def test_newest__of_a_last_one_with_code_is_no_fresh_start_and_runs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bad:
+        def __reduce__(self) -> tuple[Any, Sequence[object]]:
+            return Path.touch, (tmp_path / "code-ran",)
+
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    path = _write(tmp_path / "last.ckpt", 9)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "optimizer_states": [Bad()]}, path)
+    with pytest.raises(InputError, match=r"holds other objects .* move it away to start afresh"):
+        newest_whole(tmp_path)
+    good = _write(tmp_path / "a.ckpt", 5)
+    assert newest_whole(tmp_path) == good
+    assert not (tmp_path / "code-ran").exists()
+
+
 def test_newest__is_the_last_one_of_equally_many_steps(tmp_path: Path) -> None:
     for name in ("a", "last", "z"):
         _write(tmp_path / f"{name}.ckpt", 5)

@@ -28,8 +28,11 @@ FLOORS = {
     "messages": 4,
     "settings": 4,
     "predictor": 4,
+    "parsing": 4,
     "run_config": 4,
+    "secret_settings": 4,
     "trainer_cli": 4,
+    "yaml_texts": 4,
     "cli": 4,
     "__main__": 4,
 }

@@ -6,9 +6,11 @@ from lit_hf import InputError
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
+    check_limits,
     check_paths,
     check_seed,
     refusal,
+    take_back,
     with_texts,
 )
 
@@ -17,7 +19,7 @@ def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object
     return {"trainer": {"default_root_dir": folder}, "checkpoint": checkpoint}
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", "{epoch", "{"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "{epoch", "{", "ä" * 101])
 def test_checkpoint_name__that_leads_out_or_breaks_late_is_refused(
     tmp_path: Path, name: str
 ) -> None:
@@ -31,12 +33,58 @@ def test_checkpoint_name__that_is_plain_is_taken(tmp_path: Path, name: str | Non
     assert (tmp_path / "new" / "run" / "checkpoints").is_dir()
 
 
+def test_folders__of_a_refused_run_are_taken_back_those_of_others_stay(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "run"
+    new = check_paths(_options(root))
+    logs = root / "lightning_logs" / "version_0"
+    logs.mkdir(parents=True)
+    (logs / "events").touch()
+    take_back(new)
+    assert not list(tmp_path.iterdir())
+    (root / "checkpoints").mkdir(parents=True)
+    (root / "mine.txt").touch()
+    take_back(check_paths(_options(root)))
+    assert {path.name for path in root.iterdir()} == {"checkpoints", "mine.txt"}
+    new = check_paths(_options(root))
+    logs.mkdir(parents=True)
+    (logs / "events").touch()
+    (root / "config.yaml").touch()  # a training has begun
+    take_back(new)
+    assert (logs / "events").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "monitor", "message"),
+    [
+        ("fit", "limit_train_batches", None, "limit_train_batches` is 0: fit would do nothing"),
+        ("fit", "limit_val_batches", "val/f1", "nothing is validated, so there is no score"),
+        ("validate", "limit_val_batches", None, "validate would do nothing"),
+        ("predict", "limit_predict_batches", None, "predict would do nothing"),
+        ("fit", "limit_val_batches", None, None),
+        ("fit", "limit_val_batches", "train/loss", None),
+        ("test", "limit_val_batches", "val/f1", None),
+    ],
+)
+def test_limits__of_nothing_are_told(
+    verb: str, name: str, monitor: str | None, message: str | None
+) -> None:
+    for limit in (0, 0.0):
+        options = {"trainer": {name: limit}, "checkpoint": {"monitor": monitor}}
+        if message is None:
+            check_limits(verb, options)
+        else:
+            with pytest.raises(InputError, match=message):
+                check_limits(verb, options)
+
+
 def test_run_folder__that_can_be_none_is_refused_before_training(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    for folder in (file, file / "run", "/proc/nothing", "s3://bucket/run"):
+    long = tmp_path / "a" / ("b" * 300)
+    for folder in (file, file / "run", "/proc/nothing", "s3://bucket/run", long, "a\0b"):
         with pytest.raises(InputError, match=r"`trainer\.default_root_dir`"):
             check_paths(_options(folder))
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def _classes(model: str, data: str, **model_args: object) -> dict[str, object]:

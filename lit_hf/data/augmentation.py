@@ -41,7 +41,8 @@ class CropAndFlip(ImageAugmentation):
     The usual augmentation of CIFAR, as in https://arxiv.org/abs/1512.03385.
 
     Args:
-        padding: by how many pixels an image moves at most, up, down, left and right.
+        padding: by how many pixels an image moves at most, up, down, left and right; less than its
+            height and width.
     """
 
     def __init__(self, padding: int = 4) -> None:
@@ -52,6 +53,12 @@ class CropAndFlip(ImageAugmentation):
 
     def forward(self, images: Tensor, draws: Draws) -> Tensor:
         """Move and mirror a batch of images, [B, 3, h, w] uint8."""
+        if self.padding >= min(images.shape[-2:]):
+            height, width = images.shape[-2:]
+            raise InputError(
+                f"CropAndFlip: `padding` {self.padding} moves images of {height} x {width} out of "
+                f"sight; set at most {min(height, width) - 1}."
+            )
         room = 2 * self.padding + 1
         drawn = torch.from_numpy(draws.integers(room, room, 2)).to(images.device)
         height, width = images.shape[-2:]

@@ -85,7 +85,7 @@ def read_images(
         settings=asdict(columns),
         features=Features({**_FEATURES, **label}),
         summary=ExampleSummary,
-        read=_Reader(columns).read,
+        read=_Reader(columns, _names(tables, columns.label)).read,
     )
     examples, summary = checked_rows(tables, kind, on_bad_row)
     if summary.num_repeated_ids:
@@ -97,9 +97,15 @@ def read_images(
 
 @dataclass(frozen=True)
 class _Reader:
-    """Rows to examples."""
+    """Rows to examples.
+
+    Attributes:
+        columns: which ones make an example.
+        names: labels that are known to be names, such as those of folders: "1.5" is no fraction.
+    """
 
     columns: ImageColumns
+    names: frozenset[str]
 
     def read(
         self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems
@@ -120,11 +126,7 @@ class _Reader:
         columns = self.columns
         example: Item = {}
         if columns.label is not None:
-            try:
-                example["label"] = class_key(row.get(columns.label))
-            except ValueError as error:
-                clause = f"{error} (column {columns.label!r})"
-                raise CellError(clause, columns.label, row.get(columns.label)) from None
+            example["label"] = self._label(row.get(columns.label), columns.label)
         cell = row.get(columns.image)
         if isinstance(cell, np.ndarray):
             content, pixels = b"", pixels_of_array(cell, columns.image)
@@ -137,6 +139,19 @@ class _Reader:
         example |= {"height": height, "width": width, "is_decoded": is_decoded}
         name = name_of(row, columns.id)
         return example if name is None else {"id": name, **example}
+
+    def _label(self, cell: object, column: str) -> str:
+        try:
+            return class_key(cell)
+        except ValueError as error:
+            if isinstance(cell, str) and cell in self.names:
+                return cell
+            raise CellError(f"{error} (column {column!r})", column, cell) from None
+
+
+def _names(tables: Sequence[Table], column: str | None) -> frozenset[str]:
+    known = [table.class_names.get(column, []) for table in tables] if column is not None else []
+    return frozenset(name for names in known for name in names)
 
 
 def _file_of(cell: object, column: str) -> bytes:

@@ -57,6 +57,9 @@ def test_padding__of_nothing_only_mirrors() -> None:
         assert torch.equal(after, before) or torch.equal(after, before.flip(2))
     with pytest.raises(InputError, match="`padding` to be at least 0"):
         CropAndFlip(-1)
+    CropAndFlip(5)(IMAGES, _draws())
+    with pytest.raises(InputError, match="moves images of 6 x 7 out of sight; set at most 5"):
+        CropAndFlip(6)(IMAGES, _draws())
 
 
 def test_erasing__covers_one_box_of_the_wanted_share_with_the_mean() -> None:

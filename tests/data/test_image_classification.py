@@ -250,6 +250,16 @@ def test_own_augmentation__that_gives_something_else_is_told(
         _collected(tiny_vit, tmp_path, augmentations=[_Own(change)])
 
 
+def test_folders__with_names_like_fractions_are_classes(tiny_vit: str, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "train", 8)
+    (folder / "dark").rename(folder / "1.5")
+    (folder / "light").rename(folder / "1e3")
+    data = ImageClassificationDataModule(tiny_vit, dataset=str(tmp_path), val_fraction=0.25)
+    data.setup("fit")
+    assert data.label_names == ["1.5", "1e3"]
+    assert sorted(data.splits["train"]["labels"]) == [0, 0, 0, 1, 1, 1]
+
+
 def test_class__alone_in_a_folder_is_told(tiny_vit: str, tmp_path: Path) -> None:
     write_folder(tmp_path / "cats", 3, by_class=False)
     data = ImageClassificationDataModule(tiny_vit, train_file=str(tmp_path))

@@ -1,0 +1,58 @@
+"""How settings are read and written: which classes they may name, what is no setting, errors."""
+
+import inspect
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import NoReturn
+
+import jsonargparse
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+from torch.optim import AdamW
+
+from lit_hf.errors import InputError
+from lit_hf.messages import condense
+from lit_hf.secret_settings import without_secrets
+from lit_hf.yaml_texts import read_with
+
+_LOAD = jsonargparse.get_loader("yaml")
+IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
+"""Modules whose classes a config may name; `--import` adds to them, on the command line only."""
+
+
+def set_up_parsing(imports: Sequence[str]) -> None:
+    """Let settings name the classes they may, read YAML with care, and write no secrets.
+
+    Args:
+        imports: modules of the user whose classes a config may name too.
+    """
+    jsonargparse.set_parsing_settings(
+        import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
+    )
+    jsonargparse.set_loader("yaml", partial(read_with, _LOAD), (yaml.YAMLError,))
+    jsonargparse.set_dumper("yaml", _dump)
+    public_classes()  # imports them
+
+
+def _dump(settings: object) -> str:
+    return yaml.safe_dump(without_secrets(settings), sort_keys=False, allow_unicode=True)
+
+
+def public_classes() -> list[type]:
+    """The classes that `from lit_hf import` gives; a config may name one once it is imported."""
+    package = sys.modules["lit_hf"]
+    found = [getattr(package, name) for name in package.__all__]
+    return [kind for kind in found if kind is not InputError]
+
+
+class OneMessageParser(LightningArgumentParser):
+    """A parser whose errors are one message, without the usage of hundreds of options."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the message as an InputError."""
+        classes = [*public_classes(), AdamW]
+        names = {name for kind in classes for name in inspect.signature(kind).parameters}
+        raise InputError(
+            condense(str(message), names | {kind.__name__ for kind in classes})
+        ) from ex

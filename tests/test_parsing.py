@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import jsonargparse
+import pytest
+from lightning.pytorch.cli import LightningArgumentParser
+from torch import nn
+
+from lit_hf import InputError
+from lit_hf.parsing import OneMessageParser, public_classes, set_up_parsing
+
+
+def test_classes__are_the_public_ones_but_for_the_error() -> None:
+    names = {kind.__name__ for kind in public_classes()}
+    assert {"TextClassifier", "TweetDataModule"} <= names
+    assert "InputError" not in names
+
+
+def test_parser__raises_one_message() -> None:
+    parser = OneMessageParser()
+    parser.add_argument("--batch_size", type=int)
+    assert isinstance(parser, LightningArgumentParser)
+    with pytest.raises(InputError, match=r"^batch_size: ") as caught:
+        parser.parse_args(["--batch_size", "many"])
+    assert "usage" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "here.Evil", "builtins.eval"])
+def test_config__imports_nothing_that_is_not_allowed(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.py").write_text("open('ran', 'w')\nclass Evil: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    set_up_parsing([])
+    parser = OneMessageParser()
+    parser.add_argument("--x", type=nn.Module)
+    with pytest.raises(InputError, match=f"importing '{path}' is not allowed"):
+        parser.parse_args(["--x", path])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_set_up__twice_reads_as_once() -> None:
+    for _ in range(2):
+        set_up_parsing([])
+    parser = jsonargparse.ArgumentParser()
+    parser.add_argument("--x", type=dict)
+    parser.add_argument("--config", action="config")
+    found = parser.parse_args(["--config", "{x: {a: 1}}"])
+    assert parser.dump(found) == "x:\n  a: 1\n"

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from lit_hf import InputError
+from lit_hf.cli import main
+from lit_hf.secret_settings import check_secrets, without_secrets
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"trainer": {"logger": {"api_key": SECRET}}}, "trainer.logger.api_key"),
+        ({"trainer": {"logger": [{"wandb_token": 1, "token": SECRET}]}}, "trainer.logger.token"),
+        ({"data": {"train_file": f"https://me:{SECRET}@example.org/a"}}, "data.train_file"),
+        ({"data": {"val_file": ["a.csv", f"s3://{SECRET}@example.org"]}}, "data.val_file"),
+    ],
+)
+def test_secrets__are_refused_by_name_and_hidden(settings: dict[str, object], name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` holds a password or key") as caught:
+        check_secrets(settings)
+    assert SECRET not in str(caught.value)
+    assert SECRET not in str(without_secrets(settings))
+
+
+def test_settings__that_are_no_secrets_stay() -> None:
+    plain = {
+        "api_key": None,
+        "password": "**********",
+        "pad_token_id": 3,
+        "tokenizer": "a@b",
+        "betas": (0.9, 0.999),
+        "train_file": ["/home/me@work/train.csv", "https://example.org/a@b", "c:\\a"],
+        "mail": "https and me@example.org",
+    }
+    check_secrets(plain)
+    assert without_secrets(plain) == plain
+
+
+def test_command__shows_no_secret_that_it_was_given(
+    tiny_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = Path(__file__).parent.parent / "configs" / "text_classification" / "demo.yaml"
+    monkeypatch.chdir(tmp_path)
+    logger = "lightning.pytorch.loggers.CometLogger"
+    words = ["fit", "--config", str(recipe), "--model.model_name", tiny_model]
+    keys = [*words, "--trainer.logger", logger, "--trainer.logger.api_key", SECRET]
+    assert main([*keys, "--print_config"]) == 0
+    assert main(keys) == 2
+    assert main([*words, "--ckpt_path", f"https://me:{SECRET}@example.org/a.ckpt"]) == 2
+    told = capsys.readouterr()
+    assert "api_key: '***'" in told.out
+    assert "`trainer.logger.init_args.api_key` holds a password" in told.err
+    assert SECRET not in told.out + told.err
+    assert not list(tmp_path.iterdir())
