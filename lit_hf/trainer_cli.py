@@ -50,7 +50,10 @@ from lit_hf.settings import (
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal, CPUSpeed)
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
-_COMPARED = ("data.batch_size ", "data.seed ", "data.augmentations", "data.mixings")
+_COMPARED = tuple(
+    f"data.{name} "
+    for name in ("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings")
+)
 
 
 def run_verb(

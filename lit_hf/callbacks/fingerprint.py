@@ -55,6 +55,8 @@ def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
         "tokenizer or image processor": processor_stamp(files),
         "data.batch_size": data.batch_size,
         "data.seed": data.seed,
+        "data.num_grouped": data.num_grouped,
+        "data.max_tokens": data.max_tokens,
     }
     if isinstance(data, ImageClassificationDataModule):
         facts["data.augmentations"] = _named(data.augmentations)

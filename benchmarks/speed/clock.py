@@ -1,0 +1,100 @@
+"""Clock: how long the batches of a Lightning Trainer take, and how much stands in them."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+
+class Clock(Callback):
+    """Adds what it counted in `train`, `validate` and `predict` to clock.json in the run folder.
+
+    Rows are sequences: texts, or windows of questions. Seconds are those from the beginning of the
+    first batch to the end of the last, with all callbacks of the run within them.
+    """
+
+    def __init__(self) -> None:
+        self._counts = {"rows": 0, "tokens": 0, "padded": 0}
+        self._start = 0.0
+        self._seconds = 0.0
+
+    def _begin(self) -> None:
+        self._start = self._start or time.perf_counter()
+
+    def _count(self, batch: object) -> None:
+        mask = cast("Mapping[str, Tensor]", batch)["attention_mask"]
+        self._counts["rows"] += len(mask)
+        self._counts["tokens"] += int(mask.sum())
+        self._counts["padded"] += mask.numel()
+        self._seconds = time.perf_counter() - self._start
+
+    def _write(self, trainer: Trainer, stage: str) -> None:
+        path = Path(trainer.default_root_dir) / "clock.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known[stage] = {**self._counts, "seconds": self._seconds}
+        path.write_text(json.dumps(known), encoding="utf-8")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, with the first epoch."""
+        self._begin()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._begin()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._begin()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Count the batch."""
+        self._count(batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        self._count(batch)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        self._count(batch)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what was counted."""
+        self._write(trainer, "train")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what was counted, scores and all."""
+        self._seconds = time.perf_counter() - self._start
+        self._write(trainer, "validate")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what was counted, files and all."""
+        self._seconds = time.perf_counter() - self._start
+        self._write(trainer, "predict")

@@ -1,0 +1,88 @@
+"""The same rows, model and settings for everybody that is timed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+ROOT = Path(__file__).parent.parent.parent
+RECIPES = ROOT / "configs"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained on.
+
+    Args:
+        recipe: lit_hf's, below configs/.
+        train: file of the training rows, as `write` leaves it.
+        val: file of the rows to evaluate and to predict.
+        batch_size: rows a step.
+        eval_batch_size: rows an evaluated batch.
+        max_length: longest row in tokens.
+        lr: highest learning rate.
+    """
+
+    recipe: str
+    train: str
+    val: str
+    batch_size: int
+    eval_batch_size: int
+    max_length: int
+    lr: float
+
+
+WORKS = {
+    "tweets": Work(
+        "text_classification/disaster_tweets.yaml", "train.csv", "val.csv", 32, 64, 128, 5e-5
+    ),
+    "squad": Work("extractive_qa/squad_v1.yaml", "train.jsonl", "val.jsonl", 16, 32, 384, 1e-4),
+}
+
+
+def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: int) -> None:
+    """Write so many real rows into a folder, drawn by a seed, as the files of the work.
+
+    Args:
+        work: name of the work.
+        source: Kaggle's train.csv of the disaster tweets, or a file of SQuAD 1.1.
+        folder: where to.
+        num_train: training rows.
+        num_val: rows to evaluate.
+    """
+    task = WORKS[work]
+    if work == "tweets":
+        rows = load_dataset("csv", data_files=str(source), split="train", keep_default_na=False)
+        parts = _drawn(rows, num_train, num_val)
+        for part, file in zip(parts, (task.train, task.val), strict=True):
+            part.to_csv(folder / file)
+        return
+    rows = Dataset.from_list(_questions(source))
+    for part, file in zip(_drawn(rows, num_train, num_val), (task.train, task.val), strict=True):
+        part.to_json(folder / file)
+
+
+def _drawn(rows: Dataset, num_train: int, num_val: int) -> tuple[Dataset, Dataset]:
+    if len(rows) < num_train + num_val:
+        raise SystemExit(f"{len(rows)} rows are fewer than {num_train} + {num_val}.")
+    rows = rows.shuffle(seed=0)
+    return rows.select(range(num_train)), rows.select(range(num_train, num_train + num_val))
+
+
+def _questions(path: Path) -> list[dict[str, object]]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [
+        {
+            "id": question["id"],
+            "question": question["question"],
+            "context": paragraph["context"],
+            "answers": {
+                "text": [answer["text"] for answer in question["answers"]],
+                "answer_start": [answer["answer_start"] for answer in question["answers"]],
+            },
+        }
+        for article in content["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
