@@ -38,8 +38,7 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
         InputError: if there is no such file, or it is no whole checkpoint.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such checkpoint file.")
+    check_file(file)
     if not file.stat().st_size:
         raise InputError(f"{file}: damaged, the file is empty (0 bytes).")
     try:
@@ -54,6 +53,21 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{file}: no Lightning checkpoint, there is no `state_dict` in it.")
     return content
+
+
+def check_file(path: Path) -> None:
+    """Refuse a checkpoint that is no file.
+
+    Raises:
+        InputError: saying how one is written in place of a folder of shards.
+    """
+    if path.is_dir():
+        raise InputError(
+            f"{path}: a folder, wanted is a file. Checkpoints in shards are not read: write them "
+            "with `ModelParallelStrategy(save_distributed_checkpoint=False)`."
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such checkpoint file.")
 
 
 def complete(

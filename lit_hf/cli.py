@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -106,6 +107,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:])
     except InputError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(1)  # one that all processes find, the first one tells, and ends the others
         _tell(str(error))
         return 2
     except (SharedFaultError, WriteError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.export import write_model_files
-from lit_hf.checkpoints import check_task, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.checkpoints import check_file, check_task, newest_whole, reached_epochs, read_checkpoint
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 
@@ -39,8 +39,8 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
         raise InputError(f"{verb}: give `--run DIR`, or `--ckpt_path FILE` with a config.")
     if given is not None and "://" in given:
         raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
-    if given is not None and not Path(given).is_file():
-        raise InputError(f"`ckpt_path` {given}: there is no such checkpoint file.")
+    if given is not None:
+        check_file(Path(given))
     return given
 
 

@@ -4,14 +4,18 @@ import json
 import os
 import shutil
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+from jsonargparse import Namespace
+
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 
+_SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
 _BASES = ("HFModule", "HFDataModule")
 
 
@@ -91,6 +95,30 @@ def check_limits(verb: str, options: Mapping[str, Any]) -> None:
             f"{monitor!r} to find the best checkpoint by. Set `checkpoint.monitor: null` too, or "
             "leave it out."
         )
+
+
+def check_strategy(trainer: MutableMapping[str, Any]) -> None:
+    """Refuse a strategy that this machine cannot run; take the class of another by its name alone.
+
+    Args:
+        trainer: the settings of the Trainer, changed in place.
+
+    Raises:
+        InputError: saying what to take instead.
+    """
+    strategy = trainer.get("strategy")
+    name = strategy if isinstance(strategy, str) else str((strategy or {}).get("class_path"))
+    kind = name.rsplit(".", 1)[-1].lower()
+    has_gpu = trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
+    if kind.startswith(("fsdp", "deepspeed")) and not has_gpu:
+        raise InputError(
+            f"`trainer.strategy: {name}` wants GPUs. To share the weights among processes, on the "
+            "CPU too, add `--config configs/overlays/fsdp.yaml` (with `--trainer.accelerator cpu` "
+            "and `--trainer.devices`), or give `--trainer.strategy ModelParallelStrategy`."
+        )
+    if kind == "modelparallelstrategy" and isinstance(strategy, str):
+        chosen = {"class_path": _SHARDING}
+        trainer["strategy"] = Namespace(chosen)  # type: ignore[no-untyped-call]  # has no types
 
 
 def check_seed(seed: object) -> None:

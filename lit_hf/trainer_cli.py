@@ -32,6 +32,7 @@ from lit_hf.errors import InputError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest
 from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.sharding import share_out
 from lit_hf.parsing import OneMessageParser, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, config_of_run
 from lit_hf.saving import write_whole
@@ -42,6 +43,7 @@ from lit_hf.settings import (
     check_limits,
     check_paths,
     check_seed,
+    check_strategy,
     refusal,
     take_back,
     with_texts,
@@ -165,6 +167,7 @@ class RunCLI(LightningCLI):
         check_limits(str(self.subcommand), options)
         self._new = check_paths(options)
         check_accumulation(options["trainer"].get("accumulate_grad_batches"))
+        check_strategy(options["trainer"])
 
     def instantiate_classes(self) -> None:
         """Make model, data and Trainer; whatever refuses its arguments is an error of the input."""
@@ -177,6 +180,7 @@ class RunCLI(LightningCLI):
         """Make a Trainer whose checkpoints are whole or not there."""
         trainer = super().instantiate_trainer(**settings)
         write_whole(trainer)
+        share_out(trainer)
         return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -270,7 +274,9 @@ class RunCLI(LightningCLI):
             raise
         finally:
             self._folder.release()
-            if self.trainer.interrupted and not is_refused:
+            if self.trainer.interrupted and is_refused:
+                end_others(self.trainer, patience=0)  # which would tell the same
+            elif self.trainer.interrupted:
                 end_others(self.trainer)
                 if subcommand == "fit" and self.trainer.is_global_zero:
                     tell_rest(checkpoints_of(self.trainer))

@@ -219,7 +219,7 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # what Lightning and pytest set on purpose
     changed = {k for k in os.environ.keys() | env.keys() if os.environ.get(k) != env.get(k)}
     changed -= {"PYTEST_CURRENT_TEST", "PL_GLOBAL_SEED", "PL_SEED_WORKERS", "LOCAL_RANK"}
-    changed -= {"TRANSFORMERS_VERBOSITY", "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    changed -= {"TRANSFORMERS_VERBOSITY", "PYTORCH_NVML_BASED_CUDA_CHECK", "MASTER_PORT"}
     os.environ.clear()
     os.environ.update(env)
     assert not {k for k in changed if not k.startswith(("KMP_", "TORCH", "SLURM"))}, changed

@@ -269,9 +269,12 @@ def test_resume__with_another_head_is_refused(
 
 
 def test_read__tells_of_a_missing_file(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.ckpt", tmp_path):
-        with pytest.raises(InputError, match="there is no such checkpoint file"):
-            read_checkpoint(path)
+    with pytest.raises(InputError, match="there is no such checkpoint file"):
+        read_checkpoint(tmp_path / "none.ckpt")
+    with pytest.raises(
+        InputError, match=r"a folder, wanted is a file.*save_distributed_checkpoint"
+    ):
+        read_checkpoint(tmp_path)
     assert not is_whole(tmp_path / "none.ckpt")
     assert not is_whole(tmp_path)
 

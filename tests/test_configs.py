@@ -18,6 +18,7 @@ from tests.tiny_models import write_vit
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
 TASKS = [path for path in RECIPES if path.parent.name != "overlays"]
+OVERLAYS = [path for path in RECIPES if path.parent.name == "overlays"]
 REAL = {
     "disaster_tweets": ["--data.train_file", "disaster_tweets/train.csv"],
     "goemotions": ["--data.dataset", "goemotions"],
@@ -60,6 +61,22 @@ def test_recipe__parses_and_shows_its_learning_rate(path: Path, tiny_model: str)
     assert 0 < config["model"]["init_args"]["optimizer"]["init_args"]["lr"] < 1e-2
     assert config["checkpoint"]["monitor"].startswith("val/")
     assert config["trainer"]["default_root_dir"]
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay__parses_behind_a_recipe_and_changes_it(
+    path: Path, tiny_model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = ROOT / "configs" / "text_classification" / "disaster_tweets.yaml"
+    words = ["--config", str(recipe), "--config", str(path), "--model.model_name", tiny_model]
+    assert main(["fit", *words, "--print_config"]) == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for group, settings in wanted.items():
+        for name, value in settings.items():
+            assert not isinstance(value, dict | list), "an overlay holds scalars only"
+            assert str(config[group][name]) == str(value)
+    assert "lit-hf fit" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("size", [None, 96])

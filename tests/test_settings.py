@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from lit_hf.settings import (
     check_limits,
     check_paths,
     check_seed,
+    check_strategy,
     refusal,
     take_back,
     with_texts,
@@ -141,3 +143,23 @@ def test_templates__are_texts_whatever_yaml_reads_in_them() -> None:
     ]
     kept = ["--data.prompt", "'a'", "--data.text_template", "null", "--data.prompt"]
     assert with_texts(kept) == kept
+
+
+@pytest.mark.parametrize("name", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_2", "FSDPStrategy"])
+def test_strategy__that_wants_gpus_is_refused_with_what_to_take(name: str) -> None:
+    by_class = {"class_path": f"lightning.pytorch.strategies.{name}"}
+    for strategy in (name, by_class):
+        with pytest.raises(InputError, match=r"wants GPUs.*overlays/fsdp\.yaml"):
+            check_strategy({"accelerator": "cpu", "strategy": strategy})
+
+
+def test_strategy__may_be_given_by_the_name_of_its_class() -> None:
+    for name in ("ModelParallelStrategy", "lightning.pytorch.strategies.ModelParallelStrategy"):
+        trainer: dict[str, Any] = {"accelerator": "cpu", "strategy": name}
+        check_strategy(trainer)
+        path = "lightning.pytorch.strategies.ModelParallelStrategy"
+        assert trainer["strategy"]["class_path"] == path
+    for strategy in ("ddp", "auto", {"class_path": "lightning.pytorch.strategies.DDPStrategy"}):
+        trainer = {"accelerator": "cpu", "strategy": strategy}
+        check_strategy(trainer)
+        assert trainer["strategy"] == strategy

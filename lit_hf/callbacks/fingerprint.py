@@ -14,6 +14,7 @@ from lit_hf import __version__
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.sharding import is_sharded
 
 Fact = str | int | float | None
 PLANNED = ("max_epochs", "max_steps")
@@ -40,6 +41,7 @@ def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
         "limit_train_batches": trainer.limit_train_batches,
         "precision": str(trainer.precision),
         "number of processes": trainer.world_size,
+        **({"weights": "shared among the processes"} if is_sharded(trainer) else {}),
         "config of the model": _stamp(module.model.config.to_json_string(use_diff=False).encode()),
         **{name: getattr(trainer, name) for name in PLANNED},
     }

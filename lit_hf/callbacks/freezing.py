@@ -6,6 +6,7 @@ from torch.nn import Parameter
 from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.loading import backbone_of
+from lit_hf.modules.sharding import put_back
 
 
 class HeadFirst(Callback):
@@ -49,6 +50,7 @@ class HeadFirst(Callback):
         if trainer.current_epoch >= self.num_epochs:
             self._thaw(pl_module)
         elif not self._frozen and isinstance(pl_module, HFModule):
+            put_back(pl_module.model)
             backbone = pl_module.backbone
             self._frozen = [p for p in backbone.parameters() if p.requires_grad]
             for parameter in self._frozen:
@@ -68,6 +70,7 @@ class HeadFirst(Callback):
     def _thaw(self, pl_module: LightningModule) -> None:
         """Let learn again what was frozen here, and nothing else."""
         if self._frozen and isinstance(pl_module, HFModule):
+            put_back(pl_module.model)
             for parameter in self._frozen:
                 parameter.requires_grad = True
             pl_module.backbone.train()

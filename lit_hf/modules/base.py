@@ -20,12 +20,12 @@ from lit_hf.modules.finite import FiniteLoss
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
+    changed_config,
     check_room,
     complete_padding,
     config_from_dict,
     keeping_attentions,
     other_weights,
-    override,
 )
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
@@ -36,7 +36,7 @@ from lit_hf.modules.optimizers import (
     with_schedule,
 )
 from lit_hf.modules.resuming import ExactResume
-from lit_hf.processors import load_config
+from lit_hf.modules.sharding import shard
 
 Stage = Literal["train", "val", "test"]
 
@@ -152,8 +152,11 @@ class HFModule(LightningModule):
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
-        if "model" in self._modules:
-            return
+        if "model" not in self._modules:
+            self._make_model()
+        shard(self.model, self._trainer)
+
+    def _make_model(self) -> None:
         if self._trainer is not None:  # callbacks that need the model come before `setup`
             self.fit_to_data(self._trainer.state.fn or "")
         overrides: Mapping[str, object] = self.config_overrides
@@ -164,15 +167,13 @@ class HFModule(LightningModule):
             config = config_from_dict(overrides)
             self.check_config(config)
         else:
-            config = load_config(self.model_name)
-            override(config, self.config_overrides)
+            config = changed_config(self.model_name, self.config_overrides)
             self.complete_config(config)
             complete_padding(config, self.model_name)
         self.model = self.load_model(config, pretrained)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         self.setup_scores()
-        if self.device.type != "cpu":  # first touched after it was moved
-            self.to(self.device)
+        self.to(self.device)  # it may have been moved before the model was first touched
 
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
@@ -282,6 +283,7 @@ class HFModule(LightningModule):
         Raises:
             InputError: if they are those of another model, such as one with another head.
         """
+        self.configure_model()  # in a notebook other processes have trained, and made their own
         try:
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
         except RuntimeError as error:
@@ -289,10 +291,8 @@ class HFModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
-        trainer = self._trainer
-        if trainer is not None:
-            self._resume.save(trainer, checkpoint, self.device)
-        metrics = {} if trainer is None else trainer.callback_metrics
+        self._resume.save(self._trainer, checkpoint, self.device)
+        metrics = {} if self._trainer is None else self._trainer.callback_metrics
         complete(checkpoint, self.task, self.model.config, metrics)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:

@@ -36,6 +36,7 @@ from lit_hf.modules.extracts import (
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
+from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
 
 log = logging.getLogger(__name__)
@@ -218,9 +219,11 @@ class ExtractiveQA(HFModule):
         windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
         inputs = {k: v for k, v in batch.items() if k in self.input_names and isinstance(v, Tensor)}
         parts = []
-        for part in torch.split(windows, self.max_windows):
+        in_step = not is_training and is_sharded(self._trainer)
+        for part, is_extra in passes(windows, self.max_windows, in_step):
             found = self(cast("SpanBatch", {name: value[part] for name, value in inputs.items()}))
-            parts.append((found.start_logits.float(), found.end_logits.float()))
+            if not is_extra:
+                parts.append((found.start_logits.float(), found.end_logits.float()))
         starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))
         return {
             "loss": starts.new_zeros(()),
@@ -249,9 +252,8 @@ class ExtractiveQA(HFModule):
         if self.no_answer_threshold is not None:
             is_fit = self.trainer.state.fn == "fit"
             score = cast("AnswerScore", self.metrics["val"])
-            score.no_answer_threshold = (
-                self.no_answer_threshold if is_fit else float(self.threshold)
-            )
+            threshold = self.no_answer_threshold if is_fit else float(self.threshold)
+            score.no_answer_threshold = threshold
 
     def on_test_epoch_start(self) -> None:
         """Score at the best threshold that validations found."""

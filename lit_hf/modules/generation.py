@@ -6,13 +6,7 @@ Letters: N sequences, A tokens of the longest.
 from collections.abc import Mapping
 from typing import cast
 
-import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import (
-    DeepSpeedStrategy,
-    FSDPStrategy,
-    ModelParallelStrategy,
-)
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
@@ -163,16 +157,3 @@ def ends_of(model: PreTrainedModel) -> list[int]:
     if ends is None:
         return []
     return [ends] if isinstance(ends, int) else [int(end) for end in ends]
-
-
-def is_sharded(trainer: Trainer | None) -> bool:
-    """Whether each process holds a part of the weights, so that all must run in step."""
-    sharding = (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy)
-    return trainer is not None and isinstance(trainer.strategy, sharding)
-
-
-def largest_of_all(number: int, device: torch.device) -> int:
-    """The largest of the numbers that the processes have."""
-    value = torch.tensor(number, device=device)
-    torch.distributed.all_reduce(value, torch.distributed.ReduceOp.MAX)
-    return int(value)

@@ -37,13 +37,13 @@ from lit_hf.modules.generation import (
     check_precision,
     check_seq2seq,
     check_settings,
-    is_sharded,
     plain_generation,
     set_generation,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName, parameters_of
 from lit_hf.modules.question_samples import show_questions
+from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.token_mean import TokenMean, mean_losses
 from lit_hf.modules.written import answer_windows, tell_likeliest, tell_written, write_greedily

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.processors import load_tokenizer, not_loadable
+from lit_hf.processors import load_config, load_tokenizer, not_loadable
 
 log = logging.getLogger(__name__)
 # What models raise of a config that they cannot be built from.
@@ -64,6 +64,13 @@ def config_from_dict(values: Mapping[str, object]) -> PreTrainedConfig:
         raise InputError(
             f"the config that the checkpoint holds cannot be used: {reason}"
         ) from error
+
+
+def changed_config(model_name: str, overrides: Mapping[str, ConfigValue]) -> PreTrainedConfig:
+    """The config of a model, with some of its values replaced."""
+    config = load_config(model_name)
+    override(config, overrides)
+    return config
 
 
 def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.loops.progress import _StartedTracker
 
+from lit_hf.modules.sharding import is_sharded
 from lit_hf.randomness import RandomState, random_state, set_random_state
 
 
@@ -51,10 +52,13 @@ class ExactResume:
             set_random_state(self._to_set, device)
             self._to_set = None
 
-    def save(self, trainer: Trainer, checkpoint: "dict[str, Any]", device: torch.device) -> None:
+    def save(
+        self, trainer: Trainer | None, checkpoint: "dict[str, Any]", device: torch.device
+    ) -> None:
         """Write the generators' states of all processes; every process must call it."""
-        if "loops" not in checkpoint:  # of a module alone
+        if trainer is None or "loops" not in checkpoint:  # of a module alone
             return
+        name_states(trainer, checkpoint)
         own = random_state(device)
         num_open = open_batches(trainer)
         loop = checkpoint["loops"]["fit_loop"]
@@ -77,6 +81,25 @@ class ExactResume:
         states = cast("list[RandomState]", checkpoint.get("random_states") or [])
         rank = 0 if trainer is None else trainer.global_rank
         self._to_set = states[rank] if rank < len(states) else None
+
+
+def name_states(trainer: Trainer, checkpoint: "dict[str, Any]") -> None:
+    """Label the states of the optimizers by the names of their weights, not by places.
+
+    A training whose processes share the weights reads places as those in the module, where they are
+    places in the optimizer. Names are the same in both, and else only their order is read.
+    """
+    states = checkpoint.get("optimizer_states")
+    if not states or is_sharded(trainer):  # there Lightning's places are those in the module
+        return
+    names = {weight: name for name, weight in trainer.lightning_module.named_parameters()}
+    for optimizer, state in zip(trainer.optimizers, states, strict=True):
+        places: dict[object, str] = {}
+        for group, held in zip(optimizer.param_groups, state["param_groups"], strict=True):
+            own = [names[weight] for weight in group["params"]]
+            places.update(zip(held["params"], own, strict=True))
+            held["params"] = own
+        state["state"] = {places[place]: value for place, value in state["state"].items()}
 
 
 def has_begun(trainer: Trainer) -> bool:

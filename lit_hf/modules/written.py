@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch, marks_of
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
-from lit_hf.modules.generation import ends_of, largest_of_all, plain_generation
+from lit_hf.modules.generation import ends_of, plain_generation
+from lit_hf.modules.sharding import passes
 from lit_hf.processors import positions_of
 
 
@@ -47,17 +48,12 @@ def answer_windows(
         max_windows: V, windows run at once.
         in_step: whether all processes have to run equally often, however few windows they have.
     """
-    num_windows = len(batch["window_of"])
-    parts = torch.split(torch.arange(num_windows), max_windows)
-    num_parts = len(parts)
-    if in_step:
-        num_parts = largest_of_all(num_parts, batch["input_ids"].device)
+    windows = torch.arange(len(batch["window_of"]), device=batch["input_ids"].device)
     tokens: list[list[int]] = []
     scores, losses = [], []
-    for number in range(num_parts):
-        part = parts[min(number, len(parts) - 1)]
-        found = _answer(model, batch, part.to(batch["input_ids"].device), in_step)
-        if number < len(parts):
+    for part, is_extra in passes(windows, max_windows, in_step):
+        found = _answer(model, batch, part, in_step)
+        if not is_extra:
             tokens += found.tokens
             scores.append(found.scores)
             losses.append(found.losses)
@@ -67,13 +63,15 @@ def answer_windows(
 def _answer(model: PreTrainedModel, batch: PromptBatch, part: Tensor, in_step: bool) -> Written:
     """Write for some of the windows; the prompt is read once, whatever follows."""
     mask = batch["attention_mask"][part]
-    encoder = cast("nn.Module", model.get_encoder())
-    read = encoder(input_ids=batch["input_ids"][part], attention_mask=mask)[0]
+    inputs = {"input_ids": batch["input_ids"][part], "attention_mask": mask}
+    # By the whole model, which gathers the weights where processes share them; without right
+    # answers any token does.
+    labels = batch["labels"][part] if "labels" in batch else inputs["input_ids"][:, :1]
+    output = model(**inputs, labels=labels)
+    read = output.encoder_last_hidden_state
     losses = torch.zeros(len(part), device=mask.device)
     if "labels" in batch:
-        labels = batch["labels"][part]
-        losses = token_losses(_logits(model, read, mask, labels), labels).sum(1)
-    inputs = {"input_ids": batch["input_ids"][part], "attention_mask": mask}
+        losses = token_losses(output.logits, labels).sum(1)
     reading = {"encoder_outputs": BaseModelOutput(read), "synced_gpus": in_step}
     written = generate(model, {**inputs, **reading})
     tokens = until_end(written[:, 1:], ends_of(model))  # without the token that begins all answers

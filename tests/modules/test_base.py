@@ -1,4 +1,5 @@
 import copy
+import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -308,3 +309,26 @@ def test_training_step__logs_its_loss(
     trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()] * 3))
     assert len(seen) == 3
     assert all(output == logged for output, logged in seen)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="notebooks train in forked processes")
+def test_notebook__has_the_weights_that_two_processes_have_trained(
+    tiny_model: str, tmp_path: Path, make_trainer: MakeTrainer, tweet_rows: list[dict[str, object]]
+) -> None:
+    """Each of them makes its model; the notebook's own process had none so far."""
+    module = TextClassifier(tiny_model, ["no", "yes"])
+    data = TextClassificationDataModule(tiny_model, label_names=["no", "yes"], val_fraction=0)
+    callbacks = [ModelCheckpoint(tmp_path, filename="trained")]
+    trainer = make_trainer(
+        devices=2,
+        strategy="ddp_notebook",
+        max_epochs=1,
+        enable_checkpointing=True,
+        callbacks=callbacks,
+    )
+    trainer.fit(module, data.with_rows(train=tweet_rows, val=tweet_rows))
+    assert 0 <= float(trainer.callback_metrics["val/accuracy"]) <= 1
+    trained = torch.load(tmp_path / "trained.ckpt", weights_only=True)["state_dict"]
+    assert "model" in dict(module.named_children())
+    for name, value in module.state_dict().items():
+        assert torch.equal(trained[name], value)

@@ -17,7 +17,6 @@ from lit_hf.modules.generation import (
     check_seq2seq,
     check_settings,
     ends_of,
-    is_sharded,
     plain_generation,
     set_generation,
 )
@@ -132,11 +131,6 @@ def test_t5__in_float16_is_refused_with_the_reason(
             check_precision(trainer, T5Config())
     else:
         check_precision(trainer, T5Config())
-
-
-def test_weights__of_one_device_are_not_sharded(make_trainer: MakeTrainer) -> None:
-    assert not is_sharded(None)
-    assert not is_sharded(make_trainer())
 
 
 def test_ends__may_be_none_or_one(model: PreTrainedModel) -> None:
