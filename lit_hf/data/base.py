@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from lit_hf.data.batching import Batching, sizes_of
 from lit_hf.data.loading import naming_rows
-from lit_hf.data.samplers import Columns, gives_back, make_loader
+from lit_hf.data.samplers import Columns, keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
 from lit_hf.errors import InputError
@@ -139,12 +139,6 @@ class HFDataModule(LightningDataModule):
         """Classes by which the validation part is drawn evenly; None draws without them."""
         return None
 
-    def batching(self, rows: Dataset, batch_size: int) -> Batching:
-        """How encoded rows are put together to batches: tokens by length, others as they come."""
-        is_plain = "input_ids" not in rows.column_names or gives_back(self.trainer)
-        sizes = None if is_plain else sizes_of(rows)
-        return Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
-
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
         return {
@@ -246,18 +240,18 @@ class HFDataModule(LightningDataModule):
     # Loaders.
 
     def train_dataloader(self) -> "DataLoader[Columns]":
-        """Batches of shuffled training rows."""
+        """Batches of training rows of like length, in a new order in every epoch."""
         return self._loader("train", self.batch_size)
 
     def val_dataloader(self) -> "DataLoader[Columns] | list[DataLoader[Columns]]":
-        """Batches of validation rows; [] where there are none."""
+        """Batches of validation rows, by length; [] where there are none."""
         if "val" not in self.splits and not self.has_validation:
             warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
             return []
         return self._loader("val", self.eval_batch_size)
 
     def test_dataloader(self) -> "DataLoader[Columns]":
-        """Batches of test rows."""
+        """Batches of test rows, by length."""
         return self._loader("test", self.eval_batch_size)
 
     def predict_dataloader(self) -> "DataLoader[Columns]":
@@ -272,7 +266,9 @@ class HFDataModule(LightningDataModule):
 
     def _loader(self, split: Split, batch_size: int) -> "DataLoader[Columns]":
         rows, is_train = self.rows(split), split == "train"
-        batching = self.batching(rows, batch_size)
+        is_plain = "input_ids" not in rows.column_names or keeps_order(self.trainer, split)
+        sizes = None if is_plain else sizes_of(rows)
+        batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
         settings = (self.trainer, self.seed, self.num_workers)
         return make_loader(rows, batching, self._collate, *settings, is_train=is_train)
 

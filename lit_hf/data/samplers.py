@@ -13,6 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from lit_hf.data.batching import Batching, Numbers
 from lit_hf.data.loading import leave_signals, naming_rows
+from lit_hf.data.sources import Split
 
 Columns = dict[str, list[object]]
 
@@ -80,11 +81,24 @@ def num_trained(trainer: Trainer | None) -> int:
     return trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
 
-def gives_back(trainer: Trainer | None) -> bool:
-    """Whether somebody waits for a list of predictions, which are then wanted in order."""
-    if trainer is None or not trainer.predicting:
+def keeps_order(trainer: Trainer | None, split: Split) -> bool:
+    """Whether rows are wanted as they stand, not by length.
+
+    So are rows to evaluate where a person goes over a loader, where `trainer.predict` gives a list
+    of answers back, and where only the first batches are evaluated.
+    """
+    if split == "train":
         return False
-    return bool(trainer.predict_loop.return_predictions)
+    if trainer is None:
+        return True
+    limits = {
+        "val": trainer.limit_val_batches,
+        "test": trainer.limit_test_batches,
+        "predict": trainer.limit_predict_batches,
+    }
+    gives_back = trainer.predicting and trainer.predict_loop.return_predictions
+    is_limited = limits[split] != 1 or isinstance(limits[split], int)  # 1 is one batch, 1.0 all
+    return bool(gives_back) or is_limited
 
 
 class LateLoader(DataLoader[Columns]):

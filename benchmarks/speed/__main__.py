@@ -1,0 +1,158 @@
+"""Time lit_hf, HF Trainer and a plain PyTorch loop on the same rows, in turn.
+
+    python -m benchmarks.speed WORK FILE --model FOLDER_OR_HUB_ID
+
+WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets) or `squad` (FILE: SQuAD 1.1 as
+JSON). Each round runs everybody once, each in a process of its own; the table shows the medians of
+all rounds, and the medians of the ratios within a round, which a busy machine spoils less. Rows are
+texts, or windows of questions. Writes `benchmarks/results/speed_WORK_MACHINE.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.speed.work import ROOT, WORKS, write_rows
+
+RESULTS = Path(__file__).parent.parent / "results"
+WHO = ("lit_hf", "loop", "trainer_best", "trainer")
+STAGES = ("train", "validate", "predict")
+Counts = dict[str, Any]
+
+
+def run(who: str, work: str, rows: Path, model: str) -> Counts:
+    """Run one of them in a new process, in a new folder; what it counted."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in (WORKS[work].train, WORKS[work].val):
+            (folder / file).symlink_to(rows / file)
+        words = [sys.executable, "-m", "benchmarks.speed.contestants", who, work, name, model]
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+        )
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("COUNTS "):
+            return dict(json.loads(line.removeprefix("COUNTS ")))
+    raise SystemExit(f"{who} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def matrix_rate(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> float:
+    """Operations a second of one matrix product after the other, the floor of all that is timed."""
+    left, right = torch.randn(2, size, size).to(dtype)
+    torch.matmul(left, right)
+    start, num_done = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        torch.matmul(left, right)
+        num_done += 1
+    return 2 * size**3 * num_done / (time.perf_counter() - start)
+
+
+def speed(counts: Counts, stage: str) -> float:
+    """Rows a second."""
+    return float(counts[stage]["rows"]) / float(counts[stage]["seconds"])
+
+
+def summarise(rounds: list[dict[str, Counts]]) -> dict[str, Any]:
+    """Medians of the speeds of everybody, and of the ratios of lit_hf to the others."""
+    found: dict[str, Any] = {}
+    for who in rounds[0]:
+        runs = [turn[who] for turn in rounds]
+        stages = [stage for stage in STAGES if stage in runs[0]]
+        told: dict[str, Any] = {
+            f"{stage}_rows_per_second": statistics.median(speed(counts, stage) for counts in runs)
+            for stage in stages
+        }
+        told["peak_mib"] = statistics.median(counts["peak_mib"] for counts in runs)
+        told["ratio"] = {
+            stage: statistics.median(
+                speed(turn["lit_hf"], stage) / speed(turn[who], stage) for turn in rounds
+            )
+            for stage in stages
+            if "lit_hf" in rounds[0]
+        }
+        if "tokens" in (train := runs[0]["train"]):
+            told["padding_share"] = 1 - train["tokens"] / train["padded"]
+            told["tokens_per_second"] = statistics.median(
+                counts["train"]["tokens"] / counts["train"]["seconds"] for counts in runs
+            )
+        found[who] = told
+    return found
+
+
+def show(work: str, found: dict[str, Any]) -> None:
+    """Print the table."""
+    table = Table(title=f"{work}: rows a second, and how many times as fast lit_hf is")
+    table.add_column("")
+    for stage in STAGES:
+        table.add_column(stage, justify="right")
+    table.add_column("peak memory", justify="right")
+    for who, told in found.items():
+        cells = []
+        for stage in STAGES:
+            value = told.get(f"{stage}_rows_per_second")
+            ratio = told["ratio"].get(stage, 1)
+            cells.append("" if value is None else f"{value:.1f}  (x {ratio:.2f})")
+        table.add_row(who, *cells, f"{told['peak_mib']:.0f} MiB")
+    Console().print(table)
+
+
+def main() -> None:
+    """Run all rounds, print the table and write the results."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("work", choices=list(WORKS))
+    parser.add_argument("file", type=Path, help="real rows: train.csv, or SQuAD 1.1 as JSON")
+    parser.add_argument("--model", required=True, help="folder or Hub id of the encoder")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--train", type=int, default=1600, help="training rows or questions")
+    parser.add_argument("--val", type=int, default=1000, help="rows or questions to evaluate")
+    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, Progress() as progress:
+        write_rows(options.work, options.file, Path(name), options.train, options.val)
+        bar = progress.add_task(options.work, total=options.rounds * len(options.who))
+        rounds: list[dict[str, Counts]] = []
+        for number in range(options.rounds):
+            turn = {}
+            for who in options.who[:: 1 if number % 2 == 0 else -1]:  # there and back
+                progress.update(bar, description=f"round {number + 1}: {who}")
+                turn[who] = run(who, options.work, Path(name), options.model)
+                progress.advance(bar)
+            rounds.append({who: turn[who] for who in options.who})
+    found = summarise(rounds)
+    show(options.work, found)
+    summary = {
+        "date": date.today().isoformat(),
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "matrix_tflops": {
+            str(dtype).removeprefix("torch."): matrix_rate(dtype) / 1e12
+            for dtype in (torch.bfloat16, torch.float32)
+        },
+        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
+        "rows": {"train": options.train, "val": options.val},
+        "who": found,
+        "rounds": rounds,
+    }
+    path = RESULTS / f"speed_{options.work}_{platform.machine()}.json"
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
