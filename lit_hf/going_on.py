@@ -8,7 +8,14 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.export import write_model_files
-from lit_hf.checkpoints import check_file, check_task, newest_whole, reached_epochs, read_checkpoint
+from lit_hf.checkpoints import (
+    check_file,
+    check_task,
+    is_whole,
+    newest_whole,
+    reached_epochs,
+    read_checkpoint,
+)
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 
@@ -27,11 +34,13 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
         folder: where "auto" looks.
 
     Raises:
-        InputError: if it is no local file, or an evaluation has none.
+        InputError: if it is no whole local file, or an evaluation has none.
     """
     if given == "auto" and verb == "fit":
         newest = newest_whole(folder)
-        if newest is not None:
+        if newest is None:
+            print(f"no checkpoint in {folder}: a new training begins")
+        else:
             print(f"going on from {newest}")
             warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
         return None if newest is None else str(newest)
@@ -41,6 +50,11 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
         raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
     if given is not None:
         check_file(Path(given))
+    if given is not None and read_checkpoint(given) and not is_whole(Path(given)):
+        raise InputError(
+            f"`ckpt_path` {given}: damaged, a part of it has another checksum than was written "
+            "with it. `ckpt_path: auto` takes the newest whole checkpoint of the run folder."
+        )
     return given
 
 

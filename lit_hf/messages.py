@@ -43,6 +43,8 @@ _LOST_WORKER = re.compile(
     r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)"
 )
 
+_LATE_WORKER = re.compile(r"DataLoader timed out after (\d+)")
+
 
 _LOADER = ("utils", "data", "dataloader.py")
 
@@ -69,6 +71,13 @@ def advice_on(error: Exception) -> str | None:
             f"a process that loads batches is gone ({first}). If the machine ran out of memory, set"
             " a smaller `data.num_workers` or `data.batch_size`; `data.num_workers: 0` "
             "loads in the training process."
+        )
+    if late := _LATE_WORKER.search(text):
+        return (
+            f"the processes that load batches have given none for {late[1]} seconds, one of them "
+            "hangs. Look at the disk or the network that the rows lie on, and at augmentations of "
+            "yours; `data.num_workers: 0` loads in the training process. Where a batch may take "
+            "longer, set `worker_timeout` of the data module in Python."
         )
     if isinstance(error, MemoryError) or any(part in text.lower() for part in _NO_MEMORY):
         return (

@@ -17,6 +17,7 @@ from lit_hf.messages import condense
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
 _BASES = ("HFModule", "HFDataModule")
+_LONGEST_NAME = 200  # bytes; numbers of steps and scores are put in, and an ending
 
 
 def with_texts(words: Sequence[str]) -> list[str]:
@@ -144,13 +145,20 @@ def check_paths(options: Mapping[str, Any]) -> list[Path]:
     folder = Path(root) / "checkpoints"
     if "://" in root:
         raise InputError(f"`trainer.default_root_dir` {root}: wanted is a folder on this machine.")
+    try:
+        os.path.abspath(root).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"`trainer.default_root_dir` {root!a}: wanted is a name in UTF-8; torch cannot read a "
+            "checkpoint in a folder of another name."
+        ) from None
     name = str(options["checkpoint"].get("filename") or "")
     if Path(name).name != name or ".." in name:
         raise InputError(f"`checkpoint.filename` {name!r}: wanted is a name without folders.")
-    if len(os.fsencode(name)) > 200:
+    if (num_bytes := len(os.fsencode(name))) > _LONGEST_NAME:
         raise InputError(
-            f"`checkpoint.filename` {name[:50]!r}…: wanted are at most 200 bytes; ModelCheckpoint "
-            "adds to it."
+            f"`checkpoint.filename` {name[:40]!r}… has {num_bytes} bytes: wanted are at most "
+            f"{_LONGEST_NAME}, a file's name holds 255."
         )
     try:
         list(string.Formatter().parse(name))

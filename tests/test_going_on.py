@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,11 @@ from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.going_on import checkpoint_for, take, tell_rest
 
 
-def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
+def test_checkpoint__of_a_new_run_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert checkpoint_for("fit", "auto", tmp_path) is None
+    assert capsys.readouterr().out == f"no checkpoint in {tmp_path}: a new training begins\n"
     assert checkpoint_for("fit", None, tmp_path) is None
 
 
@@ -34,6 +38,18 @@ def test_checkpoint__that_is_none_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=wanted):
         checkpoint_for(verb, given, tmp_path)
+
+
+def test_checkpoint__with_one_wrong_bit_is_refused_by_name_too(
+    trained: Path, tmp_path: Path
+) -> None:
+    content = bytearray((trained / "checkpoints" / "last.ckpt").read_bytes())
+    with zipfile.ZipFile(trained / "checkpoints" / "last.ckpt") as archive:
+        weights = max(archive.infolist(), key=lambda part: part.file_size)
+    content[weights.header_offset + weights.file_size // 2] ^= 4
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match="damaged, a part of it has another checksum"):
+        checkpoint_for("test", str(tmp_path / "last.ckpt"), tmp_path)
 
 
 def test_take__gives_the_data_the_tokenizer_of_the_checkpoint(trained: Path) -> None:

@@ -196,6 +196,19 @@ def test_stopped_training__ends_with_the_same_weights(
         assert len(rest.rows) < 30  # it went on
 
 
+@pytest.mark.parametrize("settings", [{}, {"val_check_interval": 5}])
+def test_training_stopped_twice__ends_with_the_same_weights(
+    settings: dict[str, Any], models: dict[str, str], tmp_path: Path
+) -> None:
+    """The second time before the run that went on has trained up to a checkpoint of its own."""
+    wanted = _fit(tmp_path / "whole", "text", models, 0, _CrashBefore(None), settings)
+    for batch in (13, 1, 1):
+        assert _fit(tmp_path / "run", "text", models, 0, _CrashBefore(batch), settings) is None
+    crash = _CrashBefore(None)
+    assert _fit(tmp_path / "run", "text", models, 0, crash, settings) == wanted
+    assert 10 < len(crash.rows) <= 20  # from the second epoch on
+
+
 class _SignalAt(pl.Callback):
     """Sends SIGTERM to this process at the n-th of the moments that it counts."""
 

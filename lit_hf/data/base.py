@@ -62,6 +62,7 @@ class HFDataModule(LightningDataModule):
     """
 
     task: str
+    worker_timeout = 600  # seconds without a batch after which a worker counts as hanging
 
     def __init__(
         self,
@@ -269,7 +270,7 @@ class HFDataModule(LightningDataModule):
         is_plain = "input_ids" not in rows.column_names or keeps_order(self.trainer, split)
         sizes = None if is_plain else sizes_of(rows)
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
-        settings = (self.trainer, self.seed, self.num_workers)
+        settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout)
         return make_loader(rows, batching, self._collate, *settings, is_train=is_train)
 
     def _collate(self, columns: Columns) -> dict[str, object]:

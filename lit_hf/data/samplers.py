@@ -165,6 +165,7 @@ def make_loader(
     trainer: Trainer | None,
     seed: int,
     num_workers: int,
+    worker_timeout: int,
     is_train: bool,
 ) -> "DataLoader[Columns]":
     """Make a loader of a process.
@@ -176,6 +177,7 @@ def make_loader(
         trainer: knows how many processes there are, and how far a resumed training has come.
         seed: of the order of training rows.
         num_workers: processes that load batches.
+        worker_timeout: seconds without a batch after which one of them counts as hanging.
         is_train: draw rows in a new order in every epoch; else they come as they are, or by length.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
@@ -190,4 +192,5 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=leave_signals,
         persistent_workers=num_workers > 0,
+        timeout=worker_timeout if num_workers else 0,
     )

@@ -1,10 +1,11 @@
-"""A loss that is no number any more ends a training before it reaches the weights.
+"""A loss that is no number ends a training before it reaches the weights; a jump of it is told.
 
 Letters: B examples in a batch.
 """
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple, cast
 
@@ -16,23 +17,29 @@ from torch import Tensor
 from lit_hf.batches import StepOutput
 from lit_hf.errors import SharedFaultError
 
+log = logging.getLogger(__name__)
+_FACTOR, _NUM_USUAL = 10, 10  # how far above the largest loss is a jump, and after how many batches
+_JUMP, _BAD = 1, 2  # what a look at a loss finds
+
 
 class _Check(NamedTuple):
     """A batch whose loss is being looked at.
 
     Attributes:
-        is_bad: scalar uint8 on the CPU, of all processes; filled when `is_done` has come.
+        found: scalar uint8 on the CPU, the worst of all processes; filled when `is_done` has come.
         is_done: when a GPU has told; None where it is told already.
         step: optimizer steps before the batch.
         loss: scalar.
+        limit: scalar, above which the loss of this process has jumped.
         losses: [B], of its examples.
         ids: B names of them.
     """
 
-    is_bad: Tensor
+    found: Tensor
     is_done: torch.cuda.Event | None
     step: int
     loss: Tensor
+    limit: Tensor
     losses: Tensor
     ids: Sequence[object]
 
@@ -43,10 +50,14 @@ class FiniteLoss:
     On the CPU before the backward pass. A GPU is not waited for: it tells while it computes the
     gradients, and is asked before the optimizer steps. Gradients may be infinite, as they are under
     16-mixed until the scaler has found its scale. All processes of a run stop with one message.
+
+    A loss more than ten times as large as any before is told in the same way, and trained on.
     """
 
     def __init__(self) -> None:
         self._checks: list[_Check] = []
+        self._largest: Tensor | None = None  # scalar, on the device of the losses
+        self._num_seen = 0
 
     def look(self, trainer: Trainer, output: StepOutput, batch: Mapping[str, object]) -> None:
         """Look at the loss of a batch.
@@ -55,20 +66,30 @@ class FiniteLoss:
             SharedFaultError: if it is no finite number, and known at once.
         """
         loss = output["loss"].detach()
-        is_bad = torch.isfinite(loss).logical_not().to(torch.uint8)
+        limit = self._limit(loss)
+        found = torch.isfinite(loss).logical_not() * _BAD + (loss > limit) * _JUMP
+        found = found.clamp(max=_BAD).to(torch.uint8)
         if _is_shared(trainer):
-            dist.all_reduce(is_bad, dist.ReduceOp.MAX)
+            dist.all_reduce(found, dist.ReduceOp.MAX)
         is_done = None
         if loss.device.type == "cuda":
             told = torch.empty((), dtype=torch.uint8, pin_memory=True)
-            is_bad = told.copy_(is_bad, non_blocking=True)
+            found = told.copy_(found, non_blocking=True)
             is_done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no types
             is_done.record()
         losses = output["losses"]
         ids = cast("Sequence[object]", batch.get("id") or range(len(losses)))
-        self._checks.append(_Check(is_bad, is_done, trainer.global_step, loss, losses, ids))
+        step = trainer.global_step
+        self._checks.append(_Check(found, is_done, step, loss, limit, losses, ids))
         if is_done is None:
             self.settle(trainer)
+
+    def _limit(self, loss: Tensor) -> Tensor:
+        """Above which a loss has jumped; infinite for the first ones. Takes the loss as seen."""
+        largest = loss if self._largest is None else self._largest.to(loss.device)
+        self._largest = torch.maximum(largest, loss)
+        self._num_seen += 1
+        return largest * (_FACTOR if self._num_seen > _NUM_USUAL else math.inf)
 
     def settle(self, trainer: Trainer) -> None:
         """Ask what was found; before the optimizer steps.
@@ -80,8 +101,10 @@ class FiniteLoss:
         for check in checks:
             if check.is_done is not None:
                 check.is_done.synchronize()
-            if check.is_bad:
+            if check.found == _BAD:
                 raise SharedFaultError(_message(trainer, check))
+            if check.found == _JUMP:
+                log.warning(_told_jump(trainer, check))
 
 
 def _is_shared(trainer: Trainer) -> bool:
@@ -90,21 +113,45 @@ def _is_shared(trainer: Trainer) -> bool:
 
 def _message(trainer: Trainer, check: _Check) -> str:
     """What was found where, of all processes; every process must call it."""
-    loss, is_bad = float(check.loss), check.losses.isfinite().logical_not().tolist()
-    bad = list(compress(check.ids, is_bad)) or list(check.ids)
-    found = [(loss, bad)] if not math.isfinite(loss) else []
-    everywhere = [found]
-    if _is_shared(trainer):
+    loss, names = _gathered(check, check.losses.isfinite().logical_not(), math.isfinite)
+    is_half = trainer.precision == "16-mixed"
+    fewer_bits = " or `trainer.precision: bf16-mixed`" if is_half else ""
+    return (
+        f"the loss is {loss} after {check.step} optimizer steps (epoch {trainer.current_epoch}), "
+        f"for the examples {names}. The weights are as they were before. Look at these examples; "
+        f"else try a lower `model.optimizer.lr`, `trainer.gradient_clip_val: 1`{fewer_bits}."
+    )
+
+
+def _told_jump(trainer: Trainer, check: _Check) -> str:
+    """The same of a loss that has jumped; every process must call it."""
+    limit = float(check.limit)
+    loss, names = _gathered(check, check.losses > check.limit, lambda loss: loss <= limit)
+    return (
+        f"the loss is {loss:.4g} after {check.step} optimizer steps (epoch {trainer.current_epoch}"
+        f"), more than {_FACTOR} times the largest one before, for the examples {names}. It is "
+        "trained on; look at these examples, or try a lower `model.optimizer.lr` or "
+        "`trainer.gradient_clip_val: 1`."
+    )
+
+
+def _gathered(
+    check: _Check, chosen: Tensor, is_usual: Callable[[float], bool]
+) -> tuple[float, str]:
+    """The first unusual loss of all processes, and the names of the chosen examples.
+
+    Args:
+        check: of this process.
+        chosen: [B] bool, of its examples; all of them count where none is chosen.
+        is_usual: whether a loss of this process is none to tell.
+    """
+    loss = float(check.loss)
+    bad = list(compress(check.ids, chosen.tolist())) or list(check.ids)
+    everywhere = [found := [] if is_usual(loss) else [(loss, bad)]]
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         everywhere = [found] * dist.get_world_size()
         dist.all_gather_object(everywhere, found)
     told = [one for process in everywhere for one in process]
     ids = [name for _, names in told for name in names]
     more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
-    is_half = trainer.precision == "16-mixed"
-    fewer_bits = " or `trainer.precision: bf16-mixed`" if is_half else ""
-    return (
-        f"the loss is {told[0][0]} after {check.step} optimizer steps (epoch "
-        f"{trainer.current_epoch}), for the examples {', '.join(map(repr, ids[:8]))}{more}. The "
-        "weights are as they were before. Look at these examples; else try a lower "
-        f"`model.optimizer.lr`, `trainer.gradient_clip_val: 1`{fewer_bits}."
-    )
+    return told[0][0], f"{', '.join(map(repr, ids[:8]))}{more}"

@@ -59,7 +59,9 @@ class ExactResume:
         if trainer is None or "loops" not in checkpoint:  # of a module alone
             return
         name_states(trainer, checkpoint)
-        own = random_state(device)
+        # Lightning ends an epoch anew that a resumed run begins behind: its checkpoint is written
+        # again before any batch has set the generators.
+        own = random_state(device) if self._to_set is None else self._to_set
         num_open = open_batches(trainer)
         loop = checkpoint["loops"]["fit_loop"]
         if self._of_validation is not None:

@@ -1,4 +1,5 @@
 import multiprocessing
+import time
 from collections.abc import Callable, Mapping
 
 import lightning.pytorch as pl
@@ -44,3 +45,19 @@ def test_worker_killed__gives_advice(fit: Fit) -> None:
     with pytest.raises((RuntimeError, ConnectionError, EOFError)) as caught:
         fit([_Ends()], data={"num_workers": 1, "batch_size": 1}, max_epochs=50)
     assert "smaller `data.num_workers`" in str(advice_on(caught.value))
+
+
+class _Sleeps(TextClassificationDataModule):
+    worker_timeout = 1
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        time.sleep(60)
+        return super().collate(columns)
+
+
+def test_worker_that_hangs__gives_advice(tiny_model: str) -> None:
+    rows: list[dict[str, object]] = [{"id": f"r{n}", "text": "fire", "label": n} for n in range(2)]
+    data = _Sleeps(tiny_model, val_fraction=0, num_workers=1).with_rows(train=rows)
+    with pytest.raises(RuntimeError) as caught:
+        next(iter(data.train_dataloader()))
+    assert "have given none for 1 seconds" in str(advice_on(caught.value))

@@ -26,6 +26,20 @@ class Spoils(MeanHead):
         return logits
 
 
+class Jumps(MeanHead):
+    """Is far off for the second example of the twelfth batch."""
+
+    num_batches = 0
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(hidden_states, attention_mask)
+        if self.training:
+            self.num_batches += 1
+        if self.training and self.num_batches == 12:
+            logits = logits + torch.tensor([0.0, 1.0, 0.0, 0.0])[:, None] * torch.tensor([1e3, 0.0])
+        return logits
+
+
 class Keeps(pl.Callback):
     """Keeps the names of the examples and the model."""
 
@@ -53,3 +67,26 @@ def test_loss__that_is_no_number_ends_the_training(fit: Fit, accumulate: int) ->
     assert f"for the examples {keeps.ids[2][1]!r}." in str(caught.value)
     assert len(keeps.ids) == 3
     assert all(weights.isfinite().all() for weights in keeps.module.parameters())
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_loss__that_jumps_is_told_and_trained_on(
+    label: int, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All examples are of one class, so that the jump is a mistake, or none."""
+    rows = [{"text": f"fire in town {number}", "label": label} for number in range(16)]
+    keeps = Keeps()
+    data = {"train": rows, "val": rows, "test": rows, "predict": rows, "label_names": ["no", "yes"]}
+    fit([keeps], module={"head": Jumps}, data=data, max_epochs=4)
+    told = [
+        record.getMessage()
+        for record in caplog.records
+        if "times the largest one" in record.message
+    ]
+    assert len(keeps.ids) == 16
+    if label == 0:
+        assert not told
+    else:
+        assert "after 11 optimizer steps (epoch 2), more than 10 times" in told[0]
+        assert f"for the examples {keeps.ids[11][1]!r}. It is trained on" in told[0]
+        assert len(told) == 1
