@@ -84,8 +84,11 @@ def complete(
         config: of the model, kept whole as the hyperparameter `config_overrides`.
         metrics: those logged last.
     """
+    given = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
+    # One that was loaded from a checkpoint holds a whole config.
+    is_loaded = "transformers_version" in (given.get("config_overrides") or {})
     checkpoint["hyper_parameters"] = {
-        **cast("dict[str, object]", checkpoint.get("hyper_parameters") or {}),
+        **given,
         "pretrained": False,
         "config_overrides": json.loads(config.to_json_string(use_diff=False)),
     }
@@ -93,6 +96,7 @@ def complete(
         **cast("dict[str, object]", checkpoint.get("lit_hf") or {}),
         "version": __version__,
         "task": task,
+        "from_scratch": given.get("pretrained") is False and not is_loaded,
         "metrics": {name: float(value) for name, value in metrics.items()},
     }
 
@@ -201,11 +205,13 @@ def checkpoint_to_come(trainer: object) -> str | None:
     return None
 
 
-def reached_epochs(path: str | Path) -> int:
-    """How many epochs a checkpoint has seen to their last batch."""
-    loops = cast("dict[str, dict[str, Any]]", read_checkpoint(path)["loops"])
+def reached(path: str | Path) -> tuple[int, int]:
+    """How many epochs a checkpoint has seen to their last batch, and how many steps."""
+    checkpoint = read_checkpoint(path)
+    loops = cast("dict[str, dict[str, Any]]", checkpoint["loops"])
     epochs = loops["fit_loop"]["epoch_progress"]["current"]
     at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
     validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
     at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
-    return int(epochs["ready"] if at_end else epochs["completed"])
+    num_epochs = int(epochs["ready"] if at_end else epochs["completed"])
+    return num_epochs, int(str(checkpoint["global_step"]))

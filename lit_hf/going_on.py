@@ -8,12 +8,13 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.export import write_model_files
+from lit_hf.callbacks.results import ended_at
 from lit_hf.checkpoints import (
     check_file,
     check_task,
     is_whole,
     newest_whole,
-    reached_epochs,
+    reached,
     read_checkpoint,
 )
 from lit_hf.data.base import HFDataModule
@@ -76,13 +77,25 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
 
 
 def is_finished(trainer: Trainer) -> bool:
-    """Whether the checkpoint to go on from has reached the end already; says so."""
-    path = trainer.ckpt_path
-    if path is None or reached_epochs(path) != trainer.max_epochs:
+    """Whether the checkpoint to go on from has reached the end or passed it already; says so.
+
+    A training that was killed at its end, before its results were written, is not finished.
+    """
+    if (path := trainer.ckpt_path) is None:
+        return False
+    num_epochs, num_steps = reached(path)
+    found = (
+        ("max_epochs", trainer.max_epochs, num_epochs),
+        ("max_steps", trainer.max_steps, num_steps),
+    )
+    over = [(name, end, done) for name, end, done in found if end is not None and 0 <= end <= done]
+    is_cut_off = ended_at(Path(str(trainer.default_root_dir))) != num_steps
+    if not over or (is_cut_off and all(end == done for _, end, done in over)):
         return False
     print(
-        f"already finished: {path} has all {trainer.max_epochs} epochs; "
-        "raise `trainer.max_epochs` to go on."
+        f"already finished: {path} has {num_epochs} epochs and {num_steps} steps; to go on raise "
+        + " and ".join(f"`trainer.{name}` ({end})" for name, end, _ in over)
+        + "."
     )
     return True
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,6 +15,10 @@ from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
+
+
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_SQUARE = {"height": 224, "width": 224}
 
 
 def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
@@ -52,6 +57,14 @@ def load_image_processor(model_name: str) -> "BaseImageProcessor":
         load = cast("Callable[..., BaseImageProcessor]", AutoImageProcessor.from_pretrained)
         return load(model_name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        folder = Path(model_name)
+        if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSORS):
+            raise InputError(
+                f"model {model_name!r}: there is no {_PROCESSORS[0]} in this folder, which says "
+                "how images are resized and normalised. Copy that of the base model, or write one "
+                "with the size that the model reads: `from transformers import ViTImageProcessor; "
+                f"ViTImageProcessor(size={_SQUARE}).save_pretrained({model_name!r})`."
+            ) from error
         raise not_loadable(model_name, "image processor", error) from error
 
 
@@ -259,9 +272,10 @@ def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     """Say in one line why a model cannot be loaded and what to do."""
     if model_name.startswith(("/", "./", "../", "~")) and not Path(model_name).is_dir():
         return InputError(f"model {model_name!r}: there is no such folder.")
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+    told = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+    told = shorten(told, 200, placeholder=" …")
     return InputError(
-        f"model {model_name!r}: the {part} cannot be loaded ({reason[:200]}). Give a folder with "
+        f"model {model_name!r}: the {part} cannot be loaded ({told}). Give a folder with "
         "config.json or a Hub id that can be reached; a gated model needs HF_TOKEN in the "
         "environment."
     )

@@ -1,7 +1,7 @@
 """The configuration of a run: written to its folder, read again for other verbs, compared."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lit_hf.errors import InputError
 from lit_hf.yaml_texts import read_with
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
+_IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
 
 
 class RunConfig(SaveConfigCallback):
@@ -104,6 +105,27 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
                 was = f"was {old[name]!r}" if old.get(name) is not None else "was not set"
                 told.append(f"{name} is {value!r}, {was}")
     return told
+
+
+def check_optimizer(changes: Iterable[str], checkpoint: Path) -> None:
+    """Refuse changes that a training which goes on would not follow.
+
+    Args:
+        changes: as `changed_settings` tells them.
+        checkpoint: to go on from.
+
+    Raises:
+        InputError: listing those of optimizer, schedule and warm-up.
+    """
+    found = [change for change in changes if change.startswith(_IN_CHECKPOINT)]
+    if found:
+        raise InputError(
+            f"{'; '.join(found)}: a training that goes on takes optimizer, learning rate and their "
+            "schedule from its checkpoint, so the change would have no effect. Undo it; or begin a "
+            f"new run from the weights: `lit-hf export {checkpoint} FOLDER`, then `--model."
+            "model_name FOLDER --model.pretrained true` and another `trainer.default_root_dir` "
+            "(the best weights of a run that has ended lie in its `pretrained` already)."
+        )
 
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, object]]:

@@ -21,7 +21,7 @@ from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
-from lit_hf.callbacks.predictions import PredictionWriter
+from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import RunFolder
 from lit_hf.callbacks.same_training import OnChange, SameTraining
@@ -34,7 +34,7 @@ from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.parsing import OneMessageParser, set_up_parsing
-from lit_hf.run_config import RunConfig, changed_settings, config_of_run
+from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
 from lit_hf.secret_settings import check_secrets
 from lit_hf.settings import (
@@ -196,7 +196,7 @@ class RunCLI(LightningCLI):
         self._folder.claim(self.trainer)
         self._check_ckpt_path()
         if self.trainer.ckpt_path is not None:
-            self._same.settings = self._changes()
+            self._same.settings = self._changes(self.trainer.ckpt_path)
         monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
         if monitor.startswith("val/") and not self.datamodule.has_validation:
             raise InputError(
@@ -204,13 +204,14 @@ class RunCLI(LightningCLI):
                 "`data.val_fraction`, or `checkpoint.monitor: null`."
             )
 
-    def _changes(self) -> list[str]:
+    def _changes(self, checkpoint: str | Path) -> list[str]:
         """Settings that are not those the run was begun with, but for what is compared exactly."""
-        path = Path(str(self.trainer.default_root_dir)) / "config.yaml"
+        path = Path(checkpoint).parent.parent / "config.yaml"
         if not path.is_file():
             return []
         given = self.parser.dump(self.config, skip_unset=False)  # as `config.yaml` is written
         changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
+        check_optimizer(changes, Path(checkpoint))
         return [change for change in changes if not change.startswith(_COMPARED)]
 
     def fit(self, **options: object) -> None:
@@ -261,8 +262,10 @@ class RunCLI(LightningCLI):
         is_refused = False
         try:
             super()._run_subcommand(subcommand)
-        except InputError:
+        except (InputError, MisconfigurationException) as error:
             is_refused = True
+            if subcommand == "predict" and (earlier := earlier_answers(self.trainer)):
+                raise InputError(f"{error}{earlier}") from error
             raise
         except SystemExit as stop:
             if stop.code == 1 and self.trainer.state.status == TrainerStatus.INTERRUPTED:

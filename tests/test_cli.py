@@ -145,13 +145,37 @@ def test_export__any_checkpoint(run_folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "somewhere" / "model.safetensors").is_file()
 
 
-def test_fit__again_after_the_end_changes_no_weights(run_folder: Path, tmp_path: Path) -> None:
-    last = run_folder / "checkpoints" / "last.ckpt"
-    before = last.read_bytes()
-    done = _run("fit", "--run", str(run_folder), folder=tmp_path)
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--trainer.max_epochs", "1"], ["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"]],
+)
+def test_fit__again_after_the_end_changes_nothing(
+    run_folder: Path, tmp_path: Path, words: list[str]
+) -> None:
+    before = _contents(run_folder)
+    done = _run("fit", "--run", str(run_folder), *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "already finished" in done.stdout
-    assert last.read_bytes() == before
+    assert "the same command" not in done.stdout
+    assert _contents(run_folder) == before
+
+
+def test_fit__that_was_killed_at_its_end_writes_what_it_lacks(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    whole = json.loads((run_folder / "results.json").read_text())["fit"]
+    (tmp_path / "run" / "results.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "pretrained")
+    done = _run("fit", "--run", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["fit"]
+    assert found == whole
+    assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
 
 
 def test_fit__again_with_more_epochs_goes_on(
@@ -203,11 +227,32 @@ def test_fit__that_goes_on_with_other_settings_tells_them(
     run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(run_folder, tmp_path / "run")
-    words = ["--trainer.max_epochs", "3", "--model.warmup_ratio", "0.3"]
+    words = ["--trainer.max_epochs", "3", "--data.eval_batch_size", "7"]
     done = _run("fit", "--run", "run", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     told = caplog.text + done.stderr
-    assert "other settings: model.warmup_ratio is 0.3, was 0.1. It goes on" in told
+    assert "other settings: data.eval_batch_size is 7, was 64. It goes on" in told
+
+
+def test_fit__that_goes_on_with_another_learning_rate_is_refused(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    before = _contents(tmp_path / "run")
+    words = ["--trainer.max_epochs", "3", "--allow-changed", "--model.optimizer.lr", "0.5"]
+    done = _run("fit", "--run", "run", *words, "--model.warmup_ratio", "0.3", folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "model.optimizer.lr is 0.5, was " in done.stderr
+    assert "model.warmup_ratio is 0.3, was 0.1: a training that goes on takes" in done.stderr
+    assert "the same command" not in done.stdout
+    assert _contents(tmp_path / "run") == before
+    newest = tmp_path / "run" / "checkpoints" / "last.ckpt"  # in another folder as well
+    done = _run(
+        *("fit", "--run", "run", *words, "--trainer.default_root_dir", "other"),
+        *("--ckpt_path", str(newest)),
+        folder=tmp_path,
+    )
+    assert done.returncode == 2, done.stderr
 
 
 def test_fit__that_ends_before_a_validation_says_so(

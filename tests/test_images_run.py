@@ -135,6 +135,21 @@ def _refused(run_folder: Path, folder: Path, dataset: Path) -> str:
     return err.getvalue()
 
 
+def test_bad_image_to_predict__is_never_left_out(run_folder: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "new" / "more", 2, by_class=False)
+    (tmp_path / "new" / "cut.png").write_bytes(b"<html>")
+    before = (run_folder / "predictions.jsonl").read_bytes()
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        words = ["--data.predict_file", str(tmp_path / "new"), "--data.on_bad_row", "skip"]
+        assert main(["predict", "--run", str(run_folder), *words]) == 2
+    assert "cut.png" in err.getvalue()
+    assert "Mend these rows or remove them" in err.getvalue()
+    assert "skip" not in err.getvalue()
+    assert f"What lies in {run_folder / 'predictions.jsonl'}, and beside it, is" in err.getvalue()
+    assert (run_folder / "predictions.jsonl").read_bytes() == before
+
+
 def test_bad_images__of_every_kind_are_told_in_one_report(run_folder: Path, tmp_path: Path) -> None:
     home = write_folder(tmp_path / "set" / "train", 4) / "dark"
     jpeg, bomb = io.BytesIO(), io.BytesIO()

@@ -5,7 +5,7 @@ import torch
 import yaml
 
 from lit_hf import InputError
-from lit_hf.run_config import changed_settings, config_of_run
+from lit_hf.run_config import changed_settings, check_optimizer, config_of_run
 
 
 def _run_folder(folder: Path) -> Path:
@@ -86,3 +86,12 @@ def test_changes__name_the_settings_of_model_and_data(tmp_path: Path) -> None:
         "model.optimizer.lr is 0.2, was 0.1",
         "model.overrides.layers is 2, was not set",
     ]
+
+
+def test_changes__of_what_the_checkpoint_holds_are_refused(tmp_path: Path) -> None:
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    check_optimizer(["data.batch_size is 2, was 4", "model.label_smoothing is 0.2, was 0.1"], last)
+    for name in ("optimizer.lr", "optimizer.class_path", "scheduler", "warmup_ratio"):
+        change = f"model.{name} is x, was y"
+        with pytest.raises(InputError, match=f"^{change}: a training that goes on.*{last}"):
+            check_optimizer(["data.seed is 2, was 4", change], last)

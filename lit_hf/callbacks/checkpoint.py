@@ -1,10 +1,14 @@
 """LastCheckpoint: where a stopped run goes on from; and which checkpoint is the best."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -12,6 +16,9 @@ class LastCheckpoint(ModelCheckpoint):
 
     ModelCheckpoint's own `save_last` writes only when a better score was reached too, so that a run
     whose score has stopped rising would lose all that came after its best.
+
+    A run folder that was moved or copied is the same run: the checkpoints that another
+    ModelCheckpoint has kept are looked for by their names in its own folder, not where they were.
     """
 
     def __init__(self) -> None:
@@ -21,6 +28,17 @@ class LastCheckpoint(ModelCheckpoint):
         """Take the run folder."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let every callback find its checkpoints in its own folder, before it takes its state."""
+        if trainer.state.fn != "fit":
+            return
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and isinstance(state, dict):
+                checkpoint["callbacks"][callback.state_key] = _at_home(state, callback)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write where no validation has done so in this epoch."""
@@ -34,11 +52,47 @@ class LastCheckpoint(ModelCheckpoint):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
+def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
+    """The state of a ModelCheckpoint, with the files that its own folder holds and no others.
+
+    Lightning takes the paths as they were: of a folder that was moved it forgets the best score,
+    of one that was copied it takes the best checkpoint of the other run.
+    """
+    folder, before = Path(str(callback.dirpath)), Path(str(state.get("dirpath") or ""))
+
+    def found(path: object) -> str:
+        old = Path(str(path or ""))
+        name = old.relative_to(before) if old.is_relative_to(before) else Path(old.name)
+        here = folder / name
+        return str(here) if old.name and ".." not in name.parts and here.exists() else ""
+
+    scores = state.get("best_k_models") or {}
+    kept = {found(path): score for path, score in scores.items() if found(path)}
+    best, score = found(state.get("best_model_path")), state.get("best_model_score")
+    if not best:
+        best = (min if callback.mode == "min" else max)(kept, key=lambda k: kept[k], default="")
+        score = kept.get(best)
+    if not best and callback.monitor is not None and state.get("best_model_path"):
+        log.warning(
+            f"the best checkpoint of before, {state['best_model_path']}, is not in {folder}: the "
+            "best of what is trained from here on will be taken."
+        )
+    return {
+        **state,
+        "dirpath": callback.dirpath,
+        "best_model_path": best,
+        "best_model_score": score,
+        "best_k_models": kept,
+        "kth_best_model_path": found(state.get("kth_best_model_path")),
+        "last_model_path": found(state.get("last_model_path")),
+    }
+
+
 def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
     """The callback that knows the best checkpoint: the first that has written one by a monitor.
 
     `trainer.checkpoint_callback` is the first of all, which may only keep the last one. Without a
-    monitor it is the first that has written any; None where nothing was written.
+    monitor it is `LastCheckpoint`, else the first that has written any; None where none has.
     """
     found = [
         callback
@@ -48,7 +102,8 @@ def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
     # Lightning keeps a checkpoint of the score NaN, as the worst of all.
     scored = [c for c in found if c.monitor is not None and _is_number(c.best_model_score)]
     found = [c for c in found if c.monitor is None or c in scored]
-    return next(iter([*scored, *found]), None)
+    last = [c for c in found if isinstance(c, LastCheckpoint)]
+    return next(iter([*scored, *last, *found]), None)
 
 
 def _is_number(score: Tensor | None) -> bool:

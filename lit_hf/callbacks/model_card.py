@@ -35,6 +35,8 @@ def model_card(
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
     scores = {name: value for name, value in metrics.items() if name.startswith("val/")}
+    is_new = bool(about.get("from_scratch"))
+    origin, made = ("Config", "trained from scratch") if is_new else ("Base model", "fine-tuned")
     names = cast("list[str] | None", settings.get("label_names")) or []
     lines = [
         "---",
@@ -44,10 +46,10 @@ def model_card(
         "- lit_hf",
         "---",
         "",
-        f"# {markdown_cell(base)}, fine-tuned",
+        f"# {markdown_cell(base)}, {made}",
         "",
         f"Task: {_cell(about.get('task'))}{_in_brackets(settings.get('problem_type'))}. "
-        f"Base model: {markdown_cell(base)} ({_cell(_architecture(settings))}).",
+        f"{origin}: {markdown_cell(base)} ({_cell(_architecture(settings))}).",
     ]
     if names:
         lines += ["", f"Classes, in order: {', '.join(map(_cell, names))}."]

@@ -31,6 +31,8 @@ _COLUMNS: tuple[_Column, ...] = get_args(_Column)
 def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], color: bool) -> str:
     """Draw samples as a table, as wide as the terminal.
 
+    Images have no column of the input, which would say their size alone.
+
     Args:
         title: what is shown.
         samples: one row each.
@@ -49,7 +51,9 @@ def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], 
     # The input takes what is left, a third at least, however long the names of classes are.
     table.add_column("", width=1)
     table.add_column("id", overflow="fold", max_width=min(12, width // 10))
-    table.add_column("input", overflow="fold", ratio=1)
+    are_images = all("image" in sample for sample in samples)
+    if not are_images:
+        table.add_column("input", overflow="fold", ratio=1)
     table.add_column("prediction", overflow="fold", max_width=min(28, width // 5))
     table.add_column("truth", overflow="fold", max_width=min(20, width // 7))
     table.add_column("loss", justify="right", width=6)
@@ -57,10 +61,11 @@ def render(title: str, samples: Sequence[Sample], before: Sequence[str | None], 
     marks = {True: "✓", False: "✗", None: ""}
     for sample, old in zip(samples, before, strict=True):
         style = styles[sample["correct"]]
+        shown = [] if are_images else [Text(printable(sample["input"], 240))]
         table.add_row(
             Text(marks[sample["correct"]], style=style),
             Text(printable(sample["id"], 40)),
-            Text(printable(sample["input"], 240)),
+            *shown,
             Text(_answer(sample, old), style=style),
             Text(printable(sample["truth"] or "", 120)),
             Text(short_loss(sample["loss"])),

@@ -85,6 +85,15 @@ class PredictionWriter(Callback):
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
 
 
+def earlier_answers(trainer: Trainer) -> str:
+    """What is to be said of earlier answers in the run folder; "" where there are none."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
+    paths = [Path(trainer.default_root_dir) / writer.file_name for writer in writers]
+    found = " and ".join(str(path) for path in paths if path.exists())
+    return f"\nWhat lies in {found}, and beside it, is of an earlier run." if found else ""
+
+
 def join_parts(parts: Sequence[Path], target: Path, form: Form | None) -> list[Path]:
     """Merge files of answers by row number; only the row numbers are held in memory.
 

@@ -2,25 +2,30 @@
 
 import csv
 import json
+import logging
 import math
 import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lit_hf.callbacks.checkpoint import best_callback
+from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import show
+
+log = logging.getLogger(__name__)
 
 
 class ResultsWriter(Callback):
     """Writes `metrics.csv` while training and `results.json` at the end of each stage.
 
-    `metrics.csv` has one line for each number: step, epoch, name, value; it is only ever appended
-    to. An epoch too short for any line has one of its last step. `results.json` holds for each
+    `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
+    a run that goes on, which first drops the lines of steps that it trains again. An epoch too
+    short for any line has one of its last step. `results.json` holds for each
     stage (fit, validate, test) the final scores with `num_examples`, the step, and the checkpoint
     that was scored.
     """
@@ -29,15 +34,32 @@ class ResultsWriter(Callback):
         self._logged_step = 0
         self._has_written = False  # numbers of the training, in this epoch
         self._last: dict[str, float] = {}  # such numbers of before a checkpoint
+        self._validated: int | None = None  # the step of the last validation
+        self._held: Mapping[str, float] = {}  # all numbers that stood in the checkpoint
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier training."""
+        self._validated, self._held = None, {}
 
     def state_dict(self) -> dict[str, object]:
         """What the end of the epoch asks for."""
-        return {"has_written": self._has_written, "last": self._last}
+        return {
+            "has_written": self._has_written,
+            "last": self._last,
+            "validated": self._validated,
+        }
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Go on within an epoch."""
+        self._validated = cast("int | None", state_dict.get("validated"))
         self._has_written = bool(state_dict["has_written"])
         self._last = cast("dict[str, float]", state_dict["last"])
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the scores, for a training that ends before another validation."""
+        self._held = (checkpoint.get("lit_hf") or {}).get("metrics") or {}
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
@@ -50,6 +72,7 @@ class ResultsWriter(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin counting where training begins or goes on."""
         self._logged_step = trainer.global_step
+        drop_later(trainer, "metrics.csv", lambda line: int(line.partition(",")[0]))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch."""
@@ -86,6 +109,7 @@ class ResultsWriter(Callback):
             return
         scores = _of_stage(trainer, "val/")
         if trainer.state.fn == "fit":
+            self._validated = trainer.global_step
             self._append(trainer, scores)
             if trainer.is_global_zero:
                 numbers = " · ".join(f"{name} {float(v):.4g}" for name, v in scores.items())
@@ -99,7 +123,13 @@ class ResultsWriter(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the last scores of a training, and those that chose the best checkpoint."""
-        self._write_results(trainer, "fit", _of_stage(trainer, ""))
+        if self._validated not in (None, trainer.global_step):
+            log.info(
+                f"the last validation was at step {self._validated}, the weights of the end, at "
+                f"step {trainer.global_step}, were not scored: `validate` them with `--run` and "
+                "`--ckpt_path` of `last.ckpt`."
+            )
+        self._write_results(trainer, "fit", {**self._held, **_of_stage(trainer, "")})
 
     def _append(self, trainer: Trainer, numbers: "Mapping[str, Tensor | float]") -> None:
         if not (trainer.is_global_zero and numbers):
@@ -114,15 +144,14 @@ class ResultsWriter(Callback):
             for name, value in numbers.items():
                 writer.writerow([trainer.global_step, trainer.current_epoch, name, float(value)])
 
-    def _write_results(self, trainer: Trainer, stage: str, scores: "dict[str, Tensor]") -> None:
+    def _write_results(
+        self, trainer: Trainer, stage: str, scores: "Mapping[str, Tensor | float]"
+    ) -> None:
         if not trainer.is_global_zero:
             return
         path = Path(trainer.default_root_dir) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            results = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none yet, or not ours
-            results = {}
+        results = _results_in(path.parent)
         prefix = {"validate": "val/", "test": "test/"}.get(stage, "")
         entry: dict[str, object] = {
             name.removeprefix(prefix): plain_number(float(value)) for name, value in scores.items()
@@ -144,6 +173,20 @@ class ResultsWriter(Callback):
         unfinished = path.with_suffix(".json.tmp")
         unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(path)
+
+
+def ended_at(folder: Path) -> int | None:
+    """The step at which the training in a run folder has come to its end; None where it has not."""
+    found = _results_in(folder).get("fit")
+    step = found.get("step") if isinstance(found, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def _results_in(folder: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # none yet, or not ours
+        return {}
 
 
 def plain_number(value: float) -> float | int | None:

@@ -1,6 +1,7 @@
 """SampleLogger: what the model answers while it learns, in words a person can read."""
 
 import heapq
+import json
 import logging
 import sys
 import zlib
@@ -17,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Sample, StepOutput
 from lit_hf.callbacks.grids import draw_grid, save_grid
+from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
 from lit_hf.errors import InputError
 from lit_hf.modules.base import HFModule
@@ -98,6 +100,7 @@ class SampleLogger(Callback):
         """Begin counting where training begins or goes on."""
         self._last_step = trainer.global_step
         self._recent.clear()
+        drop_later(trainer, "samples.jsonl", lambda line: cast("int", json.loads(line)["step"]))
 
     def on_train_batch_end(
         self,
@@ -223,7 +226,6 @@ class SampleLogger(Callback):
         if trainer.state.fn == "fit":  # an evaluation takes no training step
             title = f"step {step} · epoch {epoch} · {title}"
             mark |= {"step": step, "epoch": epoch}
-        show(trainer, render(title, samples, before, color=sys.stdout.isatty()))
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         grid = draw_grid(title, samples, before) if self.num_grids else None
@@ -231,10 +233,13 @@ class SampleLogger(Callback):
         if grid is not None:
             number = "validate" if mark["step"] is None else f"{step:06}"
             image["image"] = save_grid(grid, folder, panel, number, self.num_grids)
+        text = render(title, samples, before, color=sys.stdout.isatty())
+        told = [f"   pictures: {folder / str(image['image'])}"] if image else []
+        show(trainer, "\n".join([text, *told]))
         with (folder / "samples.jsonl").open("a", encoding="utf-8") as stream:
             for sample in samples:
-                told = {name: value for name, value in sample.items() if name != "image"}
-                stream.write(json_line({**mark, **told, **image}))
+                row = {name: value for name, value in sample.items() if name != "image"}
+                stream.write(json_line({**mark, **row, **image}))
         for logger in trainer.loggers:
             log_samples(logger, f"samples/{panel}", samples, step)
             if grid is not None:

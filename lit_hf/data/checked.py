@@ -20,6 +20,10 @@ from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
+_REMEDIES = {
+    "error": "Mend the rows, or set `on_bad_row: skip` to leave them out.",
+    "all": "Mend these rows or remove them: of rows to predict none is left out.",
+}
 Item = dict[str, object]
 SummaryT = TypeVar("SummaryT", bound=RowSummary)
 
@@ -66,8 +70,8 @@ def checked_rows(
     Args:
         tables: the tables of the split, read one after another.
         kind: how a row is read.
-        on_bad_row: "error" to refuse bad rows; "skip" to leave them out and "keep" to predict them
-            all the same, both with a report each time.
+        on_bad_row: "error" to refuse bad rows, "all" to do so where none may be left out; "skip" to
+            leave them out and "keep" to predict them all the same, both with a report each time.
 
     Returns:
         A data set of the items, memory-mapped, and what was found.
@@ -82,8 +86,8 @@ def checked_rows(
         with ArrowWriter(features=kind.features, path=path) as writer:
             for item in _items(tables, kind, summary, problems):
                 writer.write(item)
-            if on_bad_row == "error":
-                _refuse(tables, problems)
+            if on_bad_row in _REMEDIES:
+                _refuse(tables, problems, _REMEDIES[on_bad_row])
             _want_some(tables, kind.nothing, summary, problems)
             writer.finalize()
         summary.problems = problems.report("to predict" if on_bad_row == "keep" else "left out")
@@ -120,12 +124,10 @@ def _placed(tables: Sequence[Table]) -> Iterator[tuple[Place, Row]]:
             yield Place(full if len(tables) > 1 else f"{table.unit} {number}", full), row
 
 
-def _refuse(tables: Sequence[Table], problems: RowProblems) -> None:
+def _refuse(tables: Sequence[Table], problems: RowProblems, remedy: str) -> None:
     if problems.num_rows:
-        raise InputError(
-            problems.report(tables[0].name if len(tables) == 1 else "rows")
-            + "\nMend the rows, or set `on_bad_row: skip` to leave them out."
-        )
+        report = problems.report(tables[0].name if len(tables) == 1 else "rows")
+        raise InputError(f"{report}\n{remedy}")
 
 
 def _want_some(

@@ -147,7 +147,8 @@ class ExtractiveQADataModule(HFDataModule):
         columns = self.columns
         if split == "predict":
             columns = QuestionColumns(**{**vars(columns), "answers": None})
-        questions, summary = read_questions(self.tables(split), columns, locate, self.on_bad_row)
+        on_bad_row = "all" if split == "predict" else self.on_bad_row
+        questions, summary = read_questions(self.tables(split), columns, locate, on_bad_row)
         self._summaries[split] = summary
         if split == "predict":
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)

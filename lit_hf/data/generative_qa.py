@@ -166,9 +166,8 @@ class GenerativeQADataModule(HFDataModule):
         columns = self.columns
         if split == "predict":
             columns = QuestionColumns(**{**vars(columns), "answers": None})
-        questions, summary = read_questions(
-            self.tables(split), columns, told_place, self.on_bad_row
-        )
+        on_bad_row = "all" if split == "predict" else self.on_bad_row
+        questions, summary = read_questions(self.tables(split), columns, told_place, on_bad_row)
         if split == "predict":
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
         questions = self._with_room(split, questions)

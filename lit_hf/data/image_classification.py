@@ -24,6 +24,7 @@ from lit_hf.data.classes import (
     names_of_rows,
 )
 from lit_hf.data.examples import ExampleSummary
+from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
 from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
 from lit_hf.data.image_tables import under_names, with_file_stamps, with_folder, with_images
 from lit_hf.data.mixing import ImageMixing, mix
@@ -60,7 +61,8 @@ class ImageClassificationDataModule(HFDataModule):
         train_file: training images, a file, a folder, a pattern or a list of them.
         val_file: validation images; without them a part of the training images is set aside.
         test_file: test images.
-        predict_file: images to predict.
+        predict_file: images to predict: a file that names them, a folder with its subfolders, an
+            image, a pattern or a list of images.
         image_column: column of the image: a file's content, the Hub's object of `bytes` and `path`,
             or a path, which starts at the folder of the file that names it.
         label_column: column of the class.
@@ -152,6 +154,11 @@ class ImageClassificationDataModule(HFDataModule):
 
     # Rows.
 
+    def prepare_data(self) -> None:
+        """Look at the image processor, which a folder of a model may lack, then at the rows."""
+        _ = self.pixels
+        super().prepare_data()
+
     def with_rows(
         self,
         train: "Sequence[Row] | pd.DataFrame | None" = None,
@@ -172,7 +179,13 @@ class ImageClassificationDataModule(HFDataModule):
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; paths in a file start at its folder."""
         image, label = self.columns.image, str(self.columns.label)
-        named = [under_names(table, image, label) for table in super().tables(split)]
+        is_new, is_known = split not in self._tables, split != "predict"
+        if is_new and not is_known and (files := image_files(self.files[split] or [])):
+            self._tables[split] = [table_of_files(files)]
+        found = super().tables(split)
+        for table in found if is_new and is_known else []:
+            refuse_unclassed(table)
+        named = [under_names(table, image, label) for table in found]
         return [with_folder(table, image) for table in named]
 
     @cached_property
@@ -199,7 +212,7 @@ class ImageClassificationDataModule(HFDataModule):
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
         is_known = split != "predict"
         columns = self.columns if is_known else replace(self.columns, label=None)
-        on_bad_row = self.on_bad_row if is_known else "error"
+        on_bad_row = self.on_bad_row if is_known else "all"
         tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
         examples, summary = read_images(tables, columns, on_bad_row)
         self._summaries[split] = summary

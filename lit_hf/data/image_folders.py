@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 from lit_hf.data.tables import Row, Table
@@ -19,21 +20,54 @@ def has_images(folder: Path) -> bool:
 def image_table(folder: Path) -> Table:
     """The images of a folder, in the order of their names; links to folders are not followed.
 
-    The columns are `image`, the file, `id`, its name in the folder, and where all files lie in
+    The columns are `image`, the file, `id`, its name in the folder, and where files lie in
     subfolders `label`, the name of the first of these.
 
     Raises:
-        InputError: if there are none, or only some lie in subfolders.
+        InputError: if there are none.
     """
     names = sorted(str(path.relative_to(folder)) for path in _files(folder))
     if not names:
         raise InputError(f"{folder}: no images here; wanted files ending in {', '.join(ENDINGS)}.")
-    alone = [name for name in names if os.sep not in name]
+    return _table(folder, names, sorted({_class_of(name) for name in names} - {""}))
+
+
+def refuse_unclassed(table: Table) -> None:
+    """Refuse a folder of images of which some lie beside the folders of the classes.
+
+    Raises:
+        InputError: naming one.
+    """
+    if table.has_names or table.unit != "row" or not os.path.isdir(table.name):
+        return
+    names = [str(row.get("id")) for _, row in table.rows()]
+    alone = [name for name in names if not _class_of(name)]
     if alone and len(alone) < len(names):
         raise InputError(
-            f"{folder}: {len(alone)} images such as {alone[0]} lie beside folders of images, so "
-            "their class is not known; put each in the folder of its class."
+            f"{table.name}: {len(alone)} images such as {alone[0]} lie beside folders of images, "
+            "so their class is not known; put each in the folder of its class."
         )
+
+
+def image_files(files: str | Sequence[str]) -> list[Path]:
+    """The image files that a name, a pattern or a list of them gives; [] if any is another file."""
+    given = [files] if isinstance(files, str) else files
+    found = [
+        name
+        for entry in given
+        for name in ([entry] if os.path.exists(entry) else glob(entry) or [entry])
+    ]
+    are_images = [name.lower().endswith(ENDINGS) and os.path.isfile(name) for name in found]
+    return [Path(name) for name in found] if all(are_images) else []
+
+
+def table_of_files(files: Sequence[Path]) -> Table:
+    """Images of no known class, by their names in the folder that holds them all."""
+    folder = Path(os.path.commonpath([path.parent for path in files]))
+    return _table(folder, sorted(str(path.relative_to(folder)) for path in files), [])
+
+
+def _table(folder: Path, names: Sequence[str], classes: Sequence[str]) -> Table:
     digest = hashlib.sha256()
     for name in names:
         path = folder / name
@@ -43,11 +77,16 @@ def image_table(folder: Path) -> Table:
     def rows() -> Iterator[tuple[int, Row]]:
         for number, name in enumerate(names, start=1):
             row: dict[str, object] = {"image": str(folder / name), "id": name}
-            yield number, row if alone else {**row, "label": name.split(os.sep)[0]}
+            known = {"label": _class_of(name)} if classes and _class_of(name) else {}
+            yield number, {**row, **known}
 
-    columns = ["image", "id"] if alone else ["image", "id", "label"]
-    classes = {} if alone else {"label": sorted({name.split(os.sep)[0] for name in names})}
-    return Table(str(folder), "row", columns, digest.hexdigest(), rows, classes, has_names=False)
+    columns = ["image", "id", "label"] if classes else ["image", "id"]
+    found = {"label": list(classes)} if classes else {}
+    return Table(str(folder), "row", columns, digest.hexdigest(), rows, found, has_names=False)
+
+
+def _class_of(name: str) -> str:
+    return name.split(os.sep)[0] if os.sep in name else ""
 
 
 def _files(folder: Path) -> Iterator[Path]:

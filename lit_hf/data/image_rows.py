@@ -66,7 +66,7 @@ def read_images(
     Args:
         tables: the tables of the split, read one after another.
         columns: which columns make an example.
-        on_bad_row: "error" to refuse bad rows, "skip" to leave them out.
+        on_bad_row: "error" or "all" to refuse bad rows, "skip" to leave them out.
 
     Returns:
         A data set of `id`, `image`, `height`, `width`, `is_decoded` and `label`, memory-mapped, and

@@ -93,7 +93,7 @@ def read_questions(
         columns: which columns make a question.
         find_place: `locate` where answers have to stand in the context, `told_place` where they
             need not.
-        on_bad_row: "error" to refuse bad rows, "skip" to leave them out.
+        on_bad_row: "error" or "all" to refuse bad rows, "skip" to leave them out.
 
     Returns:
         A data set of `id`, `question`, `context`, `answers` and `starts`, memory-mapped, and what

@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lit_hf import TextClassificationDataModule, TextClassifier
+from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint, best_callback
 from lit_hf.checkpoints import best_of, read_checkpoint
 
@@ -43,7 +45,7 @@ def test_best__is_what_a_monitor_says_whatever_the_order(tmp_path: Path, fit: Fi
     nothing = ModelCheckpoint(tmp_path / "nothing", monitor="val/loss", every_n_epochs=9)
     trainer, _, _ = fit([last, plain, nothing, scored])
     assert best_callback(trainer) is scored
-    trainer, _, _ = fit([last, nothing], folder=tmp_path / "second")
+    trainer, _, _ = fit([nothing, plain, last], folder=tmp_path / "second")
     assert best_callback(trainer) is last
     trainer, _, _ = fit([nothing], folder=tmp_path / "third")
     assert best_callback(trainer) is None
@@ -64,3 +66,46 @@ def test_best__is_never_one_without_a_number(tmp_path: Path, fit: Fit) -> None:
     assert Path(scored.best_model_path).is_file()
     assert best_callback(trainer) is last
     assert best_of(folder) == folder / "last.ckpt"
+
+
+@pytest.mark.parametrize("how", ["moved", "copied", "moved without its best"])
+def test_run_folder__elsewhere_is_the_same_run(
+    how: str, tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+
+    def saver(folder: Path) -> ModelCheckpoint:
+        return ModelCheckpoint(
+            folder / "checkpoints", monitor="val/loss", mode="max", enable_version_counter=False
+        )
+
+    callbacks = [first := saver(old), LastCheckpoint(), ResultsWriter()]
+    _, module, data = fit(callbacks, folder=old, loss_falls=True, max_epochs=2)
+    best = Path(first.best_model_path)
+    assert best.name == "epoch=0-step=4.ckpt"
+    (shutil.copytree if how == "copied" else shutil.move)(old, new)
+    if how == "moved without its best":
+        (new / "checkpoints" / best.name).unlink()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        max_epochs=3,
+        default_root_dir=new,
+        callbacks=[again := saver(new), LastCheckpoint(), ResultsWriter()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    last = new / "checkpoints" / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    assert best_callback(trainer) is again
+    found = json.loads((new / "results.json").read_text())["fit"]
+    if how == "moved without its best":
+        assert f"{best}, is not in {new / 'checkpoints'}" in caplog.text
+        assert found["checkpoint"] == "checkpoints/epoch=2-step=12.ckpt"
+        return
+    assert again.best_model_path == str(new / "checkpoints" / best.name)
+    assert again.best_model_score == first.best_model_score
+    assert found["checkpoint"] == f"checkpoints/{best.name}"
+    names = sorted(path.name for path in (new / "checkpoints").iterdir())
+    assert names == ["epoch=0-step=4.ckpt", "last.ckpt"]

@@ -198,7 +198,9 @@ def test_run__writes_a_grid_of_each_panel_and_tells_the_loggers(
         *(f"{panel}-{step:06}.png" for panel in ("fixed", "worst") for step in (2, 4, 6)),
         *("fixed-validate.png", "worst-validate.png"),
     }
-    assert "image, 8 x 8 pixels" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "pixels" not in told
+    assert f"pictures: {tmp_path / 'samples' / 'worst-000006.png'}" in told
     panels: dict[str, list[str]] = {}
     for line in _lines(tmp_path):
         mark = "validate" if line["step"] is None else f"{line['step']:06}"

@@ -71,7 +71,8 @@ def test_card__of_a_real_run(trained: Path) -> None:
     data = checkpoint["TextClassificationDataModule"]["data"]
     assert isinstance(data, dict)
     assert card == model_card(checkpoint, data, {})
-    assert r"# tiny\_bert, fine-tuned" in card
+    assert r"# tiny\_bert, trained from scratch" in card
+    assert r"Config: tiny\_bert (bert)" in card
     assert "home-of-jane" not in card
     assert "| train | the rows given as train | 16 |" in card
     assert re.search(r"\| val/loss \| \d\.\d+ \|", card)

@@ -173,3 +173,16 @@ def test_metrics__an_epoch_too_short_for_a_line_has_one(tmp_path: Path, fit: Fit
     assert (row["step"], row["epoch"], row["name"]) == ("2", "0", "train/loss")
     fit([ResultsWriter()], folder=tmp_path / "b", log_every_n_steps=50)  # with a validation
     assert _steps(tmp_path / "b", "train/loss") == [4]
+
+
+def test_steps__after_the_last_validation_are_told(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"max_steps": 3, "max_epochs": -1, "limit_val_batches": 1}
+    with caplog.at_level("INFO", "lit_hf"):
+        fit([ResultsWriter()], val_check_interval=2, **settings)
+    assert "the last validation was at step 2, the weights of the end, at step 3" in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO", "lit_hf"):
+        fit([ResultsWriter()], val_check_interval=3, **settings)
+    assert "the last validation" not in caplog.text

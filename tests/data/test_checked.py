@@ -74,6 +74,8 @@ def test_bad_rows__are_refused_in_one_report(tmp_path: Path) -> None:
         f"{table.name}: 2 rows: it is no number: line 2 has 'two'; line 4 has 'four'.\n"
         "Mend the rows, or set `on_bad_row: skip` to leave them out."
     )
+    with pytest.raises(InputError, match=r"\nMend these rows or remove them: of rows to predict"):
+        _read([table], "all")
     with pytest.raises(InputError, match=r"^rows: 4 rows: .*a\.csv, line 2 has 'two'"):
         _read([table, table])
 

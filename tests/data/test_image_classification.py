@@ -289,8 +289,30 @@ def test_settings__that_cannot_be_are_refused(
 
 
 def test_model__without_image_processor_is_told(tiny_model: str) -> None:
-    with pytest.raises(InputError, match="the image processor cannot be loaded"):
-        next(iter(_data(tiny_model).val_dataloader()))
+    wanted = rf"'{tiny_model}': there is no preprocessor_config\.json in this folder.* write one"
+    with pytest.raises(InputError, match=wanted):
+        _data(tiny_model).prepare_data()
+
+
+def _ids_to_predict(model: str, predict: str | list[str]) -> list[str]:
+    return list(ImageClassificationDataModule(model, predict_file=predict).rows("predict")["id"])
+
+
+def test_images_to_predict__are_a_folder_with_subfolders_files_or_a_pattern(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path, 3)
+    (tmp_path / "new.png").write_bytes(png(7))
+    found = ["dark/00.png", "dark/02.png", "light/01.png", "new.png"]
+    assert _ids_to_predict(tiny_vit, str(tmp_path)) == found
+    assert _ids_to_predict(tiny_vit, str(tmp_path / "new.png")) == ["new.png"]
+    assert _ids_to_predict(tiny_vit, str(tmp_path / "dark" / "*.png")) == ["00.png", "02.png"]
+    both = [str(tmp_path / "*" / "*.png"), str(tmp_path / "new.png")]
+    assert _ids_to_predict(tiny_vit, both) == found
+    with pytest.raises(InputError, match=r"nowhere\.png"):
+        _ids_to_predict(tiny_vit, [str(tmp_path / "nowhere.png"), str(tmp_path / "new.png")])
+    with pytest.raises(InputError, match=r"new\.png lie beside folders"):
+        ImageClassificationDataModule(tiny_vit, train_file=str(tmp_path)).tables("train")
 
 
 def test_class__that_is_never_trained_is_told(

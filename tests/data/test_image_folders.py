@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.image_folders import has_images, image_table
+from lit_hf.data.image_folders import has_images, image_table, refuse_unclassed
 from lit_hf.errors import InputError
 from tests.images import png, write_folder
 
@@ -56,5 +56,6 @@ def test_folders__that_tell_no_classes_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, 2)
     (tmp_path / "lost.JPG").write_bytes(png(0))
     with pytest.raises(InputError, match=r"1 images such as lost\.JPG lie beside folders"):
-        image_table(tmp_path)
+        refuse_unclassed(image_table(tmp_path))
+    refuse_unclassed(image_table(tmp_path / "dark"))
     assert has_images(tmp_path)
