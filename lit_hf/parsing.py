@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import jsonargparse
 import yaml
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import AdamW
 
@@ -33,6 +34,19 @@ def set_up_parsing(imports: Sequence[str]) -> None:
     jsonargparse.set_loader("yaml", partial(read_with, _LOAD), (yaml.YAMLError,))
     jsonargparse.set_dumper("yaml", _dump)
     public_classes()  # imports them
+    _whole_numbers_first()
+
+
+def _whole_numbers_first() -> None:
+    """Let `limit_val_batches: 1` be one batch, whatever was imported before Lightning.
+
+    `typing` keeps one object for a union in both orders, the first that anybody has made; where
+    that is `float | int` (as in rich), 1 would be read as 1.0, which says all batches.
+    """
+    annotations = inspect.unwrap(Trainer.__init__).__annotations__
+    for name in annotations:
+        if name.startswith("limit_") and name.endswith("_batches"):
+            annotations[name] = int | float | None
 
 
 def _dump(settings: object) -> str:

@@ -262,5 +262,10 @@ def test_stopped_run__goes_on_as_if_it_had_not_stopped(
     whole: Any = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.ckpt")
     parts: Any = read_checkpoint(tmp_path / "parts" / "checkpoints" / "last.ckpt")
     assert whole["global_step"] == parts["global_step"] == 9
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+    for held in (parts, whole):
+        (held["optimizer"],) = (state["state"] for state in held["optimizer_states"])
+    assert (
+        parts["optimizer_states"][0]["param_groups"] == whole["optimizer_states"][0]["param_groups"]
+    )
+    for part in ("state_dict", "optimizer", "lr_schedulers"):
         torch.testing.assert_close(parts[part], whole[part], rtol=0, atol=0)

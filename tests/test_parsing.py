@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonargparse
@@ -47,3 +49,16 @@ def test_set_up__twice_reads_as_once() -> None:
     parser.add_argument("--config", action="config")
     found = parser.parse_args(["--config", "{x: {a: 1}}"])
     assert parser.dump(found) == "x:\n  a: 1\n"
+
+
+def test_limits__are_whole_numbers_whatever_was_imported_before() -> None:
+    code = (
+        "from typing import Union, Optional; Optional[Union[float, int]]\n"  # as rich.progress has
+        "from lit_hf.cli import main\n"
+        "main(['fit', '--model', 'TextClassifier', '--data', 'TweetDataModule',"
+        " '--trainer.limit_val_batches', '1', '--trainer.limit_test_batches', '1.0',"
+        " '--model.model_name', 'x', '--print_config'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert "  limit_val_batches: 1\n" in done.stdout
+    assert "  limit_test_batches: 1.0\n" in done.stdout
