@@ -37,7 +37,7 @@ bench: install
 	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL)
 
 test: install style
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 style: install
 	$(BIN)/ruff check

@@ -21,7 +21,7 @@ import lightning.pytorch as pl
 from datasets import load_dataset
 from torch.optim import AdamW
 
-from lit_hf import TextClassifier, TweetDataModule
+from lit_hf import CPUSpeed, TextClassifier, TweetDataModule
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,6 +51,7 @@ def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, floa
         num_sanity_val_steps=0,
         limit_val_batches=0,
         enable_model_summary=False,
+        callbacks=[CPUSpeed()],
     )
     start = time.perf_counter()
     trainer.fit(module, data)
@@ -60,6 +61,7 @@ def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, floa
         accelerator="cpu",
         precision=precision,  # type: ignore[arg-type]  # the command line's word
         logger=False,
+        callbacks=[CPUSpeed()],
     )
     data = TweetDataModule(model, val_file=str(folder / "val.csv"), label_names=["0", "1"])
     scores = evaluation.validate(module, data, verbose=False)[0]

@@ -18,6 +18,8 @@ def test_settings__out_of_range(tiny_model: str) -> None:
         ("batch_size", 0, 1),
         ("eval_batch_size", -1, 1),
         ("num_workers", -1, 0),
+        ("num_grouped", 0, 1),
+        ("max_tokens", 0, 1),
         ("seed", -1, 0),
         ("seed", 2**32, 0),
     ]:

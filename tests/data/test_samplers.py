@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from datasets import Dataset
+from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.data.batching import Batching, Sizes
 from lit_hf.data.samplers import EncodedRows, Pick, StepSampler
 
@@ -76,3 +78,52 @@ def test_rows__by_picks_or_by_number_of_a_batch() -> None:
         "is_padding": [False, True],
     }
     assert [rows[number]["id"] for number in range(2)] == [["a", "b"], ["c"]]
+
+
+class _Rows(Callback):
+    """Which rows each evaluated batch holds."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[int]] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        assert isinstance(batch, dict)
+        self.rows.append(batch["index"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_sorted"),
+    [({}, True), ({"limit_predict_batches": 3}, False), ({"limit_predict_batches": 1}, False)],
+)
+@pytest.mark.parametrize("returns", [False, True])
+def test_predict__by_length_unless_the_order_is_seen(
+    settings: dict[str, int], is_sorted: bool, returns: bool, tiny_model: str
+) -> None:
+    texts = ["fire " * (1 + 7 * row % 13) for row in range(24)]
+    data = TextClassificationDataModule(tiny_model, label_names=["0", "1"], eval_batch_size=4)
+    data.with_rows(predict=[{"text": text} for text in texts])
+    seen = _Rows()
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        callbacks=[seen],
+        **settings,  # type: ignore[arg-type]  # numbers of batches
+    )
+    module = TextClassifier(tiny_model, label_names=["0", "1"])
+    answers = trainer.predict(module, data, return_predictions=returns)
+    num_batches = settings.get("limit_predict_batches", 6)
+    in_order = [list(range(4 * number, 4 * number + 4)) for number in range(num_batches)]
+    assert (seen.rows == in_order) is (returns or not is_sorted)
+    assert sorted(row for batch in seen.rows for row in batch) == list(range(4 * num_batches))
+    if returns:
+        assert [[row["index"] for row in batch] for batch in answers or []] == in_order
