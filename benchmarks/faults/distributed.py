@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,13 +27,14 @@ def _validated(stage: Stage, number: int, devices: int) -> tuple[int | None, obj
         run = stage.run([*words, "--val_file", str(rows)], longest=LONGEST)
         found = re.findall(r"val_(?:accuracy|loss)\D+(\d+\.\d+)", run.said)
         return run.code, [round(float(number), 4) for number in found]
-    words = [sys.executable, "-m", "lit_hf", "validate", "--run", str(folder)]
+    own = stage.home / f"validated-{number}-{devices}"  # groups run beside each other
+    shutil.copytree(folder, own)
+    words = [sys.executable, "-m", "lit_hf", "validate", "--run", str(own)]
     words += ["--import", "benchmarks.faults.witness", "--data.val_file", str(rows)]
     strategy = ["--trainer.strategy", "ddp"] if devices > 1 else []
     run = stage.run([*words, "--trainer.devices", str(devices), *strategy], longest=LONGEST)
-    text = (folder / "results.json").read_text()
-    scores = json.loads(text)["validate"]
-    return run.code, {k: round(v, 4) for k, v in scores.items() if isinstance(v, float)}
+    scores = json.loads((own / "results.json").read_text())["validate"]
+    return run.code, {k: round(v, 4) for k, v in scores.items() if isinstance(v, int | float)}
 
 
 def _same_scores(stage: Stage, number: int) -> Outcome:

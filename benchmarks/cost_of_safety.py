@@ -1,0 +1,117 @@
+"""What it costs that a run can be stopped anywhere: the same training with and without it, in turn.
+
+    python -m benchmarks.cost_of_safety TRAIN_CSV --model FOLDER_OR_HUB_ID
+
+TRAIN_CSV: Kaggle's disaster tweets. Left out, in every other run: looking for signals, the check of
+each loss, the state of the random numbers, and the comparison with the training that was stopped.
+Times one thread by its CPU seconds from the first batch to the last, which other processes disturb
+little. Prints the ratio of each round and their median, and writes
+`benchmarks/results/cost_of_safety.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.progress import track
+
+from benchmarks.speed.work import RECIPES, WORKS, write_rows
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Seconds(Callback):
+    """Prints the CPU seconds of a training."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self.start = time.process_time()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print."""
+        print("SECONDS", time.process_time() - self.start)
+
+
+def leave_out() -> None:
+    """Put nothing in the place of what makes a run safe, in this process."""
+    from lit_hf import trainer_cli
+    from lit_hf.callbacks.same_training import SameTraining
+    from lit_hf.callbacks.signals import StopAtSignal
+    from lit_hf.modules.finite import FiniteLoss
+    from lit_hf.modules.resuming import ExactResume
+
+    kept = tuple(kind for kind in trainer_cli.EVERY_RUN if kind is not StopAtSignal)
+    trainer_cli.EVERY_RUN = kept  # type: ignore[assignment]  # one class fewer
+    for kind in (FiniteLoss, ExactResume, SameTraining):
+        for name, part in vars(kind).items():
+            if callable(part) and not name.startswith("__"):
+                setattr(kind, name, lambda *_, **__: None)
+
+
+def train(folder: Path, model: str, parts: str, num_epochs: int) -> float:
+    """CPU seconds of a training by the command, in a process of its own."""
+    work = WORKS["tweets"]
+    words = [
+        *("fit", "--config", str(RECIPES / work.recipe), "--model.model_name", model),
+        *("--data.train_file", str(folder / work.train), "--data.val_file", str(folder / work.val)),
+        *("--trainer.precision", "bf16-mixed", "--trainer.accelerator", "cpu"),
+        *("--trainer.max_epochs", str(num_epochs), "--trainer.limit_val_batches", "0"),
+        *("--checkpoint.monitor", "null", "--import", "benchmarks.cost_of_safety"),
+        *("--trainer.callbacks+", "benchmarks.cost_of_safety.Seconds"),
+    ]
+    left_out = "from benchmarks.cost_of_safety import leave_out; leave_out(); " * (parts == "none")
+    code = f"{left_out}import sys; from lit_hf.cli import main; sys.exit(main(sys.argv[1:]))"
+    with tempfile.TemporaryDirectory() as run:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--trainer.default_root_dir", run],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    told = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("SECONDS ")]
+    if done.returncode or not told:
+        raise SystemExit(f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+    return float(told[0])
+
+
+def main() -> None:
+    """Run all rounds, print the ratios and write them."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("train_csv", type=Path)
+    parser.add_argument("--model", required=True, help="folder or Hub id of the encoder")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rows", type=int, default=960)
+    options = parser.parse_args()
+    rounds = []
+    with tempfile.TemporaryDirectory() as name:
+        write_rows("tweets", options.train_csv, Path(name), options.rows, 64)
+        for number in track(range(options.rounds), "rounds"):
+            order = ("all", "none") if number % 2 else ("none", "all")
+            rounds.append({who: train(Path(name), options.model, who, 1) for who in order})
+    ratios = [turn["all"] / turn["none"] for turn in rounds]
+    print("with it / without it:", *(f"{ratio:.4f}" for ratio in ratios))
+    print(f"median {statistics.median(ratios):.4f}")
+    summary = {
+        "date": date.today().isoformat(),
+        "machine": platform.processor() or platform.machine(),
+        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
+        "rows": options.rows,
+        "seconds": rounds,
+        "median_ratio": statistics.median(ratios),
+    }
+    path = RESULTS / "cost_of_safety.json"
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
