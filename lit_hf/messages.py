@@ -23,6 +23,8 @@ _ELSEWHERE = {
     "output_dir": "trainer.default_root_dir",
     "num_beams": "model.generation.num_beams",
     "max_new_tokens": "model.generation.max_new_tokens",
+    "group_by_length": "data.num_grouped",
+    "train_sampling_strategy": "data.num_grouped",
     "seed": "data.seed or seed_everything",
 }
 _AS_WORD = r"\1 (YAML reads yes, no, on and off as true and false: put the word in quotes)"

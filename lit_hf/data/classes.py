@@ -3,7 +3,8 @@
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset
 
@@ -55,11 +56,21 @@ def in_order_of_model(found: list[str], model_name: str) -> list[str]:
     return found
 
 
+def values_of(rows: Dataset, column: str) -> Iterator[Any]:
+    """The values of a column, read in blocks: a dataset's own columns are read row by row.
+
+    >>> list(values_of(Dataset.from_dict({"label": [2, 0]}), "label"))
+    [2, 0]
+    """
+    for table in rows.select_columns([column]).with_format("arrow").iter(batch_size=1000):
+        yield from table.column(column).to_pylist()
+
+
 def class_counts(part: Dataset | None, problem_type: ProblemType) -> Counter[int]:
     """How often each class stands in encoded rows, by its number; a regression has none."""
     if part is None or problem_type == "regression":
         return Counter()
-    labels = part["labels"]
+    labels = values_of(part, "labels")
     is_multi = problem_type == "multi_label"
     return Counter(index for ids in labels for index in (ids if is_multi else [ids]))
 

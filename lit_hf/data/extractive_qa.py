@@ -13,6 +13,7 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.classes import values_of
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -199,7 +200,8 @@ class ExtractiveQADataModule(HFDataModule):
         if split == "predict":
             return
         held = encoded.with_format("arrow")["num_held"].to_pylist()
-        answered = [count for count, texts in zip(held, encoded["answers"], strict=True) if texts]
+        answers = values_of(encoded, "answers")
+        answered = [count for count, texts in zip(held, answers, strict=True) if texts]
         num_lost = sum(count == 0 for count in answered)
         if num_lost:
             log.warning(

@@ -22,6 +22,7 @@ from lit_hf.data.classes import (
     in_order_of_model,
     known_names,
     names_of_rows,
+    values_of,
 )
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
@@ -227,12 +228,12 @@ class ImageClassificationDataModule(HFDataModule):
         if is_ambiguous(self.label_names) and self.tables("train"):
             decided_by = self._read("train")[1].places
         ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
-        labels = [ids[key] for key in examples["label"]]
+        labels = [ids[key] for key in values_of(examples, "label")]
         return examples.remove_columns("label").add_column("labels", labels)
 
     def strata(self, examples: Dataset) -> Sequence[object]:
         """The class of each image."""
-        return list(examples["labels"])
+        return list(values_of(examples, "labels"))
 
     def check_fit(self) -> None:
         """Warn of classes that are never trained."""

@@ -21,6 +21,7 @@ from lit_hf.data.classes import (
     in_order_of_model,
     known_names,
     names_of_rows,
+    values_of,
 )
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
@@ -234,7 +235,7 @@ class TextClassificationDataModule(HFDataModule):
 
     def strata(self, examples: Dataset) -> Sequence[object] | None:
         """The class of each example; several labels or a number are drawn without classes."""
-        return list(examples["labels"]) if self.problem_type == "single_label" else None
+        return list(values_of(examples, "labels")) if self.problem_type == "single_label" else None
 
     def check_fit(self) -> None:
         """Warn of validation texts that are training texts too, and of classes never trained."""
@@ -243,8 +244,8 @@ class TextClassificationDataModule(HFDataModule):
         check_classes(self.label_names or [], trained, validated)
         if val is None:
             return
-        known = {hash(tuple(ids)) for ids in train["input_ids"]}
-        num_shared = sum(hash(tuple(ids)) in known for ids in val["input_ids"])
+        known = {hash(tuple(ids)) for ids in values_of(train, "input_ids")}
+        num_shared = sum(hash(tuple(ids)) in known for ids in values_of(val, "input_ids"))
         if num_shared:
             log.warning(
                 f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
