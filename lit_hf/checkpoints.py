@@ -153,7 +153,7 @@ def newest_whole(folder: Path) -> Path | None:
                 strange[path] = error
     if damaged and not steps:
         raise InputError(
-            f"{', '.join(damaged)}: damaged, and there is no other checkpoint. Remove them to "
+            f"{', '.join(damaged)}: damaged, and there is no other checkpoint. Remove it to "
             "start afresh."
         )
     if not steps and (last := strange.get(folder / "last.ckpt")) is not None:

@@ -94,7 +94,7 @@ def is_finished(trainer: Trainer) -> bool:
         return False
     print(
         f"already finished: {path} has {num_epochs} epochs and {num_steps} steps; to go on raise "
-        + " and ".join(f"`trainer.{name}` ({end})" for name, end, _ in over)
+        + " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
         + "."
     )
     return True

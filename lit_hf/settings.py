@@ -166,6 +166,7 @@ def check_paths(options: Mapping[str, Any]) -> list[Path]:
         raise InputError(f"`checkpoint.filename` {name!r}: {error}.") from None
     logs = Path(root) / "lightning_logs"
     new = [path for path in (logs, folder, *folder.parents) if not os.path.exists(path)]
+    new = [path for path in _next_logs(logs) if path.parent not in new] + new
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -177,6 +178,13 @@ def check_paths(options: Mapping[str, Any]) -> list[Path]:
     return new
 
 
+def _next_logs(folder: Path) -> list[Path]:
+    """The folder that TensorBoard's logger takes next; [] where it has taken none."""
+    taken = [path.name.removeprefix("version_") for path in folder.glob("version_*")]
+    numbers = [int(name) for name in taken if name.isdecimal()]
+    return [folder / f"version_{max(numbers) + 1}"] if numbers else []
+
+
 def take_back(folders: Sequence[Path]) -> None:
     """Remove what a run that was refused has made: empty folders, and logs of no training.
 
@@ -184,7 +192,8 @@ def take_back(folders: Sequence[Path]) -> None:
         folders: as `check_paths` gives them.
     """
     for folder in folders:
-        if folder.name == "lightning_logs" and not os.path.exists(folder.parent / "config.yaml"):
+        is_first = not os.path.exists(folder.parent / "config.yaml")
+        if (folder.name == "lightning_logs" and is_first) or folder.name.startswith("version_"):
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError, ValueError):  # ValueError: NUL in its name
             folder.rmdir()

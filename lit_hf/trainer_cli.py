@@ -23,7 +23,7 @@ from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
 from lit_hf.callbacks.results import ResultsWriter
-from lit_hf.callbacks.run_folder import RunFolder
+from lit_hf.callbacks.run_folder import RunFolder, check_writable
 from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSignal, asked_code, end_others, ending_at_signals
@@ -54,7 +54,10 @@ EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal,
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 _COMPARED = tuple(
     f"data.{name} "
-    for name in ("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings")
+    for name in (
+        *("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings"),
+        "num_workers",  # may be another
+    )
 )
 
 
@@ -252,6 +255,7 @@ class RunCLI(LightningCLI):
     def _check_ckpt_path(self) -> None:
         options, verb = self._options(), str(self.subcommand)
         options["weights_only"] = True
+        check_writable(Path(str(self.trainer.default_root_dir)))
         path = checkpoint_for(verb, options["ckpt_path"], checkpoints_of(self.trainer))
         if path is not None:
             take(path, verb, self.model.task, self.datamodule)

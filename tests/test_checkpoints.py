@@ -427,7 +427,7 @@ def test_newest__has_the_most_steps_and_is_whole(
 def test_newest__of_damaged_ones_only_is_no_fresh_start(tmp_path: Path) -> None:
     path = _write(tmp_path / "last.ckpt", 9)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"last\.ckpt: damaged.*Remove them to start afresh"):
+    with pytest.raises(InputError, match=r"last\.ckpt: damaged.*Remove it to start afresh"):
         newest_whole(tmp_path)
 
 

@@ -53,6 +53,11 @@ def test_folders__of_a_refused_run_are_taken_back_those_of_others_stay(tmp_path:
     (root / "config.yaml").touch()  # a training has begun
     take_back(new)
     assert (logs / "events").exists()
+    new = check_paths(_options(root))
+    (later := root / "lightning_logs" / "version_1").mkdir()
+    (later / "events").touch()
+    take_back(new)  # one that wanted to go on
+    assert list((root / "lightning_logs").iterdir()) == [logs]
 
 
 @pytest.mark.parametrize(

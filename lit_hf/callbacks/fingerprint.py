@@ -81,10 +81,15 @@ def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
     """
     names = [name for name in {**held, **own} if name not in PLANNED]
     return [
-        f"{name} was {held.get(name)}, is {own.get(name)}"
+        f"{name} was {_said(name, held)}, is {_said(name, own)}"
         for name in names
         if held.get(name) != own.get(name)
     ]
+
+
+def _said(name: str, facts: Mapping[str, Fact]) -> Fact:
+    absent = "whole on each process" if name == "weights" else None
+    return facts.get(name, absent)
 
 
 def rows_stamp(rows: Dataset) -> str:

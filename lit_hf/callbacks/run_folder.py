@@ -86,8 +86,12 @@ class RunFolder(Callback):
         self.release()
 
 
-def _check(folder: Path) -> None:
-    """Try to write in a folder, and look at what will be replaced in it."""
+def check_writable(folder: Path) -> None:
+    """Try to write in a folder.
+
+    Raises:
+        InputError: if that cannot be done.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as stream:
@@ -95,9 +99,14 @@ def _check(folder: Path) -> None:
             stream.flush()
     except OSError as error:
         raise InputError(
-            f"{folder}: checkpoints cannot be written here: {error.strerror}. Give a folder that "
+            f"{folder}: nothing can be written here: {error.strerror}. Give a folder that "
             "can be written as `trainer.default_root_dir`."
         ) from error
+
+
+def _check(folder: Path) -> None:
+    """Try to write in a folder, and look at what will be replaced in it."""
+    check_writable(folder)
     last = folder / "last.ckpt"
     if os.path.lexists(last) and not stat.S_ISREG(last.lstat().st_mode):
         raise InputError(

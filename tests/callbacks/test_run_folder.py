@@ -98,7 +98,7 @@ def test_folder__that_cannot_be_written_is_refused_before_training(
     fit: Fit, tmp_path: Path
 ) -> None:
     (tmp_path / "checkpoints").write_text("a file in its place")
-    with pytest.raises(InputError, match=r"checkpoints cannot be written here: .* Give a folder"):
+    with pytest.raises(InputError, match=r"nothing can be written here: .* Give a folder"):
         fit([RunFolder()])
 
 
