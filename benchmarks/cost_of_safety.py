@@ -12,26 +12,21 @@ disturbs, the share of those seconds that the runs with it spent in its function
 
 import argparse
 import inspect
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.progress import track
 
+from benchmarks.record import record
 from benchmarks.speed.work import RECIPES, WORKS, write_rows
-
-RESULTS = Path(__file__).parent / "results"
 
 
 class Seconds(Callback):
@@ -136,16 +131,12 @@ def main() -> None:
     print("with it / without it:", *(f"{ratio:.4f}" for ratio in ratios))
     print(f"median {statistics.median(ratios):.4f}; spent in its functions: {share:.3%}")
     summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         "rows": options.rows,
         "seconds": rounds,
         "median_ratio": statistics.median(ratios),
         "share_inside": share,
     }
-    path = RESULTS / "cost_of_safety.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    record("cost_of_safety", summary)
 
 
 if __name__ == "__main__":

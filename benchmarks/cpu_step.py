@@ -8,15 +8,10 @@ and writes `benchmarks/results/cpu_step.json`.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -25,10 +20,10 @@ from torch import nn
 from torch.optim import AdamW
 from transformers import AutoModelForSequenceClassification
 
+from benchmarks.record import record
 from lit_hf.callbacks.cpu_speed import keep_memory
 from lit_hf.modules.cpu import hasten
 
-RESULTS = Path(__file__).parent / "results"
 SHAPES = [(32, 32), (32, 64), (16, 128), (8, 384)]
 VARIANTS = {
     "as PyTorch has it": "",
@@ -94,13 +89,7 @@ def main() -> None:
             f"{rows} x {length}", *(f"{t:.0f}  (x {plain / t:.2f})" for t in times.values())
         )
     Console().print(table)
-    summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "milliseconds": found,
-    }
-    (RESULTS / "cpu_step.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    record("cpu_step", {"milliseconds": found}, packages=("torch", "transformers"))
 
 
 if __name__ == "__main__":

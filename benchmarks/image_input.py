@@ -1,6 +1,6 @@
 """Images a second from stored files to what the model reads, beside the HF image processor.
 
-    python benchmarks/image_input.py PARQUET --model configs/image_classification/vit_32
+    python -m benchmarks.image_input PARQUET --model configs/image_classification/vit_32
 
 Reads the images of a Parquet file (columns `img` and `label`, as the Hub has CIFAR-10) in batches
 of 256 in this process, both ways in turn: the loader of `ImageClassificationDataModule` with what
@@ -12,16 +12,11 @@ every image, and one with augmentation stand beside them.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -31,6 +26,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from benchmarks.record import record
 from lit_hf import CropAndFlip, Draws, ImageClassificationDataModule, TrivialAugment
 from lit_hf.data.cifar_batches import CLASSES
 from lit_hf.processors import load_image_processor
@@ -38,7 +34,6 @@ from lit_hf.processors import load_image_processor
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor
 
-RESULTS = Path(__file__).parent / "results"
 BATCH = 256
 
 
@@ -139,18 +134,10 @@ def main() -> None:
     for name in found[0]:
         table.add_row(name.replace("_", " "), *(f"{row[name]:,.5g}" for row in found))
     Console().print(table)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
-    summary = {
-        "date": date.today().isoformat(),
-        "machine": where or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            name: version(name) for name in ("datasets", "pillow", "torch", "transformers")
-        },
-        "sizes": found,
-    }
-    path = RESULTS / f"image_input_{device.type}.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n")
+    where = torch.cuda.get_device_name() if device.type == "cuda" else ""
+    summary = {"threads": torch.get_num_threads(), "sizes": found}
+    packages = ("datasets", "pillow", "torch", "transformers")
+    record(f"image_input_{device.type}", summary, where, packages)
 
 
 if __name__ == "__main__":

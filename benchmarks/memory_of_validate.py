@@ -14,15 +14,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 
 import lightning.pytorch as pl
 
+from benchmarks.record import record
 from lit_hf import ExtractiveQA, ExtractiveQADataModule
 from lit_hf.data.readers import open_file
 
-RESULTS = Path(__file__).parent / "results"
 SIZES = (1_600, 16_000)
 
 
@@ -96,8 +95,7 @@ def main() -> None:
             )
             found[str(size)] = int(done.stdout.split()[-1])
             print(f"{size} questions: peak {found[str(size)]} MiB", flush=True)
-    summary = {"date": date.today().isoformat(), "peak_mib": found}
-    (RESULTS / "memory_of_validate.json").write_text(json.dumps(summary, indent=2) + "\n")
+    record("memory_of_validate", {"peak_mib": found})
 
 
 if __name__ == "__main__":

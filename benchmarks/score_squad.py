@@ -10,18 +10,15 @@ implementation of the official rules that the tests use, and both are printed an
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Mapping
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.record import record
 from lit_hf.cli import main as lit_hf
 from tests.official_squad import evaluate
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
 
 
 def golds_of(path: Path) -> dict[str, list[str]]:
@@ -72,16 +69,11 @@ def main() -> None:
     run("predict", "--run", str(options.run_folder), "--data.predict_file", str(options.dev_json))
     scores = compared(options.run_folder, options.dev_json)
     summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
         "precision": options.precision,
         "epochs": options.epochs,
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         **scores,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"score_{recipe}.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    record(f"score_{recipe}", summary)
     for who, values in scores.items():
         print(who, {name: value for name, value in values.items() if not isinstance(value, str)})
 

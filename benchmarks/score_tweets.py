@@ -1,6 +1,6 @@
 """Score the disaster tweets over three seeds, on one fixed split of the Kaggle training file.
 
-    python benchmarks/score_tweets.py TRAIN_CSV --model FOLDER_OR_HUB_ID
+    python -m benchmarks.score_tweets TRAIN_CSV --model FOLDER_OR_HUB_ID
 
 The split is `datasets`' `train_test_split(0.2, seed=0)`, so that scores compare with those of HF
 Trainer on the same rows. Settings: 3 epochs, batch 32, learning rate 5e-5, warm-up 10%, linear,
@@ -9,21 +9,17 @@ weight decay 0.01, 128 tokens. Prints one line a seed and writes `benchmarks/res
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import lightning.pytorch as pl
 from datasets import load_dataset
 from torch.optim import AdamW
 
+from benchmarks.record import record
 from lit_hf import CPUSpeed, TextClassifier, TweetDataModule
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, float]:
@@ -95,16 +91,12 @@ def main() -> None:
             runs.append(train(options.model, folder, seed, options.precision))
             print(json.dumps(runs[-1]), flush=True)
     summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
         "precision": options.precision,
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         "runs": runs,
         "mean_accuracy": statistics.mean(run["accuracy"] for run in runs),
         "mean_f1": statistics.mean(run["f1"] for run in runs),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "score_tweets.json").write_text(json.dumps(summary, indent=2) + "\n")
+    record("score_tweets", summary)
     print(f"mean accuracy {summary['mean_accuracy']:.4f}, mean f1 {summary['mean_f1']:.4f}")
 
 

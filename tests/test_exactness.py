@@ -6,12 +6,7 @@ one; the tests compare what both wrote down.
 
 import json
 import math
-import os
 import runpy
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +18,7 @@ from transformers import AutoModelForImageClassification, AutoModelForSequenceCl
 
 from lit_hf import Predictor
 from tests.images import png
+from tests.processes import run_script
 
 Scores = dict[str, float]
 BATCH, LIMIT = 4, 3
@@ -209,22 +205,7 @@ def found(tiny_model: str, tiny_vit: str, tmp_path_factory: pytest.TempPathFacto
     script = folder / "two_processes.py"
     script.write_text(SCRIPT, encoding="utf-8")
     words = [str(folder), json.dumps(CASES), str(BATCH), str(LIMIT)]
-    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
-    process = subprocess.Popen(
-        [sys.executable, str(script), *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=folder,
-        start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=120)
-    finally:
-        with suppress(ProcessLookupError):  # the second process too, where they wait for each other
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors[-3000:]
+    run_script(script, *words)
     threads = torch.get_num_threads()
     runpy.run_path(str(script))["run"](str(folder), 1, CASES, BATCH, LIMIT)
     torch.set_num_threads(threads)

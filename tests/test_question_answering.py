@@ -3,14 +3,9 @@
 import contextlib
 import io
 import json
-import os
 import runpy
 import shutil
-import signal
-import subprocess
-import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +18,7 @@ from lit_hf.batches import SpanBatch, SpanOutput
 from lit_hf.cli import main
 from lit_hf.modules.extracts import find_extracts, tell_extracts
 from tests.official_squad import evaluate
+from tests.processes import run_script
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "extractive_qa" / "squad_v2.yaml"
@@ -180,22 +176,7 @@ def test_validate__with_two_processes_tells_the_same_as_with_one(
     (tmp_path / "model").symlink_to(tiny_model)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path), "2"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=120)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors[-3000:]
+    run_script(script, str(tmp_path), "2")
     with warnings.catch_warnings():
         runpy.run_path(str(script))["run"](str(tmp_path), 1)
     one, *two = (

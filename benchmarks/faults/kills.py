@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import random
 import signal
 import subprocess
@@ -24,8 +23,6 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +31,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.record import record
 from tests.images import write_folder
 from tests.tiny_models import paragraph_rows, write_bert, write_t5, write_vit
 
-RESULTS = Path(__file__).parents[1] / "results"
 LONGEST = 180  # seconds after which a command counts as hung
 
 
@@ -212,15 +209,12 @@ def main() -> None:
     num_same = sum(outcome.end == "same weights" for ends in outcomes.values() for outcome in ends)
     print(f"{num_same} of {options.kills} ended with the same weights, {seconds:.0f} s")
     summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         "kills": options.kills,
         "same_weights": num_same,
         "seconds": round(seconds),
         "trainings": rows,
     }
-    (RESULTS / "kills.json").write_text(json.dumps(summary, indent=2) + "\n")
+    record("kills", summary)
 
 
 if __name__ == "__main__":

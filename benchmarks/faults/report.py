@@ -1,12 +1,9 @@
 """The table of the campaign, on the console and in files."""
 
 import json
-import platform
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -14,8 +11,10 @@ from rich.table import Table
 
 from benchmarks.faults.groups import GROUPS
 from benchmarks.faults.stage import KINDS, Outcome
+from benchmarks.record import RESULTS, circumstances
 
-RESULTS = Path(__file__).parents[1] / "results"
+ROOT = Path(__file__).parents[2]
+
 INTRODUCTION = """\
 # What faults do
 
@@ -106,19 +105,21 @@ def write(shown: Sequence[Shown]) -> None:
             **dict(zip(HEADS, counts(one.outcomes), strict=True)),
             "seconds": round(one.seconds, 1),
             "seen": [
-                {**outcome._asdict(), "seen": re.sub(r"/\S*/faults-\w+/", "", outcome.seen)}
-                for outcome in one.outcomes
+                {**outcome._asdict(), "seen": _anywhere(outcome.seen)} for outcome in one.outcomes
             ],
         }
     summary = {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.processor() or platform.machine()}, CPU",
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
+        **circumstances(),
         "groups": list(by_number.values()),
     }
     text = json.dumps(summary, indent=1, ensure_ascii=False)
     (RESULTS / "faults.json").write_text(text + "\n", encoding="utf-8")
     (RESULTS / "faults.md").write_text(page(shown, summary), encoding="utf-8")
+
+
+def _anywhere(text: str) -> str:
+    """Without where this project, its packages and the runs lie on a machine."""
+    return re.sub(r"(/[^\s\"']*/)?(faults-\w+|site-packages)/|" + re.escape(f"{ROOT}/"), "", text)
 
 
 def page(shown: Sequence[Shown], summary: Mapping[str, object]) -> str:

@@ -17,8 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.record import record
 from benchmarks.speed.work import ROOT, WORKS, write_rows
 
-RESULTS = Path(__file__).parent.parent / "results"
 WHO = ("lit_hf", "loop", "trainer_best", "trainer")
 STAGES = ("train", "validate", "predict")
 Counts = dict[str, Any]
@@ -137,21 +135,16 @@ def main() -> None:
     found = summarise(rounds)
     show(options.work, found)
     summary = {
-        "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "matrix_tflops": {
             str(dtype).removeprefix("torch."): matrix_rate(dtype) / 1e12
             for dtype in (torch.bfloat16, torch.float32)
         },
-        "versions": {name: version(name) for name in ("lightning", "torch", "transformers")},
         "rows": {"train": options.train, "val": options.val},
         "who": found,
         "rounds": rounds,
     }
-    path = RESULTS / f"speed_{options.work}_{platform.machine()}.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    print(f"wrote {record(f'speed_{options.work}_{platform.machine()}', summary)}")
 
 
 if __name__ == "__main__":

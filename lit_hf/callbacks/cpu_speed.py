@@ -19,7 +19,7 @@ class CPUSpeed(Callback):
     Freed memory is kept for the next step instead of being given back to the system, which clears
     each page anew (glibc only). Dropout draws its numbers in a quicker way, and attention is
     computed by plain products, both of `lit_hf.modules.cpu`: the same mathematics, other draws. The
-    model is put back as it was when the Trainer is done.
+    model is put back as it was when the Trainer is done; the process keeps its memory from then on.
     """
 
     def __init__(self) -> None:

@@ -61,7 +61,9 @@ class StepSampler(DistributedSampler[list[Pick]]):
         self.num_rows, self.batching, self.num_done = num_rows, batching, num_done
         # Of a dataset nothing but its length is asked here, and a range has one.
         super().__init__(range(num_rows), num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
-        self.num_samples = len(self._steps())
+        steps = self._steps()
+        self.num_samples = len(steps)
+        self.padding = padding_share(steps, batching.sizes) if batching.sizes else 0.0
 
     def _steps(self) -> list[Numbers]:
         if self.shuffle:
@@ -184,14 +186,14 @@ def make_loader(
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
     num_done = partial(num_trained, trainer) if is_train else int
+    sampler = StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed, num_done)
     if is_train and rank == 0 and batching.sizes is not None:
-        steps = batching.shuffled(rows.num_rows, world_size, seed, epoch=0)
-        share = padding_share(steps, batching.sizes)
-        log.info(f"train: {len(steps)} steps an epoch, {share:.1%} of their tokens are padding.")
+        share = f"{sampler.padding:.1%} of their tokens are padding"
+        log.info(f"train: {len(sampler)} steps an epoch, {share}.")
     return (LateLoader if is_train else DataLoader)(
         EncodedRows(rows, batching.batch_size),
         batch_size=None,  # the sampler makes the batches
-        sampler=StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed, num_done),
+        sampler=sampler,
         generator=torch.Generator(),  # else it draws from the numbers of the training
         num_workers=num_workers,
         collate_fn=collate,  # type: ignore[arg-type]  # takes what __getitem__ gives

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.faults.__main__ import FAULTS, PLAIN, main, numbers_of
 from benchmarks.faults.checkpoints import DAMAGES
 from benchmarks.faults.groups import GROUPS
-from benchmarks.faults.report import Shown, page, rows
+from benchmarks.faults.report import Shown, _anywhere, page, rows
 from benchmarks.faults.resume import judged, stopped
 from benchmarks.faults.stage import Outcome, Run, Stage
 from benchmarks.faults.told import refused, told
@@ -75,6 +75,15 @@ def test_words__that_were_not_said_are_silence(
 ) -> None:
     run = Run(code, said, 1.0, [], None)
     assert told("a case", run, 2, ("file.csv", "-Traceback")).faults == faults
+
+
+def test_results__hold_no_path_of_a_machine() -> None:
+    text = (
+        f'File "/a/b/site-packages/torch/x.py", line 1; /tmp/faults-ab1/run/last.ckpt; {ROOT}/tests'
+    )
+    assert _anywhere(text) == 'File "torch/x.py", line 1; run/last.ckpt; tests'
+    for path in (ROOT / "benchmarks" / "results").iterdir():
+        assert not re.search(r"/(root|home|work)/\w|/tmp/", path.read_text(encoding="utf-8")), path
 
 
 def test_table__has_every_group_and_both_programs() -> None:

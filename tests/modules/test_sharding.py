@@ -5,13 +5,8 @@ one; the tests compare what both wrote down.
 """
 
 import json
-import os
 import runpy
-import signal
-import subprocess
-import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +29,7 @@ from lit_hf.checkpoints import read_checkpoint
 from lit_hf.cli import main
 from lit_hf.modules.sharding import is_sharded, layers_of, passes, share_out
 from tests.modules.conftest import MakeTrainer
+from tests.processes import run_script
 
 Found = tuple[dict[str, Any], list[dict[str, Any]], Path]
 TASKS = ("text", "own head", "image", "extractive", "generative")
@@ -227,21 +223,7 @@ def found(
     with warnings.catch_warnings():
         runpy.run_path(str(script))["run"](str(folder), 1)
     torch.set_num_threads(threads)
-    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=120)
-    finally:
-        with suppress(ProcessLookupError):  # the second process too, where they wait for each other
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors[-3000:]
+    run_script(script, str(folder))
     one, *two = (
         json.loads((folder / f"found-{name}.json").read_text()) for name in ("1-0", "2-0", "2-1")
     )

@@ -1,11 +1,6 @@
 import json
-import os
 import runpy
-import signal
-import subprocess
-import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +8,7 @@ import pytest
 import torch
 
 from lit_hf.modules.token_mean import mean_losses
+from tests.processes import run_script
 
 SCRIPT = """
 import json, sys, warnings
@@ -50,25 +46,6 @@ if __name__ == "__main__":
 """
 
 
-def _in_processes(*words: str, folder: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=folder,
-        start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=120)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors[-3000:]
-
-
 def test_step__counts_each_token_alike_however_the_batches_are_cut(
     tiny_t5: str, tmp_path: Path
 ) -> None:
@@ -85,7 +62,7 @@ def test_step__counts_each_token_alike_however_the_batches_are_cut(
         run(str(tmp_path), 1, 4, 1)
         run(str(tmp_path), 1, 1, 4)
         run(str(tmp_path), 1, 1, 8)  # the epoch ends before the step has its batches
-    _in_processes(str(script), str(tmp_path), "2", "1", "2", folder=tmp_path)
+    run_script(script, str(tmp_path), "2", "1", "2")
     wanted, scores = torch.load(tmp_path / "1-4-1-0.pt")
     for name in ("1-1-4-0", "1-1-8-0", "2-1-2-0", "2-1-2-1"):
         weights, found = cast(

@@ -1,0 +1,32 @@
+"""Scripts of the tests that start a second process by themselves."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def run_script(script: Path, *words: str) -> None:
+    """Run a script in its folder, in an environment of no other group of processes.
+
+    Raises:
+        AssertionError: with the end of what it said, if it failed.
+        subprocess.TimeoutExpired: if its processes wait for each other; they are ended then.
+    """
+    process = subprocess.Popen(
+        [sys.executable, str(script), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")},
+        cwd=script.parent,
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors[-3000:]
