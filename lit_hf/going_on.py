@@ -39,11 +39,6 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
     """
     if given == "auto" and verb == "fit":
         newest = newest_whole(folder)
-        if newest is None:
-            print(f"no checkpoint in {folder}: a new training begins")
-        else:
-            print(f"going on from {newest}")
-            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
         return None if newest is None else str(newest)
     if verb != "fit" and given in (None, "auto"):
         raise InputError(f"{verb}: give `--run DIR`, or `--ckpt_path FILE` with a config.")
@@ -57,6 +52,15 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
             "with it. `ckpt_path: auto` takes the newest whole checkpoint of the run folder."
         )
     return given
+
+
+def tell_start(path: str | None, folder: Path) -> None:
+    """Say where a training that may go on begins."""
+    if path is None:
+        print(f"no checkpoint in {folder}: a new training begins")
+    else:
+        print(f"going on from {path}")
+        warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
 
 
 def take(path: str, verb: str, task: str, data: HFDataModule) -> None:

@@ -26,13 +26,14 @@ from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import RunFolder, check_writable
 from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.callbacks.signals import StopAtSignal, asked_code, end_others, ending_at_signals
+from lit_hf.callbacks.signals import StopAtSignal, asked_code, ending_at_signals
 from lit_hf.data.base import HFDataModule
-from lit_hf.errors import InputError
-from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest
+from lit_hf.errors import InputError, SharedFaultError
+from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
 from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
+from lit_hf.other_processes import end_others, killed_others
 from lit_hf.parsing import OneMessageParser, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
@@ -197,6 +198,7 @@ class RunCLI(LightningCLI):
     def before_fit(self) -> None:
         """Take the run folder, and find the checkpoint to go on from."""
         self._folder.claim(self.trainer)
+        may_go_on = self._options()["ckpt_path"] is not None
         self._check_ckpt_path()
         if self.trainer.ckpt_path is not None:
             self._same.settings = self._changes(self.trainer.ckpt_path)
@@ -206,6 +208,8 @@ class RunCLI(LightningCLI):
                 f"`checkpoint.monitor: {monitor}` wants validation rows: set `data.val_file` or "
                 "`data.val_fraction`, or `checkpoint.monitor: null`."
             )
+        if may_go_on and self.trainer.is_global_zero:
+            tell_start(cast("str | None", self.trainer.ckpt_path), checkpoints_of(self.trainer))
 
     def _changes(self, checkpoint: str | Path) -> list[str]:
         """Settings that are not those the run was begun with, but for what is compared exactly."""
@@ -278,6 +282,8 @@ class RunCLI(LightningCLI):
         except (RuntimeError, OSError, EOFError) as error:  # workers got the signal too
             if is_lost_worker(error) and (code := asked_code(self.trainer)):
                 raise SystemExit(code) from error
+            if told := killed_others(self.trainer):
+                raise SharedFaultError(told) from error
             raise
         finally:
             self._folder.release()

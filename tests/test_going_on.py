@@ -7,20 +7,14 @@ from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.going_on import checkpoint_for, take, tell_rest
 
 
-def test_checkpoint__of_a_new_run_is_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
     assert checkpoint_for("fit", "auto", tmp_path) is None
-    assert capsys.readouterr().out == f"no checkpoint in {tmp_path}: a new training begins\n"
     assert checkpoint_for("fit", None, tmp_path) is None
 
 
-def test_checkpoint__of_a_run_is_its_newest(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_checkpoint__of_a_run_is_its_newest(trained: Path) -> None:
     last = trained / "checkpoints" / "last.ckpt"
     assert checkpoint_for("fit", "auto", last.parent) == str(last)
-    assert capsys.readouterr().out == f"going on from {last}\n"
     assert checkpoint_for("test", str(last), Path("nowhere")) == str(last)
 
 

@@ -26,6 +26,7 @@ FLOORS = {
     "image_inputs": 4,
     "inputs": 4,
     "messages": 4,
+    "other_processes": 4,
     "settings": 4,
     "predictor": 4,
     "parsing": 4,

@@ -91,12 +91,13 @@ def signalled(stage: Stage) -> Outcomes:
 
 
 def killed(stage: Stage) -> Outcomes:
-    """Group 50: the other process ends too, and the same command goes on."""
+    """Group 50: the other process ends too and says why, and the same command goes on."""
     whole = stage.whole(TWO)
     for rank in (0, 1):
         folder = stage.home / f"50-{rank}"
         first = stage.run(stage.command(folder, TWO), f"kill1@batch:4@rank{rank}", LONGEST)
-        outcome = told(f"kill -9 of process {rank}", first, None)
+        words = ("process 1 was ended by SIGKILL",) if rank and not stage.is_plain else ()
+        outcome = told(f"kill -9 of process {rank}", first, None, words)
         if outcome.faults:
             yield outcome
             continue

@@ -2,11 +2,9 @@
 
 import os
 import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 import torch
@@ -214,24 +212,6 @@ def ending_at_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def end_others(trainer: Trainer, patience: float = 4) -> None:
-    """End the processes that Lightning's launcher has started, when this one ends early.
-
-    They have some seconds to end by themselves and to say why; one that waits for this process,
-    as on GPUs it would for long, is killed.
-
-    Args:
-        trainer: who has started them.
-        patience: the seconds that they have.
-    """
-    started = getattr(trainer.strategy.launcher, "procs", [])
-    deadline = time.monotonic() + patience
-    for process in started:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0, deadline - time.monotonic()))
-        process.kill()
 
 
 def _end_now(number: int, frame: FrameType | None) -> None:

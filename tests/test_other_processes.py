@@ -1,0 +1,44 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lightning.pytorch as pl
+
+from lit_hf.other_processes import end_others, killed_others
+
+
+@contextmanager
+def _beside(code: str) -> Iterator[tuple[pl.Trainer, subprocess.Popen[bytes]]]:
+    """A Trainer whose launcher has started a process with some code."""
+    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
+    process = subprocess.Popen([sys.executable, "-c", code])
+    trainer.strategy.launcher.procs.append(process)  # type: ignore[union-attr]  # of this strategy
+    try:
+        yield trainer, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_killed_process__is_named_with_its_signal() -> None:
+    with _beside("import time; time.sleep(60)") as (trainer, process):
+        process.send_signal(signal.SIGKILL)
+        told = killed_others(trainer, patience=30)
+    assert told.startswith("process 1 was ended by SIGKILL from outside")
+
+
+def test_process__that_ended_by_itself_or_runs_is_not_named() -> None:
+    with _beside("raise SystemExit(1)") as (trainer, process):
+        process.wait()
+        assert killed_others(trainer, patience=0.2) == ""
+    with _beside("import time; time.sleep(60)") as (trainer, _):
+        assert killed_others(trainer, patience=0.2) == ""
+    assert killed_others(pl.Trainer(accelerator="cpu", logger=False)) == ""
+
+
+def test_end_others__ends_one_that_does_not_end_by_itself() -> None:
+    with _beside("import time; time.sleep(60)") as (trainer, process):
+        end_others(trainer, patience=0.2)
+        assert process.wait(30) == -signal.SIGKILL
