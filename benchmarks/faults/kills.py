@@ -114,17 +114,30 @@ def command(case: Case, folder: Path) -> list[str]:
     ]
 
 
-def run(words: list[str], kill_after: float | None) -> int | None:
-    """Run a command, killed after so many seconds; its exit code, None if it hung."""
-    process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        return process.wait(LONGEST if kill_after is None else kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return -signal.SIGKILL if kill_after is not None else None
+def run(case: Case, folder: Path, kill_after: float | None) -> int | None:
+    """Run a case in a folder, killed after so many seconds; its exit code, None if it hung.
+
+    One that fails or hangs shows where each of its threads was, and what it said last.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command(case, folder), stdout=said, stderr=said, start_new_session=True
+        )
+        code: int | None = None
+        try:
+            code = process.wait(LONGEST if kill_after is None else kill_after)
+        except subprocess.TimeoutExpired:
+            if kill_after is None:
+                os.killpg(process.pid, signal.SIGABRT)  # Python tells where it was
+                time.sleep(2)
+            else:
+                code = -signal.SIGKILL
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if code is None or (code and kill_after is None):
+            said.seek(0)
+            print(f"{case.name}: exit code {code}\n{said.read()[-6000:]}", file=sys.stderr)
+        return code
 
 
 def digest(folder: Path) -> str:
@@ -150,12 +163,12 @@ class Outcome(NamedTuple):
 
 def kill_once(case: Case, folder: Path, length: float, wanted: str, moment: float) -> Outcome:
     """Kill a run after a share of its length, and run it again."""
-    killed = run(command(case, folder), moment * length)
+    killed = run(case, folder, moment * length)
     has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
     fell = "after a checkpoint" if has_checkpoint else "before any checkpoint"
     if killed == 0:
         fell = "after the end"
-    code = run(command(case, folder), None)
+    code = run(case, folder, None)
     if code is None:
         return Outcome("hung", fell)
     if code != 0:
@@ -170,7 +183,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
-    os.environ.update({"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])})
+    root = str(Path(__file__).parents[2])
+    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=root, PYTHONFAULTHANDLER="1")
     draw = random.Random(options.seed)
     outcomes: dict[str, list[Outcome]] = {}
     start = time.perf_counter()
@@ -182,8 +196,8 @@ def main() -> None:
         lengths, digests = {}, {}
         for case in track(found, "runs without a fault"):
             begin = time.perf_counter()
-            if run(command(case, home / "whole" / case.name), None) != 0:
-                sys.exit(f"{case.name}: the run without a fault failed: {command(case, home)}")
+            if run(case, home / "whole" / case.name, None) != 0:
+                sys.exit(f"{case.name}: the run without a fault failed.")
             lengths[case.name] = time.perf_counter() - begin
             digests[case.name] = digest(home / "whole" / case.name)
         jobs = []
