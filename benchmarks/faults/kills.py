@@ -136,7 +136,8 @@ def run(case: Case, folder: Path, kill_after: float | None) -> int | None:
             process.wait()
         if code is None or (code and kill_after is None):
             said.seek(0)
-            print(f"{case.name}: exit code {code}\n{said.read()[-6000:]}", file=sys.stderr)
+            lines = [line[:300] for line in said if not line.startswith(("Extension", ", "))]
+            print(f"{case.name}: exit code {code}\n{''.join(lines)[-9000:]}", file=sys.stderr)
         return code
 
 
