@@ -2,10 +2,11 @@
 
     python -m benchmarks.speed WORK FILE --model FOLDER_OR_HUB_ID
 
-WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets) or `squad` (FILE: SQuAD 1.1 as
-JSON). Each round runs everybody once, each in a process of its own; the table shows the medians of
-all rounds, and the medians of the ratios within a round, which a busy machine spoils less. Rows are
-texts, or windows of questions. Writes `benchmarks/results/speed_WORK_MACHINE.json`.
+WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets), `squad` (FILE: SQuAD 1.1 as
+JSON) or `images` (FILE: CIFAR-10's Parquet file; the model is one of configs/, untrained). Each
+round runs everybody once, each in a process of its own; the table shows the medians of all rounds,
+and the medians of the ratios within a round, which a busy machine spoils less. Rows are texts,
+windows of questions, or images. Writes `benchmarks/results/speed_WORK_MACHINE.json`.
 """
 
 import argparse
@@ -84,7 +85,7 @@ def summarise(rounds: list[dict[str, Counts]]) -> dict[str, Any]:
             for stage in stages
             if "lit_hf" in rounds[0]
         }
-        if "tokens" in (train := runs[0]["train"]):
+        if (train := runs[0]["train"]).get("tokens"):
             told["padding_share"] = 1 - train["tokens"] / train["padded"]
             told["tokens_per_second"] = statistics.median(
                 counts["train"]["tokens"] / counts["train"]["seconds"] for counts in runs
@@ -114,8 +115,8 @@ def main() -> None:
     """Run all rounds, print the table and write the results."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("work", choices=list(WORKS))
-    parser.add_argument("file", type=Path, help="real rows: train.csv, or SQuAD 1.1 as JSON")
-    parser.add_argument("--model", required=True, help="folder or Hub id of the encoder")
+    parser.add_argument("file", type=Path, help="real rows: train.csv, SQuAD 1.1, CIFAR-10")
+    parser.add_argument("--model", required=True, help="folder or Hub id")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--train", type=int, default=1600, help="training rows or questions")
     parser.add_argument("--val", type=int, default=1000, help="rows or questions to evaluate")

@@ -10,10 +10,18 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 
+def counted(batch: Mapping[str, object]) -> dict[str, int]:
+    """Rows of a batch, and its tokens without and with padding; images have none."""
+    mask = cast("Tensor | None", batch.get("attention_mask"))
+    if mask is None:
+        return {"rows": len(cast("Tensor", batch["is_padding"]))}
+    return {"rows": len(mask), "tokens": int(mask.sum()), "padded": mask.numel()}
+
+
 class Clock(Callback):
     """Adds what it counted in `train`, `validate` and `predict` to clock.json in the run folder.
 
-    Rows are sequences: texts, or windows of questions. Seconds are those from the beginning of the
+    Rows are texts, windows of questions, or images. Seconds are those from the beginning of the
     first batch to the end of the last, with all callbacks of the run within them.
     """
 
@@ -26,10 +34,8 @@ class Clock(Callback):
         self._start = self._start or time.perf_counter()
 
     def _count(self, batch: object) -> None:
-        mask = cast("Mapping[str, Tensor]", batch)["attention_mask"]
-        self._counts["rows"] += len(mask)
-        self._counts["tokens"] += int(mask.sum())
-        self._counts["padded"] += mask.numel()
+        for name, number in counted(cast("Mapping[str, object]", batch)).items():
+            self._counts[name] += number
         self._seconds = time.perf_counter() - self._start
 
     def _write(self, trainer: Trainer, stage: str) -> None:

@@ -3,8 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from datasets import Dataset, load_dataset
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPES = ROOT / "configs"
@@ -22,6 +30,8 @@ class Work:
         eval_batch_size: rows an evaluated batch.
         max_length: longest row in tokens.
         lr: highest learning rate.
+        label_smoothing: share of the truth that is spread over all classes.
+        words: further options of lit_hf's command.
     """
 
     recipe: str
@@ -31,6 +41,8 @@ class Work:
     eval_batch_size: int
     max_length: int
     lr: float
+    label_smoothing: float = 0.0
+    words: tuple[str, ...] = ()
 
 
 WORKS = {
@@ -38,7 +50,19 @@ WORKS = {
         "text_classification/disaster_tweets.yaml", "train.csv", "val.csv", 32, 64, 128, 5e-5
     ),
     "squad": Work("extractive_qa/squad_v1.yaml", "train.jsonl", "val.jsonl", 16, 32, 384, 1e-4),
+    "images": Work(
+        *("image_classification/cifar10.yaml", "train.parquet", "val.parquet", 128, 256, 0, 1e-3),
+        label_smoothing=0.1,
+        words=("--data", "ImageClassificationDataModule", "--data.image_column", "img"),
+    ),
 }
+LABELS = {
+    "tweets": ("labels",),
+    "squad": ("start_positions", "end_positions"),
+    "images": ("labels",),
+}
+Counts = dict[str, dict[str, float]]
+"""Rows and seconds, of training also tokens and padded tokens, by stage."""
 
 
 def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: int) -> None:
@@ -46,7 +70,8 @@ def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: i
 
     Args:
         work: name of the work.
-        source: Kaggle's train.csv of the disaster tweets, or a file of SQuAD 1.1.
+        source: Kaggle's train.csv of the disaster tweets, a file of SQuAD 1.1, or CIFAR-10's
+            Parquet file of the Hub.
         folder: where to.
         num_train: training rows.
         num_val: rows to evaluate.
@@ -57,6 +82,12 @@ def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: i
         parts = _drawn(rows, num_train, num_val)
         for part, file in zip(parts, (task.train, task.val), strict=True):
             part.to_csv(folder / file)
+        return
+    if work == "images":
+        rows = load_dataset("parquet", data_files=str(source), split="train")
+        parts = _drawn(rows, num_train, num_val)
+        for part, file in zip(parts, (task.train, task.val), strict=True):
+            part.to_parquet(folder / file)
         return
     rows = Dataset.from_list(_questions(source))
     for part, file in zip(_drawn(rows, num_train, num_val), (task.train, task.val), strict=True):
@@ -86,3 +117,16 @@ def _questions(path: Path) -> list[dict[str, object]]:
         for paragraph in article["paragraphs"]
         for question in paragraph["qas"]
     ]
+
+
+def model_of(work: str, name: str) -> PreTrainedModel:
+    """The model of a work: of images a new one from a config, else what is pretrained."""
+    if work == "images":
+        config = AutoConfig.from_pretrained(name, num_labels=10)
+        new = AutoModelForImageClassification.from_config(config)  # type: ignore[no-untyped-call]  # no types
+        return cast("PreTrainedModel", new)
+    if work == "tweets":
+        model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
+    else:
+        model = AutoModelForQuestionAnswering.from_pretrained(name)
+    return cast("PreTrainedModel", model)

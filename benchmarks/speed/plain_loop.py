@@ -1,0 +1,81 @@
+"""A plain PyTorch loop over the batches of lit_hf's data modules: what the framework costs."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from transformers.trainer_utils import set_seed
+
+from benchmarks.speed.clock import counted
+from benchmarks.speed.work import LABELS, WORKS, Counts, model_of
+from lit_hf import (
+    Draws,
+    ExtractiveQADataModule,
+    HFDataModule,
+    ImageClassificationDataModule,
+    TweetDataModule,
+)
+from lit_hf.callbacks.cpu_speed import keep_memory
+from lit_hf.data.augmentation import augment
+from lit_hf.modules.cpu import hasten
+
+_LABELS = {"start_positions": "first_token", "end_positions": "last_token"}
+
+
+def data_of(name: str, model: str, folder: Path) -> HFDataModule:
+    """The data module of a work, as its recipe has it."""
+    work = WORKS[name]
+    files: dict[str, Any] = {
+        "train_file": str(folder / work.train),
+        "val_file": str(folder / work.val),
+        "batch_size": work.batch_size,
+    }
+    if name == "images":
+        return ImageClassificationDataModule(model, image_column="img", **files)
+    kind = TweetDataModule if name == "tweets" else ExtractiveQADataModule
+    return kind(model, max_length=work.max_length, **files)
+
+
+def loop(name: str, folder: Path, model_name: str) -> Counts:
+    """A training that counts nothing and shows nothing, with the model as CPUSpeed leaves it."""
+    work = WORKS[name]
+    set_seed(0)
+    keep_memory()
+    data = data_of(name, model_name, folder)
+    loader = data.train_dataloader()
+    model = model_of(name, model_name)
+    hasten(model)
+    model.train()
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    optimizer = AdamW(groups, lr=work.lr, weight_decay=0.01, fused=True)
+    counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
+    start = time.perf_counter()
+    for batch in cast("Iterator[dict[str, Tensor]]", iter(loader)):
+        inputs = _inputs(batch, data)
+        labels = {key: batch[_LABELS.get(key, key)] for key in LABELS[name]}
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**inputs, **labels).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        for key, number in counted(batch).items():
+            counts[key] += number
+    return {"train": {**counts, "seconds": time.perf_counter() - start}}
+
+
+def _inputs(batch: dict[str, Tensor], data: HFDataModule) -> dict[str, Tensor]:
+    """What the model reads; of images it is made of bytes, augmented."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    if not isinstance(data, ImageClassificationDataModule):
+        return {key: batch[key] for key in names}
+    draws = Draws(0, 0, cast("Sequence[int]", batch["index"]))
+    pixels = augment(batch["pixels"], data.augmentations, draws)
+    prepared = data.on_after_batch_transfer({**batch, "pixels": pixels}, 0)
+    return {"pixel_values": cast("Tensor", prepared["pixel_values"])}

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed.__main__ import summarise
+from benchmarks.speed.hf_trainer import hf_trainer
+from benchmarks.speed.plain_loop import loop
+from benchmarks.speed.work import write_rows
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty tweets to train on and ten to evaluate."""
+    folder = tmp_path_factory.mktemp("rows")
+    texts = [f"{n},{'fire in town ' * (n % 5 + 1)}{n},{n % 2}" for n in range(80)]
+    (folder / "all.csv").write_text("\n".join(["id,text,target", *texts, ""]))
+    write_rows("tweets", folder / "all.csv", folder, num_train=60, num_val=10)
+    return folder
+
+
+def test_loop__trains_each_row_once(rows: Path, tiny_model: str) -> None:
+    counts = loop("tweets", rows, tiny_model)["train"]
+    assert counts["rows"] == 60
+    assert 0 < counts["tokens"] <= counts["padded"]
+    assert counts["seconds"] > 0
+
+
+def test_hf_trainer__does_all_stages(rows: Path, tiny_model: str) -> None:
+    counts = hf_trainer("tweets", rows, tiny_model, is_best=True)
+    assert {stage: part["rows"] for stage, part in counts.items()} == {
+        "train": 60,
+        "validate": 10,
+        "predict": 10,
+    }
+
+
+def test_summary__has_medians_of_the_ratios_within_rounds() -> None:
+    def turn(ours: float, theirs: float) -> dict[str, dict[str, dict[str, float] | float]]:
+        return {
+            who: {"train": {"rows": 100.0, "seconds": took}, "peak_mib": 5.0}
+            for who, took in (("lit_hf", ours), ("trainer", theirs))
+        }
+
+    found = summarise([turn(1, 2), turn(10, 30), turn(1, 8)])
+    assert found["lit_hf"]["train_rows_per_second"] == 100
+    assert found["trainer"]["ratio"]["train"] == 3
+    assert found["trainer"]["train_rows_per_second"] == pytest.approx(12.5)
