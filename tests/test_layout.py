@@ -172,6 +172,23 @@ def test_import__is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_import__opens_no_connection_and_starts_no_process() -> None:
+    """All public names and the command, with the libraries that they import."""
+    code = """
+import sys
+seen = []
+watched = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec"}
+watched |= {"os.posix_spawn", "os.fork"}
+sys.addaudithook(lambda event, _: seen.append(event) if event in watched else None)
+import lit_hf, lit_hf.cli, lit_hf.trainer_cli
+for name in lit_hf.__all__:
+    getattr(lit_hf, name)
+sys.exit(f"at import: {seen}" if seen else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_bounds__each_have_a_reason_and_no_cap() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = text.split("dependencies = [")[1].split("\n]")[0]

@@ -258,6 +258,7 @@ GROUPS = {
         "what is installed",
         (
             "layout::import__is_light",
+            "layout::import__opens_no_connection_and_starts_no_process",
             "layout::constraints__meet_the_bounds",
         ),
         "a matter of the package, no run",
