@@ -112,7 +112,8 @@ class RunCLI(LightningCLI):
         on_change: what happens to a training that goes on with other rows, seed and the like.
     """
 
-    def __init__(self, args: ArgsType, on_change: OnChange = "error") -> None:
+    def __init__(self, args: list[str], on_change: OnChange = "error") -> None:
+        self._verb = args[0]
         self._folder, self._same = RunFolder(), SameTraining(on_change)
         self._new: list[Path] = []  # folders that a refusal takes away again
         try:
@@ -135,6 +136,10 @@ class RunCLI(LightningCLI):
         except (InputError, MisconfigurationException):
             take_back(self._new)
             raise
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # is static there
+        """The verb in use; a parser for every other would take as long as all the rest."""
+        return {self._verb: super().subcommands()[self._verb]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run and the links between model, data and run folder."""
