@@ -9,7 +9,7 @@ DEMO := configs/text_classification/demo.yaml
 
 help:
 	@echo "make demo    fine-tune a real encoder on the bundled tweets (under two minutes)"
-	@echo "make bench   time lit_hf, HF Trainer and a plain loop (DATA=folder with tweets.csv and squad.json)"
+	@echo "make bench   time lit_hf, HF Trainer and a plain loop (DATA=folder with tweets.csv, squad.json, cifar10.parquet)"
 	@echo "make test    style, types and tests"
 	@echo "make format  put the code into its format"
 	@echo "make clean   remove .venv, runs and caches"
@@ -34,7 +34,8 @@ demo: install
 
 bench: install
 	$(BIN)/python -m benchmarks.speed tweets $(DATA)/tweets.csv --model $(MODEL)
-	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL)
+	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL) --train 480 --val 320
+	$(BIN)/python -m benchmarks.speed images $(DATA)/cifar10.parquet --model configs/image_classification/vit_32
 
 test: install style
 	$(BIN)/python -m pytest -n logical --dist loadfile

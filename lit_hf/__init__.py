@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter
     from lit_hf.callbacks.cpu_speed import CPUSpeed as CPUSpeed
     from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
+    from lit_hf.callbacks.first_token import FirstTokenOnly as FirstTokenOnly
     from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
@@ -70,6 +71,7 @@ _HOME = {
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
+    "FirstTokenOnly": "lit_hf.callbacks.first_token",
     "HeadFirst": "lit_hf.callbacks.freezing",
     "ImageAugmentation": "lit_hf.data.augmentation",
     "ImageClassificationDataModule": "lit_hf.data.image_classification",

@@ -15,6 +15,14 @@ from lit_hf.yaml_texts import read_with
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
+COMPARED_EXACTLY = tuple(
+    f"data.{name} "
+    for name in (
+        *("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings"),
+        "num_workers",  # may be another
+    )
+)
+"""Settings of which a checkpoint itself says whether they may change."""
 
 
 class RunConfig(SaveConfigCallback):

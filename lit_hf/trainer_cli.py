@@ -9,17 +9,14 @@ import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import (
-    ArgsType,
-    LightningArgumentParser,
-    LightningCLI,
-)
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.export import ExportPretrained
+from lit_hf.callbacks.first_token import FirstTokenOnly
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
 from lit_hf.callbacks.results import ResultsWriter
@@ -35,7 +32,13 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.other_processes import end_others, killed_others
 from lit_hf.parsing import OneMessageParser, set_up_parsing
-from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
+from lit_hf.run_config import (
+    COMPARED_EXACTLY,
+    RunConfig,
+    changed_settings,
+    check_optimizer,
+    config_of_run,
+)
 from lit_hf.saving import write_whole
 from lit_hf.secret_settings import check_secrets
 from lit_hf.settings import (
@@ -51,15 +54,11 @@ from lit_hf.settings import (
 )
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
-EVERY_RUN = (LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal, CPUSpeed)
-"""Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
-_COMPARED = tuple(
-    f"data.{name} "
-    for name in (
-        *("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings"),
-        "num_workers",  # may be another
-    )
+EVERY_RUN = (
+    *(LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal),
+    *(CPUSpeed, FirstTokenOnly),
 )
+"""Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 
 
 def run_verb(
@@ -224,7 +223,7 @@ class RunCLI(LightningCLI):
         given = self.parser.dump(self.config, skip_unset=False)  # as `config.yaml` is written
         changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
         check_optimizer(changes, Path(checkpoint))
-        return [change for change in changes if not change.startswith(_COMPARED)]
+        return [change for change in changes if not change.startswith(COMPARED_EXACTLY)]
 
     def fit(self, **options: object) -> None:
         """Train, unless the checkpoint to go on from has reached the end already.

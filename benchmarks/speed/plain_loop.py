@@ -19,9 +19,10 @@ from lit_hf import (
     ImageClassificationDataModule,
     TweetDataModule,
 )
-from lit_hf.callbacks.cpu_speed import keep_memory
+from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
 from lit_hf.data.augmentation import augment
 from lit_hf.modules.cpu import hasten
+from lit_hf.modules.first_token import read_first_token
 
 _LABELS = {"start_positions": "first_token", "end_positions": "last_token"}
 
@@ -41,14 +42,16 @@ def data_of(name: str, model: str, folder: Path) -> HFDataModule:
 
 
 def loop(name: str, folder: Path, model_name: str) -> Counts:
-    """A training that counts nothing and shows nothing, with the model as CPUSpeed leaves it."""
+    """A training that shows nothing, with the model as the command's callbacks leave it."""
     work = WORKS[name]
     set_seed(0)
     keep_memory()
+    keep_kernels()
     data = data_of(name, model_name, folder)
     loader = data.train_dataloader()
     model = model_of(name, model_name)
     hasten(model)
+    read_first_token(model)
     model.train()
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]

@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf import CPUSpeed, TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.cpu_speed import keep_kernels
 from lit_hf.modules.cpu import NAME, QuickDropout
 
 PAGES = """
@@ -55,8 +57,12 @@ class _Seen(Callback):
 
 
 def test_speed__while_the_trainer_runs(
-    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
     module = TextClassifier(tiny_model, label_names=["0", "1"])
     seen = _Seen()
@@ -72,11 +78,18 @@ def test_speed__while_the_trainer_runs(
     )
     trainer.fit(module, data)
     assert set(seen.seen) == {(NAME, True)}
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) > 1024
     assert module.model.config._attn_implementation == "sdpa"
     seen.seen.clear()
     trainer.validate(module, data, verbose=False)
     assert set(seen.seen) == {(NAME, True)}
     assert not any(isinstance(part, QuickDropout) for part in module.model.modules())
+
+
+def test_kernels__as_many_as_the_user_has_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
+    keep_kernels()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")

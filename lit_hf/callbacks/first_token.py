@@ -1,0 +1,23 @@
+"""FirstTokenOnly: the last layer of a classifier computes what its head reads, and no more."""
+
+from collections.abc import Callable
+
+from lightning.pytorch import Trainer
+
+from lit_hf.callbacks.hastening import Hastening
+from lit_hf.modules.base import HFModule
+from lit_hf.modules.first_token import read_first_token
+
+
+class FirstTokenOnly(Hastening):
+    """Leaves out what no head reads, in training and evaluation, on any device.
+
+    The ready heads of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, DeBERTa (v2 and v3),
+    DistilBERT, MPNet and ViT read the first token alone, so behind the attention of the last layer
+    the other tokens are not computed. Logits and gradients are the same. Heads of your own, and
+    models that override `forward`, run as they are.
+    """
+
+    def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None] | None:
+        """Cut the last layer."""
+        return read_first_token(module.model)

@@ -1,0 +1,53 @@
+"""Hastening: a callback that makes a model faster while a Trainer runs it."""
+
+from collections.abc import Callable
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lit_hf.modules.base import HFModule
+
+
+class Hastening(Callback):
+    """Changes how a model computes, not what, before the first batch; and back in the end."""
+
+    def __init__(self) -> None:
+        self._undo: Callable[[], None] | None = None
+
+    def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None] | None:
+        """Change the model; what it returns puts the model back as it was."""
+        raise NotImplementedError
+
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._undo is None and isinstance(pl_module, HFModule):
+            self._undo = self.hasten(trainer, pl_module)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin before the first batch."""
+        self._begin(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin before the first batch, unless it is within a training."""
+        self._begin(trainer, pl_module)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin before the first batch."""
+        self._begin(trainer, pl_module)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin before the first batch."""
+        self._begin(trainer, pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the model as it was."""
+        self._end()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the model as it was; Lightning tears nothing down then."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._undo is not None:
+            self._undo()
+            self._undo = None

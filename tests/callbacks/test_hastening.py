@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
+
+from lit_hf import TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.hastening import Hastening
+from lit_hf.modules.base import HFModule
+from tests.stopping import StopBefore
+
+
+class _Noted(Hastening):
+    """Writes down when it changes a model and when it changes it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None]:
+        self.seen.append(f"change in {trainer.state.fn}")
+        return lambda: self.seen.append("back")
+
+
+def _trainer(folder: Path, callback: Hastening) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        limit_train_batches=1,
+        limit_val_batches=1,
+        limit_test_batches=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        callbacks=[callback],
+    )
+
+
+def test_model__is_changed_once_a_run_and_changed_back(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    rows = {"train": tweet_rows, "test": tweet_rows, "predict": tweet_rows}
+    data = TextClassificationDataModule(tiny_model).with_rows(**rows)
+    module = TextClassifier(tiny_model, label_names=["0", "1"])
+    trainer = _trainer(tmp_path, noted := _Noted())
+    trainer.fit(module, data)  # with validations in it
+    assert noted.seen == ["change in TrainerFn.FITTING", "back"]
+    noted.seen.clear()
+    trainer.validate(module, data, verbose=False)
+    trainer.test(module, data, verbose=False)
+    trainer.predict(module, data, return_predictions=False)
+    changes = ("VALIDATING", "TESTING", "PREDICTING")
+    told = [(f"change in TrainerFn.{name}", "back") for name in changes]
+    assert noted.seen == [word for pair in told for word in pair]
+
+
+def test_model__is_changed_back_where_a_run_is_interrupted(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
+    trainer = _trainer(tmp_path, noted := _Noted())
+    trainer.callbacks.append(StopBefore(epoch=1))  # type: ignore[attr-defined]  # set by a connector
+    with pytest.raises(SystemExit):
+        trainer.fit(TextClassifier(tiny_model, label_names=["0", "1"]), data)
+    assert noted.seen == ["change in TrainerFn.FITTING", "back"]
+
+
+def test_other_modules__are_left_alone(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, noted := _Noted())
+    trainer.fit(BoringModel())
+    assert noted.seen == []
