@@ -137,3 +137,5 @@ def test_model__that_reads_all_tokens_stays_as_it_is() -> None:
     config = BertConfig(vocab_size=30, **SIZES)  # type: ignore[arg-type]  # mypy: any of its options
     assert read_first_token(_MeanPooling(config)) is None
     assert read_first_token(BertModel(config)) is None
+    config.chunk_size_feed_forward = 5  # one token is no chunk
+    assert read_first_token(BertForSequenceClassification(config)) is None
