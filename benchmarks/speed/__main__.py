@@ -6,7 +6,9 @@ WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets), `squad` (FIL
 JSON) or `images` (FILE: CIFAR-10's Parquet file; the model is one of configs/, untrained). Each
 round runs everybody once, each in a process of its own; the table shows the medians of all rounds,
 and the medians of the ratios within a round, which a busy machine spoils less. Rows are texts,
-windows of questions, or images. Writes `benchmarks/results/speed_WORK_MACHINE.json`.
+windows of questions, or images. "Outside of the step" is the share of a training's time that is not
+spent in the model, the backward pass, the clipping and the optimizer: batches, and the framework.
+Writes `benchmarks/results/speed_WORK_MACHINE.json`; with --who the names stand in its name too.
 """
 
 import argparse
@@ -90,6 +92,10 @@ def summarise(rounds: list[dict[str, Counts]]) -> dict[str, Any]:
             told["tokens_per_second"] = statistics.median(
                 counts["train"]["tokens"] / counts["train"]["seconds"] for counts in runs
             )
+        if "inside" in train:
+            told["outside_share"] = statistics.median(
+                1 - counts["train"]["inside"] / counts["train"]["seconds"] for counts in runs
+            )
         found[who] = told
     return found
 
@@ -100,6 +106,7 @@ def show(work: str, found: dict[str, Any]) -> None:
     table.add_column("")
     for stage in STAGES:
         table.add_column(stage, justify="right")
+    table.add_column("outside of the step", justify="right")
     table.add_column("peak memory", justify="right")
     for who, told in found.items():
         cells = []
@@ -107,8 +114,9 @@ def show(work: str, found: dict[str, Any]) -> None:
             value = told.get(f"{stage}_rows_per_second")
             ratio = told["ratio"].get(stage, 1)
             cells.append("" if value is None else f"{value:.1f}  (x {ratio:.2f})")
-        table.add_row(who, *cells, f"{told['peak_mib']:.0f} MiB")
-    Console().print(table)
+        outside = f"{told['outside_share']:.1%}" if "outside_share" in told else ""
+        table.add_row(who, *cells, outside, f"{told['peak_mib']:.0f} MiB")
+    Console(width=120).print(table)
 
 
 def main() -> None:
@@ -145,7 +153,8 @@ def main() -> None:
         "who": found,
         "rounds": rounds,
     }
-    print(f"wrote {record(f'speed_{options.work}_{platform.machine()}', summary)}")
+    some = () if options.who == list(WHO) else options.who
+    print(f"wrote {record('_'.join(['speed', options.work, *some, platform.machine()]), summary)}")
 
 
 if __name__ == "__main__":

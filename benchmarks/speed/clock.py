@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
+
+from benchmarks.speed.inside import Inside
 
 
 def counted(batch: Mapping[str, object]) -> dict[str, int]:
@@ -29,6 +31,7 @@ class Clock(Callback):
         self._counts = {"rows": 0, "tokens": 0, "padded": 0}
         self._start = 0.0
         self._seconds = 0.0
+        self._inside = Inside()
 
     def _begin(self) -> None:
         self._start = self._start or time.perf_counter()
@@ -42,7 +45,13 @@ class Clock(Callback):
         path = Path(trainer.default_root_dir) / "clock.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known[stage] = {**self._counts, "seconds": self._seconds}
+        if stage == "train":
+            known[stage]["inside"] = self._inside.end()
         path.write_text(json.dumps(known), encoding="utf-8")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch what every training does."""
+        self._inside.begin(cast("nn.Module", pl_module.model))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, with the first epoch."""

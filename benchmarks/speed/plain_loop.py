@@ -11,6 +11,7 @@ from torch.optim import AdamW
 from transformers.trainer_utils import set_seed
 
 from benchmarks.speed.clock import counted
+from benchmarks.speed.inside import Inside
 from benchmarks.speed.work import LABELS, WORKS, Counts, model_of
 from lit_hf import (
     Draws,
@@ -57,6 +58,7 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
     others = [p for p in model.parameters() if p.ndim < 2]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     optimizer = AdamW(groups, lr=work.lr, weight_decay=0.01, fused=True)
+    (inside := Inside()).begin(model)
     counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
     start = time.perf_counter()
     for batch in cast("Iterator[dict[str, Tensor]]", iter(loader)):
@@ -70,7 +72,8 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
         optimizer.zero_grad()
         for key, number in counted(batch).items():
             counts[key] += number
-    return {"train": {**counts, "seconds": time.perf_counter() - start}}
+    seconds = time.perf_counter() - start
+    return {"train": {**counts, "seconds": seconds, "inside": inside.end()}}
 
 
 def _inputs(batch: dict[str, Tensor], data: HFDataModule) -> dict[str, Tensor]:

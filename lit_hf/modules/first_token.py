@@ -43,7 +43,8 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
         What puts the model back as it was; None where it stayed so.
     """
     name = _known_as(model)
-    if name is None or getattr(model.config, "chunk_size_feed_forward", 0):  # wants whole chunks
+    has_chunks = bool(getattr(model.config, "chunk_size_feed_forward", None))
+    if name is None or has_chunks:  # one token is no whole chunk
         return None
     places = [part for path, part in model.named_modules() if path.endswith("." + _CUT_AT[name])]
     is_within = False

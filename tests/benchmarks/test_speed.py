@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.speed.__main__ import summarise
 from benchmarks.speed.hf_trainer import hf_trainer
@@ -19,10 +20,12 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_loop__trains_each_row_once(rows: Path, tiny_model: str) -> None:
+    backward = torch.Tensor.backward
     counts = loop("tweets", rows, tiny_model)["train"]
     assert counts["rows"] == 60
     assert 0 < counts["tokens"] <= counts["padded"]
-    assert counts["seconds"] > 0
+    assert 0.1 < counts["inside"] / counts["seconds"] < 1
+    assert torch.Tensor.backward is backward
 
 
 def test_hf_trainer__does_all_stages(rows: Path, tiny_model: str) -> None:
