@@ -15,6 +15,7 @@ import time
 
 import torch
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import nn
 from torch.optim import AdamW
@@ -88,7 +89,7 @@ def main() -> None:
     table = Table(title="milliseconds a training step, one thread")
     for column in ("rows x tokens", *VARIANTS):
         table.add_column(column, justify="right")
-    for shape in SHAPES:
+    for shape in track(SHAPES, "shapes"):
         times = {}
         for name, parts in VARIANTS.items():
             words = ["--model", options.model, "--steps", str(options.steps)]
