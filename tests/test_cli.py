@@ -411,12 +411,18 @@ def test_fit__signal_gives_its_exit_code(
             stdout=log,
             stderr=log,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            preexec_fn=lambda: signal.signal(
+                number, signal.SIG_DFL
+            ),  # these tests may run by nohup
         )
-        deadline = time.monotonic() + 60
-        while "step 20" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        process.send_signal(number)
-        assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
+        try:
+            deadline = time.monotonic() + 60
+            while "step 20" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            process.send_signal(number)
+            assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
+        finally:
+            process.kill()
     assert "the same command" in (tmp_path / "log").read_text()
 
 
