@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.tiny_models import write_bert, write_t5, write_vit
+from tests.trainers import quiet_trainer
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -140,17 +141,13 @@ def _fit(
         "optimizer": lambda params: torch.optim.AdamW(params, lr=1e-3),
     }
     classifier = (kind or TextClassifier)(model, **{**defaults, **(module or {})})
-    quiet = {
-        "accelerator": "cpu",
+    short = {
         "max_epochs": 1,
-        "logger": False,
         "enable_checkpointing": any(isinstance(c, pl.callbacks.Checkpoint) for c in callbacks),
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
     }
-    runner = pl.Trainer(default_root_dir=folder, callbacks=callbacks, **{**quiet, **trainer})
+    runner = quiet_trainer(default_root_dir=folder, callbacks=callbacks, **{**short, **trainer})
     runner.fit(classifier, rows_of)
     return runner, classifier, rows_of
 

@@ -26,6 +26,7 @@ from lit_hf.checkpoints import best_of, read_checkpoint
 from lit_hf.cli import main
 from tests.images import NAMES, drawn, write_folder
 from tests.stopping import StopBefore
+from tests.trainers import quiet_trainer
 
 DECAY = 0.8
 # Lightning's remark that averages do not go with sharded models; the command leaves it out.
@@ -57,14 +58,10 @@ def _fit(model: str, folder: Path, *callbacks: Callback, ckpt_path: Path | None 
     names = [*NAMES, "other"]
     rows = [{"image": drawn(n), "label": names[n % 3]} for n in range(24)]
     data = ImageClassificationDataModule(model, batch_size=4, val_fraction=0.25)
-    trainer = pl.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         max_epochs=3,
         default_root_dir=folder,
         callbacks=[EMAWeightAveraging(decay=DECAY), LastCheckpoint(), *callbacks],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     trainer.fit(
         ImageClassifier(model), data.with_rows(train=rows), ckpt_path=ckpt_path, weights_only=True
@@ -139,13 +136,10 @@ def test_texts__are_averaged_without_their_positions(tiny_model: str, tmp_path: 
     rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
     data = TextClassificationDataModule(tiny_model, batch_size=2, val_fraction=0)
     module = TextClassifier(tiny_model)
-    trainer = pl.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         max_epochs=5,
         callbacks=[EMAWeightAveraging(decay=0.9, use_buffers=False)],
-        logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
         default_root_dir=tmp_path,
     )
     trainer.fit(module, data.with_rows(train=rows))

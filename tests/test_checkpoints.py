@@ -24,6 +24,7 @@ from lit_hf.checkpoints import (
     read_checkpoint,
 )
 from lit_hf.functional.labels import ProblemType
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
 NAMES = ["no", "yes"]
@@ -65,17 +66,7 @@ def _loader(num_batches: int) -> "DataLoader[TextBatch]":
 
 
 def _trainer(folder: Path, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - of the Trainer
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "default_root_dir": folder,
-            **settings,
-        }
-    )
+    return quiet_trainer(**{"enable_checkpointing": False, "default_root_dir": folder, **settings})
 
 
 def _logits(module: TextClassifier, batch: TextBatch | None = None) -> Tensor:

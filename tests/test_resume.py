@@ -40,6 +40,7 @@ from lit_hf.callbacks.signals import StopAtSignal
 from lit_hf.checkpoints import newest_whole
 from tests.images import drawn
 from tests.tiny_models import paragraph_rows
+from tests.trainers import quiet_trainer
 
 NUM_ROWS, BATCH, EPOCHS = 37, 4, 3  # ten batches an epoch, the last one of a single row
 
@@ -144,15 +145,8 @@ def _fit(
     """Begin or go on; the weights' digest, or None after a crash."""
     pl.seed_everything(0, verbose=False)
     module, data = TASKS[task](models, workers)
-    trainer = pl.Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        default_root_dir=folder,
-        callbacks=[LastCheckpoint(), crash],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
+    trainer = quiet_trainer(
+        max_epochs=EPOCHS, default_root_dir=folder, callbacks=[LastCheckpoint(), crash], **settings
     )
     newest = newest_whole(folder / "checkpoints")
     try:
@@ -251,14 +245,10 @@ def _fit_signalled(
     data.eval_batch_size = 3
     counter = _SignalAt(moment)
     best = ModelCheckpoint(folder / "checkpoints", "best", "val/loss", enable_version_counter=False)
-    trainer = pl.Trainer(
+    trainer = quiet_trainer(
         max_epochs=2,
-        accelerator="cpu",
         default_root_dir=folder,
         callbacks=[counter, best, LastCheckpoint(), ResultsWriter(), StopAtSignal()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         **settings,
     )
     newest = newest_whole(folder / "checkpoints")

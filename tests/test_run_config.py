@@ -80,7 +80,7 @@ def test_changes__name_the_settings_of_model_and_data(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(config(lr=0.1, overrides=None)))
     assert changed_settings(path, config(lr=0.1, overrides=None)) == []
     given = config(lr=0.2, overrides={"layers": 2}, epochs=7)
-    given["data"] = {"class_path": "Y", "init_args": {"label_names": None, "batch_size": 4}}
+    given["data"] = {"class_path": "Y", "init_args": {"label_names": None, "batch_size": 8}}
     assert changed_settings(path, given) == [
         "model.epochs is 7, was not set",
         "model.optimizer.lr is 0.2, was 0.1",

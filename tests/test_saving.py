@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
@@ -17,10 +18,12 @@ from lit_hf.checkpoints import is_whole, read_checkpoint
 from lit_hf.cli import main
 from lit_hf.errors import WriteError
 from lit_hf.saving import WholeCheckpointIO, sweep, write_whole
+from tests.trainers import quiet_trainer
 
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+from typing import Any
 import torch
 from lit_hf.checkpoints import is_whole
 from lit_hf.saving import WholeCheckpointIO, sweep
@@ -186,9 +189,8 @@ def test_write_whole__leaves_the_writer_of_a_user() -> None:
     class Mine(TorchCheckpointIO):
         pass
 
-    def writer(**settings: object) -> object:
-        quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
-        trainer = pl.Trainer(**{**quiet, **settings})  # type: ignore[arg-type]  # as given
+    def writer(**settings: Any) -> object:  # noqa: ANN401 - of the Trainer
+        trainer = quiet_trainer(**settings)
         write_whole(trainer)
         return trainer.strategy.checkpoint_io
 

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint, best_callback
 from lit_hf.checkpoints import best_of, read_checkpoint
+from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
@@ -86,14 +87,10 @@ def test_run_folder__elsewhere_is_the_same_run(
     (shutil.copytree if how == "copied" else shutil.move)(old, new)
     if how == "moved without its best":
         (new / "checkpoints" / best.name).unlink()
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
+    trainer = quiet_trainer(
         max_epochs=3,
         default_root_dir=new,
         callbacks=[again := saver(new), LastCheckpoint(), ResultsWriter()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
     )
     last = new / "checkpoints" / "last.ckpt"

@@ -24,6 +24,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.confusion import MOST_NUMBERS, draw_matrix, write_table
 from tests.images import NAMES, drawn, opened
+from tests.trainers import quiet_trainer
 
 IMAGES = Path(__file__).parent.parent / "images.py"
 
@@ -36,14 +37,11 @@ def _table(path: Path) -> tuple[list[str], list[str], list[list[int]]]:
 
 
 def _trainer(folder: Path, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - any of the Trainer's
-    return pl.Trainer(
-        accelerator="cpu",
+    return quiet_trainer(
         callbacks=[ConfusionMatrixWriter()],
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=folder,
-        **{"logger": False, **settings},
+        **settings,
     )
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lit_hf import CPUSpeed, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.cpu_speed import keep_kernels
 from lit_hf.modules.cpu import NAME, QuickDropout
+from tests.trainers import quiet_trainer
 
 PAGES = """
 import resource, sys
@@ -66,13 +67,9 @@ def test_speed__while_the_trainer_runs(
     data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
     module = TextClassifier(tiny_model, label_names=["0", "1"])
     seen = _Seen()
-    trainer = Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         max_epochs=1,
-        logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=str(tmp_path),
         callbacks=[CPUSpeed(), seen],
     )

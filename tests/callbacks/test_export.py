@@ -22,6 +22,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint, load_module
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -126,14 +127,8 @@ def test_tokenizer__of_the_model_where_the_checkpoint_has_none(
     _, module, data = fit(folder=tmp_path / "first")
     loader = data.val_dataloader()
     assert not isinstance(loader, list)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        max_epochs=1,
-        default_root_dir=tmp_path / "second",
-        callbacks=[ExportPretrained()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
+    trainer = quiet_trainer(
+        max_epochs=1, default_root_dir=tmp_path / "second", callbacks=[ExportPretrained()]
     )
     # A list will do as a dataset.
     trainer.fit(module, DataLoader(list(loader), batch_size=None))  # type: ignore[arg-type]
@@ -198,15 +193,7 @@ def test_export__that_fails_leaves_the_earlier_one(trained: Path, tmp_path: Path
 
 
 def test_export__refuses_checkpoints_of_others(trained: Path, tmp_path: Path) -> None:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        default_root_dir=tmp_path,
-        max_steps=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path, max_steps=1, limit_val_batches=0)
     trainer.fit(BoringModel())
     trainer.save_checkpoint(tmp_path / "boring.ckpt")
     with pytest.raises(InputError, match=r"boring\.ckpt: not a checkpoint of lit_hf \(task None"):

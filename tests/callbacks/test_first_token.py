@@ -1,11 +1,11 @@
 from pathlib import Path
 from typing import cast
 
-from lightning.pytorch import Trainer
 from transformers import BertForSequenceClassification
 
 from lit_hf import FirstTokenOnly, TextClassificationDataModule, TextClassifier
 from lit_hf.batches import TextBatch
+from tests.trainers import quiet_trainer
 
 
 def test_training__computes_one_token_in_the_end_and_leaves_the_model_whole(
@@ -17,13 +17,9 @@ def test_training__computes_one_token_in_the_end_and_leaves_the_model_whole(
     bert = cast("BertForSequenceClassification", module.model).bert
     last = bert.get_submodule("encoder.layer.1.output")
     last.register_forward_hook(lambda *given: widths.add((last.training, given[2].shape[1])))
-    trainer = Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         max_epochs=1,
-        logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=str(tmp_path),
         callbacks=[FirstTokenOnly()],
     )

@@ -27,6 +27,7 @@ from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import read_checkpoint
 from tests.images import NAMES, drawn
 from tests.stopping import StopBefore
+from tests.trainers import quiet_trainer
 
 Weights = dict[str, Tensor]
 Make = Callable[[str], tuple[HFModule, pl.LightningDataModule]]
@@ -64,9 +65,8 @@ def make(tiny_vit: str, tiny_model: str) -> Make:
 
 
 def _trainer(folder: Path, *callbacks: Callback, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - the Trainer's
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return pl.Trainer(
-        **{"accelerator": "cpu", "default_root_dir": folder, **quiet, **settings},
+    return quiet_trainer(
+        **{"default_root_dir": folder, **settings},
         callbacks=list(callbacks),
         enable_checkpointing=any(isinstance(c, LastCheckpoint) for c in callbacks),
     )

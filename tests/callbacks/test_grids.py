@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -25,6 +24,7 @@ from lit_hf.callbacks.grids import (
 )
 from lit_hf.modules.image_samples import LONGEST_SIDE
 from tests.images import NAMES, drawn, opened
+from tests.trainers import quiet_trainer
 
 CELL = LONGEST_SIDE + 2 * FRAME + GAP  # from one cell to the next beside it
 Pixels = NDArray[np.uint8]
@@ -173,14 +173,11 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def _run(model: str, folder: Path, **settings: int) -> None:
-    trainer = pl.Trainer(
+    trainer = quiet_trainer(
         max_epochs=3,
-        accelerator="cpu",
         logger=TensorBoardLogger(folder, name="", version="board"),
         callbacks=[SampleLogger(every_n_steps=1, num_samples=3, **settings)],
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         log_every_n_steps=1,
         default_root_dir=folder,
     )

@@ -2,13 +2,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.hastening import Hastening
 from lit_hf.modules.base import HFModule
 from tests.stopping import StopBefore
+from tests.trainers import quiet_trainer
 
 
 class _Noted(Hastening):
@@ -23,19 +24,15 @@ class _Noted(Hastening):
         return lambda: self.seen.append("back")
 
 
-def _trainer(folder: Path, callback: Hastening) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
+def _trainer(folder: Path, *callbacks: Callback) -> Trainer:
+    return quiet_trainer(
         max_epochs=2,
         limit_train_batches=1,
         limit_val_batches=1,
         limit_test_batches=1,
-        logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         default_root_dir=str(folder),
-        callbacks=[callback],
+        callbacks=list(callbacks),
     )
 
 
@@ -61,8 +58,7 @@ def test_model__is_changed_back_where_a_run_is_interrupted(
     tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
     data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
-    trainer = _trainer(tmp_path, noted := _Noted())
-    trainer.callbacks.append(StopBefore(epoch=1))  # type: ignore[attr-defined]  # set by a connector
+    trainer = _trainer(tmp_path, noted := _Noted(), StopBefore(epoch=1))
     with pytest.raises(SystemExit):
         trainer.fit(TextClassifier(tiny_model, label_names=["0", "1"]), data)
     assert noted.seen == ["change in TrainerFn.FITTING", "back"]

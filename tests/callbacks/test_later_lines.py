@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import ResultsWriter, SampleLogger, TextClassificationDataModule, TextClassifier
+from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
@@ -37,15 +38,11 @@ def test_lines__of_steps_that_are_trained_again_stand_once(tmp_path: Path, fit: 
         stream.write("8,1,val/f")
     with (tmp_path / "samples.jsonl").open("a") as stream:
         stream.write('{"panel": "fixed", "step": null, "id": "of a validate"}\n{"panel": "tr')
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
+    trainer = quiet_trainer(
         max_epochs=2,
         log_every_n_steps=1,
         default_root_dir=tmp_path,
         callbacks=callbacks(),
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
     )
     trainer.fit(module, data, ckpt_path=tmp_path / "c" / "epoch=0.ckpt", weights_only=True)

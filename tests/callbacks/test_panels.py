@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_hf.batches import Sample
 from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
+from tests.trainers import quiet_trainer
 
 HOSTILE = {
     "markup": "[bold]x[/bold] [link=http://e.vil]here[/link] :smile:",
@@ -134,9 +135,7 @@ def test_show__prints_with_any_progress_bar(
 def test_show__where_the_terminal_knows_few_letters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = pl.Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path)
     with (tmp_path / "out").open("w", encoding="latin-1") as stream:
         monkeypatch.setattr("sys.stdout", stream)
         show(trainer, "✓ café")

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from lit_hf import InputError, PredictionWriter, TextClassificationDataModule, TextClassifier
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -21,13 +22,7 @@ IDS = [
 
 
 def _trainer(folder: Path, *callbacks: Callback) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        default_root_dir=folder,
-        callbacks=[PredictionWriter(), *callbacks],
-        enable_progress_bar=False,
-    )
+    return quiet_trainer(default_root_dir=folder, callbacks=[PredictionWriter(), *callbacks])
 
 
 def _answers(folder: Path) -> Rows:

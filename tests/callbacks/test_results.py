@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -74,15 +75,11 @@ def test_metrics__are_appended_to_by_a_second_run(tmp_path: Path, fit: Fit) -> N
 def test_metrics__are_appended_to_by_a_run_that_goes_on(tmp_path: Path, fit: Fit) -> None:
     trainer, module, data = fit([ResultsWriter()])
     trainer.save_checkpoint(tmp_path / "half.ckpt")
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
+    trainer = quiet_trainer(
         max_epochs=2,
         log_every_n_steps=2,
         default_root_dir=tmp_path,
         callbacks=[ResultsWriter()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
         enable_checkpointing=False,
         num_sanity_val_steps=0,
     )

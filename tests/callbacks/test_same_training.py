@@ -11,6 +11,7 @@ from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.checkpoints import read_checkpoint
+from tests.trainers import quiet_trainer
 
 Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]
 Fit = Callable[..., Run]
@@ -34,14 +35,10 @@ def go_on(
             tiny_model,
             **{"batch_size": 4, "val_fraction": 0, "label_names": ["no", "yes"], **(data or {})},
         ).with_rows(train=tweet_rows, val=tweet_rows)
-        trainer = pl.Trainer(
+        trainer = quiet_trainer(
             default_root_dir=tmp_path,
             callbacks=[LastCheckpoint(), same, *callbacks],
-            **{
-                **{"max_epochs": 1, "accelerator": "cpu", "logger": False},
-                **{"enable_progress_bar": False, "enable_model_summary": False},
-                **settings,
-            },
+            **{"max_epochs": 1, **settings},
         )
         last = str(tmp_path / "checkpoints" / "last.ckpt")
         trainer.fit(TextClassifier(tiny_model), rows, ckpt_path=last, weights_only=True)
@@ -114,14 +111,8 @@ def test_checkpoint__without_a_fingerprint_is_told(
 ) -> None:
     _, _, data = fit([LastCheckpoint()])
     last = str(tmp_path / "checkpoints" / "last.ckpt")
-    trainer = pl.Trainer(
-        max_epochs=2,
-        default_root_dir=tmp_path,
-        callbacks=[LastCheckpoint(), SameTraining()],
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+    trainer = quiet_trainer(
+        max_epochs=2, default_root_dir=tmp_path, callbacks=[LastCheckpoint(), SameTraining()]
     )
     trainer.fit(TextClassifier(tiny_model), data, ckpt_path=last, weights_only=True)
     assert "does not tell what it was trained with" in caplog.text

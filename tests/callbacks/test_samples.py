@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from lit_hf import InputError, SampleLogger, TextClassificationDataModule, TextClassifier
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -203,13 +204,7 @@ def test_panels__of_batches_without_names_and_numbers(
     assert not isinstance(loader, list)
     names = ("input_ids", "attention_mask", "labels")
     batches = [{name: batch[name] for name in names} for batch in loader] * 2  # 16 rows each
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        default_root_dir=tmp_path,
-        callbacks=[SampleLogger(num_samples=20)],
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path, callbacks=[SampleLogger(num_samples=20)])
     loader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
     trainer.validate(module, loader, verbose=False)
     for panel in ("fixed", "worst"):
@@ -329,13 +324,7 @@ def test_two_processes__share_the_panels(
     data = TextClassificationDataModule(
         tiny_model, id_column="id", label_names=["no", "yes"], eval_batch_size=1
     ).with_rows(val=ddp_rows[:5])
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        default_root_dir=tmp_path,
-        callbacks=[SampleLogger(num_samples=2)],
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path, callbacks=[SampleLogger(num_samples=2)])
     trainer.validate(module, data, verbose=False)
     alone, shared = _lines(tmp_path), _lines(two_processes / "validate")
     assert len(alone) == 4

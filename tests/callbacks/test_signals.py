@@ -6,6 +6,7 @@ import pytest
 
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.signals import StopAtSignal
+from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
@@ -36,12 +37,7 @@ def test_evaluation__ends_after_the_batch_in_which_the_signal_came(fit: Fit, ver
     _, module, data = fit(data={"eval_batch_size": 4})
     ask = Ask()
     before = signal.getsignal(signal.SIGTERM)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        callbacks=[ask, StopAtSignal()],
-    )
+    trainer = quiet_trainer(callbacks=[ask, StopAtSignal()])
     with pytest.raises(SystemExit):
         getattr(trainer, verb)(module, data)
     assert ask.num_batches == 1

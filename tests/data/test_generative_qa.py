@@ -3,7 +3,6 @@ import logging
 from pathlib import Path
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
@@ -11,6 +10,7 @@ from tokenizers import processors
 
 from lit_hf import GenerativeQADataModule, InputError
 from lit_hf.batches import PromptBatch
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
 
@@ -99,13 +99,10 @@ def test_val_sample__is_scored_while_training_and_all_else(
             self.seen[-1] += cast("PromptBatch", batch)["id"]
 
     def run(seed: int) -> list[list[str]]:
-        trainer = pl.Trainer(
+        trainer = quiet_trainer(
             max_epochs=2,
-            accelerator="cpu",
             num_sanity_val_steps=0,
-            logger=False,
             enable_checkpointing=False,
-            enable_progress_bar=False,
             default_root_dir=tmp_path,
         )
         module = Collect()

@@ -3,7 +3,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -23,6 +22,7 @@ from lit_hf.data.mixing import mix
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.pixels import to_pixel_values
 from tests.images import drawn, png, write_folder
+from tests.trainers import quiet_trainer
 
 Batch = dict[str, Any]
 
@@ -150,14 +150,7 @@ class _Collect(BoringModel):
 
 def _collected(model: str, folder: Path, **settings: Any) -> _Collect:  # noqa: ANN401 - any of the class's
     module = _Collect()
-    trainer = pl.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        default_root_dir=folder,
-    )
+    trainer = quiet_trainer(max_epochs=2, enable_checkpointing=False, default_root_dir=folder)
     trainer.fit(module, datamodule=_data(model, **settings))
     return module
 

@@ -6,6 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.data.batching import Batching, Sizes
 from lit_hf.data.samplers import EncodedRows, Pick, StepSampler
+from tests.trainers import quiet_trainer
 
 Dealt = list[list[list[tuple[int, bool]]]]
 
@@ -111,10 +112,7 @@ def test_predict__by_length_unless_the_order_is_seen(
     data = TextClassificationDataModule(tiny_model, label_names=["0", "1"], eval_batch_size=4)
     data.with_rows(predict=[{"text": text} for text in texts])
     seen = _Rows()
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
+    trainer = quiet_trainer(
         enable_checkpointing=False,
         callbacks=[seen],
         **settings,  # type: ignore[arg-type]  # numbers of batches

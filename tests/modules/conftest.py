@@ -1,8 +1,8 @@
 """What the tests of modules share: random batches, a quiet Trainer, a model with classes."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import pytest
@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 from lit_hf.batches import TextBatch
 from lit_hf.functional.labels import ProblemType
+from tests.trainers import quiet_trainer
 
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
@@ -52,19 +53,7 @@ def make_batch() -> MakeBatch:
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> MakeTrainer:
     """Makes a Trainer on the CPU that prints and keeps nothing, unless told so."""
-
-    def make(**settings: Any) -> pl.Trainer:  # noqa: ANN401 - whatever the Trainer takes
-        quiet: dict[str, Any] = {
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        return pl.Trainer(
-            **{"accelerator": "cpu", "default_root_dir": tmp_path, **quiet, **settings}
-        )
-
-    return make
+    return partial(quiet_trainer, enable_checkpointing=False, default_root_dir=tmp_path)
 
 
 @pytest.fixture

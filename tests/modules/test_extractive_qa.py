@@ -21,6 +21,7 @@ from lit_hf import (
 from lit_hf.batches import SpanBatch
 from lit_hf.modules.span_loss import window_losses
 from tests.official_squad import evaluate
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
 MakeTrainer = Callable[..., pl.Trainer]
@@ -130,14 +131,7 @@ def test_training__keeps_the_windows_that_hold_an_answer(
 
 
 def _scored(module: ExtractiveQA, data: ExtractiveQADataModule, folder: Path) -> dict[str, float]:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=[PredictionWriter()],
-    )
+    trainer = quiet_trainer(default_root_dir=folder, callbacks=[PredictionWriter()])
     (scores,) = trainer.validate(module, data, verbose=False)
     trainer.predict(module, data, return_predictions=False)
     return {name.removeprefix("val/"): value for name, value in scores.items()}
