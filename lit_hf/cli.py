@@ -159,8 +159,8 @@ def _dispatch(verb: str, words: list[str]) -> int:
 def _check_help(words: Sequence[str]) -> None:
     """Ask for the class whose settings are wanted; that of all tasks would say little."""
     classes = {
-        "--model.help": "TextClassifier or ExtractiveQA",
-        "--data.help": "TextClassificationDataModule, TweetDataModule or ExtractiveQADataModule",
+        "--model.help": "TextClassifier, ExtractiveQA, GenerativeQA or ImageClassifier",
+        "--data.help": "TweetDataModule, ExtractiveQADataModule or CIFAR10DataModule",
     }
     for word, following in pairwise([*words, "-"]):
         if word in classes and following.startswith("-"):

@@ -15,14 +15,16 @@ from lit_hf.yaml_texts import read_with
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
-COMPARED_EXACTLY = tuple(
-    f"data.{name} "
-    for name in (
-        *("batch_size", "seed", "num_grouped", "max_tokens", "augmentations", "mixings"),
-        "num_workers",  # may be another
-    )
-)
-"""Settings of which a checkpoint itself says whether they may change."""
+_COMPARED_ELSEWHERE = {
+    "data.augmentations",
+    "data.batch_size",
+    "data.max_tokens",
+    "data.mixings",
+    "data.num_grouped",
+    "data.num_workers",
+    "data.seed",
+}
+"""Settings of which a checkpoint itself says whether they may change, or that always may."""
 
 
 class RunConfig(SaveConfigCallback):
@@ -92,6 +94,8 @@ def config_of_run(folder: Path, verb: str) -> str:
 def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
     """Which settings of model and data are others than those that a run has written.
 
+    Left out are those of the order of rows, of which a checkpoint tells by itself.
+
     Args:
         path: the run's `config.yaml`.
         given: the settings of this run.
@@ -102,14 +106,14 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
     try:
         held = read_with(yaml.safe_load, path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, OSError):
-        return []  # a damaged one is written anew
+        return []  # one that is damaged or gone is written anew
     if not isinstance(held, Mapping):
         return []
     told = []
     for group in ("model", "data"):
         old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))
         for name, value in sorted(new.items()):
-            if value is not None and value != old.get(name):
+            if value not in (None, old.get(name)) and name not in _COMPARED_ELSEWHERE:
                 was = f"was {old[name]!r}" if old.get(name) is not None else "was not set"
                 told.append(f"{name} is {value!r}, {was}")
     return told

@@ -33,7 +33,6 @@ from lit_hf.modules.sharding import share_out
 from lit_hf.other_processes import end_others, killed_others
 from lit_hf.parsing import OneMessageParser, set_up_parsing
 from lit_hf.run_config import (
-    COMPARED_EXACTLY,
     RunConfig,
     changed_settings,
     check_optimizer,
@@ -55,8 +54,12 @@ from lit_hf.settings import (
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (
-    *(LastCheckpoint, ResultsWriter, ConfusionMatrixWriter, StopAtSignal),
-    *(CPUSpeed, FirstTokenOnly),
+    LastCheckpoint,
+    ResultsWriter,
+    ConfusionMatrixWriter,
+    StopAtSignal,
+    CPUSpeed,
+    FirstTokenOnly,
 )
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 
@@ -216,14 +219,12 @@ class RunCLI(LightningCLI):
             tell_start(cast("str | None", self.trainer.ckpt_path), checkpoints_of(self.trainer))
 
     def _changes(self, checkpoint: str | Path) -> list[str]:
-        """Settings that are not those the run was begun with, but for what is compared exactly."""
+        """Settings that are not those the run was begun with."""
         path = Path(checkpoint).parent.parent / "config.yaml"
-        if not path.is_file():
-            return []
         given = self.parser.dump(self.config, skip_unset=False)  # as `config.yaml` is written
         changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
         check_optimizer(changes, Path(checkpoint))
-        return [change for change in changes if not change.startswith(COMPARED_EXACTLY)]
+        return changes
 
     def fit(self, **options: object) -> None:
         """Train, unless the checkpoint to go on from has reached the end already.

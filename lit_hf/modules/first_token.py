@@ -47,13 +47,14 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     if name is None or has_chunks:  # one token is no whole chunk
         return None
     places = [part for path, part in model.named_modules() if path.endswith("." + _CUT_AT[name])]
+    layers = [part for part in model.modules() if hasattr(part, "gradient_checkpointing")]
     is_within = False
 
     def begin(_: nn.Module, args: tuple[object, ...], options: Mapping[str, object]) -> None:
         nonlocal is_within
         asked = options.get("output_hidden_states", model.config.output_hidden_states)
         # Its layers run once more in the backward pass, on their own.
-        is_twice = any(getattr(part, "gradient_checkpointing", False) for part in model.modules())
+        is_twice = any(layer.gradient_checkpointing for layer in layers)
         is_within = not asked and not is_twice
 
     def end(*_: object) -> None:
