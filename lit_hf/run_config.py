@@ -22,6 +22,7 @@ _COMPARED_ELSEWHERE = {
     "data.mixings",
     "data.num_grouped",
     "data.num_workers",
+    "data.pad_to_multiple_of",
     "data.seed",
 }
 """Settings of which a checkpoint itself says whether they may change, or that always may."""

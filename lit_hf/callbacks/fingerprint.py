@@ -59,6 +59,7 @@ def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
         "data.seed": data.seed,
         "data.num_grouped": data.num_grouped,
         "data.max_tokens": data.max_tokens,
+        "data.pad_to_multiple_of": data.pad_to_multiple_of,
     }
     if isinstance(data, ImageClassificationDataModule):
         facts["data.augmentations"] = _named(data.augmentations)

@@ -59,6 +59,7 @@ class HFDataModule(LightningDataModule):
         seed: seed of the validation split and of the order of the training rows.
         num_grouped: batches over which rows are sorted by length; 1 sorts none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
+        pad_to_multiple_of: batches of tokens are as long as a multiple of it.
     """
 
     task: str
@@ -82,6 +83,7 @@ class HFDataModule(LightningDataModule):
         seed: int = 0,
         num_grouped: int = 50,
         max_tokens: int | None = None,
+        pad_to_multiple_of: int = 1,
     ) -> None:
         super().__init__()
         for name, value, least in [
@@ -90,6 +92,7 @@ class HFDataModule(LightningDataModule):
             ("num_workers", num_workers, 0),
             ("num_grouped", num_grouped, 1),
             ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
+            ("pad_to_multiple_of", pad_to_multiple_of, 1),
         ]:
             if value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
@@ -111,6 +114,7 @@ class HFDataModule(LightningDataModule):
         self.on_bad_row = on_bad_row
         self.seed = seed
         self.num_grouped, self.max_tokens = num_grouped, max_tokens
+        self.pad_to_multiple_of = pad_to_multiple_of
         self.splits: dict[Split, Dataset] = {}
         self._tables: dict[Split, list[Table]] = {}
         self._is_checked = False
@@ -268,7 +272,7 @@ class HFDataModule(LightningDataModule):
     def _loader(self, split: Split, batch_size: int) -> "DataLoader[Columns]":
         rows, is_train = self.rows(split), split == "train"
         is_plain = "input_ids" not in rows.column_names or keeps_order(self.trainer, split)
-        sizes = None if is_plain else sizes_of(rows)
+        sizes = None if is_plain else sizes_of(rows, self.pad_to_multiple_of)
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
         settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout)
         return make_loader(rows, batching, self._collate, *settings, is_train=is_train)

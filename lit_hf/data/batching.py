@@ -5,6 +5,7 @@ Letters: N rows, P processes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+_Length = TypeVar("_Length", int, Numbers)
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,17 @@ class Sizes:
     Args:
         lengths: [N] tokens of the longest sequence of each row.
         counts: [N] sequences of each row: 1 for a text, the windows of a question.
+        multiple: what batches are padded to a multiple of.
     """
 
     lengths: Numbers
     counts: Numbers
+    multiple: int = 1
 
     def of_step(self, step: Numbers) -> int:
         """Tokens of a step, padding counted."""
-        return int(self.lengths[step].max() * self.counts[step].sum())
+        longest = int(self.lengths[step].max())
+        return rounded_up(longest, self.multiple) * int(self.counts[step].sum())
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,9 @@ class Batching:
         order = order[np.lexsort((-self.sizes.lengths[order], groups))]
         if self.max_tokens is None:
             return _cut(order, np.arange(most, len(order), most))
-        lengths, counts = self.sizes.lengths[order], self.sizes.counts[order]
+        lengths = rounded_up(self.sizes.lengths[order], self.sizes.multiple)
         budget = self.max_tokens * num_processes
-        return _cut(order, _cuts(lengths, counts, budget, most, num_processes))
+        return _cut(order, _cuts(lengths, self.sizes.counts[order], budget, most, num_processes))
 
     def shuffled(self, num_rows: int, num_processes: int, seed: int, epoch: int) -> list[Numbers]:
         """The steps of an epoch of a training, the largest first where rows are sorted.
@@ -122,11 +127,21 @@ def padding_share(steps: Sequence[Numbers], sizes: Sizes) -> float:
     return 1 - int((sizes.lengths * sizes.counts).sum()) / total if total else 0.0
 
 
-def sizes_of(rows: Dataset, column: str = "input_ids") -> Sizes:
+def rounded_up(length: _Length, multiple: int) -> _Length:
+    """The least multiple that is not below a length.
+
+    >>> rounded_up(17, 8), rounded_up(16, 8)
+    (24, 16)
+    """
+    return -(-length // multiple) * multiple
+
+
+def sizes_of(rows: Dataset, multiple: int = 1, column: str = "input_ids") -> Sizes:
     """Measure encoded rows; reads no tokens, only where the lists of them begin.
 
     Args:
         rows: N rows.
+        multiple: what their batches are padded to a multiple of.
         column: token ids of a row, or lists of them for rows of several sequences.
     """
     lengths: list[Numbers] = [np.zeros(0, np.int64)]
@@ -143,7 +158,7 @@ def sizes_of(rows: Dataset, column: str = "input_ids") -> Sizes:
         else:
             lengths.append(num_parts)
             counts.append(np.ones_like(num_parts))
-    return Sizes(np.concatenate(lengths), np.concatenate(counts))
+    return Sizes(np.concatenate(lengths), np.concatenate(counts), multiple)
 
 
 def _numbers(values: pa.Array) -> Numbers:

@@ -24,7 +24,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
@@ -66,6 +66,7 @@ class ExtractiveQADataModule(HFDataModule):
         num_grouped: batches over which questions are sorted by length, to need little padding; 1
             sorts none.
         max_tokens: most tokens of a batch, padding counted, and at most `batch_size` questions.
+        pad_to_multiple_of: windows are padded to a multiple of it: few batch shapes.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files or rows.
@@ -97,6 +98,7 @@ class ExtractiveQADataModule(HFDataModule):
         seed: int = 0,
         num_grouped: int = 50,
         max_tokens: int | None = None,
+        pad_to_multiple_of: int = 1,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -114,6 +116,7 @@ class ExtractiveQADataModule(HFDataModule):
             seed=seed,
             num_grouped=num_grouped,
             max_tokens=max_tokens,
+            pad_to_multiple_of=pad_to_multiple_of,
         )
         self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self._max_length = max_length
@@ -133,6 +136,7 @@ class ExtractiveQADataModule(HFDataModule):
                 f"Expected `max_length` to be at most {limit} (the limit of {self.model_name}), "
                 f"but got {self._max_length}."
             )
+        check_padding("max_length", self._max_length, self.pad_to_multiple_of, limit)
         room = question_room(self.processor, self._max_length, self.doc_stride)
         if self.doc_stride < 0 or room < 1:
             given = "it is, unless set," if self.doc_stride == _DOC_STRIDE else "got"
@@ -216,7 +220,8 @@ class ExtractiveQADataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""
-        padded = pad_windows(columns, int(self.processor.pad_token_id or 0))
+        pad_token_id = int(self.processor.pad_token_id or 0)
+        padded = pad_windows(columns, pad_token_id, self.pad_to_multiple_of)
         texts = {name: columns[name] for name in ("question", "context", "answers")}
         return {**padded, **texts}
 

@@ -35,7 +35,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, load_config, positions_of, save_tokenizer
 
@@ -79,6 +79,7 @@ class GenerativeQADataModule(HFDataModule):
         num_grouped: batches over which questions are sorted by length, to need little padding; 1
             sorts none.
         max_tokens: most tokens of a batch, padding counted, and at most `batch_size` questions.
+        pad_to_multiple_of: windows and answers are padded to a multiple of it: few batch shapes.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files or rows.
@@ -113,6 +114,7 @@ class GenerativeQADataModule(HFDataModule):
         seed: int = 0,
         num_grouped: int = 50,
         max_tokens: int | None = None,
+        pad_to_multiple_of: int = 1,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -130,6 +132,7 @@ class GenerativeQADataModule(HFDataModule):
             seed=seed,
             num_grouped=num_grouped,
             max_tokens=max_tokens,
+            pad_to_multiple_of=pad_to_multiple_of,
         )
         check_prompt(prompt)
         for name, value, least in [
@@ -159,6 +162,8 @@ class GenerativeQADataModule(HFDataModule):
                     f"Expected `{name}` to be at most {limit} (the limit of {self.model_name}), "
                     f"but got {wanted}."
                 )
+            if limit is not None:
+                check_padding(name, wanted, self.pad_to_multiple_of, limit)
         return self.prompts.max_length
 
     def encode(self, split: Split) -> Dataset:
@@ -237,7 +242,8 @@ class GenerativeQADataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""
-        padded = pad_prompts(columns, int(self.processor.pad_token_id or 0))
+        pad_token_id = int(self.processor.pad_token_id or 0)
+        padded = pad_prompts(columns, pad_token_id, self.pad_to_multiple_of)
         texts = {name: columns[name] for name in ("question", "context", "answers")}
         return {**padded, **texts}
 

@@ -13,6 +13,7 @@ import torch
 from datasets import List, Value
 from torch import Tensor
 
+from lit_hf.data.batching import rounded_up
 from lit_hf.data.tokens import cutting_ends
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED
@@ -242,8 +243,10 @@ def _holds(span: Span, answer: str, start: int, context: str) -> bool:
     return span[0] <= start and start + len(answer) <= span[1]
 
 
-def pad_prompts(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> dict[str, Tensor]:
-    """Lay the windows of all examples under each other, padded to the longest.
+def pad_prompts(
+    columns: Mapping[str, Sequence[object]], pad_token_id: int, multiple: int = 1
+) -> dict[str, Tensor]:
+    """Lay the windows of all examples under each other, padded to the longest, or to a multiple.
 
     Returns:
         `input_ids` and `attention_mask` [W, L] int64; `window_of` [W], the example in the batch
@@ -253,13 +256,13 @@ def pad_prompts(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> d
     windows = _flat(columns["input_ids"])
     counts = torch.tensor([len(cast("list[object]", ids)) for ids in columns["input_ids"]])
     batch = {
-        "input_ids": padded(windows, pad_token_id),
-        "attention_mask": padded([[1] * len(ids) for ids in windows], 0),
+        "input_ids": padded(windows, pad_token_id, multiple),
+        "attention_mask": padded([[1] * len(ids) for ids in windows], 0, multiple),
         "window_of": torch.repeat_interleave(torch.arange(len(counts)), counts),
         "covers": torch.tensor(_flat(columns["covers"])),
     }
     if "labels" in columns:
-        batch["labels"] = padded(_flat(columns["labels"]), IGNORED)
+        batch["labels"] = padded(_flat(columns["labels"]), IGNORED, multiple)
         holds = cast("list[list[bool]]", columns["holds"])
         batch["holds"] = torch.tensor([is_held for windows in holds for is_held in windows])
     return batch
@@ -269,11 +272,11 @@ def _flat(column: Sequence[object]) -> list[list[int]]:
     return [row for rows in cast("list[list[list[int]]]", column) for row in rows]
 
 
-def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """Lists of numbers as one tensor, filled up at their ends to the longest.
+def padded(rows: Sequence[Sequence[int]], fill: int, multiple: int = 1) -> Tensor:
+    """Lists of numbers as one tensor, filled up at their ends to the longest, or to a multiple.
 
     >>> padded([[1, 2], [3]], fill=0).tolist()
     [[1, 2], [3, 0]]
     """
-    length = max(len(row) for row in rows)
+    length = rounded_up(max(len(row) for row in rows), multiple)
     return torch.tensor([[*row, *[fill] * (length - len(row))] for row in rows])

@@ -26,7 +26,7 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import encode_batch, pad_tokens, stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     ProblemType,
@@ -77,6 +77,7 @@ class TextClassificationDataModule(HFDataModule):
         num_grouped: batches over which texts are sorted by length, to need little padding; 1 sorts
             none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` texts.
+        pad_to_multiple_of: texts are padded to a multiple of it: few batch shapes.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files, rows or labels.
@@ -112,6 +113,7 @@ class TextClassificationDataModule(HFDataModule):
         seed: int = 0,
         num_grouped: int = 50,
         max_tokens: int | None = None,
+        pad_to_multiple_of: int = 1,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -130,6 +132,7 @@ class TextClassificationDataModule(HFDataModule):
             seed=seed,
             num_grouped=num_grouped,
             max_tokens=max_tokens,
+            pad_to_multiple_of=pad_to_multiple_of,
         )
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
@@ -173,15 +176,15 @@ class TextClassificationDataModule(HFDataModule):
             InputError: if more was asked for than the model has positions.
         """
         limit = longest_input(self.processor, self.model_name)
-        if self._max_length is None:
-            return limit
+        max_length = limit if self._max_length is None else self._max_length
         room = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
-        if not room < self._max_length <= limit:
+        if not room < max_length <= limit:
             raise InputError(
                 f"Expected `max_length` to lie above {room} (special tokens) and up to {limit} "
-                f"(the limit of {self.model_name}), but got {self._max_length}."
+                f"(the limit of {self.model_name}), but got {max_length}."
             )
-        return self._max_length
+        check_padding("max_length", max_length, self.pad_to_multiple_of, limit)
+        return max_length
 
     def columns_of(self, split: Split) -> TextColumns:
         """The columns of a split: rows to predict are read without labels."""
@@ -255,7 +258,8 @@ class TextClassificationDataModule(HFDataModule):
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""
         labels = columns.pop("labels", None)
-        padded = {**pad_tokens(columns, self.processor), "text": columns["text"]}
+        tokens = pad_tokens(columns, self.processor, self.pad_to_multiple_of)
+        padded = {**tokens, "text": columns["text"]}
         if labels is None:
             return padded
         if self.problem_type == "regression":

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import key_of
+from lit_hf.errors import InputError
 from lit_hf.processors import load_tokenizer
 
 if TYPE_CHECKING:
@@ -89,12 +91,37 @@ def _label_id(label: object, ids: Mapping[str, int] | None) -> object:
     return [ids[key] for key in label] if isinstance(label, list) else ids[str(label)]
 
 
+def check_padding(name: str, length: int, multiple: int, limit: int) -> None:
+    """Refuse to pad to more tokens than a model takes.
+
+    Args:
+        name: the setting of the longest length.
+        length: what it is set to.
+        multiple: what batches are padded to a multiple of.
+        limit: most tokens that the model takes.
+
+    Raises:
+        InputError: naming all of them.
+    """
+    if (most := rounded_up(length, multiple)) > limit:
+        raise InputError(
+            f"`pad_to_multiple_of` {multiple} pads `{name}` {length} to {most} tokens, and the "
+            f"model takes {limit} at most; set a smaller one of the two."
+        )
+
+
 def pad_tokens(
-    columns: Mapping[str, Sequence[object]], tokenizer: "PreTrainedTokenizerBase"
+    columns: Mapping[str, Sequence[object]],
+    tokenizer: "PreTrainedTokenizerBase",
+    multiple: int = 1,
 ) -> dict[str, torch.Tensor]:
-    """Pad the tokenizer's columns to the longest text: each becomes [B, L] int64."""
+    """Pad the tokenizer's columns to the longest text, or to a multiple: each becomes [B, L] int64.
+
+    L is the least multiple of `multiple` in which the longest text has room.
+    """
     names = [name for name in tokenizer.model_input_names if name in columns]
-    length = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]  # lists
+    longest = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]  # lists
+    length = rounded_up(longest, multiple)
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     padded = {}
     for name in names:

@@ -36,6 +36,7 @@ class TweetDataModule(TextClassificationDataModule):
         num_grouped: batches over which tweets are sorted by length, to need little padding; 1 sorts
             none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` tweets.
+        pad_to_multiple_of: tweets are padded to a multiple of it: few batch shapes.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TweetDataModule(TextClassificationDataModule):
         seed: int = 0,
         num_grouped: int = 50,
         max_tokens: int | None = None,
+        pad_to_multiple_of: int = 1,
     ) -> None:
         super().__init__(
             model_name=model_name,
@@ -77,6 +79,7 @@ class TweetDataModule(TextClassificationDataModule):
             seed=seed,
             num_grouped=num_grouped,
             max_tokens=max_tokens,
+            pad_to_multiple_of=pad_to_multiple_of,
         )
 
     def columns_of(self, split: Split) -> TextColumns:

@@ -10,6 +10,7 @@ import torch
 from datasets import Features, List, Value
 from torch import Tensor
 
+from lit_hf.data.batching import rounded_up
 from lit_hf.data.tokens import cutting_ends
 from lit_hf.functional.spans import Span, token_span
 
@@ -153,8 +154,10 @@ def _answers(batch: Mapping[str, Sequence[object]], num_rows: int) -> Iterator[S
         yield next((span for span in placed if span[0] >= 0), None)
 
 
-def pad_windows(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> dict[str, Tensor]:
-    """Lay the windows of all examples under each other, padded to the longest.
+def pad_windows(
+    columns: Mapping[str, Sequence[object]], pad_token_id: int, multiple: int = 1
+) -> dict[str, Tensor]:
+    """Lay the windows of all examples under each other, padded to the longest, or to a multiple.
 
     Returns:
         `input_ids`, `attention_mask` and perhaps `token_type_ids` [W, L] int64; `offsets`
@@ -175,7 +178,7 @@ def pad_windows(columns: Mapping[str, Sequence[object]], pad_token_id: int) -> d
         for name in ("input_ids", "attention_mask", "token_type_ids", "char_starts", "char_ends")
         if name in columns
     }
-    length = max(len(ids) for ids in nested["input_ids"])
+    length = rounded_up(max(len(ids) for ids in nested["input_ids"]), multiple)
     padded = {}
     for name, windows in nested.items():
         fill = pad_token_id if name == "input_ids" else 0

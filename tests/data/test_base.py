@@ -1,11 +1,19 @@
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pytest
+import torch
 
-from lit_hf import InputError, TextClassificationDataModule
+from lit_hf import (
+    ExtractiveQADataModule,
+    GenerativeQADataModule,
+    HFDataModule,
+    InputError,
+    TextClassificationDataModule,
+)
 from lit_hf.data.samplers import StepSampler
+from tests.tiny_models import paragraph_rows
 
 if TYPE_CHECKING:
     from tests.conftest import Run
@@ -20,6 +28,7 @@ def test_settings__out_of_range(tiny_model: str) -> None:
         ("num_workers", -1, 0),
         ("num_grouped", 0, 1),
         ("max_tokens", 0, 1),
+        ("pad_to_multiple_of", 0, 1),
         ("seed", -1, 0),
         ("seed", 2**32, 0),
     ]:
@@ -104,3 +113,62 @@ def test_train_batches__every_row_once_in_a_new_order(
     assert sorted(orders[0], key=int) == sorted(orders[1], key=int) == [str(i) for i in range(16)]
     assert orders[0] != orders[1]
     assert orders[0] != sorted(orders[0], key=int)
+
+
+def _texts(model: str, multiple: int, max_length: int = 96) -> HFDataModule:
+    rows = [{"text": "fire " * number, "label": number % 2} for number in range(3, 40, 9)]
+    data = TextClassificationDataModule(
+        model, max_length=max_length, val_fraction=0, pad_to_multiple_of=multiple
+    )
+    return data.with_rows(train=rows, val=rows)
+
+
+def _spans(model: str, multiple: int, max_length: int = 64) -> HFDataModule:
+    data = ExtractiveQADataModule(
+        model, max_length=max_length, doc_stride=16, val_fraction=0, pad_to_multiple_of=multiple
+    )
+    return data.with_rows(train=paragraph_rows()[:5], val=paragraph_rows()[:5])
+
+
+def _prompts(model: str, multiple: int, max_length: int = 64) -> HFDataModule:
+    data = GenerativeQADataModule(
+        model, max_length=max_length, doc_stride=16, val_fraction=0, pad_to_multiple_of=multiple
+    )
+    return data.with_rows(train=paragraph_rows()[:5], val=paragraph_rows()[:5])
+
+
+@pytest.mark.parametrize("kind", [_texts, _spans, _prompts])
+def test_batches__padded_to_a_multiple_hold_the_same(
+    kind: Callable[[str, int], HFDataModule], tiny_model: str, tiny_t5: str
+) -> None:
+    model = tiny_t5 if kind is _prompts else tiny_model
+    (plain,), (wide,) = (list(cast("Any", kind(model, n).val_dataloader())) for n in (1, 36))
+    length = plain["input_ids"].shape[1]
+    assert length % 36
+    assert wide["input_ids"].shape[1] == next(n for n in range(length, 999) if n % 36 == 0)
+    for name in ("input_ids", "attention_mask", "labels", "offsets"):
+        if name in plain and plain[name].dim() > 1:
+            num_old = plain[name].shape[1]
+            assert wide[name].shape[1] % 36 == 0
+            assert torch.equal(wide[name][:, :num_old], plain[name])
+            assert len(wide[name][:, num_old:].unique()) == 1  # filled up with one value
+    assert not wide["attention_mask"][:, length:].any()
+
+
+@pytest.mark.parametrize("kind", [_texts, _spans])
+def test_padding__beyond_what_the_model_takes_is_refused(
+    kind: Callable[[str, int, int], HFDataModule], tiny_model: str
+) -> None:
+    told = "`pad_to_multiple_of` 50 pads `max_length` 120 to 150 tokens, and the model takes 128"
+    with pytest.raises(InputError, match=told):
+        kind(tiny_model, 50, 120).prepare_data()
+
+
+def test_budget__counts_what_is_padded_to_a_multiple(tiny_model: str) -> None:
+    rows = [{"text": "fire " * (3 + number % 30), "label": number % 2} for number in range(60)]
+    data = TextClassificationDataModule(
+        tiny_model, max_length=60, val_fraction=0, max_tokens=160, pad_to_multiple_of=20
+    ).with_rows(train=rows)
+    sizes = [batch["input_ids"].numel() for batch in cast("Any", data.train_dataloader())]
+    assert max(sizes) <= 160
+    assert min(sizes) >= 80  # each has room for no other row

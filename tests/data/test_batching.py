@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,7 @@ def test_sizes__of_texts_and_of_windows() -> None:
     rows = Dataset.from_dict(
         {"input_ids": [[1, 2, 3], [1], []], "windows": [[[1, 2], [3]], [[1, 2, 3, 4]], []]}
     )
-    texts, windows = sizes_of(rows), sizes_of(rows, "windows")
+    texts, windows = sizes_of(rows), sizes_of(rows, column="windows")
     assert (texts.lengths.tolist(), texts.counts.tolist()) == ([3, 1, 0], [1, 1, 1])
     assert (windows.lengths.tolist(), windows.counts.tolist()) == ([2, 4, 0], [2, 1, 0])
     chosen = sizes_of(rows.select([2, 0]))  # the rows as they are dealt, not as they are stored
@@ -34,12 +35,16 @@ def test_steps__by_length_need_little_padding() -> None:
     assert sorted(np.concatenate(grouped[:25]).tolist()) == sorted(order[:200].tolist())
 
 
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_steps__stay_within_the_budget(num_processes: int) -> None:
-    sizes = _sizes()
+@pytest.mark.parametrize(("num_processes", "multiple"), [(1, 1), (2, 1), (1, 16)])
+def test_steps__stay_within_the_budget(num_processes: int, multiple: int) -> None:
+    sizes = replace(_sizes(), multiple=multiple)
     batching = Batching(64, sizes, 50, max_tokens=500)
     steps = batching.steps(np.arange(400), num_processes)
     tokens = [sizes.of_step(step) for step in steps]
+    longest = [int(sizes.lengths[step].max()) for step in steps]
+    padded = [next(n for n in range(most, 999) if n % multiple == 0) for most in longest]
+    counts = [int(sizes.counts[step].sum()) for step in steps]
+    assert tokens == [length * count for length, count in zip(padded, counts, strict=True)]
     assert max(tokens) <= 500 * num_processes
     assert all(len(step) % num_processes == 0 and len(step) <= 64 * num_processes for step in steps)
     # None could have taken the first rows of the next, save at the end of a group.

@@ -12,6 +12,7 @@ def test_pad__side_and_fill(tiny_model: str) -> None:
     padded = pad_tokens(columns, tokenizer)
     assert padded["input_ids"].tolist() == [[5, 6], [0, 7]]
     assert padded["attention_mask"].tolist() == [[1, 1], [0, 1]]
+    assert pad_tokens(columns, tokenizer, 4)["input_ids"].tolist() == [[0, 0, 5, 6], [0, 0, 0, 7]]
 
 
 def test_encode__cut_is_marked(tiny_model: str) -> None:
