@@ -92,6 +92,8 @@ def summarise(rounds: list[dict[str, Counts]]) -> dict[str, Any]:
             told["tokens_per_second"] = statistics.median(
                 counts["train"]["tokens"] / counts["train"]["seconds"] for counts in runs
             )
+        if "accuracy" in runs[0].get("validate", {}):
+            told["accuracy"] = statistics.median(c["validate"]["accuracy"] for c in runs)
         if "inside" in train:
             told["outside_share"] = statistics.median(
                 1 - counts["train"]["inside"] / counts["train"]["seconds"] for counts in runs
@@ -106,17 +108,24 @@ def show(work: str, found: dict[str, Any]) -> None:
     table.add_column("")
     for stage in STAGES:
         table.add_column(stage, justify="right")
-    table.add_column("outside of the step", justify="right")
-    table.add_column("peak memory", justify="right")
+    for name in ("accuracy", "tokens a second", "padding", "outside of the step", "peak memory"):
+        table.add_column(name, justify="right")
     for who, told in found.items():
         cells = []
         for stage in STAGES:
             value = told.get(f"{stage}_rows_per_second")
             ratio = told["ratio"].get(stage, 1)
             cells.append("" if value is None else f"{value:.1f}  (x {ratio:.2f})")
-        outside = f"{told['outside_share']:.1%}" if "outside_share" in told else ""
-        table.add_row(who, *cells, outside, f"{told['peak_mib']:.0f} MiB")
-    Console(width=120).print(table)
+        for name, form in {
+            "accuracy": "{:.3f}",
+            "tokens_per_second": "{:,.0f}",
+            "padding_share": "{:.1%}",
+            "outside_share": "{:.1%}",
+            "peak_mib": "{:.0f} MiB",
+        }.items():
+            cells.append(form.format(told[name]) if name in told else "")
+        table.add_row(who, *cells)
+    Console(width=150).print(table)
 
 
 def main() -> None:

@@ -46,7 +46,13 @@ def lit_hf(name: str, folder: Path, model: str) -> Counts:
     ):
         if command(words):
             raise SystemExit(f"lit-hf {words[0]} failed")
-    return cast("Counts", json.loads((folder / "run" / "clock.json").read_text(encoding="utf-8")))
+    counts, results = (
+        json.loads((folder / "run" / name).read_text(encoding="utf-8"))
+        for name in ("clock.json", "results.json")
+    )
+    if "accuracy" in (scores := results["validate"]):
+        counts["validate"]["accuracy"] = scores["accuracy"]
+    return cast("Counts", counts)
 
 
 WHO: dict[str, Callable[[str, Path, str], Counts]] = {

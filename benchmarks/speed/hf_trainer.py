@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, DatasetDict, load_dataset
 from transformers import (
     AutoTokenizer,
@@ -83,10 +84,17 @@ def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Count
     start = time.perf_counter()
     trainer.evaluate()
     middle = time.perf_counter()
-    trainer.predict(rows["val"].remove_columns(["label"] if name == "images" else LABELS[name]))
+    truth = ["label"] if name == "images" else LABELS[name]
+    predicted = trainer.predict(rows["val"].remove_columns(truth)).predictions
     ends = {"validate": middle - start, "predict": time.perf_counter() - middle}
     num_rows = float(len(rows["val"]))
-    return counts | {stage: {"rows": num_rows, "seconds": took} for stage, took in ends.items()}
+    counts |= {stage: {"rows": num_rows, "seconds": took} for stage, took in ends.items()}
+    if name != "squad":
+        is_right = np.argmax(predicted, axis=-1) == np.array(
+            rows["val"].with_format(None)[truth[0]]
+        )
+        counts["validate"]["accuracy"] = float(is_right.mean())
+    return counts
 
 
 _Rows = tuple[DatasetDict, Callable[[Any], Any]]

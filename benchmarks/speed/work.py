@@ -62,7 +62,7 @@ LABELS = {
     "images": ("labels",),
 }
 Counts = dict[str, dict[str, float]]
-"""Rows and seconds, of training also tokens and padded tokens, by stage."""
+"""Rows and seconds by stage; of training also tokens and padded tokens, of validation accuracy."""
 
 
 def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: int) -> None:
