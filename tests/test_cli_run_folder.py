@@ -1,0 +1,212 @@
+"""The command: what it leaves in a run folder, and what it makes of one."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.commands import TWEETS, fit_words, run_command, warnings_with
+
+
+@pytest.fixture(scope="module")
+def run_folder(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, made by the command."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = run_command(*fit_words(tiny_model, folder / "tweets"), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "step 20 · epoch 1 · training examples" in done.stdout
+    assert "val/f1" in done.stdout
+    return folder / "tweets"
+
+
+def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
+    names = {str(path.relative_to(run_folder)) for path in run_folder.rglob("*") if path.is_file()}
+    wanted = {
+        "config.yaml",
+        "checkpoints/last.ckpt",
+        "metrics.csv",
+        "samples.jsonl",
+        "results.json",
+        "pretrained/config.json",
+        "pretrained/model.safetensors",
+        "pretrained/tokenizer.json",
+        "pretrained/README.md",
+    }
+    assert wanted <= names
+    assert any(name.startswith("lightning_logs/") and "tfevents" in name for name in names)
+    results = json.loads((run_folder / "results.json").read_text())
+    assert results["fit"]["val/num_examples"] == 60
+    assert (run_folder / results["fit"]["checkpoint"]).is_file()
+
+
+def test_evaluation__needs_no_pretrained_model(run_folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    gone = str(tmp_path / "gone")  # config and tokenizer are in the checkpoint too
+    done = run_command("validate", "--run", "run", "--model.model_name", gone, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((moved / "results.json").read_text())
+    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+
+
+def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path) -> None:
+    for verb, stage, count in [("validate", "validate", 60), ("test", "test", 60)]:
+        done = run_command(verb, "--run", str(run_folder), folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        scores = json.loads((run_folder / "results.json").read_text())[stage]
+        assert scores["num_examples"] == count
+        assert 0 <= scores["accuracy"] <= 1
+    results = json.loads((run_folder / "results.json").read_text())
+    assert results["validate"]["checkpoint"] == results["fit"]["checkpoint"]  # the best one
+    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+
+
+def test_predict__writes_every_row_once_in_order(run_folder: Path, tmp_path: Path) -> None:
+    done = run_command("predict", "--run", str(run_folder), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (TWEETS / "test.csv").open(encoding="utf-8", newline="") as stream:
+        ids = [row["id"] for row in csv.DictReader(stream)]
+    with (run_folder / "submission.csv").open(encoding="utf-8", newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["id"] for row in table] == ids
+    lines = (run_folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [row["id"] for row in answers] == ids
+    written = {"no": "0", "disaster": "1"}  # as the training file writes its classes
+    assert [row["target"] for row in table] == [written[row["prediction"]] for row in answers]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in answers)
+
+
+def test_export__any_checkpoint(run_folder: Path, tmp_path: Path) -> None:
+    last = run_folder / "checkpoints" / "last.ckpt"
+    done = run_command("export", str(last), "somewhere", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "somewhere" / "model.safetensors").is_file()
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--trainer.max_epochs", "1"], ["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"]],
+)
+def test_fit__again_after_the_end_changes_nothing(
+    run_folder: Path, tmp_path: Path, words: list[str]
+) -> None:
+    before = _contents(run_folder)
+    done = run_command("fit", "--run", str(run_folder), *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "already finished" in done.stdout
+    assert "the same command" not in done.stdout
+    assert _contents(run_folder) == before
+
+
+def test_fit__that_was_killed_at_its_end_writes_what_it_lacks(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    whole = json.loads((run_folder / "results.json").read_text())["fit"]
+    (tmp_path / "run" / "results.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "pretrained")
+    done = run_command("fit", "--run", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["fit"]
+    assert found == whole
+    assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
+
+
+def test_fit__again_with_more_epochs_goes_on(
+    run_folder: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    done = run_command("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stdout
+    assert not warnings_with(recwarn, "is not empty")  # of the folder of its checkpoints
+    assert "step 30 · val/accuracy" not in done.stdout  # the epochs that were done
+    assert "step 45 · val/accuracy" in done.stdout
+    assert json.loads((moved / "results.json").read_text())["fit"]["step"] == 45
+    with (moved / "metrics.csv").open() as stream:
+        steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
+    assert steps == ["15", "30", "45"]
+
+
+def test_fit__that_is_refused_leaves_the_run_as_it_was(run_folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    before = (moved / "config.yaml").read_bytes()
+    words = ["--trainer.max_epochs", "3", "--model.head", "MeanHead"]
+    done = run_command("fit", "--run", "run", *words, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "holds the weights of another model" in done.stderr
+    assert (moved / "config.yaml").read_bytes() == before
+
+
+def test_fit__that_goes_on_as_another_training_is_refused_unless_it_is_wanted(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    words = ["--run", "run", "--trainer.max_epochs", "3", "--data.batch_size", "7"]
+    done = run_command("fit", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "not the training that was stopped: data.batch_size was 16, is 7." in done.stderr
+    assert "the same command" not in done.stdout
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+    done = run_command("fit", *words, "--allow-changed", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on as another training: data.batch_size" in caplog.text + done.stderr
+    assert run_command("test", "--run", "run", "--allow-changed", folder=tmp_path).returncode == 2
+
+
+def test_fit__that_goes_on_with_other_settings_tells_them(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    words = ["--trainer.max_epochs", "3", "--data.eval_batch_size", "7"]
+    done = run_command("fit", "--run", "run", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = caplog.text + done.stderr
+    assert "other settings: data.eval_batch_size is 7, was 64. It goes on" in told
+
+
+def test_fit__that_goes_on_with_another_learning_rate_is_refused(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    before = _contents(tmp_path / "run")
+    words = ["--trainer.max_epochs", "3", "--allow-changed", "--model.optimizer.lr", "0.5"]
+    done = run_command(
+        "fit", "--run", "run", *words, "--model.warmup_ratio", "0.3", folder=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert "model.optimizer.lr is 0.5, was " in done.stderr
+    assert "model.warmup_ratio is 0.3, was 0.1: a training that goes on takes" in done.stderr
+    assert "the same command" not in done.stdout
+    assert _contents(tmp_path / "run") == before
+    newest = tmp_path / "run" / "checkpoints" / "last.ckpt"  # in another folder as well
+    done = run_command(
+        *("fit", "--run", "run", *words, "--trainer.default_root_dir", "other"),
+        *("--ckpt_path", str(newest)),
+        folder=tmp_path,
+    )
+    assert done.returncode == 2, done.stderr
+
+
+def test_fit__from_weights_alone_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    content = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
+    for name in ("loops", "optimizer_states"):
+        content.pop(name)
+    torch.save(content, tmp_path / "weights.ckpt")
+    words = ["--run", str(run_folder), "--ckpt_path", str(tmp_path / "weights.ckpt")]
+    done = run_command("fit", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "holds weights only; nothing to go on from" in done.stderr
+    done = run_command("predict", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
