@@ -41,6 +41,14 @@ def run_command(*words: str, folder: Path) -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
+def output_of(*words: str, code: int = 0) -> str:
+    """What a command prints that ends with this exit code."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(words) == code
+    return out.getvalue()
+
+
 def fit_words(model: str, run: Path, *more: str) -> list[str]:
     """A training of two epochs on the bundled tweets."""
     return [

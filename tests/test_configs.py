@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lit_hf.cli import main
+from tests.commands import output_of
 from tests.images import png
 from tests.tiny_models import write_vit
 
@@ -54,10 +55,7 @@ def test_recipe__opens_with_what_where_and_how(path: Path) -> None:
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 def test_recipe__parses_and_shows_its_learning_rate(path: Path, tiny_model: str) -> None:
     words = ["fit", "--config", str(path), "--model.model_name", tiny_model, "--print_config"]
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert main(words) == 0
-    config = yaml.safe_load(out.getvalue())
+    config = yaml.safe_load(output_of(*words))
     assert 0 < config["model"]["init_args"]["optimizer"]["init_args"]["lr"] < 1e-2
     assert config["checkpoint"]["monitor"].startswith("val/")
     assert config["trainer"]["default_root_dir"]

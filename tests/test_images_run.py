@@ -18,18 +18,12 @@ from lit_hf import Predictor
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.cli import main
 from tests.cifar_files import batch_files, images_of, packed
+from tests.commands import output_of
 from tests.images import NAMES, drawn, opened, png, write_folder
 
 ROOT = Path(__file__).parent.parent
 PANELS = ["train", "fixed", "worst"]
 RECIPE = ROOT / "configs" / "image_classification" / "cifar10.yaml"
-
-
-def _main(*words: str, code: int = 0) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert main(words) == code
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +33,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_folder(folder / "set" / "train", 24)
     write_folder(folder / "set" / "test", 7)
     write_folder(folder / "new", 5, by_class=False)
-    shown = _main(
+    shown = output_of(
         *("fit", "--config", str(RECIPE), "--data", "ImageClassificationDataModule"),
         *("--model.model_name", str(RECIPE.parent / "vit_32"), "--data.batch_size", "8"),
         *("--data.dataset", str(folder / "set"), "--data.val_fraction", "0.25"),
@@ -49,8 +43,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--data.augmentations", "[CropAndFlip, RandAugment]", "--data.mixings+=CutMix"),
     )
     assert "training examples" in shown
-    _main("test", "--run", str(folder / "run"))
-    _main("predict", "--run", str(folder / "run"), "--data.predict_file", str(folder / "new"))
+    output_of("test", "--run", str(folder / "run"))
+    output_of("predict", "--run", str(folder / "run"), "--data.predict_file", str(folder / "new"))
     return folder / "run"
 
 
@@ -195,7 +189,7 @@ def test_odd_images__are_trained_on(run_folder: Path, tmp_path: Path) -> None:
     plain.save(home / "moving.gif", save_all=True, append_images=[Image.new("RGB", (8, 12))])
     plain.save(home / "turned.png", exif=exif)
     (home / "large.png").write_bytes(png(0, 130, 100))
-    _main(
+    output_of(
         *("fit", "--run", str(run_folder), "--trainer.default_root_dir", str(tmp_path / "run")),
         *("--data.dataset", str(tmp_path / "set"), "--trainer.max_epochs", "1"),
         *("--data.val_fraction", "0", "--checkpoint.monitor", "train/loss", "--ckpt_path", "null"),
@@ -242,7 +236,7 @@ def test_stopped_run__goes_on_as_if_it_had_not_stopped(
     write_folder(tmp_path / "train", 16)
 
     def fit(name: str, *words: str, code: int = 0) -> str:
-        return _main(
+        return output_of(
             *("fit", "--import", "tests.stopping", "--ckpt_path", "auto"),
             *("--model", "ImageClassifier", "--model.model_name", tiny_vit),
             *("--data", "ImageClassificationDataModule", "--data.dataset", str(tmp_path)),

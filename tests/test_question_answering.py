@@ -1,7 +1,5 @@
 """Questions from file to answer: the command, the exported folder, one process and two."""
 
-import contextlib
-import io
 import json
 import runpy
 import shutil
@@ -15,20 +13,13 @@ from transformers import AutoModelForQuestionAnswering
 
 from lit_hf import AnswerScore, ExtractiveQA, ExtractiveQADataModule, InputError, Predictor
 from lit_hf.batches import SpanBatch, SpanOutput
-from lit_hf.cli import main
 from lit_hf.modules.extracts import find_extracts, tell_extracts
+from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.processes import run_script
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "extractive_qa" / "squad_v2.yaml"
-
-
-def _main(*words: str) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert main(words) == 0
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +47,7 @@ def run_folder(tiny_model: str, rows: Rows, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("questions")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, run = str(folder / "rows.jsonl"), str(folder / "run")
-    shown = _main(
+    shown = output_of(
         *("fit", "--config", str(RECIPE), "--model.model_name", tiny_model),
         *("--data.train_file", file, "--data.val_file", file, "--data.batch_size", "2"),
         *("--data.max_length", "64", "--data.doc_stride", "16", "--samples.every_n_steps", "1"),
@@ -64,8 +55,8 @@ def run_folder(tiny_model: str, rows: Rows, tmp_path_factory: pytest.TempPathFac
         *("--trainer.accelerator", "cpu"),
     )
     assert "Who sold the mill?" in shown
-    _main("validate", "--run", run)
-    _main("predict", "--run", run, "--data.predict_file", file)
+    output_of("validate", "--run", run)
+    output_of("predict", "--run", run, "--data.predict_file", file)
     return folder / "run"
 
 

@@ -1,7 +1,5 @@
 """A model that writes answers, from file to answer: the command, the export, the Predictor."""
 
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,12 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lit_hf import GenerativeQA, InputError, Predictor
-from lit_hf.cli import main
+from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.tiny_models import paragraph_rows
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "generative_qa" / "squad_t5.yaml"
-
-
-def _main(*words: str) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert main(words) == 0
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +28,7 @@ def run_folder(tiny_t5: str, rows: Rows, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("written")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, run = str(folder / "rows.jsonl"), str(folder / "run")
-    shown = _main(
+    shown = output_of(
         *("fit", "--config", str(RECIPE), "--model.model_name", tiny_t5),
         *("--model.pretrained", "false", "--model.scheduler", "cosine"),
         *("--model.optimizer.lr", "5e-3", "--data.batch_size", "10"),
@@ -48,8 +39,8 @@ def run_folder(tiny_t5: str, rows: Rows, tmp_path_factory: pytest.TempPathFactor
     )
     assert "step 80 · epoch 39 · training examples" in shown
     assert "val/num_examples 6" in shown
-    _main("validate", "--run", run)
-    _main("predict", "--run", run, "--data.predict_file", file)
+    output_of("validate", "--run", run)
+    output_of("predict", "--run", run, "--data.predict_file", file)
     return folder / "run"
 
 
@@ -120,7 +111,7 @@ def test_export__writes_the_same_in_plain_transformers(run_folder: Path, rows: R
 
 
 def test_generation__can_be_changed_for_an_evaluation(run_folder: Path) -> None:
-    _main("validate", "--run", str(run_folder), "--model.generation.max_new_tokens", "2")
+    output_of("validate", "--run", str(run_folder), "--model.generation.max_new_tokens", "2")
     scores = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["validate"]
     assert scores["exact_match"] < 100
 
