@@ -1,10 +1,13 @@
 """Prepared rows on disk, built once on a machine and shared by all its processes."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +15,11 @@ from pathlib import Path
 from datasets import Dataset, Features
 from filelock import FileLock
 
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, WriteError
+
+log = logging.getLogger(__name__)
+_SUMS = "checksums.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cache_folder() -> Path:
@@ -101,18 +108,59 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
         key: determines the content, see `key_of`.
         build: fills the empty folder it is given. Where it fails or is killed, nothing is left
             under the final name.
+
+    Returns:
+        The folder; each of its files has the checksum that was written with it.
+
+    Raises:
+        WriteError: if the disk is full.
     """
     target = cache_folder() / key
-    if target.exists():
+    if _is_whole(target):
         return target
     with FileLock(f"{target}.lock"):
+        if target.exists() and not _is_whole(target):
+            log.warning(f"{target}: damaged since it was written, so it is prepared anew.")
+            shutil.rmtree(target)
         if not target.exists():
             for orphan in target.parent.glob(f"{key}.tmp-*"):  # the lock is ours: its writer died
                 shutil.rmtree(orphan, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix=f"{key}.tmp-", dir=target.parent))
             try:
                 build(folder)
+                (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
                 folder.replace(target)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                raise WriteError(
+                    f"{target.parent}: prepared rows find no room here: {error.strerror}. Make "
+                    "room, or set LIT_HF_CACHE to a folder on another disk."
+                ) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     return target
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files of a folder are those that were written; each is read once a process."""
+    try:
+        written = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
+        return bool(written == _checksums(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    paths = sorted(path for path in folder.iterdir() if path.name != _SUMS)
+    return {path.name: _checksum(path, path.stat().st_mtime_ns) for path in paths}
+
+
+@cache
+def _checksum(path: Path, changed: int) -> int:
+    """The CRC-32 of a file's content, as it was when it was changed last."""
+    found = 0
+    with path.open("rb") as stream:
+        while part := stream.read(2**22):
+            found = zlib.crc32(part, found)
+    return found

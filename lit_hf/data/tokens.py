@@ -27,9 +27,12 @@ def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
 
 
 def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Names what a tokenizer makes of texts; how long texts were cut at last is no part of it."""
+    """Names what a tokenizer makes of texts; how long texts were cut at last is no part of it.
+
+    Two models may share their tokens, but not which columns of them they read.
+    """
     said = json.loads(tokenizer.backend_tokenizer.to_str())
-    return key_of({**said, "truncation": None, "padding": None})
+    return key_of({**said, "truncation": None, "padding": None}, tokenizer.model_input_names)
 
 
 @contextmanager

@@ -38,6 +38,47 @@ def test_cached__failed_build_leaves_nothing(own_folder: Path) -> None:
     assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
 
 
+def _count(folder: Path) -> None:
+    (folder / "rows").write_bytes(bytes(range(256)) * 1000)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "none said", "more"])
+def test_cached__damaged_since_is_built_anew(
+    damage: str, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached("key", _count)
+    rows = own_folder / "key" / "rows"
+    content = bytearray(rows.read_bytes())
+    content[70_000] ^= 1
+    if damage == "flipped":
+        rows.write_bytes(content)
+    elif damage == "cut":
+        rows.write_bytes(content[:5])
+    elif damage == "more":
+        (own_folder / "key" / "other").write_text("")
+    else:
+        (rows if damage == "gone" else own_folder / "key" / "checksums.json").unlink()
+    cached("key", _count)
+    assert "key: damaged since it was written, so it is prepared anew" in caplog.text
+    assert rows.read_bytes() == bytes(range(256)) * 1000
+    assert sorted(path.name for path in rows.parent.iterdir()) == ["checksums.json", "rows"]
+
+
+def test_cached__full_disk_is_told(own_folder: Path) -> None:
+    script = (
+        "import resource, sys\n"
+        "from lit_hf.data.cache import cached\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "def build(folder):\n"
+        "    with (folder / 'rows').open('wb', buffering=0) as out:\n"
+        "        while True: out.write(bytes(1000))\n"
+        "cached('key', build)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert f"WriteError: {own_folder}: prepared rows find no room here: File too" in done.stderr
+    assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
+
+
 def test_cached__orphan_of_a_killed_builder_is_swept(own_folder: Path) -> None:
     (own_folder / "key.tmp-dead").mkdir(parents=True)
     cached("key", lambda folder: None)

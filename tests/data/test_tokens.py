@@ -60,3 +60,10 @@ def test_stamp__is_of_the_tokenizer_and_not_of_its_last_call(tiny_model: str) ->
     assert stamp_of(tokenizer) == stamp
     tokenizer.add_tokens(["callowmere"])
     assert stamp_of(tokenizer) != stamp
+
+
+def test_stamp__knows_which_columns_a_model_reads(tiny_model: str) -> None:
+    tokenizer, other = load_tokenizer(tiny_model), load_tokenizer(tiny_model)
+    assert stamp_of(tokenizer) == stamp_of(other)
+    other.model_input_names = ["input_ids", "attention_mask"]
+    assert stamp_of(tokenizer) != stamp_of(other)
