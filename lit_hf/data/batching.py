@@ -5,6 +5,7 @@ Letters: N rows, P processes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import TypeVar
 
 import numpy as np
@@ -73,13 +74,13 @@ class Batching:
         most = self.batch_size * num_processes
         if self.sizes is None or not self.is_sorted:
             return _cut(order, np.arange(most, len(order), most))
-        groups = np.arange(len(order)) // (most * self.num_grouped)
+        groups = np.arange(len(order)) // min(most * self.num_grouped, len(order) or 1)
         order = order[np.lexsort((-self.sizes.lengths[order], groups))]
         if self.max_tokens is None:
             return _cut(order, np.arange(most, len(order), most))
         lengths = rounded_up(self.sizes.lengths[order], self.sizes.multiple)
-        budget = self.max_tokens * num_processes
-        return _cut(order, _cuts(lengths, self.sizes.counts[order], budget, most, num_processes))
+        counts = self.sizes.counts[order]
+        return _cut(order, _cuts(lengths, counts, self.max_tokens, most, num_processes))
 
     def shuffled(self, num_rows: int, num_processes: int, seed: int, epoch: int) -> list[Numbers]:
         """The steps of an epoch of a training, the largest first where rows are sorted.
@@ -101,21 +102,27 @@ def _cut(order: Numbers, places: "Numbers | list[int]") -> list[Numbers]:
 
 
 def _cuts(
-    lengths: Numbers, counts: Numbers, budget: int, most: int, num_processes: int
+    lengths: Numbers, counts: Numbers, max_tokens: int, most: int, num_processes: int
 ) -> list[int]:
-    """Where a new step begins, so that none has more rows or more tokens than allowed."""
+    """Where a new step begins, so that no process has more rows or more tokens than allowed."""
+    tokens, sequences = lengths.tolist(), counts.tolist()
     places: list[int] = []
-    first, longest, num_sequences = 0, 0, 0
-    for row in range(0, len(lengths), num_processes):
-        share = slice(row, row + num_processes)
-        longest = max(longest, int(lengths[share].max()))
-        num_sequences += int(counts[share].sum())
-        is_full = longest * num_sequences > budget or row + num_processes - first > most
-        if is_full and row > first:
+    first, longest, held = 0, 0, [0] * num_processes
+    for row in range(0, len(tokens), num_processes):
+        after = row + num_processes
+        longest = max(longest, *tokens[row:after])
+        held = [sum(pair) for pair in zip(held, _dealt(sequences, row, after, first), strict=True)]
+        if row > first and (longest * max(held) > max_tokens or after - first > most):
             places.append(row)
-            first, longest = row, int(lengths[share].max())
-            num_sequences = int(counts[share].sum())
+            first, longest = row, max(tokens[row:after])
+            held = _dealt(sequences, row, after, first)
     return places
+
+
+def _dealt(sequences: list[int], row: int, after: int, first: int) -> list[int]:
+    """The sequences of the next row of each process; where rows end, of the step's first again."""
+    copies = islice(cycle(sequences[first:]), max(0, after - len(sequences)))
+    return [*sequences[row:after], *copies]
 
 
 def padding_share(steps: Sequence[Numbers], sizes: Sizes) -> float:

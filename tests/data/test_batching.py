@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from lit_hf.data.batching import Batching, Sizes, padding_share, sizes_of
+from lit_hf.data.batching import Batching, Numbers, Sizes, padding_share, sizes_of
+from lit_hf.data.samplers import StepSampler
 
 
 def _sizes(num_rows: int = 400) -> Sizes:
@@ -35,24 +36,44 @@ def test_steps__by_length_need_little_padding() -> None:
     assert sorted(np.concatenate(grouped[:25]).tolist()) == sorted(order[:200].tolist())
 
 
-@pytest.mark.parametrize(("num_processes", "multiple"), [(1, 1), (2, 1), (1, 16)])
-def test_steps__stay_within_the_budget(num_processes: int, multiple: int) -> None:
-    sizes = replace(_sizes(), multiple=multiple)
-    batching = Batching(64, sizes, 50, max_tokens=500)
-    steps = batching.steps(np.arange(400), num_processes)
-    tokens = [sizes.of_step(step) for step in steps]
-    longest = [int(sizes.lengths[step].max()) for step in steps]
-    padded = [next(n for n in range(most, 999) if n % multiple == 0) for most in longest]
-    counts = [int(sizes.counts[step].sum()) for step in steps]
-    assert tokens == [length * count for length, count in zip(padded, counts, strict=True)]
-    assert max(tokens) <= 500 * num_processes
-    assert all(len(step) % num_processes == 0 and len(step) <= 64 * num_processes for step in steps)
+def _tokens(sizes: Sizes, step: Numbers, num_processes: int) -> int:
+    """The most tokens that a process has of a step, copies of rows counted."""
+    most = 0
+    for rank in range(num_processes):
+        picks = StepSampler(len(step), Batching(len(step)), num_processes, rank, False, 0)
+        rows = step[[pick.row for pick in next(iter(picks))]]
+        longest = int(sizes.lengths[rows].max())
+        padded = next(n for n in range(longest, 999) if n % sizes.multiple == 0)
+        most = max(most, padded * int(sizes.counts[rows].sum()))
+    return most
+
+
+@pytest.mark.parametrize(("num_processes", "multiple"), [(1, 1), (2, 1), (3, 1), (1, 16)])
+@pytest.mark.parametrize("num_rows", [7, 400])
+def test_steps__stay_within_the_budget(num_rows: int, num_processes: int, multiple: int) -> None:
+    sizes = replace(_sizes(num_rows), multiple=multiple)
+    steps = Batching(64, sizes, 50, max_tokens=500).steps(np.arange(num_rows), num_processes)
+    assert max(_tokens(sizes, step, num_processes) for step in steps) <= 500
+    assert all(len(step) % num_processes == 0 for step in steps[:-1])
     # None could have taken the first rows of the next, save at the end of a group.
-    room = [
-        sizes.of_step(np.concatenate([step, after[:num_processes]])) > 500 * num_processes
+    full = [
+        _tokens(sizes, np.concatenate([step, after[:num_processes]]), 1) > 400 * num_processes
         for step, after in pairwise(steps)
     ]
-    assert sum(room) >= len(room) - 2
+    assert sum(full) >= len(full) - 2
+
+
+@pytest.mark.parametrize(("num_rows", "num_processes"), [(7, 2), (7, 3), (1, 3)])
+def test_steps__stay_within_the_budget_with_copies(num_rows: int, num_processes: int) -> None:
+    sizes = Sizes(np.full(num_rows, 16), np.ones(num_rows, dtype=np.int64))
+    steps = Batching(7, sizes, 50, max_tokens=30).steps(np.arange(num_rows), num_processes)
+    assert [_tokens(sizes, step, num_processes) for step in steps] == [16] * len(steps)
+
+
+def test_steps__of_groups_beyond_all_numbers() -> None:
+    sizes = _sizes()
+    wide, whole = (Batching(7, sizes, num).steps(np.arange(400), 1) for num in (10**18, 400))
+    assert [step.tolist() for step in wide] == [step.tolist() for step in whole]
 
 
 def test_steps__a_row_beyond_the_budget_is_a_batch() -> None:
