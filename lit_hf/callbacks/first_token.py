@@ -14,8 +14,9 @@ class FirstTokenOnly(Hastening):
 
     The ready heads of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, DeBERTa (v2 and v3),
     DistilBERT, MPNet and ViT read the first token alone, so behind the attention of the last layer
-    the other tokens are not computed. Logits and gradients are the same. Heads of your own, and
-    models that override `forward`, run as they are.
+    the other tokens are not computed. Logits and gradients are the same, but for dropout, which
+    draws fewer numbers and so others from there on. Heads and poolers of your own, and models that
+    override `forward`, run as they are. A hook of yours on the encoder sees the first token alone.
     """
 
     def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None] | None:

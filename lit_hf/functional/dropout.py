@@ -19,7 +19,7 @@ def quick_dropout(values: Tensor, p: float) -> Tensor:
 
     Args:
         values: any shape, floats on the CPU.
-        p: probability of a 0; from 0 up to and without 1.
+        p: probability of a 0, from 0 to 1.
 
     >>> _ = torch.manual_seed(0)
     >>> quick_dropout(torch.ones(8), 0.5)
@@ -29,8 +29,7 @@ def quick_dropout(values: Tensor, p: float) -> Tensor:
     if kept == _STEPS:
         return values
     mask = _masks(values.numel(), kept).view(values.shape)
-    dropped: Tensor = _Masked.apply(values, mask, 1 / (1 - p))  # type: ignore[no-untyped-call]  # no types
-    return dropped
+    return _apply(values, mask, 1 / (1 - p) if p < 1 else 1.0)
 
 
 def _masks(count: int, kept: int) -> Tensor:
@@ -61,7 +60,13 @@ class _Masked(torch.autograd.Function):
         ctx: torch.autograd.function.BackwardCFunction, gradient: Tensor
     ) -> tuple[Tensor, None, None]:
         (mask,) = ctx.saved_tensors
-        return _masked(gradient, mask, ctx.scale), None, None  # type: ignore[attr-defined]  # above
+        scale: float = ctx.scale  # type: ignore[attr-defined]  # above
+        return _apply(gradient, mask, scale), None, None  # once more, for second derivatives
+
+
+def _apply(values: Tensor, mask: Tensor, scale: float) -> Tensor:
+    masked: Tensor = _Masked.apply(values, mask, scale)  # type: ignore[no-untyped-call]  # no types
+    return masked
 
 
 def _masked(values: Tensor, mask: Tensor, scale: float) -> Tensor:

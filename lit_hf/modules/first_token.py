@@ -3,30 +3,55 @@
 Letters: B sequences, L tokens, H values of a token.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-_CUT_AT = {
-    **dict.fromkeys(
-        (
-            "BertForSequenceClassification",
-            "CamembertForSequenceClassification",
-            "DebertaV2ForSequenceClassification",
-            "ElectraForSequenceClassification",
-            "RobertaForSequenceClassification",
-            "XLMRobertaForSequenceClassification",
-        ),
-        "attention.output",
+
+class _Known(NamedTuple):
+    """A model whose head reads the first token.
+
+    Attributes:
+        cut_at: the part of a layer from which on each token goes its own way; residual connections
+            begin there too, or are added to what comes out of it.
+        head: its parts behind the layers, and their classes.
+    """
+
+    cut_at: str
+    head: Mapping[str, str]
+
+
+_KNOWN = {
+    "BertForSequenceClassification": _Known(
+        "attention.output", {"bert.pooler": "BertPooler", "classifier": "Linear"}
     ),
-    "DistilBertForSequenceClassification": "sa_layer_norm",
-    "MPNetForSequenceClassification": "attention.LayerNorm",
-    "ViTForImageClassification": "layernorm_after",
+    "CamembertForSequenceClassification": _Known(
+        "attention.output", {"classifier": "CamembertClassificationHead"}
+    ),
+    "DebertaV2ForSequenceClassification": _Known(
+        "attention.output", {"pooler": "ContextPooler", "classifier": "Linear"}
+    ),
+    "DistilBertForSequenceClassification": _Known(
+        "sa_layer_norm", {"pre_classifier": "Linear", "classifier": "Linear"}
+    ),
+    "ElectraForSequenceClassification": _Known(
+        "attention.output", {"classifier": "ElectraClassificationHead"}
+    ),
+    "MPNetForSequenceClassification": _Known(
+        "attention.LayerNorm", {"classifier": "MPNetClassificationHead"}
+    ),
+    "RobertaForSequenceClassification": _Known(
+        "attention.output", {"classifier": "RobertaClassificationHead"}
+    ),
+    "ViTForImageClassification": _Known("layernorm_after", {"classifier": "Linear"}),
+    "XLMRobertaForSequenceClassification": _Known(
+        "attention.output", {"classifier": "XLMRobertaClassificationHead"}
+    ),
 }
-"""Models whose head reads the first token, and the part of a layer from which on each token goes
-its own way; residual connections begin there too, or are added to what comes out of it."""
+"""By the names of transformers' classes."""
 
 
 def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
@@ -37,37 +62,25 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     gradients are checkpointed and where the encoder is called by itself, nothing is left out.
 
     Args:
-        model: any; one that is not known, or has a `forward` of its own, stays as it is.
+        model: any; one that is not known, has a `forward` or a head of its own, or layers that are
+            wrapped or used twice, stays as it is.
 
     Returns:
         What puts the model back as it was; None where it stayed so.
     """
-    name = _known_as(model)
+    known = _known_as(model)
     has_chunks = bool(getattr(model.config, "chunk_size_feed_forward", None))
-    if name is None or has_chunks:  # one token is no whole chunk
+    if known is None or has_chunks:  # one token is no whole chunk
         return None
-    places = [part for path, part in model.named_modules() if path.endswith("." + _CUT_AT[name])]
-    layers = [part for part in model.modules() if hasattr(part, "gradient_checkpointing")]
-    is_within = False
-
-    def begin(_: nn.Module, args: tuple[object, ...], options: Mapping[str, object]) -> None:
-        nonlocal is_within
-        asked = options.get("output_hidden_states", model.config.output_hidden_states)
-        # Its layers run once more in the backward pass, on their own.
-        is_twice = any(layer.gradient_checkpointing for layer in layers)
-        is_within = not asked and not is_twice
-
-    def end(*_: object) -> None:
-        nonlocal is_within
-        is_within = False
-
-    def cut(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(hidden[:, :1] for hidden in args) if is_within else args  # [B, L, H]
-
+    paths = [path for path, _ in model.named_modules() if path.endswith("." + known.cut_at)]
+    is_wrapped = any("_checkpoint_wrapped_module" in path for path in paths)
+    if not paths or len(paths) != model.config.num_hidden_layers or is_wrapped:
+        return None
+    cut = _Cut(model)
     hooks = (
-        model.register_forward_pre_hook(begin, with_kwargs=True),
-        model.register_forward_hook(end, always_call=True),
-        places[-1].register_forward_pre_hook(cut),
+        model.register_forward_pre_hook(cut.begin, with_kwargs=True),
+        model.register_forward_hook(cut.end, always_call=True),
+        model.get_submodule(paths[-1]).register_forward_pre_hook(cut.cut),
     )
 
     def undo() -> None:
@@ -77,10 +90,53 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     return undo
 
 
-def _known_as(model: PreTrainedModel) -> str | None:
-    """The name of transformers' own class whose `forward` a model has."""
+def _known_as(model: PreTrainedModel) -> _Known | None:
+    """What is known of a model that runs as transformers wrote it."""
     for kind in type(model).__mro__:
-        if kind.__name__ in _CUT_AT and kind.__module__.startswith("transformers.models."):
-            is_own = type(model).forward is not cast("type[PreTrainedModel]", kind).forward
-            return None if is_own else kind.__name__
+        if kind.__name__ in _KNOWN and kind.__module__.startswith("transformers.models."):
+            known = _KNOWN[kind.__name__]
+            own = cast("type[PreTrainedModel]", kind).forward
+            is_own = type(model).forward is own and "forward" not in vars(model)
+            has_head = all(_is_library(model, *part) for part in known.head.items())
+            return known if is_own and has_head else None
     return None
+
+
+def _is_library(model: PreTrainedModel, path: str, name: str) -> bool:
+    """Whether a part of a model has the class of this name of transformers or torch."""
+    part: nn.Module | None = model
+    for step in path.split("."):
+        part = getattr(part, step, None)
+    kind = type(part)
+    is_known = kind.__module__.startswith(("transformers.models.", "torch.nn.modules."))
+    return is_known and kind.__name__ == name and "forward" not in vars(part)
+
+
+class _Cut:
+    """Hooks that leave out tokens while a model runs as a whole; a copy of it has its own."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.layers = [part for part in model.modules() if hasattr(part, "gradient_checkpointing")]
+        names = list(inspect.signature(type(model).forward).parameters)[1:]
+        known = "output_hidden_states" in names
+        self.place = names.index("output_hidden_states") if known else len(names)
+        self.is_within = False
+
+    def begin(
+        self, model: PreTrainedModel, args: tuple[object, ...], options: Mapping[str, object]
+    ) -> None:
+        """Look whether this run of the model needs all tokens."""
+        asked = options.get("output_hidden_states", next(iter(args[self.place :]), None))
+        if asked is None:
+            asked = model.config.output_hidden_states
+        # Checkpointed layers run once more in the backward pass, on their own.
+        is_twice = any(layer.gradient_checkpointing for layer in self.layers)
+        self.is_within = not asked and not is_twice
+
+    def end(self, *_: object) -> None:
+        """Compute all tokens again."""
+        self.is_within = False
+
+    def cut(self, _: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Keep the first token of [B, L, H]."""
+        return tuple(hidden[:, :1] for hidden in args) if self.is_within else args

@@ -50,7 +50,18 @@ def test_dropout__gradient_of_what_is_kept() -> None:
     torch.testing.assert_close(dropped, values * gradient)
 
 
+def test_dropout__second_derivatives() -> None:
+    values = torch.randn(50, dtype=torch.float64, requires_grad=True)
+    torch.manual_seed(0)
+    dropped = quick_dropout(values, 0.5)
+    kept = (dropped != 0).double()
+    (first,) = torch.autograd.grad((dropped**3).sum(), values, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), values)
+    torch.testing.assert_close(second, 6 * 8 * values.detach() * kept)
+
+
 def test_dropout__keeps_infinities_out_and_zeros_positive() -> None:
     dropped = quick_dropout(torch.full((1000,), float("inf")), 0.5)
     assert set(dropped.tolist()) == {0.0, float("inf")}
     assert quick_dropout(dropped, 0.0) is dropped
+    assert not quick_dropout(dropped, 1.0).any()

@@ -1,9 +1,15 @@
 import copy
+import pickle
+from collections.abc import Callable
+from types import MethodType
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    apply_activation_checkpointing,
+)
 from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
@@ -13,8 +19,9 @@ from transformers import (
     BertModel,
     PreTrainedModel,
 )
+from transformers.models.bert.modeling_bert import BertLayer
 
-from lit_hf.modules.first_token import _CUT_AT, read_first_token
+from lit_hf.modules.first_token import _KNOWN, read_first_token
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 TEXT = {**SIZES, "vocab_size": 30, "intermediate_size": 24, "num_labels": 3}
@@ -69,7 +76,7 @@ def _widths(model: PreTrainedModel) -> list[int]:
 
 
 def test_models__are_all_tried() -> None:
-    assert {type(_model(kind)).__name__ for kind in MODELS} == set(_CUT_AT)
+    assert {type(_model(kind)).__name__ for kind in MODELS} == set(_KNOWN)
 
 
 @pytest.mark.parametrize("kind", list(MODELS))
@@ -110,6 +117,16 @@ def test_hidden_states__that_are_asked_for_have_all_tokens() -> None:
     assert model(**INPUTS).hidden_states[-1].shape == (2, 5, 16)
 
 
+@pytest.mark.parametrize(("kind", "num_between"), [("deberta-v2", 5), ("mpnet", 4)])
+def test_hidden_states__asked_for_by_their_place(kind: str, num_between: int) -> None:
+    model = _model(kind)
+    read_first_token(model)
+    args = (*INPUTS.values(), *[None] * num_between, True)
+    assert model(*args).hidden_states[-1].shape == (2, 5, 16)
+    model.config.output_hidden_states = True
+    assert model(**INPUTS, output_hidden_states=None).hidden_states[-1].shape == (2, 5, 16)
+
+
 def test_error__in_a_run_leaves_the_encoder_whole() -> None:
     model = _model("bert")
     read_first_token(model)
@@ -123,6 +140,55 @@ def test_checkpointed_gradients__are_those_of_all_tokens() -> None:
     read_first_token(model)
     model.activation_checkpointing_enable()
     assert set(_widths(model)) == {5}
+
+
+class _Mean(nn.Module):
+    """Reads every token, as a head or as a pooler."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden.mean(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("roberta", "classifier"), ("bert", "bert.pooler"), ("deberta-v2", "pooler")],
+)
+def test_head__that_was_replaced_reads_all_tokens(kind: str, path: str) -> None:
+    model = _model(kind)
+    model.set_submodule(path, _Mean())
+    assert read_first_token(model) is None
+
+
+def test_model__that_was_patched_or_is_of_other_layers_stays_as_it_is() -> None:
+    model = _model("bert")
+    model.forward = MethodType(lambda self, **inputs: self.bert(**inputs), model)
+    assert read_first_token(model) is None
+    twice = _model("bert")
+    twice.set_submodule("bert.encoder.layer.1", twice.get_submodule("bert.encoder.layer.0"))
+    assert read_first_token(twice) is None
+    none = BertConfig(vocab_size=30, num_hidden_layers=0)
+    assert read_first_token(BertForSequenceClassification(none)) is None
+    apply_activation_checkpointing(
+        wrapped := _model("bert"), check_fn=lambda part: isinstance(part, BertLayer)
+    )
+    assert read_first_token(wrapped) is None
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copy__looks_at_its_own_settings(
+    copied: Callable[[PreTrainedModel], PreTrainedModel],
+) -> None:
+    model = _model("bert")
+    undo = read_first_token(model)
+    assert undo is not None
+    other = copied(model)
+    undo()
+    assert set(_widths(other)) == {1, 5}
+    other.config.output_hidden_states = True
+    assert other(**INPUTS).hidden_states[-1].shape == (2, 5, 16)
+    other.config.output_hidden_states = False
+    other.activation_checkpointing_enable()
+    torch.autograd.backward(other(**INPUTS).logits.sum())
 
 
 class _MeanPooling(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # no types
