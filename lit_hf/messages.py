@@ -3,8 +3,9 @@
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from lit_hf.errors import nearest
 
@@ -90,12 +91,13 @@ def advice_on(error: Exception) -> str | None:
     return None
 
 
-def condense(message: str, known: Iterable[str] = ()) -> str:
+def condense(message: str, known: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
     """Keep of a jsonargparse error which option is wrong, why, and what to do.
 
     Args:
         message: the error, often one paragraph for each type an option may have.
-        known: names of options and classes, to find the one that was meant.
+        known: names of options, to find the one that was meant, each with the classes that have it;
+            and names of classes.
 
     >>> condense(
     ...     '''Parser key "data":
@@ -103,15 +105,14 @@ def condense(message: str, known: Iterable[str] = ()) -> str:
     ...   Errors:
     ...     - Option 'batch_sise' is not accepted
     ...     - Expected a <class 'NoneType'>''',
-    ...     ["batch_size"],
+    ...     {"batch_size": ["TweetDataModule"]},
     ... )
     "data: option 'batch_sise' is not known. Did you mean 'batch_size'?"
     """
-    names = list(known)
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip().removeprefix("- ").strip() for line in message.splitlines()]
     clauses = [line for line in lines if line and not _NOISE.match(line)]
-    told = [_told(clause, names) for clause in dict.fromkeys(clauses)]
+    told = [_told(clause, known) for clause in dict.fromkeys(clauses)]
     told = [clause for clause in told if _MISSING.match(clause)] or told
     given = re.search(r"Given value: (.*)", message)
     if told and "Got value" not in message and told[0].startswith("expected") and given:
@@ -125,14 +126,17 @@ def _classes(names: Iterable[str]) -> list[str]:
     return [name for name in names if name[:1].isupper()]
 
 
-def _told(clause: str, known: list[str]) -> str:
+def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
     option = re.search(r"Option '([^']+)' is not accepted", clause)
     if option:
         name = option.group(1)
         if (here := _ELSEWHERE.get(name)) is not None:
             return f"option {name!r} is not known here. Here it is `{here}`."
-        if name.rsplit(".", 1)[-1] in known:
-            return f"option {name!r} is none of the class named so far; put --config before it"
+        if owners := known.get(name.rsplit(".", 1)[-1]):
+            return (
+                f"option {name!r} is none of the class named so far (--config stands before it); "
+                f"it is one of {', '.join(owners)}"
+            )
         return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
     if class_name:
@@ -159,8 +163,9 @@ def _told(clause: str, known: list[str]) -> str:
         return f"{required.group(1)} is missing, it has no default{example}"
     unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", clause)
     if unknown:
-        group = unknown.group(1).removeprefix("--").partition(".")[0]
-        return f"option {unknown.group(1)} is not known.{nearest(group, _GROUPS)}"
+        group, _, name = unknown.group(1).removeprefix("--").partition(".")
+        meant = nearest(name, known) if group in _GROUPS and name else nearest(group, _GROUPS)
+        return f"option {unknown.group(1)} is not known.{meant}"
     clause = re.sub(r"(expected str.*got (?:True|False))", _AS_WORD, clause, flags=re.IGNORECASE)
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
     return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")

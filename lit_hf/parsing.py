@@ -9,6 +9,7 @@ from typing import NoReturn
 import jsonargparse
 import yaml
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import AdamW
 
@@ -65,8 +66,9 @@ class OneMessageParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""
-        classes = [*public_classes(), AdamW]
-        names = {name for kind in classes for name in inspect.signature(kind).parameters}
-        raise InputError(
-            condense(str(message), names | {kind.__name__ for kind in classes})
-        ) from ex
+        classes = [*public_classes(), AdamW, ModelCheckpoint, Trainer]
+        owners: dict[str, list[str]] = {kind.__name__: [] for kind in classes}
+        for kind in classes:
+            for name in inspect.signature(kind).parameters:
+                owners.setdefault(name, []).append(kind.__name__)
+        raise InputError(condense(str(message), owners)) from ex

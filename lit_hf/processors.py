@@ -276,6 +276,6 @@ def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     told = shorten(told, 200, placeholder=" …")
     return InputError(
         f"model {model_name!r}: the {part} cannot be loaded ({told}). Give a folder with "
-        "config.json or a Hub id that can be reached; a gated model needs HF_TOKEN in the "
-        "environment."
+        "config.json or a Hub id: look at its spelling and the connection (HF_HUB_OFFLINE=1 reads "
+        "what was fetched before without asking); a gated model needs HF_TOKEN in the environment."
     )

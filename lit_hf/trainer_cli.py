@@ -129,6 +129,7 @@ class RunCLI(LightningCLI):
                 },
                 seed_everything_default=0,
                 parser_class=OneMessageParser,
+                parser_kwargs={"allow_abbrev": False},  # `trainer.max_epoch` is a slip
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 auto_configure_optimizers=False,
@@ -150,7 +151,6 @@ class RunCLI(LightningCLI):
             "test and predict its best checkpoint); --import MODULE lets a configuration name "
             "classes of yours."
         )
-        parser.allow_abbrev = False  # `trainer.max_epoch` is a slip, not a short form
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(ExportPretrained, "export")

@@ -75,6 +75,7 @@ def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
         (["--data.label_names", "[no,yes]"], "put the word in quotes"),
         (["--seed_everything", "-1"], "`seed_everything`"),
         (["--model.optimizer.lr", "-1"], "`optimizer`: Invalid learning rate"),
+        (["--trainer.max_epoch", "3"], "Did you mean 'max_epochs'?"),
         (["--trainer.default_root_dir", "/proc/x"], "no run folder can be made here"),
         (["--config", "/bin/ls"], "`--config`: a file that is no text in UTF-8"),
         (["--checkpoint.filename", "../x"], "without folders"),

@@ -5,8 +5,9 @@ def test_condense__an_option_before_its_class() -> None:
     message = """Parser key "data":
   Errors:
     - Option 'doc_stride' is not accepted"""
-    told = condense(message, ["doc_stride"])
-    assert told.startswith("data: option 'doc_stride' is none of the class named so far; put --con")
+    told = condense(message, {"doc_stride": ["ExtractiveQADataModule", "GenerativeQADataModule"]})
+    assert told.startswith("data: option 'doc_stride' is none of the class named so far (--config")
+    assert told.endswith("it is one of ExtractiveQADataModule, GenerativeQADataModule")
 
 
 def test_condense__innermost_reason_with_its_key() -> None:
@@ -28,19 +29,19 @@ def test_condense__value_of_a_plain_type() -> None:
 
 
 def test_condense__class_and_import_and_missing() -> None:
-    known = ["TextClassifier"]
+    known: dict[str, list[str]] = {"TextClassifier": []}
     told = condense("  - Expected a dot import path string: TextClasifier", known)
     assert "Did you mean 'TextClassifier'?" in told
     told = condense("- Importing 'os.system' is not allowed, denied by the 'os' entry")
     assert "importing 'os.system' is not allowed" in told
     assert "--import" in told
-    told = condense("- Expected a dot import path string: Batchsize", ["batch_size"])
+    told = condense("- Expected a dot import path string: Batchsize", {"batch_size": ["X"]})
     assert told == "class 'Batchsize' is not known."  # that is no class
     told = condense("- Expected a dot import path string: CutMix")
     assert told == "class 'CutMix' is of another kind than what belongs here."
     told = condense("- module 'lit_hf' has no attribute 'Meanhead'")
     assert told == "class 'lit_hf.Meanhead' is not known. Did you mean 'MeanHead'?"
-    told = condense("- Expected a dot import path string: Meanhead", ["head", "mean"])
+    told = condense("- Expected a dot import path string: Meanhead", {"head": ["X"], "mean": ["X"]})
     assert told == "class 'Meanhead' is not known. Did you mean 'MeanHead'?"
     assert "model_name is missing" in condense("the following arguments are required: model_name")
 
@@ -63,5 +64,5 @@ def test_condense__a_missing_setting_is_named_alone() -> None:
 
 
 def test_names_of_other_programs__are_translated() -> None:
-    told = condense("Option 'learning_rate' is not accepted", ["language", "lr"])
+    told = condense("Option 'learning_rate' is not accepted", {"lr": ["AdamW"]})
     assert told == "option 'learning_rate' is not known here. Here it is `model.optimizer.lr`."

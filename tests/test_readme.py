@@ -42,7 +42,7 @@ def test_readme__notebook_lines_run(
     tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (block,) = _blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python")
-    block = block.replace("FOLDER_OR_HUB_ID", tiny_model).replace("max_epochs=3", "max_epochs=1")
+    block = block.replace("FOLDER_OR_HUB_ID", tiny_model).replace("max_epochs=5", "max_epochs=1")
     block = block.replace('"lit_hf/assets', f'"{ROOT}/lit_hf/assets')
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {}

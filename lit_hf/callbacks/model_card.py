@@ -7,12 +7,21 @@ from typing import cast
 from lit_hf.functional.text import markdown_cell
 
 _PIPELINES = {
-    "text_classification": ("text-classification", '(["a text"])'),
-    "extractive_qa": ("question-answering", '(question="Who?", context="Ada did.")'),
-    "image_classification": ("image-classification", '(["a.png"])'),
-    "generative_qa": ("text2text-generation", '(question="Who?", context="Ada did.")'),
+    "text_classification": ("text-classification", '(["a text"])', "SequenceClassification"),
+    "extractive_qa": (
+        "question-answering",
+        '(question="Who?", context="Ada did.")',
+        "QuestionAnswering",
+    ),
+    "image_classification": ("image-classification", '(["a.png"])', "ImageClassification"),
+    "generative_qa": (
+        "text2text-generation",
+        '(question="Who?", context="Ada did.")',
+        "Seq2SeqLM",
+    ),
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
+_SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size")
 _SAYING_NOTHING = ("model", "pretrained")
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
@@ -30,7 +39,7 @@ def model_card(
         answering: what the answers depend on besides the weights.
     """
     about = checkpoint["lit_hf"]
-    tag, call = _PIPELINES.get(str(about.get("task")), _PIPELINES["text_classification"])
+    tag, call, kind = _PIPELINES.get(str(about.get("task")), _PIPELINES["text_classification"])
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
@@ -64,14 +73,14 @@ def model_card(
         [(k, ", ".join(sources.get(k, [])) or "set aside", count) for k, count in rows.items()],
     )
     shown: list[tuple[object, ...]] = [(k, settings[k]) for k in _SETTINGS if k in settings]
-    shown += [(k, data[k]) for k in ("prompt", "max_length", "doc_stride") if k in data]
+    shown += [(k, data[k]) for k in _SETTINGS_OF_DATA if k in data]
     told = {row[0] for row in shown}
     shown += [(k, v) for k, v in answering.items() if v is not None and k not in told]
     for number, group in enumerate(_optimizer_groups(checkpoint)):
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))
     lines += _table("Settings", ("setting", "value"), shown)
-    lines += _use(call, settings)
+    lines += _use(call, f"AutoModelFor{kind}", settings)
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
 
@@ -92,7 +101,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[object, ...]]
     return ["", f"## {title}", "", *(f"| {' | '.join(cells)} |" for cells in lines)]
 
 
-def _use(call: str, settings: Mapping[str, object]) -> list[str]:
+def _use(call: str, auto: str, settings: Mapping[str, object]) -> list[str]:
     """How to load the folder; an own head has to be known before."""
     config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
     head = str(cast("Mapping[str, object]", config.get("head") or {}).get("class") or "")
@@ -107,9 +116,10 @@ def _use(call: str, settings: Mapping[str, object]) -> list[str]:
     if module:
         lines += ["", "In plain transformers, which has to know the head:", "", "```python", *first]
         lines += ["from lit_hf import TextClassifier"]
-        lines += ["from transformers import AutoModelForSequenceClassification", ""]
-        lines += ['AutoModelForSequenceClassification.from_pretrained("this folder")', "```"]
-    return lines
+    else:
+        lines += ["", "In plain transformers:", "", "```python"]
+    lines += [f"from transformers import {auto}", "", f'{auto}.from_pretrained("this folder")']
+    return [*lines, "```"]
 
 
 def _base_name(model_name: str) -> str:

@@ -147,6 +147,7 @@ class HFDataModule(LightningDataModule):
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
         return {
+            "batch_size": self.batch_size,
             "rows": {name: part.num_rows for name, part in self.splits.items()},
             "sources": {
                 split: [Path(table.name).name for table in tables]

@@ -40,6 +40,7 @@ DATA: dict[str, Any] = {
     "rows": {"train": 6090, "val": 1523},
     "sources": {"train": ["train.csv"]},
     "max_length": 128,
+    "batch_size": 32,
 }
 
 
@@ -56,6 +57,8 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
         "| val | set aside | 1523 |",
         "| scheduler | linear |",
         r"| max\_length | 128 |",
+        r"| batch\_size | 32 |",
+        'AutoModelForSequenceClassification.from_pretrained("this folder")',
         r"| optimizer group 0 | initial\_lr 2e-05, weight\_decay 0.01 |",
         'Predictor.from_pretrained("this folder")(["a text"])',
         "Written by lit_hf 9.9.",
@@ -161,8 +164,12 @@ def test_card__of_a_ready_head_needs_no_import_and_hostile_heads_are_none() -> N
     for head in ({}, {"class": "os; x.y"}, {"class": HOSTILE}):
         settings = {**_checkpoint()["hyper_parameters"], "config_overrides": {"head": head}}
         card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
-        assert card.count("```python") == 1
-        assert "import Predictor" in card.splitlines()[card.splitlines().index("```python") + 1]
+        blocks = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        wanted = [
+            "lit_hf import Predictor",
+            "transformers import AutoModelForSequenceClassification",
+        ]
+        assert [block.splitlines()[0] for block in blocks] == [f"from {line}" for line in wanted]
 
 
 def test_card__tells_what_the_answers_depend_on() -> None:
