@@ -145,7 +145,7 @@ def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
         for number, line in _lines(path):
             if not line.strip():
                 continue
-            row = _from_json(line, f"{path}, line {number}")
+            row = _from_json(line.rstrip("\r\n"), f"{path}, line {number}", " One object a line.")
             if not isinstance(row, dict):
                 raise InputError(
                     f"{path}, line {number}: a {type(row).__name__}, wanted an object of columns."
@@ -168,10 +168,24 @@ def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
 
 
 def _from_json(text: str, where: str, hint: str = "") -> object:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(
+                f"{where}: {twice!r} stands twice in an object; remove one of the two."
+            )
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}.{hint}") from None
+        place = f"at character {error.colno}" if error.lineno == 1 else f"in line {error.lineno}"
+        near = text[max(0, error.pos - 20) : error.pos + 20]
+        raise InputError(f"{where}: not JSON: {error.msg} {place}, near {near!r}.{hint}") from None
+    except InputError:
+        raise
     except RecursionError:
         raise InputError(f"{where}: brackets are nested too deeply, flatten them.") from None
     except ValueError:

@@ -175,7 +175,16 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "html": ("a.csv", "<!DOCTYPE html><html>", r"a web page"),
     "ending": ("a.xlsx", "PK", r"unknown ending '\.xlsx'; wanted one of \.csv"),
-    "json line": ("a.jsonl", '{"text": "a"}\n{"text": \n', r"a\.jsonl, line 2: not JSON"),
+    "json line": (
+        "a.jsonl",
+        '{"text": "a"}\n{"text": \n',
+        r"a\.jsonl, line 2: not JSON: Exp.* at character 10, near '\{\"text\": '\. One object",
+    ),
+    "json twice": (
+        "a.jsonl",
+        '{"text": "a", "text": "b"}\n',
+        r"a\.jsonl, line 1: 'text' stands twice",
+    ),
     "json list": ("a.jsonl", "[1]\n", r"a\.jsonl, line 1: a list, wanted an object"),
     "json": ("a.json", '{"text": "a"}', r"a\.json: wanted a list of objects"),
     "parquet": ("a.parquet", b"PAR1 cut", r"a\.parquet: not a whole Parquet file"),
