@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
+from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.text import printable, without_accounts
 from lit_hf.messages import advice_on
@@ -58,7 +59,8 @@ def run() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
     sys.stdout = cast("TextIO", _Unread(sys.stdout))
-    code = main(sys.argv[1:])
+    with ending_at_signals():
+        code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.exit(code)
 

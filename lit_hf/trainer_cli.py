@@ -20,24 +20,20 @@ from lit_hf.callbacks.first_token import FirstTokenOnly
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
 from lit_hf.callbacks.results import ResultsWriter
-from lit_hf.callbacks.run_folder import RunFolder, check_writable
+from lit_hf.callbacks.run_folder import RunFolder
 from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.callbacks.signals import StopAtSignal, asked_code, ending_at_signals
+from lit_hf.callbacks.signals import StopAtSignal, asked_code
 from lit_hf.data.base import HFDataModule
-from lit_hf.errors import InputError, SharedFaultError
+from lit_hf.early_signals import ending_at_signals
+from lit_hf.errors import InputError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
 from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
-from lit_hf.other_processes import end_others, killed_others
+from lit_hf.other_processes import end_others, follow_others, shield_others
 from lit_hf.parsing import OneMessageParser, set_up_parsing
-from lit_hf.run_config import (
-    RunConfig,
-    changed_settings,
-    check_optimizer,
-    config_of_run,
-)
+from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
 from lit_hf.secret_settings import check_secrets
 from lit_hf.settings import (
@@ -94,8 +90,7 @@ def run_verb(
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             words = ["--config", str(config), *words]
         try:
-            with ending_at_signals():
-                RunCLI([verb, *words], on_change)
+            RunCLI([verb, *words], on_change)
         except UnicodeDecodeError as error:
             raise InputError(f"`--config`: a file that is no text in UTF-8 ({error}).") from error
         except MisconfigurationException as error:
@@ -192,6 +187,7 @@ class RunCLI(LightningCLI):
         trainer = super().instantiate_trainer(**settings)
         write_whole(trainer)
         share_out(trainer)
+        shield_others(trainer)
         return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -203,8 +199,7 @@ class RunCLI(LightningCLI):
         """Leave the configuration alone: a checkpoint brings its own model config."""
 
     def before_fit(self) -> None:
-        """Take the run folder, and find the checkpoint to go on from."""
-        self._folder.claim(self.trainer)
+        """Find the checkpoint to go on from."""
         may_go_on = self._options()["ckpt_path"] is not None
         self._check_ckpt_path()
         if self.trainer.ckpt_path is not None:
@@ -264,7 +259,7 @@ class RunCLI(LightningCLI):
     def _check_ckpt_path(self) -> None:
         options, verb = self._options(), str(self.subcommand)
         options["weights_only"] = True
-        check_writable(Path(str(self.trainer.default_root_dir)))
+        self._folder.claim(self.trainer, verb)
         path = checkpoint_for(verb, options["ckpt_path"], checkpoints_of(self.trainer))
         if path is not None:
             take(path, verb, self.model.task, self.datamodule)
@@ -274,7 +269,8 @@ class RunCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         is_refused = False
         try:
-            super()._run_subcommand(subcommand)
+            with ending_at_signals(lambda: end_others(self.trainer, patience=0)):
+                super()._run_subcommand(subcommand)
         except (InputError, MisconfigurationException) as error:
             is_refused = True
             if subcommand == "predict" and (earlier := earlier_answers(self.trainer)):
@@ -287,8 +283,7 @@ class RunCLI(LightningCLI):
         except (RuntimeError, OSError, EOFError) as error:  # workers got the signal too
             if is_lost_worker(error) and (code := asked_code(self.trainer)):
                 raise SystemExit(code) from error
-            if told := killed_others(self.trainer):
-                raise SharedFaultError(told) from error
+            follow_others(self.trainer, error)
             raise
         finally:
             self._folder.release()

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,34 @@ def test_fit__again_after_the_end_changes_nothing(
     assert "already finished" in done.stdout
     assert "the same command" not in done.stdout
     assert _contents(run_folder) == before
+
+
+HOLDER = """
+import fcntl, os, sys, time
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.lockf(lock, fcntl.LOCK_EX)
+os.write(lock, b"predict, pid 7 on machine")
+print(flush=True)
+time.sleep(60)
+"""
+
+
+def test_predict__beside_another_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    lock = run_folder / ".evaluation.lock"
+    words = [sys.executable, "-c", HOLDER, str(lock)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        before = _contents(run_folder)
+        done = run_command("predict", "--run", str(run_folder), folder=tmp_path)
+        after = _contents(run_folder)
+        holder.kill()
+    lock.unlink()
+    assert done.returncode == 2
+    assert (
+        f"another evaluation runs in {run_folder} (predict, pid 7 on machine). Wait" in done.stderr
+    )
+    assert after == before
 
 
 def test_fit__that_was_killed_at_its_end_writes_what_it_lacks(

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import lightning.pytorch as pl
+import pytest
 
-from lit_hf.other_processes import end_others, killed_others
+from lit_hf.errors import SharedFaultError
+from lit_hf.other_processes import end_others, follow_others, killed_others
 
 
 @contextmanager
@@ -42,3 +44,19 @@ def test_end_others__ends_one_that_does_not_end_by_itself() -> None:
     with _beside("import time; time.sleep(60)") as (trainer, process):
         end_others(trainer, patience=0.2)
         assert process.wait(30) == -signal.SIGKILL
+    assert not trainer.strategy.launcher.procs  # type: ignore[union-attr]  # of this strategy
+
+
+def test_lost_peer__that_has_told_its_fault_is_followed() -> None:
+    lost = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [::1]:1")
+    with _beside("raise SystemExit(1)") as (trainer, process):
+        process.wait()
+        follow_others(trainer, RuntimeError("a fault of its own"))
+        with pytest.raises(SystemExit) as stop:
+            follow_others(trainer, lost)
+    assert stop.value.code == 1
+    with _beside("import time; time.sleep(60)") as (trainer, process):
+        follow_others(trainer, lost)
+        process.kill()
+        with pytest.raises(SharedFaultError, match="process 1 was ended by SIGKILL"):
+            follow_others(trainer, lost)

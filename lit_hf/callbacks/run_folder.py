@@ -1,4 +1,4 @@
-"""RunFolder: one training in a folder, which can be written and has room for checkpoints."""
+"""RunFolder: one training and one evaluation at a time in a folder, which can be written."""
 
 import fcntl
 import logging
@@ -7,59 +7,82 @@ import shutil
 import socket
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, WriteError
 from lit_hf.saving import sweep
 
 log = logging.getLogger(__name__)
-LOCK = ".training.lock"
+LOCK, EVALUATION_LOCK = ".training.lock", ".evaluation.lock"
 
 
 class RunFolder(Callback):
-    """Keeps the folder of a run for one training, from its start to its end.
+    """Keeps the folder of a run for one training and one evaluation, from start to end.
 
-    Two trainings in a folder would take each other's checkpoints for their own. What holds the
-    folder is a lock of the operating system on `.training.lock`: it ends with the process that
-    holds it, however that ends, so a file that stays means nothing. The folder is also tried out,
-    and what killed writers left in it is removed.
+    Two trainings in a folder would take each other's checkpoints for their own, and of two
+    predictions, or another evaluation, each would write over what the other one writes. A training
+    and an evaluation of its best checkpoint do no harm to each other. What holds the folder is a
+    lock of the operating system, on `.training.lock` or `.evaluation.lock`: it ends with the
+    process that holds it, however that ends, so a file that stays means nothing. The folder is also
+    tried out, and what killed writers of checkpoints left in it is removed.
+
+    A folder that is moved or removed while it is held ends the run before it writes anything more.
     """
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._lock = self._pid = 0
+        self._folder: Path | None = None
+        self._name = ""
+        self._lock = self._home = self._pid = 0
 
-    def claim(self, trainer: Trainer) -> None:
+    def claim(self, trainer: Trainer, verb: str) -> None:
         """Take the folder, if this process is the one that writes; again it does nothing.
 
+        Args:
+            trainer: whose `default_root_dir` is the folder.
+            verb: what for: fit, validate, test or predict.
+
         Raises:
-            InputError: if another training holds it, or it cannot be written.
+            InputError: if another one holds it, or it cannot be written.
         """
-        if self._path is not None or not trainer.is_global_zero:
-            return
         if "://" in str(trainer.default_root_dir):
             raise InputError(
                 f"`default_root_dir` {trainer.default_root_dir}: RunFolder wants a folder on this "
                 "machine."
             )
         folder = Path(trainer.default_root_dir)
-        _check(folder / "checkpoints")
-        self._lock, self._pid, self._path = _locked(folder), os.getpid(), folder / LOCK
-        sweep(folder / "checkpoints")
+        check_writable(folder)
+        if self._folder is not None or not trainer.is_global_zero:
+            return
+        if verb == "fit":
+            _check(folder / "checkpoints")
+        self._name = LOCK if verb == "fit" else EVALUATION_LOCK
+        self._lock, self._pid = _locked(folder / self._name, verb), os.getpid()
+        self._home, self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY), folder
+        if verb == "fit":
+            sweep(folder / "checkpoints")
 
     def release(self) -> None:
         """Give the folder back."""
-        if self._path is not None and self._pid == os.getpid():  # a forked child holds nothing
-            self._path.unlink(missing_ok=True)  # before the lock ends: who waits for it looks again
+        if self._folder is not None and self._pid == os.getpid():  # a forked child holds nothing
+            with suppress(FileNotFoundError):  # where the folder is now, before the lock ends:
+                os.unlink(self._name, dir_fd=self._home)  # who waits for it looks again
+            os.close(self._home)
             os.close(self._lock)
-        self._path = None
+        self._folder = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the folder for a training."""
-        if stage == "fit":
-            self.claim(trainer)
+        """Take the folder; a refusal of the first process is one of all of them."""
+        refused = ""
+        try:
+            self.claim(trainer, stage)
+        except InputError as error:
+            refused = str(error)
+        told: str = trainer.strategy.broadcast(refused)
+        if refused or told:
+            raise InputError(refused or told)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Warn where the disk has no room for two checkpoints: the old one and the new one."""
@@ -74,6 +97,56 @@ class RunFolder(Callback):
                 f"{folder}: {free / 1e6:,.0f} MB are free on this disk, but a checkpoint takes "
                 f"about {needed / 1e6:,.0f} MB, and two must fit while one replaces the other."
             )
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """See to it that the folder is still there, before anybody writes."""
+        self._check_place()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See to it that the folder is still there, before anybody writes."""
+        self._check_place()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """See to it that the folder is still there, before anybody writes."""
+        self._check_place()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
+    ) -> None:
+        """See to it that the folder is still there, before anybody writes."""
+        self._check_place()
+
+    def _check_place(self) -> None:
+        if self._folder is None or self._pid != os.getpid():
+            return
+        try:
+            if os.path.samestat(os.fstat(self._home), self._folder.stat()):
+                return
+            found = "another folder stands in its place"
+        except (FileNotFoundError, NotADirectoryError):
+            found = "nothing is there now"
+        except OSError:  # a disk that cannot say it at the moment
+            return
+        raise WriteError(
+            f"{self._folder}: the folder of the run was moved or removed while it was at work; "
+            f"{found}. Where it was moved, go on there: the same command with its new place as "
+            "`trainer.default_root_dir`, from the last checkpoint in it."
+        )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the folder back."""
@@ -105,7 +178,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _check(folder: Path) -> None:
-    """Try to write in a folder, and look at what will be replaced in it."""
+    """Try to write in a folder of checkpoints, and look at what will be replaced in it."""
     check_writable(folder)
     last = folder / "last.ckpt"
     if os.path.lexists(last) and not stat.S_ISREG(last.lstat().st_mode):
@@ -115,12 +188,12 @@ def _check(folder: Path) -> None:
         )
 
 
-def _locked(folder: Path) -> int:
-    """Take the lock of a folder; the number of the open file that holds it.
+def _locked(path: Path, verb: str) -> int:
+    """Take a lock; the number of the open file that holds it.
 
     A lock of `lockf` belongs to one process: workers that it forks do not hold it on after it.
     """
-    path = folder / LOCK
+    kind = "training" if verb == "fit" else "evaluation"
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -131,18 +204,19 @@ def _locked(folder: Path) -> int:
         holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
         os.close(lock)
         raise InputError(
-            f"another training runs in {folder} ({holder}). Wait for its end, or give "
+            f"another {kind} runs in {path.parent} ({holder}). Wait for its end, or give "
             "another `trainer.default_root_dir`."
         ) from error
     except OSError as error:
         log.warning(
             f"{path}: this disk knows no locks ({error.strerror}): see to it that no other "
-            "training runs here."
+            f"{kind} runs here."
         )
         return lock
     if not path.exists() or not os.path.samestat(os.fstat(lock), path.stat()):
         os.close(lock)  # its last holder has just removed it
-        return _locked(folder)
+        return _locked(path, verb)
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    holder = f"{verb}, pid {os.getpid()} on {socket.gethostname()}"
+    os.pwrite(lock, f"{holder}\n".encode(), 0)
     return lock

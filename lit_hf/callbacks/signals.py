@@ -3,8 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
 import torch
@@ -13,11 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.early_signals import EXIT_CODES, EndAtOnce
 from lit_hf.errors import code_of_process
 from lit_hf.modules.resuming import open_batches
 
-EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGINT": 130}
-"""What a command ends with that was asked to; the names that this system knows."""
 _AGAIN = b"\nlit-hf: finishing the batch; Ctrl-C again stops at once\n"
 
 
@@ -168,7 +165,8 @@ class StopAtSignal(Callback):
             if (number := getattr(signal, name, None)) is None:
                 continue
             handler = signal.getsignal(number)
-            is_taken = name in ("SIGHUP", "SIGUSR1") and handler not in (signal.SIG_DFL, _end_now)
+            is_free = handler is signal.SIG_DFL or isinstance(handler, EndAtOnce)
+            is_taken = name in ("SIGHUP", "SIGUSR1") and not is_free
             if handler is not signal.SIG_IGN and not is_taken:
                 self._before[number] = handler
                 signal.signal(number, self._note)
@@ -194,28 +192,6 @@ def asked_code(trainer: Trainer) -> int:
     """The exit code of the signal that came to this process in a run; 0 if none did."""
     found = (c for c in _callbacks(trainer) if isinstance(c, StopAtSignal))
     return next((callback.code for callback in found), 0)
-
-
-@contextmanager
-def ending_at_signals() -> Iterator[None]:
-    """End the process with the exit code of a signal, at once, where no loop runs yet."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
-            number = getattr(signal, name, None)
-            # Where SLURM asks for a new place, Lightning wants to be the one who answers.
-            is_slurm = name == "SIGUSR1" and "SLURM_JOB_ID" in os.environ
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL and not is_slurm:
-                before[number] = signal.signal(number, _end_now)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _end_now(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(EXIT_CODES[signal.Signals(number).name])
 
 
 def _callbacks(trainer: Trainer) -> list[Callback]:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 
-from lit_hf import InputError, TextClassificationDataModule, TextClassifier
+from lit_hf import InputError, PredictionWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import LOCK, RunFolder
 from lit_hf.cli import main
+from lit_hf.errors import WriteError
+from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 HOLDER = """
@@ -22,7 +26,7 @@ import lightning.pytorch as pl
 from lit_hf.callbacks.run_folder import RunFolder
 trainer = pl.Trainer(default_root_dir=sys.argv[1], accelerator="cpu", logger=False)
 folder = RunFolder()
-folder.claim(trainer)
+folder.claim(trainer, sys.argv[2])
 worker = os.fork()
 if worker == 0:
     folder.release()  # as a worker that ends; nothing of ours
@@ -33,10 +37,10 @@ time.sleep(60)
 
 
 @contextmanager
-def _held(run: Path) -> Iterator["subprocess.Popen[str]"]:
+def _held(run: Path, verb: str) -> Iterator["subprocess.Popen[str]"]:
     """A process that holds a folder, and that has forked a worker."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(run), verb], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     worker = int(process.stdout.readline())
@@ -52,9 +56,9 @@ def _held(run: Path) -> Iterator["subprocess.Popen[str]"]:
 def test_folder__of_another_training_is_refused_until_it_has_ended(
     fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with _held(tmp_path) as process:
+    with _held(tmp_path, "fit") as process:
         pid = process.pid
-        with pytest.raises(InputError, match=f"another training runs in .*pid {pid} on"):
+        with pytest.raises(InputError, match=f"another training runs in .*fit, pid {pid} on"):
             fit([LastCheckpoint(), RunFolder()])
         recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
         words = ["fit", "--config", str(recipe), "--model.model_name", "none"]
@@ -67,6 +71,73 @@ def test_folder__of_another_training_is_refused_until_it_has_ended(
         process.wait()
         fit([LastCheckpoint(), RunFolder()])  # its worker lives on and holds nothing
     assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_folder__is_for_one_evaluation_beside_a_training(fit: Fit, tmp_path: Path) -> None:
+    with _held(tmp_path, "predict") as process:
+        _, module, data = fit([LastCheckpoint(), RunFolder()])
+        trainer = quiet_trainer(
+            default_root_dir=tmp_path, callbacks=[RunFolder(), PredictionWriter()]
+        )
+        told = f"another evaluation runs in .*predict, pid {process.pid} on"
+        for verb in ("validate", "predict"):
+            with pytest.raises(InputError, match=told):
+                getattr(trainer, verb)(module, data)
+        assert not list(tmp_path.glob(".predictions*"))
+        process.kill()
+        process.wait()
+        for _ in range(2):
+            trainer.predict(module, data, return_predictions=False)
+    assert (tmp_path / "predictions.jsonl").is_file()
+    assert not list(tmp_path.glob(".*"))
+
+
+def _move(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+
+
+def _move_and_make(folder: Path) -> None:
+    _move(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (_move, "nothing is there now"),
+        (shutil.rmtree, "nothing is there now"),
+        (_move_and_make, "another folder stands in its place"),
+    ],
+)
+def test_folder__that_is_moved_ends_the_training(
+    fit: Fit, tmp_path: Path, act: Callable[[Path], None], told: str
+) -> None:
+    class Act(pl.Callback):
+        def on_train_batch_start(
+            self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+        ) -> None:
+            assert trainer.global_step <= 1  # it ends with the batch
+            if trainer.global_step == 1:
+                act(tmp_path / "run")
+
+    with pytest.raises(WriteError, match=f"/run: the folder of the run was moved .*{told}"):
+        fit([RunFolder(), ResultsWriter(), LastCheckpoint(), Act()], folder=tmp_path / "run")
+    left = list(tmp_path.rglob("*"))
+    assert not [path for path in left if path.is_relative_to(tmp_path / "run") and path.is_file()]
+    assert not [path for path in left if path.name.startswith(".")]  # the lock went too
+
+
+def test_folder__that_is_moved_in_a_validation_holds_no_checkpoint(
+    fit: Fit, tmp_path: Path
+) -> None:
+    class Act(pl.Callback):
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if not trainer.sanity_checking:  # after RunFolder has looked, before the checkpoint
+                (tmp_path / "run").rename(tmp_path / "moved")
+
+    with pytest.raises(WriteError, match="nothing is there now"):
+        fit([RunFolder(), Act(), LastCheckpoint()], folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_folder__is_free_after_a_training_whatever_its_end(fit: Fit, tmp_path: Path) -> None:
@@ -105,7 +176,7 @@ def test_folder__that_cannot_be_written_is_refused_before_training(
 def test_folder__on_another_machine_is_refused() -> None:
     trainer = pl.Trainer(default_root_dir="memory://run", accelerator="cpu", logger=False)
     with pytest.raises(InputError, match="memory://run: RunFolder wants a folder"):
-        RunFolder().claim(trainer)
+        RunFolder().claim(trainer, "fit")
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
