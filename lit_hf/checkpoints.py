@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lit_hf import __version__
-from lit_hf.errors import InputError
+from lit_hf.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -34,13 +34,16 @@ _DAMAGE = (
 def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     """Read a checkpoint's content, weights memory-mapped; never runs code from the file.
 
+    Weights are not compared with their checksums: where they are used, `read_whole` does.
+
     Raises:
-        InputError: if there is no such file, or it is no whole checkpoint.
+        DamagedError: if it cannot be read.
+        InputError: if there is no such file, or it is no checkpoint.
     """
     file = Path(path)
     check_file(file)
     if not file.stat().st_size:
-        raise InputError(f"{file}: damaged, the file is empty (0 bytes).")
+        raise DamagedError(f"{file}: damaged, the file is empty (0 bytes).")
     try:
         with warnings.catch_warnings():  # a pickle of a strange version is one of the errors below
             warnings.filterwarnings("error", message="Detected pickle protocol")
@@ -49,9 +52,25 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         if isinstance(error, pickle.UnpicklingError):
             reason = "it holds other objects than plain data and weights, which are not loaded"
-        raise InputError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
+        raise DamagedError(f"{file}: damaged, or no checkpoint ({reason[:150]}).") from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{file}: no Lightning checkpoint, there is no `state_dict` in it.")
+    return content
+
+
+def read_whole(path: str | Path) -> dict[str, dict[str, object]]:
+    """Read a checkpoint whose weights are to be used: every part has its checksum.
+
+    Raises:
+        DamagedError: if a part of it is not as it was written.
+        InputError: if there is no such file, or it is no checkpoint.
+    """
+    content = read_checkpoint(path)
+    if not is_whole(Path(path)):  # torch leaves the checksums unread
+        raise DamagedError(
+            f"{path}: damaged, a part of it has another checksum than was written with it. Give "
+            "another checkpoint; `fit` with `ckpt_path: auto` takes the newest whole one of a run."
+        )
     return content
 
 

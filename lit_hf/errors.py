@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class DamagedError(InputError):
+    """A file that is not what was written: cut off, or with wrong bits."""
+
+
 class WriteError(OSError):
     """A file of a run that cannot be written, such as on a full disk, told in one message.
 

@@ -9,14 +9,7 @@ from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.export import write_model_files
 from lit_hf.callbacks.results import ended_at
-from lit_hf.checkpoints import (
-    check_file,
-    check_task,
-    is_whole,
-    newest_whole,
-    reached,
-    read_checkpoint,
-)
+from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 
@@ -45,12 +38,7 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
     if given is not None and "://" in given:
         raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
     if given is not None:
-        check_file(Path(given))
-    if given is not None and read_checkpoint(given) and not is_whole(Path(given)):
-        raise InputError(
-            f"`ckpt_path` {given}: damaged, a part of it has another checksum than was written "
-            "with it. `ckpt_path: auto` takes the newest whole checkpoint of the run folder."
-        )
+        read_whole(given)
     return given
 
 

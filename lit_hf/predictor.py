@@ -11,13 +11,15 @@ from torch import Tensor
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import MODULES, data_description, load_module, write_processor
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpoints import read_whole
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
+from lit_hf.model_files import check_files
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
@@ -98,7 +100,7 @@ class Predictor:
             InputError: if it cannot be loaded.
         """
         if str(path).endswith(".ckpt"):
-            checkpoint = read_checkpoint(path)
+            checkpoint = read_whole(path)
             module = load_module(path, checkpoint)
             with tempfile.TemporaryDirectory() as folder:
                 held = write_processor(checkpoint, Path(folder))
@@ -192,6 +194,7 @@ def _load_processor(
 def _from_folder(path: str) -> tuple[HFModule, object]:
     """The module of a trained folder, and how its data was read."""
     _check_is_model(Path(path))
+    check_files(path)
     config = load_config(path)
     held = getattr(config, "task_specific_params", None)
     params = held if isinstance(held, dict) else {}
@@ -212,6 +215,7 @@ def _from_folder(path: str) -> tuple[HFModule, object]:
     else:
         module = TextClassifier(path, problem_type=_problem_of(path, config))
     module.configure_model()
+    check_complete(module.model, path)
     return module, params.get(module.task)
 
 

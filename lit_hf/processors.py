@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_hf.errors import InputError
+from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
+from lit_hf.model_files import check_files
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
@@ -272,6 +273,10 @@ def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     """Say in one line why a model cannot be loaded and what to do."""
     if model_name.startswith(("/", "./", "../", "~")) and not Path(model_name).is_dir():
         return InputError(f"model {model_name!r}: there is no such folder.")
+    try:
+        check_files(model_name)
+    except DamagedError as damage:
+        return damage
     told = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
     told = shorten(told, 200, placeholder=" …")
     return InputError(

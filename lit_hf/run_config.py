@@ -80,8 +80,8 @@ def config_of_run(folder: Path, verb: str) -> str:
             f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
         )
     config["trainer"]["default_root_dir"] = str(folder)
+    config["ckpt_path"] = "auto"  # whatever the run itself was begun with
     if verb != "fit":
-        config.pop("ckpt_path", None)
         config["trainer"]["logger"] = False
         for name in _LIMITS:
             config["trainer"].pop(name, None)

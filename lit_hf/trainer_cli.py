@@ -144,7 +144,8 @@ class RunCLI(LightningCLI):
         parser.epilog = (
             "Beside these: --run DIR takes the configuration of an earlier run (and for validate, "
             "test and predict its best checkpoint); --import MODULE lets a configuration name "
-            "classes of yours."
+            "classes of yours. With `ckpt_path: auto` fit goes on from the newest whole checkpoint "
+            "of its run folder; `--ckpt_path null` begins anew."
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleLogger, "samples")
@@ -192,6 +193,8 @@ class RunCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; those of the process have no say."""
+        if self._verb == "fit":  # Lightning adds the option after `add_arguments_to_parser`
+            self._subcommand_parsers["fit"].set_defaults(ckpt_path="auto")
         self.config = parser.parse_args(cast("list[str]", args))
         check_seed(self.config[self.config["subcommand"]].get("seed_everything"))
 

@@ -17,7 +17,10 @@ from lit_hf.checkpoints import (
     is_whole,
     newest_whole,
     read_checkpoint,
+    read_whole,
 )
+from lit_hf.errors import DamagedError
+from tests.damage import flip_weight
 
 
 def _write(path: Path, step: int, callbacks: object = None) -> Path:
@@ -78,6 +81,15 @@ def test_damage__of_any_flipped_byte_is_told_or_harmless(tmp_path: Path) -> None
             assert not weights <= place < weights + 1200
             harmless += 1
     assert harmless < len(content) / 11 * 0.6
+
+
+def test_damage__of_one_bit_of_the_weights_is_told_where_they_are_used(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt", 7)
+    assert torch.equal(cast("Tensor", read_whole(path)["state_dict"]["w"]), torch.arange(300.0))
+    flip_weight(path)
+    wanted = r"a\.ckpt: damaged, a part of it has another checksum than.*Give another checkpoint"
+    with pytest.raises(DamagedError, match=wanted):
+        read_whole(path)
 
 
 def test_damage__of_the_pickle_version_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -240,3 +241,62 @@ def test_fit__from_weights_alone_is_refused(run_folder: Path, tmp_path: Path) ->
     assert "holds weights only; nothing to go on from" in done.stderr
     done = run_command("predict", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def _plain_words(model: str, run: Path, *more: str) -> list[str]:
+    """A training with no recipe, at a learning rate that does not know how many steps there are."""
+    rows = "\n".join(f"fire in town {number},{number % 2}" for number in range(22))
+    (run.parent / "train.csv").write_text(f"text,label\n{rows}\n")
+    return [
+        *("fit", "--model", "TextClassifier", "--model.model_name", model),
+        *("--model.scheduler", "constant", "--model.warmup_ratio", "0"),
+        *("--data", "TextClassificationDataModule", "--data.train_file"),
+        *(str(run.parent / "train.csv"), "--data.val_fraction", "0", "--data.batch_size", "2"),
+        *("--checkpoint.monitor", "null", "--samples.num_samples", "0"),
+        *("--trainer.accelerator", "cpu", "--trainer.logger", "false"),
+        *("--trainer.max_epochs", "2", "--trainer.default_root_dir", str(run), *more),
+    ]
+
+
+def _last(run: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["global_step"] == 22
+    weights: dict[str, torch.Tensor] = content["state_dict"]
+    return weights
+
+
+def test_fit__again_with_no_recipe_goes_on_within_the_epoch_that_was_cut(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    for run, steps in (("whole", []), ("cut", ["--trainer.max_steps", "15"])):
+        done = run_command(*_plain_words(tiny_model, tmp_path / run, *steps), folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "a new training begins" in done.stdout
+    words = _plain_words(tiny_model, tmp_path / "cut")
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"going on from {tmp_path / 'cut' / 'checkpoints' / 'last.ckpt'}" in done.stdout
+    wanted, found = _last(tmp_path / "whole"), _last(tmp_path / "cut")
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert "already finished" in run_command(*words, folder=tmp_path).stdout
+    assert "ckpt_path: auto" in run_command(*words, "--print_config", folder=tmp_path).stdout
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_fit__begins_anew_where_it_is_told_to(tiny_model: str, tmp_path: Path) -> None:
+    words = _plain_words(tiny_model, tmp_path / "run", "--trainer.max_steps", "3")
+    for _ in range(2):
+        done = run_command(*words, "--ckpt_path", "null", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "going on" not in done.stdout
+        assert "already finished" not in done.stdout
+    done = run_command("fit", "--run", "run", "--trainer.max_steps", "4", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on from run/checkpoints/last.ckpt" in done.stdout
+
+
+@pytest.mark.parametrize(("verb", "default"), [("fit", "auto"), ("test", "null")])
+def test_help__shows_from_where_a_verb_begins(verb: str, default: str, tmp_path: Path) -> None:
+    told = " ".join(run_command(verb, "--help", folder=tmp_path).stdout.split())
+    (about,) = re.findall(r"--ckpt_path CKPT_PATH (?!\[|\]).*?default: (\w+)\)", told)
+    assert about == default

@@ -1,10 +1,11 @@
-import zipfile
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.going_on import checkpoint_for, take, tell_rest
+from tests.damage import flip_weight
 
 
 def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
@@ -37,11 +38,8 @@ def test_checkpoint__that_is_none_is_refused(
 def test_checkpoint__with_one_wrong_bit_is_refused_by_name_too(
     trained: Path, tmp_path: Path
 ) -> None:
-    content = bytearray((trained / "checkpoints" / "last.ckpt").read_bytes())
-    with zipfile.ZipFile(trained / "checkpoints" / "last.ckpt") as archive:
-        weights = max(archive.infolist(), key=lambda part: part.file_size)
-    content[weights.header_offset + weights.file_size // 2] ^= 4
-    (tmp_path / "last.ckpt").write_bytes(content)
+    shutil.copy(trained / "checkpoints" / "last.ckpt", tmp_path)
+    flip_weight(tmp_path / "last.ckpt")
     with pytest.raises(InputError, match="damaged, a part of it has another checksum"):
         checkpoint_for("test", str(tmp_path / "last.ckpt"), tmp_path)
 

@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "batches": 0,
     "checkpoints": 0,
+    "model_files": 0,
     "processors": 0,
     "randomness": 0,
     "saving": 0,

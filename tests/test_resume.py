@@ -113,7 +113,15 @@ def _generative(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataM
     return module, data.with_rows(train=rows[:NUM_ROWS], val=rows[NUM_ROWS : NUM_ROWS + 2])
 
 
+def _constant(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule]:
+    """A learning rate that does not know how many steps there are."""
+    module, data = _text(models, workers)
+    module.scheduler, module.warmup_ratio = "constant", 0.0
+    return module, data
+
+
 TASKS = {
+    "constant": _constant,
     "text": _text,
     "own_head": _own_head,
     "image": _image,
@@ -204,6 +212,53 @@ def test_training_stopped_twice__ends_with_the_same_weights(
     crash = _CrashBefore(None)
     assert _fit(tmp_path / "run", "text", models, 0, crash, settings) == wanted
     assert 10 < len(crash.rows) <= 20  # from the second epoch on
+
+
+@pytest.mark.parametrize(
+    ("settings", "ends"),
+    [
+        ({}, [4, 13, 17, 20, 26]),  # within an epoch, in the same one again, at its end
+        ({"val_check_interval": 4}, [14, 15, 18]),  # at a validation, behind it
+        ({"accumulate_grad_batches": 3}, [2, 5, 7]),  # four steps an epoch
+        ({"check_val_every_n_epoch": 2}, [3, 12]),
+    ],
+)
+def test_training_cut_by_max_steps__goes_on_within_its_epoch(
+    settings: dict[str, Any], ends: list[int], models: dict[str, str], tmp_path: Path
+) -> None:
+    whole, rows = _CrashBefore(None), []
+    wanted = _fit(tmp_path / "whole", "constant", models, 0, whole, settings)
+    for end in [*ends, -1]:
+        part = _CrashBefore(None)
+        digest = _fit(tmp_path / "cut", "constant", models, 0, part, {**settings, "max_steps": end})
+        rows += part.rows
+    assert rows == whole.rows
+    assert digest == wanted
+
+
+class _StopIn(pl.Callback):
+    """Asks for the end in a batch, as a time limit or an early stop does."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        trainer.should_stop = trainer.fit_loop.epoch_loop.total_batch_idx == self.batch
+
+
+def test_training_that_stops_itself__goes_on_within_its_epoch(
+    models: dict[str, str], tmp_path: Path
+) -> None:
+    wanted = _fit(tmp_path / "whole", "text", models, 0, _CrashBefore(None), {})
+    pl.seed_everything(0, verbose=False)
+    module, data = _text(models, 0)
+    folder = tmp_path / "cut"
+    callbacks = [LastCheckpoint(), _StopIn(12)]
+    trainer = quiet_trainer(max_epochs=EPOCHS, default_root_dir=folder, callbacks=callbacks)
+    trainer.fit(module, data)
+    rest = _CrashBefore(None)
+    assert _fit(folder, "text", models, 0, rest, {}) == wanted
+    assert len(rest.rows) == 17
 
 
 class _SignalAt(pl.Callback):

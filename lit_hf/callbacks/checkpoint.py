@@ -8,6 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from lit_hf.modules.resuming import begin_next_epoch
+
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,11 @@ class LastCheckpoint(ModelCheckpoint):
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and isinstance(state, dict):
                 checkpoint["callbacks"][callback.state_key] = _at_home(state, callback)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the epoch behind the checkpoint that the training goes on from."""
+        super().on_train_start(trainer, pl_module)
+        begin_next_epoch(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write where no validation has done so in this epoch."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.panels import show
-from lit_hf.checkpoints import read_checkpoint
-from lit_hf.errors import InputError
+from lit_hf.checkpoints import newest_whole, read_whole
+from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
@@ -54,7 +54,11 @@ class ExportPretrained(Callback):
         self.folder_name = folder_name
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Export the best checkpoint, or the last one where none is called the best."""
+        """Export the best checkpoint, or the last one where none is called the best.
+
+        Raises:
+            InputError: if it has been damaged, with the way to export another.
+        """
         if not (self.folder_name and trainer.is_global_zero) or trainer.interrupted:
             return
         callback = best_callback(trainer)
@@ -62,7 +66,10 @@ class ExportPretrained(Callback):
             log.warning("no checkpoint was written, so nothing is exported.")
             return
         target = Path(trainer.default_root_dir) / self.folder_name
-        export_checkpoint(callback.best_model_path, target)
+        try:
+            export_checkpoint(callback.best_model_path, target)
+        except DamagedError as error:
+            raise InputError(_how_to_export(callback.best_model_path, target)) from error
         if callback.monitor is None:
             log.warning(_why_the_last(trainer))
         show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
@@ -83,6 +90,21 @@ def _why_the_last(trainer: Trainer) -> str:
     )
 
 
+def _how_to_export(damaged: str, target: Path) -> str:
+    """What to do at the end of a training whose best checkpoint has been damaged."""
+    told = (
+        f"the training is done, but its best checkpoint {damaged} is damaged: what is in it is "
+        "not what was written. Nothing is exported"
+    )
+    try:
+        other = newest_whole(Path(damaged).parent)
+    except InputError:
+        other = None
+    if other is None:
+        return f"{told}, and no other checkpoint is whole."
+    return f"{told}; for another checkpoint's weights: `lit-hf export {other} {target}`."
+
+
 def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     """Write a checkpoint as a Hugging Face folder.
 
@@ -101,7 +123,7 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         raise InputError(f"{folder}: this is a file; give a folder to export to.")
     if target.is_dir() and any(target.iterdir()) and not _is_export(target):
         raise InputError(f"{folder}: the folder holds something else than an export; give another.")
-    checkpoint = read_checkpoint(checkpoint_path)
+    checkpoint = read_whole(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

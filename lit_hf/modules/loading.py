@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.modules.complete_weights import note_gaps
 from lit_hf.processors import load_config, load_tokenizer, not_loadable
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,7 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
             f"model {model_name!r} lacks {len(lacking)} weights of the config, such as "
             f"{lacking[0]}: they are drawn at random."
         )
+    note_gaps(model, found)
     take_into_memory(model)
     return model
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from lightning.pytorch.loops.progress import _StartedTracker
+from lightning.pytorch.loops.progress import _ProcessedTracker, _StartedTracker
 
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.randomness import RandomState, random_state, set_random_state
@@ -64,6 +64,8 @@ class ExactResume:
         own = random_state(device) if self._to_set is None else self._to_set
         num_open = open_batches(trainer)
         loop = checkpoint["loops"]["fit_loop"]
+        if is_cut(trainer):
+            reopen_epoch(loop)
         if self._of_validation is not None:
             own = self._of_validation
             begin_validation_anew(loop, is_next=not num_open)
@@ -118,6 +120,45 @@ def open_batches(trainer: Trainer) -> int:
     if is_last or done == trainer.num_training_batches:
         return 0
     return done % trainer.accumulate_grad_batches
+
+
+def is_cut(trainer: Trainer) -> bool:
+    """Whether the epoch at work is to be ended, or has been, with batches of it still to come.
+
+    Lightning counts an epoch as done also where `max_steps`, a time limit or an early stop end it.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    epochs = cast("_ProcessedTracker", trainer.fit_loop.epoch_progress.current)
+    is_closed = 0 < epochs.processed == epochs.ready
+    is_within = 0 < progress.current.ready < trainer.num_training_batches
+    return is_closed and is_within and not progress.is_last_batch
+
+
+def reopen_epoch(fit_loop: "dict[str, Any]") -> None:
+    """Count the last epoch as begun, in the state of Lightning's loops.
+
+    A training that goes on with more steps does the rest of it.
+
+    Args:
+        fit_loop: the state of the fit loop in a checkpoint, changed in place.
+    """
+    for counts in fit_loop["epoch_progress"].values():
+        counts.update(dict.fromkeys(("processed", "completed"), counts["ready"] - 1))
+
+
+def begin_next_epoch(trainer: Trainer) -> None:
+    """Let a training that goes on from the end of an epoch begin with the next one.
+
+    Lightning 2.6 does so by itself, but not under `max_steps`: there it ends the epoch a second
+    time and counts it twice. To be called in `on_train_start`.
+    """
+    loop = trainer.fit_loop
+    if not loop.restarted_on_epoch_end:
+        return
+    loop.epoch_progress.increment_completed()
+    loop.reset_restart_stage()
+    loop._restarting = False
+    loop.epoch_loop.restarting = False  # and of the loops within
 
 
 def step_back(fit_loop: "dict[str, Any]", num_batches: int) -> None:

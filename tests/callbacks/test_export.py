@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,15 @@ from lit_hf import (
     ExportPretrained,
     InputError,
     MeanHead,
+    Predictor,
+    ResultsWriter,
     TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint, load_module
+from tests.commands import output_of
+from tests.damage import flip_weight
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
@@ -204,6 +209,51 @@ def test_export__refuses_checkpoints_of_others(trained: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="no such checkpoint file"):
         export_checkpoint(tmp_path / "none.ckpt", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+class _Damages(pl.Callback):
+    """Turns a bit of a checkpoint when the training ends."""
+
+    def __init__(self, saver: ModelCheckpoint) -> None:
+        self.saver = saver
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        flip_weight(Path(self.saver.best_model_path))
+
+
+def test_export__of_a_damaged_checkpoint_is_refused(trained: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(_best(trained), tmp_path / "best.ckpt"))
+    flip_weight(path)
+    with pytest.raises(InputError, match=r"best\.ckpt: damaged, a part of it has another checksum"):
+        export_checkpoint(path, tmp_path / "model")
+    with pytest.raises(InputError, match=r"best\.ckpt: damaged, a part of it has another checksum"):
+        Predictor.from_pretrained(path)
+    assert _names(tmp_path) == {"best.ckpt"}
+
+
+def test_callback__tells_how_to_export_another_than_a_damaged_best(
+    tmp_path: Path, fit: Fit
+) -> None:
+    run = tmp_path / "run"
+    best = ModelCheckpoint(run / "checkpoints", monitor="val/loss", mode="max")
+    callbacks = [LastCheckpoint(), best, _Damages(best), ResultsWriter(), ExportPretrained()]
+    with pytest.raises(InputError) as refused:
+        fit(callbacks, folder=run, loss_falls=True, max_epochs=2)
+    message = str(refused.value)
+    assert f"the training is done, but its best checkpoint {_best(run)} is damaged" in message
+    assert _names(run) == {"checkpoints", "metrics.csv", "results.json"}
+    command = f"export {run / 'checkpoints' / 'last.ckpt'} {run / 'pretrained'}"
+    assert f"`lit-hf {command}`" in message
+    assert "exported" in output_of(*command.split())
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    model = AutoModelForSequenceClassification.from_pretrained(run / "pretrained")
+    assert torch.equal(model.classifier.weight, last["model.classifier.weight"])
+
+
+def test_callback__tells_where_no_other_is_whole(tmp_path: Path, fit: Fit) -> None:
+    best = ModelCheckpoint(tmp_path / "c")
+    with pytest.raises(InputError, match=r"is damaged.*and no other checkpoint is whole"):
+        fit([best, _Damages(best), ExportPretrained()], max_epochs=1)
 
 
 def test_load_module__gives_a_module_that_is_ready_to_answer(trained: Path) -> None:
