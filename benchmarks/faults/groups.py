@@ -82,7 +82,7 @@ GROUPS = {
     33: Group("checkpoints of newer versions"),
     34: Group(
         "checkpoints load with weights_only=True",
-        ("checkpoints::checkpoint__holds_plain_types_only",),
+        ("checkpointed_models::checkpoint__holds_plain_types_only",),
     ),
     35: Group("best_model_path exists"),
     36: Group(
