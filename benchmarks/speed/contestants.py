@@ -4,8 +4,8 @@
 
 WHO is `lit_hf` (the command with its recipe, bf16-mixed), `trainer` (HF Trainer with its default
 flags), `trainer_best` (HF Trainer with bf16 and, of texts, batches of like length, padded to their
-longest) or `loop` (a plain PyTorch loop over the batches of lit_hf's data module; what it does not
-do is what the framework costs).
+longest) or `loop` (a plain PyTorch loop over the batches of lit_hf's data module, and the model
+alone over those to evaluate; what it does not do is what the framework costs).
 """
 
 import json

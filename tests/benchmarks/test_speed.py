@@ -21,7 +21,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_loop__trains_each_row_once(rows: Path, tiny_model: str) -> None:
     backward = torch.Tensor.backward
-    counts = loop("tweets", rows, tiny_model)["train"]
+    found = loop("tweets", rows, tiny_model)
+    assert found["validate"]["rows"] == 10
+    counts = found["train"]
     assert counts["rows"] == 60
     assert 0 < counts["tokens"] <= counts["padded"]
     assert 0.1 < counts["inside"] / counts["seconds"] < 1
