@@ -3,7 +3,8 @@
     python -m benchmarks.cost_of_safety TRAIN_CSV --model FOLDER_OR_HUB_ID
 
 TRAIN_CSV: Kaggle's disaster tweets. Left out, in every other run: looking for signals, the check of
-each loss, the state of the random numbers, and the comparison with the training that was stopped.
+each loss, the state of the random numbers, the comparison with the training that was stopped, and
+looking after the run folder.
 Times one thread by its CPU seconds from the first batch to the last, which other processes disturb
 less than the time on the wall. Prints the ratio of each round and their median, and, what no noise
 disturbs, the share of those seconds that the runs with it spent in its functions. Writes
@@ -68,6 +69,7 @@ class _Timed:
 def prepare(parts: str) -> None:
     """Time what makes a run safe ("all"), or put nothing in its place ("none"), in this process."""
     from lit_hf import trainer_cli
+    from lit_hf.callbacks.run_folder import RunFolder
     from lit_hf.callbacks.same_training import SameTraining
     from lit_hf.callbacks.signals import StopAtSignal
     from lit_hf.modules.finite import FiniteLoss
@@ -76,7 +78,7 @@ def prepare(parts: str) -> None:
     if parts == "none":
         kept = tuple(kind for kind in trainer_cli.EVERY_RUN if kind is not StopAtSignal)
         trainer_cli.EVERY_RUN = kept  # type: ignore[assignment]  # one class fewer
-    for kind in (FiniteLoss, ExactResume, SameTraining, StopAtSignal):
+    for kind in (FiniteLoss, ExactResume, RunFolder, SameTraining, StopAtSignal):
         for name, part in list(vars(kind).items()):
             if inspect.isfunction(part) and not name.startswith("__"):
                 nothing = parts == "none" and kind is not StopAtSignal
