@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 
 EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGINT": 130}
@@ -95,7 +96,8 @@ def starting_shielded() -> Iterator[None]:
 
     From here on this process may wait for them in calls that no handler interrupts.
     """
-    _watch()
+    if threading.current_thread() is threading.main_thread():
+        _watch()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _EARLY)  # inherited by what is started
     os.environ[_STARTER] = str(os.getpid())
     try:
@@ -109,10 +111,12 @@ def _is_started() -> bool:
     return os.environ.get(_STARTER) == str(os.getppid())
 
 
+@cache
 def _watch() -> None:
-    """Let a thread see the signals, which the main one answers between its own steps only."""
-    if threading.current_thread() is not threading.main_thread():
-        return
+    """Let a thread see the signals, which the main one answers between its own steps only.
+
+    Once in a process, from its main thread.
+    """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     number = writer.detach()

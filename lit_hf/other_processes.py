@@ -49,8 +49,9 @@ def shield_others(trainer: Trainer) -> None:
             with starting_shielded():
                 start()
 
-        # The one place between the start of the processes and the watch over them.
-        launcher._call_children_scripts = start_shielded  # type: ignore[method-assign]
+        launcher._call_children_scripts = (  # type: ignore[method-assign]  # the only place for it
+            start_shielded  # between the start of the processes and the watch over them
+        )
 
 
 def follow_others(trainer: Trainer, error: Exception) -> None:

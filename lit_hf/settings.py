@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
@@ -199,11 +199,14 @@ def take_back(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def refusal(error: BaseException) -> InputError:
-    """What a class says that refuses its arguments: our own message, however it was wrapped."""
+def refusal(error: BaseException) -> InputError | WriteError:
+    """What a class says that refuses its arguments: our own message, however it was wrapped.
+
+    Rows may be prepared already to see their classes, and find the disk full.
+    """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, InputError):
+        if isinstance(cause, InputError | WriteError):
             return cause
         cause = cause.__cause__ or cause.__context__
     return InputError(condense(str(error) or repr(error)))

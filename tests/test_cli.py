@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,13 @@ def test_help__of_a_verb_tells_of_runs_and_imports(capsys: pytest.CaptureFixture
     out = " ".join(capsys.readouterr().out.split())
     assert "--run DIR takes the configuration of an earlier run" in out
     assert "--import MODULE" in out
+
+
+@pytest.mark.parametrize(("verb", "default"), [("fit", "auto"), ("test", "null")])
+def test_help__shows_from_where_a_verb_begins(verb: str, default: str, tmp_path: Path) -> None:
+    told = " ".join(run_command(verb, "--help", folder=tmp_path).stdout.split())
+    (about,) = re.findall(r"--ckpt_path CKPT_PATH (?!\[|\]).*?default: (\w+)\)", told)
+    assert about == default
 
 
 def test_main__help_version_and_verbs(capsys: pytest.CaptureFixture[str]) -> None:

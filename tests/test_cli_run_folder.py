@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -293,10 +292,3 @@ def test_fit__begins_anew_where_it_is_told_to(tiny_model: str, tmp_path: Path) -
     done = run_command("fit", "--run", "run", "--trainer.max_steps", "4", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "going on from run/checkpoints/last.ckpt" in done.stdout
-
-
-@pytest.mark.parametrize(("verb", "default"), [("fit", "auto"), ("test", "null")])
-def test_help__shows_from_where_a_verb_begins(verb: str, default: str, tmp_path: Path) -> None:
-    told = " ".join(run_command(verb, "--help", folder=tmp_path).stdout.split())
-    (about,) = re.findall(r"--ckpt_path CKPT_PATH (?!\[|\]).*?default: (\w+)\)", told)
-    assert about == default

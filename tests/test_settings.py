@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from lit_hf import InputError
+from lit_hf.errors import WriteError
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
@@ -124,6 +125,9 @@ def test_refusal__is_our_own_message_however_it_was_wrapped() -> None:
     wrapped.__context__.__cause__ = InputError("Expected `batch_size` to be at least 1.")
     assert str(refusal(wrapped)) == "Expected `batch_size` to be at least 1."
     assert str(refusal(ValueError("devices: no such thing"))) == "devices: no such thing"
+    outer = ValueError("row")
+    outer.__cause__ = WriteError("no room")
+    assert isinstance(refusal(outer), WriteError)  # no mistake of the input
 
 
 def test_seed__has_its_range() -> None:
