@@ -132,7 +132,8 @@ class RunCLI(LightningCLI):
                 args=args,
             )
         except (InputError, WriteError, MisconfigurationException):
-            take_back(self._new)
+            if not self._folder.has_trained:
+                take_back(self._new)
             raise
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # is static there

@@ -125,8 +125,10 @@ def test_command__on_a_full_disk_ends_with_one_line(
         *("--data", "TextClassificationDataModule", "--data.val_fraction", "0"),
         *("--data.train_file", str(tmp_path / "train.csv"), "--trainer.accelerator", "cpu"),
         *("--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.max_epochs", "1"),
-        *("--trainer.logger", "false", "--samples.num_samples", "0"),
+        *("--samples.num_samples", "0"),
     ]
+    logs = tmp_path / "run" / "lightning_logs"
+    (logs / "version_0").mkdir(parents=True)
     before = sys.path[:]
     with _full_disk(100_000):
         assert main(words) == 1
@@ -135,6 +137,7 @@ def test_command__on_a_full_disk_ends_with_one_line(
     assert said.startswith(f"lit-hf: error: {tmp_path / 'run' / 'checkpoints'}")
     assert "the checkpoint cannot be written: File too large" in said
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    assert list((logs / "version_1").iterdir())  # the training up to there is not lost
 
 
 def test_save__where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class RunFolder(Callback):
         self._folder: Path | None = None
         self._name = ""
         self._lock = self._home = self._pid = 0
+        self.has_trained = False  # a batch, so that what is in the folder is worth keeping
 
     def claim(self, trainer: Trainer, verb: str) -> None:
         """Take the folder, if this process is the one that writes; again it does nothing.
@@ -107,6 +108,7 @@ class RunFolder(Callback):
         batch_idx: int,
     ) -> None:
         """See to it that the folder is still there, before anybody writes."""
+        self.has_trained = True
         self._check_place()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
