@@ -6,8 +6,9 @@ WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets), `squad` (FIL
 JSON) or `images` (FILE: CIFAR-10's Parquet file; the model is one of configs/, untrained). Each
 round runs everybody once, each in a process of its own; the table shows the medians of all rounds,
 and the medians of the ratios within a round, which a busy machine spoils less. Rows are texts,
-windows of questions, or images. "Outside of the step" is the share of a training's time that is not
-spent in the model, the backward pass, the clipping and the optimizer: batches, and the framework.
+windows of questions, or images; a training has the epochs of `work.py`, and what comes between them
+is not counted. "Outside of the step" is the share of a training's time that is not spent in the
+model, the backward pass, the clipping and the optimizer: batches, and the framework.
 Writes `benchmarks/results/speed_WORK_MACHINE.json`; with --who the names stand in its name too.
 """
 

@@ -23,23 +23,27 @@ def counted(batch: Mapping[str, object]) -> dict[str, int]:
 class Clock(Callback):
     """Adds what it counted in `train`, `validate` and `predict` to clock.json in the run folder.
 
-    Rows are texts, windows of questions, or images. Seconds are those from the beginning of the
-    first batch to the end of the last, with all callbacks of the run within them.
+    Rows are texts, windows of questions, or images. Seconds are those from the beginning of an
+    epoch to the end of its last batch, with all callbacks of the run within them; what comes
+    between epochs, such as the writing of checkpoints, is not training.
     """
 
     def __init__(self) -> None:
         self._counts = {"rows": 0, "tokens": 0, "padded": 0}
-        self._start = 0.0
+        self._start = self._before = 0.0
         self._seconds = 0.0
         self._inside = Inside()
 
     def _begin(self) -> None:
-        self._start = self._start or time.perf_counter()
+        self._before, self._start = self._seconds, time.perf_counter()
 
     def _count(self, batch: object) -> None:
         for name, number in counted(cast("Mapping[str, object]", batch)).items():
             self._counts[name] += number
-        self._seconds = time.perf_counter() - self._start
+        self._look()
+
+    def _look(self) -> None:
+        self._seconds = self._before + time.perf_counter() - self._start
 
     def _write(self, trainer: Trainer, stage: str) -> None:
         path = Path(trainer.default_root_dir) / "clock.json"
@@ -54,7 +58,7 @@ class Clock(Callback):
         self._inside.begin(cast("nn.Module", pl_module.model))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, with the first epoch."""
+        """Begin."""
         self._begin()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -106,10 +110,10 @@ class Clock(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was counted, scores and all."""
-        self._seconds = time.perf_counter() - self._start
+        self._look()
         self._write(trainer, "validate")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was counted, files and all."""
-        self._seconds = time.perf_counter() - self._start
+        self._look()
         self._write(trainer, "predict")

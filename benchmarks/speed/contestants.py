@@ -35,7 +35,7 @@ def lit_hf(name: str, folder: Path, model: str) -> Counts:
         *("--data.batch_size", str(work.batch_size), "--model.optimizer.lr", str(work.lr)),
         *("--data.eval_batch_size", str(work.eval_batch_size)),
         *("--trainer.default_root_dir", run, "--trainer.precision", "bf16-mixed"),
-        *("--trainer.max_epochs", "1", "--trainer.limit_val_batches", "0"),
+        *("--trainer.max_epochs", str(work.epochs), "--trainer.limit_val_batches", "0"),
         *("--checkpoint.monitor", "null", "--trainer.accelerator", "cpu"),
     )
     once = ("--trainer.limit_val_batches", "1.0")

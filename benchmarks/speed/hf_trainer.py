@@ -23,18 +23,19 @@ from lit_hf.processors import load_image_processor
 
 
 class _Clock(TrainerCallback):
-    """When the first step of a training begins and the last ends."""
+    """Seconds from the beginning of each epoch to the end of its last step."""
 
     start = 0.0
+    before = 0.0
     seconds = 0.0
 
-    def on_train_begin(self, *_: object, **__: object) -> None:
+    def on_epoch_begin(self, *_: object, **__: object) -> None:
         """Begin."""
-        self.start = time.perf_counter()
+        self.before, self.start = self.seconds, time.perf_counter()
 
     def on_step_end(self, *_: object, **__: object) -> None:
         """Look at the clock."""
-        self.seconds = time.perf_counter() - self.start
+        self.seconds = self.before + time.perf_counter() - self.start
 
 
 def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Counts:
@@ -57,7 +58,7 @@ def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Count
         use_cpu=True,
         per_device_train_batch_size=work.batch_size,
         per_device_eval_batch_size=work.eval_batch_size,
-        num_train_epochs=1,
+        num_train_epochs=work.epochs,
         learning_rate=work.lr,
         weight_decay=0.01,
         warmup_steps=0.1,
@@ -80,7 +81,8 @@ def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Count
         callbacks=[clock],
     )
     trainer.train()
-    counts = {"train": {"rows": float(len(rows["train"])), "seconds": clock.seconds}}
+    num_trained = float(len(rows["train"]) * work.epochs)
+    counts = {"train": {"rows": num_trained, "seconds": clock.seconds}}
     start = time.perf_counter()
     trainer.evaluate()
     middle = time.perf_counter()

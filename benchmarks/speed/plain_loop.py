@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import AdamW
+from torch.utils.data import DataLoader
 from transformers.trainer_utils import set_seed
 
 from benchmarks.speed.clock import counted
@@ -23,6 +24,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
 from lit_hf.data.augmentation import augment
+from lit_hf.data.samplers import StepSampler
 from lit_hf.modules.cpu import hasten
 from lit_hf.modules.first_token import read_first_token
 
@@ -63,8 +65,8 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
     (inside := Inside()).begin(model)
     counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
     start = time.perf_counter()
-    for batch in cast("Iterator[dict[str, Tensor]]", iter(loader)):
-        inputs = _inputs(_augmented(batch, data), data)
+    for epoch, batch in _batches(loader, work.epochs):
+        inputs = _inputs(_augmented(batch, data, epoch), data)
         labels = {key: batch[_LABELS.get(key, key)] for key in LABELS[name]}
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(**inputs, **labels).loss
@@ -92,11 +94,19 @@ def forward_alone(model: nn.Module, data: HFDataModule) -> dict[str, float]:
     return {"rows": num_rows, "seconds": time.perf_counter() - start}
 
 
-def _augmented(batch: dict[str, Tensor], data: HFDataModule) -> dict[str, Tensor]:
+def _batches(loader: DataLoader[Any], num_epochs: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """The batches of all epochs, each with the number of its epoch."""
+    for epoch in range(num_epochs):
+        cast("StepSampler", loader.sampler).set_epoch(epoch)
+        for batch in loader:
+            yield epoch, batch
+
+
+def _augmented(batch: dict[str, Tensor], data: HFDataModule, epoch: int) -> dict[str, Tensor]:
     """Images as the recipe shows them in training."""
     if not isinstance(data, ImageClassificationDataModule):
         return batch
-    draws = Draws(0, 0, cast("Sequence[int]", batch["index"]))
+    draws = Draws(0, epoch, cast("Sequence[int]", batch["index"]))
     return {**batch, "pixels": augment(batch["pixels"], data.augmentations, draws)}
 
 

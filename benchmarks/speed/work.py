@@ -29,6 +29,7 @@ class Work:
         batch_size: rows a step.
         eval_batch_size: rows an evaluated batch.
         max_length: longest row in tokens.
+        epochs: of the training.
         lr: highest learning rate.
         label_smoothing: share of the truth that is spread over all classes.
         words: further options of lit_hf's command.
@@ -40,6 +41,7 @@ class Work:
     batch_size: int
     eval_batch_size: int
     max_length: int
+    epochs: int
     lr: float
     label_smoothing: float = 0.0
     words: tuple[str, ...] = ()
@@ -47,11 +49,34 @@ class Work:
 
 WORKS = {
     "tweets": Work(
-        "text_classification/disaster_tweets.yaml", "train.csv", "val.csv", 32, 64, 128, 5e-5
+        recipe="text_classification/disaster_tweets.yaml",
+        train="train.csv",
+        val="val.csv",
+        batch_size=32,
+        eval_batch_size=64,
+        max_length=128,
+        epochs=3,
+        lr=5e-5,
     ),
-    "squad": Work("extractive_qa/squad_v1.yaml", "train.jsonl", "val.jsonl", 16, 32, 384, 1e-4),
+    "squad": Work(
+        recipe="extractive_qa/squad_v1.yaml",
+        train="train.jsonl",
+        val="val.jsonl",
+        batch_size=16,
+        eval_batch_size=32,
+        max_length=384,
+        epochs=2,
+        lr=1e-4,
+    ),
     "images": Work(
-        *("image_classification/cifar10.yaml", "train.parquet", "val.parquet", 128, 256, 0, 1e-3),
+        recipe="image_classification/cifar10.yaml",
+        train="train.parquet",
+        val="val.parquet",
+        batch_size=128,
+        eval_batch_size=256,
+        max_length=0,
+        epochs=3,
+        lr=1e-3,
         label_smoothing=0.1,
         words=("--data", "ImageClassificationDataModule", "--data.image_column", "img"),
     ),

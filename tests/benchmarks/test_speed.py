@@ -19,12 +19,12 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_loop__trains_each_row_once(rows: Path, tiny_model: str) -> None:
+def test_loop__trains_each_row_once_an_epoch(rows: Path, tiny_model: str) -> None:
     backward = torch.Tensor.backward
     found = loop("tweets", rows, tiny_model)
     assert found["validate"]["rows"] == 10
     counts = found["train"]
-    assert counts["rows"] == 60
+    assert counts["rows"] == 3 * 60
     assert 0 < counts["tokens"] <= counts["padded"]
     assert 0.1 < counts["inside"] / counts["seconds"] < 1
     assert torch.Tensor.backward is backward
@@ -33,7 +33,7 @@ def test_loop__trains_each_row_once(rows: Path, tiny_model: str) -> None:
 def test_hf_trainer__does_all_stages(rows: Path, tiny_model: str) -> None:
     counts = hf_trainer("tweets", rows, tiny_model, is_best=True)
     assert {stage: part["rows"] for stage, part in counts.items()} == {
-        "train": 60,
+        "train": 3 * 60,
         "validate": 10,
         "predict": 10,
     }

@@ -66,6 +66,27 @@ def test_hasten__drops_attention_weights_and_values(tiny_model: str) -> None:
     assert torch.equal(_hidden(model), _hidden(model))
 
 
+@pytest.mark.parametrize("num_tokens", [1, 24, 32, 63, 120])
+def test_attention__in_bfloat16_is_that_of_torch(num_tokens: int) -> None:
+    torch.manual_seed(0)
+    parts = torch.randn(3, 2, 4, num_tokens, 8).bfloat16().requires_grad_()
+    mask = torch.zeros(2, 1, num_tokens, num_tokens).masked_fill(
+        torch.rand(2, 1, 1, num_tokens) < 0.3, torch.finfo(torch.float32).min
+    )
+    query, key, value = parts
+    found, _ = cpu_attention(nn.Identity(), query, key, value, mask)
+    exact = parts.detach().double().requires_grad_()
+    query, key, value = exact
+    wanted = nn.functional.scaled_dot_product_attention(query, key, value, mask.double())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), wanted.transpose(1, 2), atol=0.02, rtol=0.02)
+    torch.autograd.backward(found.float().pow(2).sum())
+    torch.autograd.backward(wanted.pow(2).sum())
+    assert parts.grad is not None
+    assert exact.grad is not None
+    torch.testing.assert_close(parts.grad.double(), exact.grad, atol=0.1, rtol=0.05)
+
+
 def test_attention__drops_with_the_right_mean() -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 4, 5, 8)

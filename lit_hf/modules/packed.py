@@ -1,0 +1,97 @@
+"""Linear layers that evaluate faster on the CPU: bfloat16 weights in oneDNN's own order.
+
+Letters: N tokens of a batch, I and O values of a token before and after a layer.
+"""
+
+import platform
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+_OPERATIONS = ("_reorder_linear_weight", "_linear_pointwise")
+"""Of `torch.ops.mkldnn`; torch's own compiler uses them where it freezes weights."""
+
+
+def can_pack() -> bool:
+    """Whether PyTorch has what it takes, on this processor."""
+    has_library = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # no types
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    has_operations = all(hasattr(torch.ops.mkldnn, name) for name in _OPERATIONS)
+    return is_x86 and has_library and has_operations
+
+
+class PackedWeights:
+    """Lets the linear layers of a model multiply by packed weights while a batch is evaluated.
+
+    For every product PyTorch has oneDNN put the weights into the order of its kernels; here that is
+    done once an evaluation. The products are the same but for the order of their sums. In float32
+    and where gradients are wanted nothing changes, nor in layers of other classes.
+
+    It costs a copy of the weights in bfloat16 for as long as an evaluation lasts.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = [layer for layer in model.modules() if _is_plain(layer)]
+        self._kept: dict[nn.Linear, tuple[Tensor, Tensor | None]] = {}
+
+    def begin_batch(self) -> None:
+        """Use packed weights from here on."""
+        for layer in self._layers:
+            layer.__class__ = PackedLinear
+            cast("PackedLinear", layer).weights = self
+
+    def end_batch(self) -> None:
+        """Use the layers' own weights, which may change now."""
+        for layer in self._layers:
+            layer.__class__ = nn.Linear
+            layer.__dict__.pop("weights", None)
+
+    def forget(self) -> None:
+        """Give the memory back; the next batch packs anew."""
+        self._kept.clear()
+
+    def of(self, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
+        """Packed weight and bias of a layer, packed when they are first wanted."""
+        if layer not in self._kept:
+            packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().bfloat16(), None)
+            bias = None if layer.bias is None else layer.bias.detach().bfloat16()
+            self._kept[layer] = packed, bias
+        return self._kept[layer]
+
+
+class PackedLinear(nn.Linear):
+    """`torch.nn.Linear` for evaluations in bfloat16."""
+
+    weights: PackedWeights
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Multiply tokens by the packed weight.
+
+        Args:
+            input: [..., N, I].
+
+        Returns:
+            [..., N, O]; bfloat16 where bfloat16 was asked for.
+        """
+        if torch.is_grad_enabled() or not _wants_bfloat16(input):
+            return super().forward(input)
+        weight, bias = self.weights.of(self)
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(
+            input.bfloat16(), weight, bias, "none", [], ""
+        )
+        return result
+
+
+def _is_plain(part: nn.Module) -> bool:
+    """A linear layer of PyTorch's own, with weights that lie on this CPU as a whole."""
+    if type(part) is not nn.Linear or "forward" in vars(part):
+        return False
+    return type(part.weight) is nn.Parameter and part.weight.device.type == "cpu"
+
+
+def _wants_bfloat16(values: Tensor) -> bool:
+    """Whether a product with these values is one in bfloat16."""
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16 and values.is_floating_point()
+    return values.dtype == torch.bfloat16

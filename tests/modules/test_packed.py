@@ -1,0 +1,127 @@
+"""Packed weights give the products of plain ones, in evaluations in bfloat16 alone."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from lit_hf.modules.packed import PackedLinear, PackedWeights, can_pack
+
+pytestmark = pytest.mark.skipif(not can_pack(), reason="this processor has no packed weights")
+IDS = torch.tensor([[2, 10, 11, 12, 3, 0, 0], [2, 20, 21, 22, 23, 24, 3]])
+
+
+def _model(folder: str) -> PreTrainedModel:
+    torch.manual_seed(0)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder)
+    model.train(False)
+    return model
+
+
+def _logits(model: PreTrainedModel) -> Tensor:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits: Tensor = model(input_ids=IDS, attention_mask=(IDS != 0).long()).logits
+    return logits.float()
+
+
+def test_packed__same_logits_while_a_batch_is_evaluated(
+    tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _model(tiny_model)
+    wanted, state = _logits(model), copy.deepcopy(model.state_dict())
+    packed = PackedWeights(model)
+    packed.begin_batch()
+    used: list[int] = []
+    of = PackedWeights.of
+
+    def noted(self: PackedWeights, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
+        used.append(id(layer))
+        return of(self, layer)
+
+    monkeypatch.setattr(PackedWeights, "of", noted)
+    torch.testing.assert_close(_logits(model), wanted, atol=0.01, rtol=0.02)
+    num_layers = sum(isinstance(part, nn.Linear) for part in model.modules())
+    assert len(set(used)) == num_layers > 10
+    assert model.state_dict().keys() == state.keys()
+    packed.end_batch()
+    assert not any(isinstance(part, PackedLinear) for part in model.modules())
+    assert torch.equal(_logits(model), wanted)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name])
+
+
+def test_packed__weights_of_the_moment_when_they_are_wanted(tiny_model: str) -> None:
+    model = _model(tiny_model)
+    packed = PackedWeights(model)
+    for factor in (1.0, 3.0):
+        for weight in model.parameters():
+            weight.data.mul_(factor)  # as averaging callbacks do, unnoticed by torch
+        wanted = _logits(model)
+        packed.forget()
+        packed.begin_batch()
+        torch.testing.assert_close(_logits(model), wanted, atol=0.02, rtol=0.05)
+        packed.end_batch()
+
+
+def test_packed__leaves_alone_what_is_not_bfloat16_and_what_learns(tiny_model: str) -> None:
+    model = _model(tiny_model)
+    with torch.no_grad():
+        wanted = model(input_ids=IDS).logits
+    packed = PackedWeights(model)
+    packed.begin_batch()
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=IDS).logits, wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.autograd.backward(model(input_ids=IDS).logits.float().sum())
+    assert all(weight.grad is not None for weight in model.get_submodule("classifier").parameters())
+
+
+@pytest.mark.parametrize("precision", ["autocast", "weights"])
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 4, 5), (0, 5)])
+def test_linear__takes_any_shape(precision: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(5, 3, bias=len(shape) > 1)
+    values = torch.randn(shape)
+    if precision == "weights":
+        layer, values = layer.bfloat16(), values.bfloat16()
+    packed = PackedWeights(layer)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
+        wanted = layer(values)
+        packed.begin_batch()
+        found = layer(values)
+    assert found.dtype == wanted.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted, atol=0.02, rtol=0.02)
+
+
+def test_packed__leaves_layers_of_users_alone() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return 2 * super().forward(input)
+
+    model = nn.Sequential(Doubled(4, 4), nn.Linear(4, 4))
+    model[1].forward = lambda values: values  # a patch of a user
+    values = torch.randn(2, 4)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = model(values)
+        PackedWeights(model).begin_batch()
+        assert torch.equal(model(values), wanted)
+
+
+def test_packed__writes_the_same_answers(tiny_t5: str) -> None:
+    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_t5).bfloat16().eval()
+    told = []
+    for packed in (None, PackedWeights(model)):
+        if packed is not None:
+            packed.begin_batch()
+        with torch.no_grad():
+            found = model.generate(
+                input_ids=IDS,
+                max_new_tokens=6,
+                output_logits=True,
+                return_dict_in_generate=True,
+                do_sample=False,
+            )
+        told.append(found.logits[0])
+    torch.testing.assert_close(told[0], told[1], atol=0.05, rtol=0.05)
