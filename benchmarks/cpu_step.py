@@ -5,7 +5,7 @@
 Times one thread by its CPU seconds, which other processes disturb little: a training step of a
 classifier in bfloat16 (autocast) with dropout 0.1, and an evaluated batch, on random tokens of one
 length, and of a hundred lengths in turn. Prints milliseconds a step for each shape, and writes
-`benchmarks/results/cpu_step.json`.
+`benchmarks/results/cpu_step_STAGE.json`.
 """
 
 import argparse
@@ -104,29 +104,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--model", required=True, help="folder or Hub id of an encoder")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--stages", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # what a new process is asked
     options = parser.parse_args()
     if options.one:
         stage, parts, shape = options.one
         print(step_seconds(options.model, stage, parts, shape, options.steps))
         return
-    found: dict[str, dict[str, dict[str, float]]] = {stage: {} for stage in VARIANTS}
-    for stage, variants in VARIANTS.items():
+    for stage in options.stages:
+        found: dict[str, dict[str, float]] = {}
         table = Table(title=f"{stage}: milliseconds a step, one thread")
-        for column in ("rows x tokens", *variants):
+        for column in ("rows x tokens", *VARIANTS[stage]):
             table.add_column(column, justify="right")
         for shape in track(SHAPES, stage):
             times = {}
-            for name, parts in variants.items():
+            for name, parts in VARIANTS[stage].items():
                 words = ["--model", options.model, "--steps", str(options.steps)]
                 asked = [sys.executable, "-m", "benchmarks.cpu_step", *words, "--one", stage, parts]
                 done = subprocess.run([*asked, shape], capture_output=True, check=True, text=True)
                 times[name] = 1000 * float(done.stdout.split()[-1])
-            found[stage][shape] = times
+            found[shape] = times
             plain = times["as PyTorch has it"]
             table.add_row(shape, *(f"{t:.0f}  (x {plain / t:.2f})" for t in times.values()))
         Console(width=130).print(table)
-    record("cpu_step", {"milliseconds": found}, packages=("torch", "transformers"))
+        results = {"milliseconds": found}
+        record(f"cpu_step_{stage}", results, packages=("torch", "transformers"))
 
 
 if __name__ == "__main__":

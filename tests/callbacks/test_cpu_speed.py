@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
 from lit_hf import CPUSpeed, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.cpu_speed import keep_kernels
@@ -24,7 +25,8 @@ if sys.argv[1] == "keep":
     assert keep_memory()
 def faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.zeros(10_000_000)
+for _ in range(2):
+    torch.zeros(10_000_000)
 before = faults()
 for _ in range(3):
     torch.zeros(10_000_000)  # 40 MB, 10,000 pages; glibc keeps blocks below 32 MiB by itself
@@ -149,6 +151,35 @@ def test_speed__packs_the_weights_of_each_evaluation_anew(
     assert len({round(loss, 4) for loss in told["packed"]}) == 1
     assert packed.seen == {"training": {False}, "batch": {True}, "behind": {False}}
     assert not any(isinstance(part, PackedLinear) for part in module.modules())
+
+
+@pytest.mark.parametrize(
+    ("bars", "wanted"),
+    [([], 4), ([RichProgressBar(refresh_rate=7)], 7), ([TQDMProgressBar(refresh_rate=1)], 1)],
+)
+def test_bar__is_drawn_seldom_unless_the_user_gave_one(
+    bars: list[Callback],
+    wanted: int,
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
+    module = TextClassifier(tiny_model, label_names=["0", "1"])
+    trainer = quiet_trainer(
+        max_epochs=1,
+        enable_progress_bar=True,
+        enable_checkpointing=False,
+        default_root_dir=str(tmp_path),
+        callbacks=[CPUSpeed(), *bars],
+    )
+    trainer.fit(module, data)
+    bar = trainer.progress_bar_callback
+    assert isinstance(bar, RichProgressBar | TQDMProgressBar)
+    assert bar.refresh_rate == wanted
+    if isinstance(bar, RichProgressBar):  # it draws at the rate that it had when it began
+        assert bar.progress is not None
+        assert bar.progress.live.refresh_per_second == wanted
 
 
 def test_kernels__as_many_as_the_user_has_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
