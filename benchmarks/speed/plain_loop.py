@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import set_seed
 
@@ -58,27 +58,42 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
     hasten(model)
     read_first_token(model)
     model.train()
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-    optimizer = AdamW(groups, lr=work.lr, weight_decay=0.01, fused=True)
+    optimizer = optimizer_of(model, work.lr)
     (inside := Inside()).begin(model)
     counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
     start = time.perf_counter()
     for epoch, batch in _batches(loader, work.epochs):
-        inputs = _inputs(_augmented(batch, data, epoch), data)
-        labels = {key: batch[_LABELS.get(key, key)] for key in LABELS[name]}
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(**inputs, **labels).loss
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        step(name, model, optimizer, _augmented(batch, data, epoch), data)
         for key, number in counted(batch).items():
             counts[key] += number
     seconds = time.perf_counter() - start
     trained = {**counts, "seconds": seconds, "inside": inside.end()}
     return {"train": trained, "validate": forward_alone(model, data)}
+
+
+def optimizer_of(model: nn.Module, lr: float) -> Optimizer:
+    """AdamW as the modules have it: no weight decay for biases and norms."""
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    return AdamW(groups, lr=lr, weight_decay=0.01, fused=True)
+
+
+def step(
+    name: str,
+    model: nn.Module,
+    optimizer: Optimizer,
+    batch: dict[str, Tensor],
+    data: HFDataModule,
+) -> None:
+    """One training step of a work."""
+    labels = {key: batch[_LABELS.get(key, key)] for key in LABELS[name]}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(**_inputs(batch, data), **labels).loss
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def forward_alone(model: nn.Module, data: HFDataModule) -> dict[str, float]:

@@ -65,7 +65,7 @@ WORKS = {
         batch_size=16,
         eval_batch_size=32,
         max_length=384,
-        epochs=2,
+        epochs=1,
         lr=1e-4,
     ),
     "images": Work(
