@@ -64,7 +64,6 @@ def step_seconds(model_name: str, stage: str, parts: str, shape: str, num_steps:
     if "kernels" in parts:
         keep_kernels()
     model = AutoModelForSequenceClassification.from_pretrained(model_name)
-    model.train()
     if "quick" in parts:
         hasten(model)
     if "first" in parts:

@@ -116,8 +116,7 @@ def keep_kernels() -> None:
 def calm_bar(trainer: Trainer) -> None:
     """Draw the progress bar seldom, where it is Lightning's own as it comes.
 
-    That one is drawn after every step, in a thread beside the next one: there it takes a core from
-    the products, which wait for their slowest thread.
+    That one is drawn after every step, in a thread beside the next one; nobody reads so fast.
     """
     bar = trainer.progress_bar_callback
     if type(bar) is RichProgressBar and bar.refresh_rate == _DRAWN_BY_LIGHTNING:

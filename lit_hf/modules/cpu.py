@@ -64,8 +64,8 @@ def cpu_attention(
 def is_quicker_in_float32(scores: Tensor) -> bool:
     """Whether PyTorch's softmax takes less time with copies in float32 than in the precision given.
 
-    It reads bfloat16 in vectors of 32, and takes up to four times as long where a row leaves some
-    over; from about a hundred tokens on the copies cost more.
+    It reads bfloat16 in vectors of 32, and is slow where a row leaves some over; from about a
+    hundred tokens on the copies cost more.
 
     Args:
         scores: [B, H, L, L].
