@@ -1,14 +1,31 @@
 """Results of a benchmark on disk, with when, where and with what they were measured."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("lightning", "torch", "transformers")
+
+
+def widest() -> str:
+    """The widest kind of products that the processor has, such as amx_bf16; else its family."""
+    able = torch.cpu.get_capabilities()
+    kinds = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2", "sve_bf16", "bf16")
+    return next((kind for kind in kinds if able.get(kind)), platform.machine())
+
+
+def processor() -> str:
+    """Its name as it gives it, its cores and the widest kind of its products."""
+    able = torch.cpu.get_capabilities()
+    name = able.get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {widest()}"
 
 
 def circumstances(machine: str = "", packages: Sequence[str] = PACKAGES) -> dict[str, object]:
@@ -20,7 +37,7 @@ def circumstances(machine: str = "", packages: Sequence[str] = PACKAGES) -> dict
     """
     return {
         "date": date.today().isoformat(),
-        "machine": machine or platform.processor() or platform.machine(),
+        "machine": machine or processor(),
         "versions": {name: version(name) for name in packages},
     }
 

@@ -166,7 +166,7 @@ GROUPS = {
     61: Group(
         "classes in another order than the model's",
         (
-            "modules/text_classification::ready_head__with_the_classes_in_another_order_is_refused",
+            "modules/classifier_names::ready_head__with_the_classes_in_another_order_is_refused",
             "data/classes::label_names__in_the_order_of_the_trained_model",
         ),
         "wants a trained head",

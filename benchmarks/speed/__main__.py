@@ -4,32 +4,34 @@
 
 WORK is `tweets` (FILE: Kaggle's train.csv of the disaster tweets), `squad` (FILE: SQuAD 1.1 as
 JSON) or `images` (FILE: CIFAR-10's Parquet file; the model is one of configs/, untrained). Each
-round runs everybody once, each in a process of its own; the table shows the medians of all rounds,
-and the medians of the ratios within a round, which a busy machine spoils less. Rows are texts,
-windows of questions, or images; a training has the epochs of `work.py`, and what comes between them
-is not counted. "Outside of the step" is the share of a training's time that is not spent in the
-model, the backward pass, the clipping and the optimizer: batches, and the framework.
-Writes `benchmarks/results/speed_WORK_MACHINE.json`; with --who the names stand in its name too.
+round runs everybody once, each in a process of its own, and they take turns: everybody does one
+step and waits for those of the others, so that a machine that slows down slows all of them down.
+The table shows the medians of all rounds, and the medians of the ratios within a round. Rows are
+texts, windows of questions, or images; a training has the epochs of `work.py`, and what comes
+between them is not counted. "Outside of the step" is the share of a training's time that is not
+spent in the model, the backward pass, the clipping and the optimizer: batches, and the framework.
+Writes `benchmarks/results/speed_WORK_PROCESSOR.json`; with --who the names stand in it too.
 """
 
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from benchmarks.record import record
+from benchmarks.record import record, widest
+from benchmarks.speed.turns import Player, play
 from benchmarks.speed.work import ROOT, WORKS, write_rows
 
 WHO = ("lit_hf", "loop", "trainer_best", "trainer")
@@ -37,21 +39,28 @@ STAGES = ("train", "validate", "predict")
 Counts = dict[str, Any]
 
 
-def run(who: str, work: str, rows: Path, model: str) -> Counts:
-    """Run one of them in a new process, in a new folder; what it counted."""
+def run_all(
+    everybody: Sequence[str], work: str, rows: Path, model: str, told: Callable[[int], object]
+) -> dict[str, Counts]:
+    """Run everybody, each in a new process and a new folder, in turns; what they counted."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in (WORKS[work].train, WORKS[work].val):
-            (folder / file).symlink_to(rows / file)
-        words = [sys.executable, "-m", "benchmarks.speed.contestants", who, work, name, model]
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        done = subprocess.run(
-            words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
-        )
-    for line in reversed(done.stdout.splitlines()):
-        if line.startswith("COUNTS "):
-            return dict(json.loads(line.removeprefix("COUNTS ")))
-    raise SystemExit(f"{who} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        players = {}
+        for who in everybody:
+            (folder := Path(name) / who).mkdir()
+            for file in (WORKS[work].train, WORKS[work].val):
+                (folder / file).symlink_to(rows / file)
+            words = [sys.executable, "-m", "benchmarks.speed.contestants", who, work, str(folder)]
+            environment = {**os.environ, "PYTHONPATH": path}
+            players[who] = Player([*words, model], environment, Path(name) / f"{who}.txt")
+        printed = play(players, told)
+    return {who: _counts(printed[who]) for who in everybody}
+
+
+def _counts(printed: str) -> Counts:
+    """The last line of counts."""
+    lines = [line for line in printed.splitlines() if line.startswith("COUNTS ")]
+    return dict(json.loads(lines[-1].removeprefix("COUNTS ")))
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> float:
@@ -129,6 +138,10 @@ def show(work: str, found: dict[str, Any]) -> None:
     Console(width=150).print(table)
 
 
+def _tell_turns(progress: Progress, bar: TaskID, name: str, num_turns: int) -> None:
+    progress.update(bar, description=f"{name}: {num_turns} turns")
+
+
 def main() -> None:
     """Run all rounds, print the table and write the results."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -142,14 +155,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Progress() as progress:
         write_rows(options.work, options.file, Path(name), options.train, options.val)
-        bar = progress.add_task(options.work, total=options.rounds * len(options.who))
         rounds: list[dict[str, Counts]] = []
         for number in range(options.rounds):
-            turn = {}
-            for who in options.who[:: 1 if number % 2 == 0 else -1]:  # there and back
-                progress.update(bar, description=f"round {number + 1}: {who}")
-                turn[who] = run(who, options.work, Path(name), options.model)
-                progress.advance(bar)
+            bar = progress.add_task(f"round {number + 1} of {options.rounds}", total=None)
+            told = partial(_tell_turns, progress, bar, f"round {number + 1} of {options.rounds}")
+            order = options.who[:: 1 if number % 2 == 0 else -1]  # there and back
+            turn = run_all(order, options.work, Path(name), options.model, told)
+            progress.update(bar, total=1, completed=1)
             rounds.append({who: turn[who] for who in options.who})
     found = summarise(rounds)
     show(options.work, found)
@@ -164,7 +176,7 @@ def main() -> None:
         "rounds": rounds,
     }
     some = () if options.who == list(WHO) else options.who
-    print(f"wrote {record('_'.join(['speed', options.work, *some, platform.machine()]), summary)}")
+    print(f"wrote {record('_'.join(['speed', options.work, *some, widest()]), summary)}")
 
 
 if __name__ == "__main__":

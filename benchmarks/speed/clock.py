@@ -1,7 +1,6 @@
 """Clock: how long the batches of a Lightning Trainer take, and how much stands in them."""
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -10,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from benchmarks.speed.inside import Inside
+from benchmarks.speed.turns import end_turn, now
 
 
 def counted(batch: Mapping[str, object]) -> dict[str, int]:
@@ -35,15 +35,16 @@ class Clock(Callback):
         self._inside = Inside()
 
     def _begin(self) -> None:
-        self._before, self._start = self._seconds, time.perf_counter()
+        self._before, self._start = self._seconds, now()
 
     def _count(self, batch: object) -> None:
         for name, number in counted(cast("Mapping[str, object]", batch)).items():
             self._counts[name] += number
         self._look()
+        end_turn()
 
     def _look(self) -> None:
-        self._seconds = self._before + time.perf_counter() - self._start
+        self._seconds = self._before + now() - self._start
 
     def _write(self, trainer: Trainer, stage: str) -> None:
         path = Path(trainer.default_root_dir) / "clock.json"

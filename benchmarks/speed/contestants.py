@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from benchmarks.speed.hf_trainer import hf_trainer
 from benchmarks.speed.plain_loop import loop
+from benchmarks.speed.turns import end_turn
 from benchmarks.speed.work import RECIPES, WORKS, Counts
 from lit_hf.cli import main as command
 
@@ -66,6 +67,7 @@ WHO: dict[str, Callable[[str, Path, str], Counts]] = {
 def main() -> None:
     """Run one and print what it counted."""
     who, name, folder, model = sys.argv[1:]
+    end_turn()  # all imports are done
     counts: dict[str, Any] = dict(WHO[who](name, Path(folder), model))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     counts["peak_mib"] = used / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,6 +1,5 @@
 """HF Trainer on the same rows, with its default flags and with its best ones on a CPU."""
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
+from benchmarks.speed.turns import end_turn, now
 from benchmarks.speed.work import LABELS, WORKS, Counts, Work, model_of
 from lit_hf.processors import load_image_processor
 
@@ -31,11 +31,16 @@ class _Clock(TrainerCallback):
 
     def on_epoch_begin(self, *_: object, **__: object) -> None:
         """Begin."""
-        self.before, self.start = self.seconds, time.perf_counter()
+        self.before, self.start = self.seconds, now()
 
     def on_step_end(self, *_: object, **__: object) -> None:
         """Look at the clock."""
-        self.seconds = self.before + time.perf_counter() - self.start
+        self.seconds = self.before + now() - self.start
+        end_turn()
+
+    def on_prediction_step(self, *_: object, **__: object) -> None:
+        """An evaluated batch is done."""
+        end_turn()
 
 
 def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Counts:
@@ -83,11 +88,11 @@ def hf_trainer(name: str, folder: Path, model_name: str, is_best: bool) -> Count
     trainer.train()
     num_trained = float(len(rows["train"]) * work.epochs)
     counts = {"train": {"rows": num_trained, "seconds": clock.seconds}}
-    start = time.perf_counter()
+    start = now()
     trainer.evaluate()
-    middle = time.perf_counter()
+    middle = now()
     trainer.predict(rows["val"].remove_columns(["label"] if name == "images" else LABELS[name]))
-    ends = {"validate": middle - start, "predict": time.perf_counter() - middle}
+    ends = {"validate": middle - start, "predict": now() - middle}
     num_rows = float(len(rows["val"]))
     counts |= {stage: {"rows": num_rows, "seconds": took} for stage, took in ends.items()}
     if name != "squad":

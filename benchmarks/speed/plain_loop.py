@@ -1,6 +1,5 @@
 """A plain PyTorch loop over the batches of lit_hf's data modules: what the framework costs."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from transformers.trainer_utils import set_seed
 
 from benchmarks.speed.clock import counted
 from benchmarks.speed.inside import Inside
+from benchmarks.speed.turns import end_turn, now
 from benchmarks.speed.work import LABELS, WORKS, Counts, model_of
 from lit_hf import (
     Draws,
@@ -61,12 +61,13 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
     optimizer = optimizer_of(model, work.lr)
     (inside := Inside()).begin(model)
     counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
-    start = time.perf_counter()
+    start = now()
     for epoch, batch in _batches(loader, work.epochs):
         step(name, model, optimizer, _augmented(batch, data, epoch), data)
         for key, number in counted(batch).items():
             counts[key] += number
-    seconds = time.perf_counter() - start
+        end_turn()
+    seconds = now() - start
     trained = {**counts, "seconds": seconds, "inside": inside.end()}
     return {"train": trained, "validate": forward_alone(model, data)}
 
@@ -101,12 +102,13 @@ def forward_alone(model: nn.Module, data: HFDataModule) -> dict[str, float]:
     model.train(False)
     data.trainer = Trainer(accelerator="cpu", logger=False)  # in one, rows are sorted by length
     num_rows = 0
-    start = time.perf_counter()
+    start = now()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for batch in cast("Iterator[dict[str, Tensor]]", iter(data.val_dataloader())):
             model(**_inputs(batch, data))
             num_rows += counted(batch)["rows"]
-    return {"rows": num_rows, "seconds": time.perf_counter() - start}
+            end_turn()
+    return {"rows": num_rows, "seconds": now() - start}
 
 
 def _batches(loader: DataLoader[Any], num_epochs: int) -> Iterator[tuple[int, dict[str, Tensor]]]:

@@ -5,23 +5,22 @@ python -m benchmarks.speed.plot docs/images/speed.png
 
 import argparse
 import json
-import platform
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, widest
 
 WORKS = {"tweets": "tweets", "squad": "SQuAD windows", "images": "CIFAR-10"}
 STAGES = {"train": "training", "validate": "evaluation", "predict": "prediction"}
 THEM = {"trainer_best": ("its best flags", "#1f5fa8"), "trainer": ("its defaults", "#9dbfe3")}
 
 
-def ratios(machine: str) -> dict[str, list[float]]:
+def ratios(processor: str) -> dict[str, list[float]]:
     """For each of them how many times as fast lit_hf is, stage after stage of work after work."""
     found: dict[str, list[float]] = {who: [] for who in THEM}
     for work in WORKS:
-        told = json.loads((RESULTS / f"speed_{work}_{machine}.json").read_text(encoding="utf-8"))
+        told = json.loads((RESULTS / f"speed_{work}_{processor}.json").read_text(encoding="utf-8"))
         for who in THEM:
             found[who] += [told["who"][who]["ratio"][stage] for stage in STAGES]
     return found
@@ -50,9 +49,9 @@ def main() -> None:
     """Draw and save."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("picture", type=Path, help="where to")
-    parser.add_argument("--machine", default=platform.machine(), help="as in the names of results")
+    parser.add_argument("--processor", default=widest(), help="as in the names of results")
     options = parser.parse_args()
-    draw(ratios(options.machine)).savefig(options.picture, dpi=110)
+    draw(ratios(options.processor)).savefig(options.picture, dpi=110)
 
 
 if __name__ == "__main__":
