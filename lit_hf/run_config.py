@@ -31,16 +31,27 @@ _COMPARED_ELSEWHERE = {
 class RunConfig(SaveConfigCallback):
     """Writes the configuration of a training, with the classes found, to the run folder.
 
-    When training begins: one that is refused leaves the folder of an earlier run as it is.
+    When its first batch is trained: one that is refused until then leaves the folder of an earlier
+    run as it is.
     """
+
+    _is_written = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Wait."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write `config.yaml`."""
-        if trainer.is_global_zero:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Write `config.yaml`, once."""
+        if trainer.is_global_zero and not self._is_written:
             self.save_config(trainer, pl_module, "fit")
+            self._is_written = True
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`."""

@@ -26,7 +26,7 @@ from lit_hf.callbacks.samples import SampleLogger
 from lit_hf.callbacks.signals import StopAtSignal, asked_code
 from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
-from lit_hf.errors import InputError, WriteError
+from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
 from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
@@ -131,7 +131,7 @@ class RunCLI(LightningCLI):
                 load_from_checkpoint_support=False,  # modules keep plain arguments by themselves
                 args=args,
             )
-        except (InputError, WriteError, MisconfigurationException):
+        except (InputError, SharedFaultError, WriteError, MisconfigurationException):
             if not self._folder.has_trained:
                 take_back(self._new)
             raise

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 import yaml
 
 from lit_hf import InputError
+from lit_hf.cli import main
 from lit_hf.run_config import changed_settings, check_optimizer, config_of_run
 
 
@@ -95,3 +97,27 @@ def test_changes__of_what_the_checkpoint_holds_are_refused(tmp_path: Path) -> No
         change = f"model.{name} is x, was y"
         with pytest.raises(InputError, match=f"^{change}: a training that goes on.*{last}"):
             check_optimizer(["data.seed is 2, was 4", change], last)
+
+
+def test_fit__refused_in_its_first_batch_leaves_the_settings_of_the_run(
+    tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *("fit", "--model", "TextClassifier", "--model.model_name", tiny_model),
+        *("--data", "TextClassificationDataModule", "--data.val_fraction", "0"),
+        *("--data.problem_type", "regression", "--data.train_file", str(tmp_path / "train.csv")),
+        *("--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.max_epochs", "1"),
+        *("--trainer.accelerator", "cpu", "--ckpt_path", "null", "--samples.num_samples", "0"),
+    ]
+    left = []
+    for label, code in ((1e30, 1), (0.5, 0), (1e30, 1)):  # the square of the first is infinite
+        rows = "\n".join(f"fire in town {n},{label}" for n in range(8))
+        (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+        before = sys.path[:]
+        assert main([*words, "--data.batch_size", "4" if code else "8"]) == code
+        sys.path[:] = before
+        files = (path for path in (tmp_path / "run").rglob("*") if path.is_file())
+        left.append({path: path.read_bytes() for path in files})
+    assert "after 0 optimizer steps" in capsys.readouterr().err
+    assert left[0] == {}
+    assert left[2] == left[1]

@@ -4,6 +4,7 @@ Letters: B sequences, H heads, L tokens, D values of a head.
 """
 
 from collections.abc import Callable
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,8 @@ def cpu_attention(
         if is_quicker_in_float32(scores):
             scores = scores.float()
         if attention_mask is not None:
-            scores = scores + attention_mask.to(scores.dtype)
+            lowest = torch.finfo(scores.dtype).min / 2  # no infinity, whatever is added to it
+            scores = scores + attention_mask.clamp(min=lowest).to(scores.dtype)
         weights = scores.softmax(dim=-1).to(scaled.dtype)
         if module.training and dropout:
             weights = quick_dropout(weights, dropout)
@@ -75,11 +77,16 @@ def is_quicker_in_float32(scores: Tensor) -> bool:
 
 
 class QuickDropout(nn.Dropout):
-    """`torch.nn.Dropout` with `quick_dropout`."""
+    """`torch.nn.Dropout` with `quick_dropout`; a copy of it is a plain one."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop values while training."""
         return quick_dropout(input, self.p) if self.training else input
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[object, ...]:
+        plain = nn.Dropout.__new__(nn.Dropout)
+        vars(plain).update(vars(self))
+        return plain.__reduce_ex__(1)  # later ones look at the class of what is copied
 
 
 def hasten(model: PreTrainedModel) -> Callable[[], None]:
@@ -103,7 +110,8 @@ def hasten(model: PreTrainedModel) -> Callable[[], None]:
 
     def undo() -> None:
         model.set_attn_implementation(before)
-        for part in drops:
+        quick: list[nn.Dropout] = [part for part in drops if type(part) is QuickDropout]
+        for part in quick:
             part.__class__ = nn.Dropout
 
     return undo

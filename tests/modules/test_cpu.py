@@ -87,6 +87,32 @@ def test_attention__in_bfloat16_is_that_of_torch(num_tokens: int) -> None:
     torch.testing.assert_close(parts.grad.double(), exact.grad, atol=0.1, rtol=0.05)
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("num_tokens", [24, 32, 120])
+@pytest.mark.parametrize("masked", [torch.finfo(torch.float32).min, -torch.inf])
+def test_attention__of_a_row_that_sees_nothing_is_finite(
+    precision: torch.dtype, num_tokens: int, masked: float
+) -> None:
+    query, key, value = (10 * torch.randn(3, 1, 2, num_tokens, 8)).to(precision)
+    mask = torch.zeros(1, 1, num_tokens, num_tokens)
+    mask[..., -3:] = masked
+    mask[..., -1, :] = masked  # as a padding token far from all others sees it
+    found, _ = cpu_attention(nn.Identity(), query, key, value, mask)
+    assert bool(found.isfinite().all())
+    if precision == torch.float32:
+        wanted = nn.functional.scaled_dot_product_attention(
+            query[..., :-1, :], key, value, mask[..., :-1, :]
+        )
+        torch.testing.assert_close(found[:, :-1], wanted.transpose(1, 2), atol=1e-4, rtol=1e-4)
+
+
+def test_copy__of_quick_dropout_is_plain() -> None:
+    model = nn.Sequential(QuickDropout(0.3))
+    (copied,) = copy.deepcopy(model)
+    assert type(copied) is nn.Dropout
+    assert copied.p == 0.3
+
+
 def test_attention__drops_with_the_right_mean() -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 4, 5, 8)

@@ -1,10 +1,12 @@
 """Packed weights give the products of plain ones, in evaluations in bfloat16 alone."""
 
 import copy
+import io
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from lit_hf.modules.packed import PackedLinear, PackedWeights, can_pack
@@ -125,3 +127,82 @@ def test_packed__writes_the_same_answers(tiny_t5: str) -> None:
             )
         told.append(found.logits[0])
     torch.testing.assert_close(told[0], told[1], atol=0.05, rtol=0.05)
+
+
+def test_packed__sees_weights_that_change_between_batches(tiny_model: str) -> None:
+    model = _model(tiny_model)
+    packed = PackedWeights(model)
+    for _ in range(3):
+        wanted = _logits(model)
+        packed.begin_batch()
+        torch.testing.assert_close(_logits(model), wanted, atol=0.02, rtol=0.05)
+        packed.end_batch()
+        for weight in model.parameters():
+            weight.data.mul_(1.5)  # unnoticed by torch
+
+
+def test_copy__made_while_a_batch_is_evaluated_is_a_plain_model(tiny_model: str) -> None:
+    model = _model(tiny_model)
+    packed = PackedWeights(model)
+    packed.begin_batch()
+    wanted = _logits(model)
+    stream = io.BytesIO()
+    torch.save(model, stream)
+    stream.seek(0)
+    for other in (copy.deepcopy(model), torch.load(stream, weights_only=False)):
+        assert not any(isinstance(part, PackedLinear) for part in other.modules())
+        torch.testing.assert_close(_logits(other), wanted, atol=0.01, rtol=0.02)
+    packed.end_batch()
+
+
+def test_packed__leaves_layers_that_were_changed_since() -> None:
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(layer)
+    packed = PackedWeights(model)
+    parametrize.register_parametrization(layer, "weight", nn.Identity())
+    values = torch.randn(4, 3)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = model(values)
+        packed.begin_batch()
+        assert torch.equal(model(values), wanted)
+        packed.end_batch()
+        assert torch.equal(model(values), wanted)
+
+
+def test_packed__is_compiled_as_a_plain_layer() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    PackedWeights(model).begin_batch()
+    values = torch.randn(4, 3)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(compiled(values), model(values), atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layer", "values"),
+    [
+        (nn.Linear(3, 2).double(), torch.randn(4, 3).double()),
+        (nn.Linear(3, 2), torch.randn(4, 3).double()),
+        (nn.Linear(3, 2).double(), torch.randn(4, 3)),
+        (nn.Linear(3, 2), torch.randn(4, 5)),
+        (nn.Linear(3, 2), torch.ones(4, 3, dtype=torch.int64)),
+    ],
+)
+def test_packed__leaves_odd_products_to_torch(layer: nn.Linear, values: Tensor) -> None:
+    told: list[object] = []
+    packed = PackedWeights(layer)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for _ in range(2):
+            try:
+                told.append(layer(values))
+            except RuntimeError as error:
+                told.append(str(error))
+            packed.begin_batch()
+    plain, found = told
+    assert type(plain) is type(found)
+    if isinstance(plain, Tensor):
+        assert isinstance(found, Tensor)
+        assert found.dtype == plain.dtype
+        assert torch.equal(found, plain)
+    else:
+        assert found == plain
