@@ -34,10 +34,10 @@ demo: install
 
 bench: install
 	$(BIN)/python -m benchmarks.speed tweets $(DATA)/tweets.csv --model $(MODEL)
-	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL) --train 480 --val 320
+	$(BIN)/python -m benchmarks.speed squad $(DATA)/squad.json --model $(MODEL)
 	$(BIN)/python -m benchmarks.speed images $(DATA)/cifar10.parquet --model configs/image_classification/vit_32
 	$(BIN)/python -m benchmarks.framework tweets $(DATA)/tweets.csv --model $(MODEL)
-	$(BIN)/python -m benchmarks.framework squad $(DATA)/squad.json --model $(MODEL) --train 480
+	$(BIN)/python -m benchmarks.framework squad $(DATA)/squad.json --model $(MODEL)
 	$(BIN)/python -m benchmarks.speed.plot docs/images/speed.png
 
 test: install style

@@ -5,7 +5,7 @@
 Times one thread by its CPU seconds, which other processes disturb little: a training step of a
 classifier in bfloat16 (autocast) with dropout 0.1, and an evaluated batch, on random tokens of one
 length, and of a hundred lengths in turn. Prints milliseconds a step for each shape, and writes
-`benchmarks/results/cpu_step_STAGE.json`.
+cpu_step_STAGE.json. All of it takes about twenty minutes; `--shapes "32 x 32"` some three.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from transformers import AutoModelForSequenceClassification
 
+from benchmarks.arguments import add_results, count, model_name, parser_of
 from benchmarks.record import record
 from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
 from lit_hf.modules.cpu import hasten
@@ -100,11 +101,16 @@ def _evaluate(model: nn.Module, inputs: dict[str, Tensor]) -> None:
 
 def main() -> None:
     """Run each variant of each shape in a new process, print the table and write it."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--model", required=True, help="folder or Hub id of an encoder")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--stages", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser = parser_of("benchmarks.cpu_step", __doc__)
+    parser.add_argument(
+        "--model", type=model_name, required=True, help="folder or Hub id of an encoder"
+    )
+    parser.add_argument("--steps", type=count, default=10, help="of each (%(default)s)")
+    stages, shapes = list(VARIANTS), list(SHAPES)
+    parser.add_argument("--stages", nargs="+", choices=stages, default=stages, help="which (all)")
+    parser.add_argument("--shapes", nargs="+", choices=shapes, default=shapes, help="which (all)")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # what a new process is asked
+    add_results(parser)
     options = parser.parse_args()
     if options.one:
         stage, parts, shape = options.one
@@ -115,19 +121,22 @@ def main() -> None:
         table = Table(title=f"{stage}: milliseconds a step, one thread")
         for column in ("rows x tokens", *VARIANTS[stage]):
             table.add_column(column, justify="right")
-        for shape in track(SHAPES, stage):
+        for shape in track(options.shapes, stage):
             times = {}
             for name, parts in VARIANTS[stage].items():
                 words = ["--model", options.model, "--steps", str(options.steps)]
                 asked = [sys.executable, "-m", "benchmarks.cpu_step", *words, "--one", stage, parts]
-                done = subprocess.run([*asked, shape], capture_output=True, check=True, text=True)
+                done = subprocess.run([*asked, shape], stdout=subprocess.PIPE, text=True)
+                if done.returncode:
+                    raise SystemExit(done.returncode)  # it has told why
                 times[name] = 1000 * float(done.stdout.split()[-1])
             found[shape] = times
             plain = times["as PyTorch has it"]
             table.add_row(shape, *(f"{t:.0f}  (x {plain / t:.2f})" for t in times.values()))
         Console(width=130).print(table)
         results = {"milliseconds": found}
-        record(f"cpu_step_{stage}", results, packages=("torch", "transformers"))
+        packages = ("torch", "transformers")
+        record(f"cpu_step_{stage}", results, packages=packages, folder=options.results)
 
 
 if __name__ == "__main__":

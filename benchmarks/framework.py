@@ -7,10 +7,9 @@ with its recipe in bf16-mixed, logger, samples and all; after each of its steps 
 done by a plain loop, on a copy of the model and on the same batch, which the loop fetches for
 itself. So both run at the same moment in the same process, which a busy machine does not spoil.
 Prints the median and the quartiles of the ratios over all steps but the first ten, and writes
-`benchmarks/results/framework_WORK.json`.
+framework_WORK.json.
 """
 
-import argparse
 import copy
 import statistics
 import tempfile
@@ -22,6 +21,7 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from benchmarks.arguments import add_results, count, existing_file, model_name, parser_of
 from benchmarks.record import record
 from benchmarks.speed.plain_loop import optimizer_of, step
 from benchmarks.speed.work import RECIPES, WORKS, write_rows
@@ -76,16 +76,20 @@ class Beside(Callback):
 
 def main() -> None:
     """Train, print and write."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser = parser_of("benchmarks.framework", __doc__)
     parser.add_argument("work", choices=["tweets", "squad"])
-    parser.add_argument("file", type=Path, help="real rows: train.csv or SQuAD 1.1")
-    parser.add_argument("--model", required=True, help="folder or Hub id")
-    parser.add_argument("--train", type=int, default=3000, help="training rows or questions")
+    parser.add_argument("file", type=existing_file, help="real rows: train.csv or SQuAD 1.1")
+    parser.add_argument("--model", type=model_name, required=True, help="folder or Hub id")
+    parser.add_argument("--train", type=count, help="training rows (3000) or questions (480)")
+    add_results(parser)
     options = parser.parse_args()
     work = WORKS[options.work]
+    num_train = options.train or {"tweets": 3000, "squad": 480}[options.work]
+    if num_train < (fewest := (NUM_WARM + 2) * work.batch_size):
+        parser.error(f"--train {num_train}: at least {fewest} are {NUM_WARM + 2} steps")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_rows(options.work, options.file, folder, options.train, 100)
+        write_rows(options.work, options.file, folder, num_train, 100)
         code = command(
             (
                 *("fit", "--config", str(RECIPES / work.recipe), "--model.model_name"),
@@ -106,7 +110,8 @@ def main() -> None:
         f"the plain one (quartiles {lowest:.3f} and {highest:.3f})"
     )
     found = {"steps": len(ratios), "median": middle, "quartiles": [lowest, highest]}
-    print(f"wrote {record(f'framework_{options.work}', {'ratio': found})}")
+    name = f"framework_{options.work}"
+    print(f"wrote {record(name, {'ratio': found}, folder=options.results)}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ TRAIN_CSV: Kaggle's disaster tweets, repeated as often as needed, each with its 
 in a process of its own: seconds to read, check and tokenise the rows, to open them a second time,
 and to make all batches of an epoch once the processes that load them run; and the most memory that
 each held beyond its imports. Pages of the prepared rows, which the system maps from disk and takes
-back when it needs room, are not counted. Writes `benchmarks/results/growth.json`.
+back when it needs room, are not counted. Writes growth.json.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.arguments import add_results, count, existing_file, model_name, parser_of
 from benchmarks.record import record
 from benchmarks.speed.work import ROOT
 from lit_hf import TweetDataModule
@@ -151,10 +152,12 @@ def run(case: Case, source: Path, model: str) -> dict[str, float]:
 
 def main() -> None:
     """Run all cases, print the table and write it."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("train_csv", type=Path)
-    parser.add_argument("--model", required=True, help="folder or Hub id of a tokenizer")
+    parser = parser_of("benchmarks.growth", __doc__)
+    parser.add_argument("train_csv", type=existing_file, help="Kaggle's disaster tweets")
+    parser.add_argument("--model", type=model_name, required=True, help="folder or Hub id")
+    parser.add_argument("--most", type=count, default=100_000, help="rows of a case (%(default)s)")
     parser.add_argument("--one", nargs=3, type=int, help=argparse.SUPPRESS)
+    add_results(parser)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(Case(*options.one), options.train_csv, options.model)))
@@ -163,7 +166,7 @@ def main() -> None:
     table = Table(title="milliseconds for 1,000 rows, and MiB at most")
     for column in ("rows", "tokens", "workers", "first start", "second", "epoch"):
         table.add_column(column, justify="right")
-    for case in track(CASES, "growth"):
+    for case in track([case for case in CASES if case.rows <= options.most], "growth"):
         told = run(case, options.train_csv.resolve(), options.model)
         found.append({**case._asdict(), **told})
         cells = [
@@ -174,7 +177,8 @@ def main() -> None:
             f"{case.rows:,}", str(case.length or "as they are"), str(case.workers), *cells
         )
     Console(width=110).print(table)
-    record("growth", {"cases": found}, packages=("datasets", "torch", "transformers"))
+    packages = ("datasets", "torch", "transformers")
+    record("growth", {"cases": found}, packages=packages, folder=options.results)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,11 @@ def record(
     found: Mapping[str, object],
     machine: str = "",
     packages: Sequence[str] = PACKAGES,
+    folder: Path = RESULTS,
 ) -> Path:
-    """Write what was found, and the circumstances, to `benchmarks/results/NAME.json`."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    """Write what was found, and the circumstances, to NAME.json in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
     text = json.dumps({**circumstances(machine, packages), **found}, indent=2)
     path.write_text(text + "\n", encoding="utf-8")
     return path

@@ -7,10 +7,9 @@ of the command, that of `fit` beside a LightningCLI as Lightning has it with the
 training up to its first batch, with the rows to be tokenised and with those that an earlier one has
 prepared; of that also how much is left when all imports are taken out (`python -X importtime`).
 Prints medians of the seconds, those of a Python that does nothing taken off, and writes
-`benchmarks/results/start.json`.
+start.json.
 """
 
-import argparse
 import os
 import re
 import statistics
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.arguments import add_results, count, existing_file, model_name, parser_of
 from benchmarks.record import record
 from benchmarks.speed.work import RECIPES
 
@@ -106,10 +106,11 @@ def one_round(rows: Path, model: str) -> dict[str, float]:
 
 def main() -> None:
     """Run all rounds, print the medians and write them."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("train_csv", type=Path)
-    parser.add_argument("--model", required=True, help="folder or Hub id of the encoder")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of("benchmarks.start", __doc__)
+    parser.add_argument("train_csv", type=existing_file, help="Kaggle's disaster tweets")
+    parser.add_argument("--model", type=model_name, required=True, help="folder or Hub id")
+    parser.add_argument("--rounds", type=count, default=5, help="how often (%(default)s)")
+    add_results(parser)
     options = parser.parse_args()
     one_round(options.train_csv, options.model)  # files are read from the disk once
     rounds = [
@@ -121,7 +122,7 @@ def main() -> None:
     for name, seconds in medians.items():
         table.add_row(name, f"{seconds:.2f}")
     Console(width=100).print(table)
-    record("start", {"medians": medians, "rounds": rounds})
+    record("start", {"medians": medians, "rounds": rounds}, folder=options.results)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ The table shows the medians of all rounds, and the medians of the ratios within 
 texts, windows of questions, or images; a training has the epochs of `work.py`, and what comes
 between them is not counted. "Outside of the step" is the share of a training's time that is not
 spent in the model, the backward pass, the clipping and the optimizer: batches, and the framework.
-Writes `benchmarks/results/speed_WORK_PROCESSOR.json`; with --who the names stand in it too.
+Writes speed_WORK_PROCESSOR.json; with --who the names stand in it too. Few rows say little: the
+first step of each length, and what an evaluation does once, weigh more than in longer runs.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from benchmarks.arguments import add_results, count, existing_file, model_name, parser_of
 from benchmarks.record import record, widest
 from benchmarks.speed.turns import Player, play
 from benchmarks.speed.work import ROOT, WORKS, write_rows
@@ -144,17 +145,28 @@ def _tell_turns(progress: Progress, bar: TaskID, name: str, num_turns: int) -> N
 
 def main() -> None:
     """Run all rounds, print the table and write the results."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser = parser_of("benchmarks.speed", __doc__)
     parser.add_argument("work", choices=list(WORKS))
-    parser.add_argument("file", type=Path, help="real rows: train.csv, SQuAD 1.1, CIFAR-10")
-    parser.add_argument("--model", required=True, help="folder or Hub id")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--train", type=int, default=1600, help="training rows or questions")
-    parser.add_argument("--val", type=int, default=1000, help="rows or questions to evaluate")
-    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO))
+    parser.add_argument(
+        "file", type=existing_file, help="real rows: train.csv, SQuAD 1.1, CIFAR-10"
+    )
+    parser.add_argument("--model", type=model_name, required=True, help="folder or Hub id")
+    parser.add_argument("--rounds", type=count, default=2, help="how often (%(default)s)")
+    sizes = {name: (work.num_train, work.num_val) for name, work in WORKS.items()}
+    train, val = (
+        ", ".join(f"{name} {size[place]}" for name, size in sizes.items()) for place in (0, 1)
+    )
+    parser.add_argument("--train", type=count, help=f"training rows or questions ({train})")
+    parser.add_argument("--val", type=count, help=f"rows or questions to evaluate ({val})")
+    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO), help="who runs (all)")
+    add_results(parser)
     options = parser.parse_args()
+    num_train, num_val = (
+        given or usual
+        for given, usual in zip((options.train, options.val), sizes[options.work], strict=True)
+    )
     with tempfile.TemporaryDirectory() as name, Progress() as progress:
-        write_rows(options.work, options.file, Path(name), options.train, options.val)
+        write_rows(options.work, options.file, Path(name), num_train, num_val)
         rounds: list[dict[str, Counts]] = []
         for number in range(options.rounds):
             bar = progress.add_task(f"round {number + 1} of {options.rounds}", total=None)
@@ -171,12 +183,13 @@ def main() -> None:
             str(dtype).removeprefix("torch."): matrix_rate(dtype) / 1e12
             for dtype in (torch.bfloat16, torch.float32)
         },
-        "rows": {"train": options.train, "val": options.val},
+        "rows": {"train": num_train, "val": num_val},
         "who": found,
         "rounds": rounds,
     }
     some = () if options.who == list(WHO) else options.who
-    print(f"wrote {record('_'.join(['speed', options.work, *some, widest()]), summary)}")
+    name = "_".join(["speed", options.work, *some, widest()])
+    print(f"wrote {record(name, summary, folder=options.results)}")
 
 
 if __name__ == "__main__":

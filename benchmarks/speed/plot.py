@@ -3,12 +3,12 @@
 python -m benchmarks.speed.plot docs/images/speed.png
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.arguments import parser_of
 from benchmarks.record import RESULTS, widest
 
 WORKS = {"tweets": "tweets", "squad": "SQuAD windows", "images": "CIFAR-10"}
@@ -16,11 +16,22 @@ STAGES = {"train": "training", "validate": "evaluation", "predict": "prediction"
 THEM = {"trainer_best": ("its best flags", "#1f5fa8"), "trainer": ("its defaults", "#9dbfe3")}
 
 
-def ratios(processor: str) -> dict[str, list[float]]:
-    """For each of them how many times as fast lit_hf is, stage after stage of work after work."""
+def ratios(folder: Path, processor: str) -> dict[str, list[float]]:
+    """For each of them how many times as fast lit_hf is, stage after stage of work after work.
+
+    Args:
+        folder: of the results.
+        processor: as their names end.
+
+    Raises:
+        SystemExit: if a work has not been timed.
+    """
     found: dict[str, list[float]] = {who: [] for who in THEM}
     for work in WORKS:
-        told = json.loads((RESULTS / f"speed_{work}_{processor}.json").read_text(encoding="utf-8"))
+        path = folder / f"speed_{work}_{processor}.json"
+        if not path.is_file():
+            raise SystemExit(f"there is no {path}: `python -m benchmarks.speed {work} …` writes it")
+        told = json.loads(path.read_text(encoding="utf-8"))
         for who in THEM:
             found[who] += [told["who"][who]["ratio"][stage] for stage in STAGES]
     return found
@@ -47,11 +58,13 @@ def draw(found: dict[str, list[float]]) -> Figure:
 
 def main() -> None:
     """Draw and save."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("picture", type=Path, help="where to")
+    parser = parser_of("benchmarks.speed.plot", __doc__)
+    parser.add_argument("picture", type=Path, help="where to, such as speed.png")
     parser.add_argument("--processor", default=widest(), help="as in the names of results")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
     options = parser.parse_args()
-    draw(ratios(options.processor)).savefig(options.picture, dpi=110)
+    options.picture.parent.mkdir(parents=True, exist_ok=True)
+    draw(ratios(options.results, options.processor)).savefig(options.picture, dpi=110)
 
 
 if __name__ == "__main__":

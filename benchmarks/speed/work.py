@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import cast
 
 from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetGenerationError
+from datasets.utils import disable_progress_bars
 from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
@@ -30,6 +32,8 @@ class Work:
         eval_batch_size: rows an evaluated batch.
         max_length: longest row in tokens.
         epochs: of the training.
+        num_train: training rows that are timed unless told otherwise.
+        num_val: rows that are evaluated then.
         lr: highest learning rate.
         label_smoothing: share of the truth that is spread over all classes.
         words: further options of lit_hf's command.
@@ -42,6 +46,8 @@ class Work:
     eval_batch_size: int
     max_length: int
     epochs: int
+    num_train: int
+    num_val: int
     lr: float
     label_smoothing: float = 0.0
     words: tuple[str, ...] = ()
@@ -56,6 +62,8 @@ WORKS = {
         eval_batch_size=64,
         max_length=128,
         epochs=3,
+        num_train=3000,
+        num_val=1500,
         lr=5e-5,
     ),
     "squad": Work(
@@ -66,6 +74,8 @@ WORKS = {
         eval_batch_size=32,
         max_length=384,
         epochs=1,
+        num_train=240,
+        num_val=160,
         lr=1e-4,
     ),
     "images": Work(
@@ -76,6 +86,8 @@ WORKS = {
         eval_batch_size=256,
         max_length=0,
         epochs=3,
+        num_train=2048,
+        num_val=4096,
         lr=1e-3,
         label_smoothing=0.1,
         words=("--data", "ImageClassificationDataModule", "--data.image_column", "img"),
@@ -100,23 +112,39 @@ def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: i
         folder: where to.
         num_train: training rows.
         num_val: rows to evaluate.
+
+    Raises:
+        SystemExit: if the source is none of them, or has too few rows.
     """
     task = WORKS[work]
-    if work == "tweets":
-        rows = load_dataset("csv", data_files=str(source), split="train", keep_default_na=False)
-        parts = _drawn(rows, num_train, num_val)
-        for part, file in zip(parts, (task.train, task.val), strict=True):
-            part.to_csv(folder / file)
-        return
+    disable_progress_bars()
+    try:
+        rows = _rows_of(work, source)
+    except (DatasetGenerationError, ValueError, KeyError, TypeError) as error:
+        wanted = "wanted are Kaggle's train.csv, SQuAD 1.1 as JSON, or CIFAR-10's Parquet file"
+        raise SystemExit(f"{source} holds no {work} ({error}): {wanted}.") from error
+    parts = _drawn(rows, num_train, num_val)
+    for part, file in zip(parts, (task.train, task.val), strict=True):
+        write = {"tweets": part.to_csv, "squad": part.to_json, "images": part.to_parquet}[work]
+        write(folder / file)
+
+
+def _rows_of(work: str, source: Path) -> Dataset:
+    """All rows of a file.
+
+    Raises:
+        ValueError: or another of `write_rows`, if it is none of the work.
+    """
+    if work == "squad":
+        return Dataset.from_list(_questions(source))
     if work == "images":
         rows = load_dataset("parquet", data_files=str(source), split="train")
-        parts = _drawn(rows, num_train, num_val)
-        for part, file in zip(parts, (task.train, task.val), strict=True):
-            part.to_parquet(folder / file)
-        return
-    rows = Dataset.from_list(_questions(source))
-    for part, file in zip(_drawn(rows, num_train, num_val), (task.train, task.val), strict=True):
-        part.to_json(folder / file)
+    else:
+        rows = load_dataset("csv", data_files=str(source), split="train", keep_default_na=False)
+    wanted = {"tweets": {"text", "target"}, "images": {"img", "label"}}[work]
+    if missing := sorted(wanted - {*rows.column_names}):
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    return rows
 
 
 def _drawn(rows: Dataset, num_train: int, num_val: int) -> tuple[Dataset, Dataset]:

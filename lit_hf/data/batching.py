@@ -60,6 +60,14 @@ class Batching:
         """Whether rows are put together by length."""
         return self.sizes is not None and (self.num_grouped > 1 or self.max_tokens is not None)
 
+    @property
+    def num_beyond(self) -> int:
+        """Rows that are beyond the budget of tokens by themselves."""
+        if self.sizes is None or self.max_tokens is None:
+            return 0
+        tokens = rounded_up(self.sizes.lengths, self.sizes.multiple) * self.sizes.counts
+        return int((tokens > self.max_tokens).sum())
+
     def steps(self, order: Numbers, num_processes: int) -> list[Numbers]:
         """The rows of each step, those of all processes together.
 

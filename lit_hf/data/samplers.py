@@ -190,6 +190,12 @@ def make_loader(
     if is_train and rank == 0 and batching.sizes is not None:
         share = f"{sampler.padding:.1%} of their tokens are padding"
         log.info(f"train: {len(sampler)} steps an epoch, {share}.")
+    if rank == 0 and batching.num_beyond:
+        log.warning(
+            f"{batching.num_beyond} rows have more than {batching.max_tokens} tokens "
+            "(`data.max_tokens`): each of them is a batch by itself. Set `data.max_tokens` to "
+            "those of the longest row at least, or a lower `data.max_length`."
+        )
     return (LateLoader if is_train else DataLoader)(
         EncodedRows(rows, batching.batch_size),
         batch_size=None,  # the sampler makes the batches

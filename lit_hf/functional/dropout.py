@@ -15,16 +15,19 @@ def quick_dropout(values: Tensor, p: float) -> Tensor:
 
     It is `torch.nn.functional.dropout` with other draws: 15 random bits decide of a value, so p is
     rounded to 1/32768, and they come from numpy's SFC64, whose seed is drawn from torch's numbers
-    of the CPU. The same torch seed gives the same result; no state but torch's is to be kept.
+    of the CPU. The same torch seed gives the same result; no state but torch's is to be kept. On
+    other devices, and in what torch compiles, it is torch's own.
 
     Args:
-        values: any shape, floats on the CPU.
+        values: any shape, floats.
         p: probability of a 0, from 0 to 1.
 
     >>> _ = torch.manual_seed(0)
     >>> quick_dropout(torch.ones(8), 0.5)
     tensor([0., 2., 2., 0., 2., 0., 0., 0.])
     """
+    if torch.compiler.is_compiling() or values.device.type != "cpu":
+        return torch.nn.functional.dropout(values, p)
     kept = _STEPS - round(p * _STEPS)
     if kept == _STEPS:
         return values

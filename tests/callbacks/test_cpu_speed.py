@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
-from lit_hf import CPUSpeed, TextClassificationDataModule, TextClassifier
+from lit_hf import CPUSpeed, FirstTokenOnly, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.cpu_speed import keep_kernels
 from lit_hf.modules.cpu import NAME, QuickDropout
 from lit_hf.modules.packed import PackedLinear, can_pack
@@ -151,6 +151,29 @@ def test_speed__packs_the_weights_of_each_evaluation_anew(
     assert len({round(loss, 4) for loss in told["packed"]}) == 1
     assert packed.seen == {"training": {False}, "batch": {True}, "behind": {False}}
     assert not any(isinstance(part, PackedLinear) for part in module.modules())
+
+
+def test_speed__of_a_compiled_model(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    data = TextClassificationDataModule(tiny_model, batch_size=4)
+    data.with_rows(train=tweet_rows[:8], val=tweet_rows[:8])
+    losses = []
+    for is_compiled in (False, True):
+        torch.manual_seed(0)
+        module = TextClassifier(tiny_model, label_names=["0", "1"])
+        if is_compiled:
+            module.model.compile(backend="eager")  # traced as for any backend, and quick
+        trainer = quiet_trainer(
+            max_epochs=1,
+            precision="bf16-mixed",
+            enable_checkpointing=False,
+            default_root_dir=str(tmp_path),
+            callbacks=[CPUSpeed(), FirstTokenOnly()],
+        )
+        trainer.fit(module, data)
+        losses.append(float(trainer.callback_metrics["val/loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 @pytest.mark.parametrize(

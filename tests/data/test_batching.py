@@ -82,6 +82,17 @@ def test_steps__a_row_beyond_the_budget_is_a_batch() -> None:
     assert [step.tolist() for step in steps] == [[0], [2, 1]]
 
 
+@pytest.mark.parametrize(
+    ("max_tokens", "multiple", "num_beyond"),
+    [(None, 1, 0), (900, 1, 0), (899, 1, 1), (900, 8, 1), (8, 1, 2), (7, 8, 3), (7, 1, 2)],
+)
+def test_rows__beyond_the_budget_are_counted(
+    max_tokens: int | None, multiple: int, num_beyond: int
+) -> None:
+    sizes = Sizes(np.array([900, 3, 3]), np.array([1, 3, 2]), multiple)  # 900, 9 and 6 tokens
+    assert Batching(8, sizes, 1, max_tokens).num_beyond == num_beyond
+
+
 def test_shuffled__largest_first_and_equally_many_in_every_epoch() -> None:
     sizes = _sizes()
     for max_tokens in (None, 500):

@@ -70,6 +70,16 @@ def test_sampler__goes_on_after_the_batches_that_are_done(max_tokens: int | None
     assert rest == [batches[5:] for batches in whole]
 
 
+def test_budget__smaller_than_a_row_is_told(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"text": "fire " * count, "label": count % 2} for count in (1, 2, 30, 40)]
+    for max_tokens, told in ((50, False), (20, True)):
+        data = TextClassificationDataModule(tiny_model, max_tokens=max_tokens, val_fraction=0)
+        data.with_rows(train=rows).train_dataloader()
+        assert ("2 rows have more than 20 tokens (`data.max_tokens`)" in caplog.text) is told
+
+
 def test_rows__by_picks_or_by_number_of_a_batch() -> None:
     rows = EncodedRows(Dataset.from_dict({"id": ["a", "b", "c"]}), batch_size=2)
     assert len(rows) == 2
