@@ -38,6 +38,7 @@ bench: install
 	$(BIN)/python -m benchmarks.speed images $(DATA)/cifar10.parquet --model configs/image_classification/vit_32
 	$(BIN)/python -m benchmarks.framework tweets $(DATA)/tweets.csv --model $(MODEL)
 	$(BIN)/python -m benchmarks.framework squad $(DATA)/squad.json --model $(MODEL)
+	$(BIN)/python -m benchmarks.step_profile --model $(MODEL)
 	$(BIN)/python -m benchmarks.speed.plot docs/images/speed.png
 
 test: install style

@@ -72,7 +72,7 @@ def step_seconds(model_name: str, stage: str, parts: str, shape: str, num_steps:
     if "packed" in parts:
         PackedWeights(model).begin_batch()
     optimizer = AdamW(model.parameters(), lr=5e-5, fused=True)
-    step = partial(_train, optimizer) if stage == "training" else _evaluate
+    step = partial(train, optimizer) if stage == "training" else evaluate
     model.train(stage == "training")
     seconds = []
     for number in range(max(num_steps, len(lengths)) + max(2, len(lengths))):
@@ -85,7 +85,8 @@ def step_seconds(model_name: str, stage: str, parts: str, shape: str, num_steps:
     return statistics.median(seconds[max(2, len(lengths)) :])
 
 
-def _train(optimizer: Optimizer, model: nn.Module, inputs: dict[str, Tensor]) -> None:
+def train(optimizer: Optimizer, model: nn.Module, inputs: dict[str, Tensor]) -> None:
+    """One training step."""
     with torch.autocast("cpu", torch.bfloat16):
         loss = model(**inputs).loss
     loss.backward()
@@ -94,7 +95,8 @@ def _train(optimizer: Optimizer, model: nn.Module, inputs: dict[str, Tensor]) ->
     optimizer.zero_grad()
 
 
-def _evaluate(model: nn.Module, inputs: dict[str, Tensor]) -> None:
+def evaluate(model: nn.Module, inputs: dict[str, Tensor]) -> None:
+    """One evaluated batch."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         model(**inputs)
 

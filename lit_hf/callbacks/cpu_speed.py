@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
 
 from lit_hf.callbacks.hastening import Hastening
 from lit_hf.modules.base import HFModule
@@ -15,8 +14,6 @@ from lit_hf.modules.packed import PackedWeights, can_pack
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 _PAD = 64 * 2**20
-_DRAWN = 4  # times a second
-_DRAWN_BY_LIGHTNING = 100
 
 
 class CPUSpeed(Hastening):
@@ -27,8 +24,8 @@ class CPUSpeed(Hastening):
     again (oneDNN). Dropout draws its numbers in a quicker way, and attention is computed by plain
     products, both of `lit_hf.modules.cpu`: the same mathematics, other draws. In evaluations in
     bfloat16 linear layers multiply by weights in oneDNN's order (`lit_hf.modules.packed`).
-    Lightning's progress bar is drawn four times a second. The model is put back as it was when the
-    Trainer is done; the process keeps memory and kernels from then on.
+    The model is put back as it was when the Trainer is done; the process keeps memory and kernels
+    from then on.
     """
 
     def __init__(self) -> None:
@@ -41,7 +38,6 @@ class CPUSpeed(Hastening):
             return None
         keep_memory()
         keep_kernels()
-        calm_bar(trainer)
         undo = hasten(module.model)
         self._packed = PackedWeights(module.model) if can_pack() else None
 
@@ -111,13 +107,3 @@ def keep_kernels() -> None:
     one yet. https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
-
-
-def calm_bar(trainer: Trainer) -> None:
-    """Draw the progress bar seldom, where it is Lightning's own as it comes.
-
-    That one is drawn after every step, in a thread beside the next one; nobody reads so fast.
-    """
-    bar = trainer.progress_bar_callback
-    if type(bar) is RichProgressBar and bar.refresh_rate == _DRAWN_BY_LIGHTNING:
-        bar._refresh_rate = _DRAWN  # it has no setter, and has not begun

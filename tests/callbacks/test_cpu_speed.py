@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
 from lit_hf import CPUSpeed, FirstTokenOnly, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.cpu_speed import keep_kernels
@@ -174,35 +173,6 @@ def test_speed__of_a_compiled_model(
         trainer.fit(module, data)
         losses.append(float(trainer.callback_metrics["val/loss"]))
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("bars", "wanted"),
-    [([], 4), ([RichProgressBar(refresh_rate=7)], 7), ([TQDMProgressBar(refresh_rate=1)], 1)],
-)
-def test_bar__is_drawn_seldom_unless_the_user_gave_one(
-    bars: list[Callback],
-    wanted: int,
-    tiny_model: str,
-    tweet_rows: list[dict[str, object]],
-    tmp_path: Path,
-) -> None:
-    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
-    module = TextClassifier(tiny_model, label_names=["0", "1"])
-    trainer = quiet_trainer(
-        max_epochs=1,
-        enable_progress_bar=True,
-        enable_checkpointing=False,
-        default_root_dir=str(tmp_path),
-        callbacks=[CPUSpeed(), *bars],
-    )
-    trainer.fit(module, data)
-    bar = trainer.progress_bar_callback
-    assert isinstance(bar, RichProgressBar | TQDMProgressBar)
-    assert bar.refresh_rate == wanted
-    if isinstance(bar, RichProgressBar):  # it draws at the rate that it had when it began
-        assert bar.progress is not None
-        assert bar.progress.live.refresh_per_second == wanted
 
 
 def test_kernels__as_many_as_the_user_has_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
