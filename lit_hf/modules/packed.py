@@ -102,7 +102,8 @@ def _mark(layer: nn.Linear) -> _Mark:
     """What tells that weights have changed: where they lie, how often torch wrote, some values."""
     parts = [part.detach() for part in (layer.weight, layer.bias) if part is not None]
     some = [part.flatten()[:: max(1, part.numel() // _SOME)].tolist() for part in parts]
-    return [(part.data_ptr(), part._version) for part in parts], some
+    versions = [0 if part.is_inference() else part._version for part in parts]
+    return [(part.data_ptr(), seen) for part, seen in zip(parts, versions, strict=True)], some
 
 
 def _is_plain(part: nn.Module) -> bool:
