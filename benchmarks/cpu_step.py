@@ -5,7 +5,7 @@
 Times one thread by its CPU seconds, which other processes disturb little: a training step of a
 classifier in bfloat16 (autocast) with dropout 0.1, and an evaluated batch, on random tokens of one
 length, and of a hundred lengths in turn. Prints milliseconds a step for each shape, and writes
-cpu_step_STAGE.json. All of it takes about twenty minutes; `--shapes "32 x 32"` some three.
+cpu_step_STAGE.json. All of it takes long; `--shapes "32 x 32" --stages training` is a part.
 """
 
 import argparse
@@ -55,7 +55,7 @@ VARIANTS = {
 }
 
 
-def step_seconds(model_name: str, stage: str, parts: str, shape: str, num_steps: int) -> float:
+def step_seconds(model_folder: str, stage: str, parts: str, shape: str, num_steps: int) -> float:
     """CPU seconds of a step, the median of some; run in a process of its own."""
     rows, lengths = SHAPES[shape]
     torch.set_num_threads(1)
@@ -64,7 +64,7 @@ def step_seconds(model_name: str, stage: str, parts: str, shape: str, num_steps:
         keep_memory()
     if "kernels" in parts:
         keep_kernels()
-    model = AutoModelForSequenceClassification.from_pretrained(model_name)
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder)
     if "quick" in parts:
         hasten(model)
     if "first" in parts:
