@@ -31,7 +31,7 @@ GROUPS = {
     3: Group("kill -9 during validation"),
     4: Group("kill -9 before the first checkpoint, at the end of an epoch"),
     5: Group("two and three kills in one epoch"),
-    6: Group("SIGTERM", ("resume::signal__ends_with_nothing_lost_and_nothing_twice",)),
+    6: Group("SIGTERM", ("stops::signal__ends_with_nothing_lost_and_nothing_twice",)),
     7: Group("SIGTERM between accumulated batches"),
     8: Group("a second signal while saving"),
     9: Group("Ctrl-C"),
@@ -125,7 +125,7 @@ GROUPS = {
     ),
     49: Group(
         "SIGTERM to launcher, process 1, both",
-        ("resume::signal_to_one_of_two_processes__ends_both",),
+        ("stops::signal_to_one_of_two_processes__ends_both",),
     ),
     50: Group("kill -9 of one process"),
     51: Group("an exception on one process"),

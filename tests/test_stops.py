@@ -1,0 +1,192 @@
+"""A training that a signal ends, at any moment and in any process, and that then goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.results import ResultsWriter
+from lit_hf.callbacks.signals import StopAtSignal
+from lit_hf.checkpoints import newest_whole
+from tests.stopped_trainings import digest_of, text_task
+from tests.trainers import quiet_trainer
+
+
+class _SignalAt(pl.Callback):
+    """Sends SIGTERM to this process at the n-th of the moments that it counts."""
+
+    def __init__(self, moment: int | None) -> None:
+        self.moment = moment
+        self.moments: list[str] = []
+
+    def _count(self, trainer: pl.Trainer, name: str) -> None:
+        if len(self.moments) == self.moment:
+            # Without a handler the signal would end the whole test run.
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+            signal.raise_signal(signal.SIGTERM)
+        self.moments.append("sanity check" if trainer.sanity_checking else name)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        self._count(trainer, "batch")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self._count(trainer, "end of batch")
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self._count(trainer, "validation batch")
+
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self._count(trainer, "end of validation")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self._count(trainer, "end of epoch")
+
+
+def _fit_signalled(
+    folder: Path, tiny_model: str, moment: int | None, settings: dict[str, Any]
+) -> tuple[list[str], object]:
+    """Begin or go on; the moments passed, and the exit code or None."""
+    pl.seed_everything(0, verbose=False)
+    module, data = text_task({"bert": tiny_model}, 0)
+    data.eval_batch_size = 3
+    counter = _SignalAt(moment)
+    best = ModelCheckpoint(folder / "checkpoints", "best", "val/loss", enable_version_counter=False)
+    trainer = quiet_trainer(
+        max_epochs=2,
+        default_root_dir=folder,
+        callbacks=[counter, best, LastCheckpoint(), ResultsWriter(), StopAtSignal()],
+        **settings,
+    )
+    newest = newest_whole(folder / "checkpoints")
+    try:
+        trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
+    except SystemExit as stop:
+        return counter.moments, stop.code
+    return counter.moments, None
+
+
+def _left(folder: Path) -> tuple[str, dict[str, str]]:
+    """All numbers that a run has written, and the digests of its checkpoints."""
+    found = {
+        path.name: digest_of(torch.load(path, weights_only=True)["state_dict"])
+        for path in (folder / "checkpoints").iterdir()
+    }
+    return (folder / "metrics.csv").read_text(), found
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (
+            {"val_check_interval": 4, "log_every_n_steps": 3},
+            ["batch", "end of batch", "validation batch", "end of validation", "end of epoch"],
+        ),
+        ({"accumulate_grad_batches": 3}, ["end of batch", "validation batch", "end of epoch"]),
+    ],
+)
+def test_signal__ends_with_nothing_lost_and_nothing_twice(
+    settings: dict[str, Any], wanted: list[str], tiny_model: str, tmp_path: Path
+) -> None:
+    """In the middle of the run, at a moment of each kind: weights, scores and the best."""
+    moments, _ = _fit_signalled(tmp_path / "whole", tiny_model, None, settings)
+    for name in wanted:
+        moment = moments.index(name, 10)
+        folder = tmp_path / name
+        before, code = _fit_signalled(folder, tiny_model, moment, settings)
+        assert code == 143, name
+        after, code = _fit_signalled(folder, tiny_model, None, settings)
+        assert code is None
+        for kind in ("end of batch", "end of validation"):
+            both = [moment for moment in before + after if moment == kind]
+            assert len(both) == moments.count(kind), name
+        assert _left(folder) == _left(tmp_path / "whole"), name
+
+
+def test_signal__before_anything_is_trained_writes_nothing(tiny_model: str, tmp_path: Path) -> None:
+    moments, code = _fit_signalled(tmp_path, tiny_model, 0, {})
+    assert (moments, code) == (["sanity check"], 143)
+    assert not list(tmp_path.glob("**/*.ckpt"))
+
+
+def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: Path) -> None:
+    """By kill -9, then the same command again."""
+    rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(200))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+
+    def command(name: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "lit_hf", "fit", "--ckpt_path", "auto"),
+            *("--model", "TextClassifier", "--model.model_name", tiny_model),
+            *("--data", "TextClassificationDataModule", "--data.val_fraction", "0.1"),
+            *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
+            *("--data.num_workers", "1", "--checkpoint.monitor", "val/f1"),
+            *("--trainer.default_root_dir", str(tmp_path / name), "--trainer.max_epochs", "2"),
+            *("--trainer.val_check_interval", "7", "--trainer.accelerator", "cpu"),
+            *("--trainer.accumulate_grad_batches", "2", "--trainer.enable_progress_bar", "false"),
+            *("--samples.num_samples", "0", "--trainer.logger", "false"),
+        ]
+
+    def last(name: str) -> Path:
+        return tmp_path / name / "checkpoints" / "last.ckpt"
+
+    subprocess.run(command("whole"), check=True, capture_output=True, timeout=120)
+    process = subprocess.Popen(
+        command("killed"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not last("killed").exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    subprocess.run(command("killed"), check=True, capture_output=True, timeout=120)
+    weights = [
+        torch.load(last(name), weights_only=True)["state_dict"] for name in ("whole", "killed")
+    ]
+    assert digest_of(weights[0]) == digest_of(weights[1])
+
+
+@pytest.mark.slow
+def test_signal_to_one_of_two_processes__ends_both(tiny_model: str, tmp_path: Path) -> None:
+    rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(400))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+    words = [
+        *("--model", "TextClassifier", "--model.model_name", tiny_model),
+        *("--data", "TextClassificationDataModule", "--data.val_fraction", "0"),
+        *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
+        *("--checkpoint.monitor", "null", "--trainer.max_epochs", "1000"),
+        *("--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.accelerator", "cpu"),
+        *("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.logger", "false"),
+        *("--trainer.enable_progress_bar", "false", "--samples.num_samples", "0"),
+    ]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lit_hf", "fit", *words],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("run/metrics.csv")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGTERM)
+        code = process.wait(60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert code == 143, (tmp_path / "log").read_text()[-2000:]
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(last["random_states"]) == 2
+    assert "the same command goes on" in (tmp_path / "log").read_text()
