@@ -4,7 +4,6 @@ Letters: C classes.
 """
 
 import csv
-import io
 import logging
 from collections.abc import Sequence
 from math import ceil
@@ -108,12 +107,13 @@ def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image
         counts: [C, C], rows truth, columns prediction.
         names: the C class names.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     num_classes, total = len(counts), int(counts.sum())
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(max(2.5 + 0.62 * num_classes, 5), 15)
-    figure = Figure(figsize=(side + 1, side), dpi=100, layout="constrained")
+    figure = Figure(figsize=(side + 1, side), dpi=100, layout="tight")
     axes = figure.add_subplot()
     heat = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(heat, label="share of the row", shrink=0.7)
@@ -124,9 +124,10 @@ def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image
     _name_classes(axes, names)
     if num_classes <= MOST_NUMBERS:
         _number_cells(axes, counts, shares)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", facecolor="white")
-    return Image.open(out).convert("RGB")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call] # matplotlib's
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # matplotlib's
+    return Image.fromarray(pixels).convert("RGB")
 
 
 def _name_classes(axes: "Axes", names: Sequence[str]) -> None:

@@ -1,9 +1,11 @@
 import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
+from torch.utils.data._utils import signal_handling
 
 from lit_hf import TextClassificationDataModule
 from lit_hf.data.loading import naming_rows
@@ -33,20 +35,40 @@ def test_error_in_a_worker__names_the_rows(tiny_model: str) -> None:
     assert "while a batch was made of these rows: '" in str(caught.value)
 
 
-def _kill(worker: multiprocessing.process.BaseProcess) -> None:
-    """End it and wait until this is known here: told later, it would be another test's error."""
+def _kill_and_go_on(worker: multiprocessing.process.BaseProcess, batches: Iterator[object]) -> None:
+    """End it, wait until this is known here, and ask for what it had not yet given.
+
+    PyTorch tells it by a handler of SIGCHLD, at once, or where a Trainer has taken that away, when
+    no batch comes for five seconds. Told late, it would be an error of another test.
+    """
     worker.kill()
     os.waitid(os.P_PID, worker.pid or 0, os.WEXITED | os.WNOWAIT)
+    list(batches)
 
 
-def test_worker_killed__gives_advice(tiny_model: str, tweet_rows: Rows) -> None:
+@pytest.fixture
+def new_handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyTorch sets its handler of SIGCHLD anew."""
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    earlier = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, earlier)
+
+
+@pytest.mark.usefixtures("new_handler")
+@pytest.mark.parametrize("is_told_at_once", [True, False])
+def test_worker_killed__gives_advice(
+    is_told_at_once: bool, tiny_model: str, tweet_rows: Rows
+) -> None:
     data = TextClassificationDataModule(tiny_model, batch_size=1, val_fraction=0, num_workers=1)
     before = set(multiprocessing.active_children())
     batches = iter(data.with_rows(train=tweet_rows).train_dataloader())
     next(batches)
+    if not is_told_at_once:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     (worker,) = set(multiprocessing.active_children()) - before
     with pytest.raises(RuntimeError) as caught:
-        _kill(worker)
+        _kill_and_go_on(worker, batches)
     assert "smaller `data.num_workers`" in str(advice_on(caught.value))
 
 
