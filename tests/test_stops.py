@@ -138,7 +138,7 @@ def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: P
     def last(name: str) -> Path:
         return tmp_path / name / "checkpoints" / "last.ckpt"
 
-    subprocess.run(command("whole"), check=True, capture_output=True, timeout=120)
+    subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
     process = subprocess.Popen(
         command("killed"),
         stdout=subprocess.DEVNULL,
@@ -149,7 +149,7 @@ def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: P
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
-    subprocess.run(command("killed"), check=True, capture_output=True, timeout=120)
+    subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
     weights = [
         torch.load(last(name), weights_only=True)["state_dict"] for name in ("whole", "killed")
     ]

@@ -1,8 +1,16 @@
 """What concerns the processes that load batches: signals, and rows that cannot be read."""
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+from torch.utils.data import DataLoader
+
+Batch = TypeVar("Batch")
+LOOK_AFTER = 5
+"""Seconds without a batch after which a loader looks whether its workers are there."""
 
 
 def leave_signals(worker: int) -> None:
@@ -24,3 +32,43 @@ def naming_rows(rows: Sequence[object]) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"while a batch was made of these rows: {', '.join(map(repr, rows))}")
         raise
+
+
+class WatchfulLoader(DataLoader[Batch]):
+    """A loader that tells within seconds that a worker is gone, however long it waits for others.
+
+    PyTorch learns of a worker's end by a handler of SIGCHLD, which a Trainer takes away when it
+    ends, and otherwise looks when `timeout` is over. Here it looks every `LOOK_AFTER` seconds.
+
+    Raises:
+        RuntimeError: a worker is gone, or gave no batch for `timeout` seconds; 0 waits for ever.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # of PyTorch's iterator
+        patience = self.timeout
+        if not patience:
+            return super().__iter__()
+        self.timeout = min(patience, LOOK_AFTER)  # what the iterator reads
+        try:
+            batches = super().__iter__()
+        finally:
+            self.timeout = patience
+        return _waiting(batches, patience)
+
+
+def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:
+    """Ask again for a batch that is late, until it is too late."""
+    asked = time.monotonic()
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader timed out after"):
+                raise
+            if time.monotonic() - asked >= patience:
+                raise RuntimeError(f"DataLoader timed out after {patience} seconds") from error
+            continue
+        yield batch
+        asked = time.monotonic()

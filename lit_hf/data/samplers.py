@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
 from lit_hf.data.batching import Batching, Numbers, padding_share
-from lit_hf.data.loading import leave_signals, naming_rows
+from lit_hf.data.loading import WatchfulLoader, leave_signals, naming_rows
 from lit_hf.data.sources import Split
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def keeps_order(trainer: Trainer | None, split: Split) -> bool:
     return bool(gives_back) or is_limited
 
 
-class LateLoader(DataLoader[Columns]):
+class LateLoader(WatchfulLoader[Columns]):
     """A loader that looks where to begin when its first batch is asked for.
 
     Lightning makes an iterator long before, when it has neither restored its counters nor told the
@@ -196,7 +196,7 @@ def make_loader(
             "(`data.max_tokens`): each of them is a batch by itself. Set `data.max_tokens` to "
             "those of the longest row at least, or a lower `data.max_length`."
         )
-    return (LateLoader if is_train else DataLoader)(
+    return (LateLoader if is_train else WatchfulLoader)(
         EncodedRows(rows, batching.batch_size),
         batch_size=None,  # the sampler makes the batches
         sampler=sampler,

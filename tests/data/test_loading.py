@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import pytest
 from torch.utils.data._utils import signal_handling
@@ -35,11 +36,19 @@ def test_error_in_a_worker__names_the_rows(tiny_model: str) -> None:
     assert "while a batch was made of these rows: '" in str(caught.value)
 
 
+class _Sleeps(TextClassificationDataModule):
+    worker_timeout = 1
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        time.sleep(60)
+        return super().collate(columns)
+
+
 def _kill_and_go_on(worker: multiprocessing.process.BaseProcess, batches: Iterator[object]) -> None:
     """End it, wait until this is known here, and ask for what it had not yet given.
 
-    PyTorch tells it by a handler of SIGCHLD, at once, or where a Trainer has taken that away, when
-    no batch comes for five seconds. Told late, it would be an error of another test.
+    PyTorch may have a handler of SIGCHLD that tells it at once; a Trainer takes it away. Told late,
+    it would be an error of another test.
     """
     worker.kill()
     os.waitid(os.P_PID, worker.pid or 0, os.WEXITED | os.WNOWAIT)
@@ -58,26 +67,38 @@ def new_handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("new_handler")
 @pytest.mark.parametrize("is_told_at_once", [True, False])
 def test_worker_killed__gives_advice(
-    is_told_at_once: bool, tiny_model: str, tweet_rows: Rows
+    is_told_at_once: bool, tiny_model: str, tweet_rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = TextClassificationDataModule(tiny_model, batch_size=1, val_fraction=0, num_workers=1)
+    monkeypatch.setattr("lit_hf.data.loading.LOOK_AFTER", 1)
+    data = _Sleeps(tiny_model, label_names=["no", "yes"], num_workers=1).with_rows(val=tweet_rows)
+    data.worker_timeout = 60
     before = set(multiprocessing.active_children())
-    batches = iter(data.with_rows(train=tweet_rows).train_dataloader())
-    next(batches)
+    batches = iter(data.val_dataloader())
     if not is_told_at_once:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     (worker,) = set(multiprocessing.active_children()) - before
+    began = time.monotonic()
     with pytest.raises(RuntimeError) as caught:
         _kill_and_go_on(worker, batches)
     assert "smaller `data.num_workers`" in str(advice_on(caught.value))
+    assert time.monotonic() - began < 30
 
 
-class _Sleeps(TextClassificationDataModule):
-    worker_timeout = 1
+class _Late(TextClassificationDataModule):
+    worker_timeout = 20
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
-        time.sleep(60)
+        time.sleep(1.5)
         return super().collate(columns)
+
+
+def test_batch_that_is_late__is_waited_for(
+    tiny_model: str, tweet_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_hf.data.loading.LOOK_AFTER", 1)
+    data = _Late(tiny_model, batch_size=8, val_fraction=0, num_workers=1)
+    found = [batch["index"] for batch in data.with_rows(train=tweet_rows).train_dataloader()]
+    assert sorted(row for rows in found for row in cast("list[int]", rows)) == list(range(16))
 
 
 def test_worker_that_hangs__gives_advice(tiny_model: str) -> None:
