@@ -48,11 +48,7 @@ _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 
 def kind_of(operation: str) -> str:
-    """The kind of an operation.
-
-    >>> kind_of("aten::addmm"), kind_of("aten::native_layer_norm"), kind_of("aten::add")
-    ('matrix products', 'activation, softmax, norms', 'the rest')
-    """
+    """The kind of an operation."""
     name = operation.removeprefix("aten::")
     if "scaled_dot_product" in name or name == "mkldnn::_linear_pointwise":
         return "matrix products"

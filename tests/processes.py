@@ -1,9 +1,11 @@
-"""Scripts of the tests that start a second process by themselves."""
+"""Processes that tests start: scripts of several, and what a test waits for."""
 
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,3 +32,15 @@ def run_script(script: Path, *words: str) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, errors[-3000:]
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what another process does.
+
+    Raises:
+        AssertionError: if it has not done it in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"nothing came within {seconds} seconds"
+        time.sleep(0.02)

@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lit_hf.cli import main
 from tests.commands import RECIPE, ROOT, fit_words, run_command, warnings_with
+from tests.processes import wait_until
 
 
 def test_fit__that_ends_before_a_validation_says_so(
@@ -172,9 +172,7 @@ def test_fit__signal_gives_its_exit_code(
             ),  # these tests may run by nohup
         )
         try:
-            deadline = time.monotonic() + 60
-            while "step 20" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
-                time.sleep(0.2)
+            wait_until(lambda: "step 20" in (tmp_path / "log").read_text())
             process.send_signal(number)
             assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
         finally:

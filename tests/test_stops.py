@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.signals import StopAtSignal
 from lit_hf.checkpoints import newest_whole
+from tests.processes import wait_until
 from tests.stopped_trainings import digest_of, text_task
 from tests.trainers import quiet_trainer
 
@@ -145,9 +145,11 @@ def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: P
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while process.poll() is None and not last("killed").exists():
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        wait_until(last("killed").exists)
+        assert process.poll() is None
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
     subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
     weights = [
@@ -177,9 +179,7 @@ def test_signal_to_one_of_two_processes__ends_both(tiny_model: str, tmp_path: Pa
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("run/metrics.csv")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until((tmp_path / "run" / "metrics.csv").exists)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), signal.SIGTERM)
         code = process.wait(60)

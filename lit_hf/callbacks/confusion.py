@@ -125,9 +125,8 @@ def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image
     if num_classes <= MOST_NUMBERS:
         _number_cells(axes, counts, shares)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call] # matplotlib's
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # matplotlib's
-    return Image.fromarray(pixels).convert("RGB")
+    pixels, size = canvas.print_to_buffer()  # type: ignore[no-untyped-call] # it has no types
+    return Image.frombytes("RGBA", size, pixels).convert("RGB")
 
 
 def _name_classes(axes: "Axes", names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What concerns the processes that load batches: signals, and rows that cannot be read."""
+"""What concerns the processes that load batches: signals, bad rows, and lost workers."""
 
 import signal
 import time
@@ -44,7 +44,7 @@ class WatchfulLoader(DataLoader[Batch]):
         RuntimeError: a worker is gone, or gave no batch for `timeout` seconds; 0 waits for ever.
     """
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # of PyTorch's iterator
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a generator does as well
         patience = self.timeout
         if not patience:
             return super().__iter__()
