@@ -28,7 +28,6 @@ _ELSEWHERE = {
     "train_sampling_strategy": "data.num_grouped",
     "seed": "data.seed or seed_everything",
 }
-_AS_WORD = r"\1 (YAML reads yes, no, on and off as true and false: put the word in quotes)"
 _MISSING = re.compile(r"[\w.]+ is missing")
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
@@ -166,6 +165,5 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
         group, _, name = unknown.group(1).removeprefix("--").partition(".")
         meant = nearest(name, known) if group in _GROUPS and name else nearest(group, _GROUPS)
         return f"option {unknown.group(1)} is not known.{meant}"
-    clause = re.sub(r"(expected str.*got (?:True|False))", _AS_WORD, clause, flags=re.IGNORECASE)
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
     return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")

@@ -3,7 +3,6 @@
 import inspect
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import NoReturn
 
 import jsonargparse
@@ -16,15 +15,14 @@ from torch.optim import AdamW
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.secret_settings import without_secrets
-from lit_hf.yaml_texts import read_with
+from lit_hf.text_settings import plain, read_by_type, read_yaml, write_yaml
 
-_LOAD = jsonargparse.get_loader("yaml")
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
 
 def set_up_parsing(imports: Sequence[str]) -> None:
-    """Let settings name the classes they may, read YAML with care, and write no secrets.
+    """Let settings name the classes they may, keep texts as typed, and write no secrets.
 
     Args:
         imports: modules of the user whose classes a config may name too.
@@ -32,7 +30,8 @@ def set_up_parsing(imports: Sequence[str]) -> None:
     jsonargparse.set_parsing_settings(
         import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
     )
-    jsonargparse.set_loader("yaml", partial(read_with, _LOAD), (yaml.YAMLError,))
+    jsonargparse.set_loader("yaml", read_yaml, (yaml.YAMLError,))
+    read_by_type()
     jsonargparse.set_dumper("yaml", _dump)
     public_classes()  # imports them
     _whole_numbers_first()
@@ -51,7 +50,7 @@ def _whole_numbers_first() -> None:
 
 
 def _dump(settings: object) -> str:
-    return yaml.safe_dump(without_secrets(settings), sort_keys=False, allow_unicode=True)
+    return write_yaml(without_secrets(plain(settings)))
 
 
 def public_classes() -> list[type]:

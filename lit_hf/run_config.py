@@ -11,7 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
-from lit_hf.yaml_texts import read_with
+from lit_hf.text_settings import read_settings, write_yaml
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
@@ -55,7 +55,7 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        config = read_settings(self.parser.dump(self.config, skip_unset=False))
         names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
         init_args = config["data"].get("init_args", {})
         if names is not None and "label_names" in init_args:
@@ -63,9 +63,7 @@ class RunConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".yaml.tmp")
-        unfinished.write_text(
-            yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+        unfinished.write_text(write_yaml(config), encoding="utf-8")
         os.replace(unfinished, path)
 
 
@@ -81,7 +79,7 @@ def config_of_run(folder: Path, verb: str) -> str:
     if not path.is_file():
         raise InputError(f"--run {folder}: no run here, there is no {path}.")
     try:
-        config = read_with(yaml.safe_load, path.read_text(encoding="utf-8"))
+        config = read_settings(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
@@ -100,7 +98,7 @@ def config_of_run(folder: Path, verb: str) -> str:
         if best is None:
             raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
         config["ckpt_path"] = str(best)
-    return yaml.safe_dump(config, allow_unicode=True)
+    return write_yaml(config)
 
 
 def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
@@ -116,7 +114,7 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
         Clauses such as "model.optimizer.lr is 0.001, was 5e-05".
     """
     try:
-        held = read_with(yaml.safe_load, path.read_text(encoding="utf-8"))
+        held = read_settings(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, OSError):
         return []  # one that is damaged or gone is written anew
     if not isinstance(held, Mapping):

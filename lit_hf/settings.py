@@ -1,6 +1,5 @@
 """Settings of a command line that would be overruled in silence, or break late."""
 
-import json
 import os
 import shutil
 import string
@@ -18,29 +17,6 @@ from lit_hf.messages import condense
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
 _BASES = ("HFModule", "HFDataModule")
 _LONGEST_NAME = 200  # bytes; numbers of steps and scores are put in, and an ending
-
-
-def with_texts(words: Sequence[str]) -> list[str]:
-    """Put templates in quotes, which YAML would take for objects.
-
-    >>> with_texts(["fit", "--data.prompt", "q: {question}"])
-    ['fit', '--data.prompt', '"q: {question}"']
-    """
-    quoted = list(words)
-    for place, word in enumerate(words):
-        name, mark, value = word.partition("=")
-        if name.replace(".init_args", "") not in ("--data.prompt", "--data.text_template"):
-            continue
-        if mark:
-            quoted[place] = f"{name}={_in_quotes(value)}"
-        elif place + 1 < len(words):
-            quoted[place + 1] = _in_quotes(words[place + 1])
-    return quoted
-
-
-def _in_quotes(text: str) -> str:
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text if is_quoted or text == "null" else json.dumps(text, ensure_ascii=False)
 
 
 def check_classes(options: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -45,8 +44,8 @@ from lit_hf.settings import (
     check_strategy,
     refusal,
     take_back,
-    with_texts,
 )
+from lit_hf.text_settings import plain, read_settings
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (
@@ -83,7 +82,6 @@ def run_verb(
         InputError: for a mistake in the arguments, files or rows.
     """
     set_up_parsing(imports)
-    words = with_texts(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"
@@ -196,7 +194,7 @@ class RunCLI(LightningCLI):
         """Parse the given arguments; those of the process have no say."""
         if self._verb == "fit":  # Lightning adds the option after `add_arguments_to_parser`
             self._subcommand_parsers["fit"].set_defaults(ckpt_path="auto")
-        self.config = parser.parse_args(cast("list[str]", args))
+        self.config = plain(parser.parse_args(cast("list[str]", args)))
         check_seed(self.config[self.config["subcommand"]].get("seed_everything"))
 
     def _parse_ckpt_path(self) -> None:
@@ -221,7 +219,7 @@ class RunCLI(LightningCLI):
         """Settings that are not those the run was begun with."""
         path = Path(checkpoint).parent.parent / "config.yaml"
         given = self.parser.dump(self.config, skip_unset=False)  # as `config.yaml` is written
-        changes = changed_settings(path, yaml.safe_load(given)[self.subcommand])
+        changes = changed_settings(path, read_settings(given)[self.subcommand])
         check_optimizer(changes, Path(checkpoint))
         return changes
 

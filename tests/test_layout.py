@@ -34,8 +34,8 @@ FLOORS = {
     "parsing": 4,
     "run_config": 4,
     "secret_settings": 4,
+    "text_settings": 4,
     "trainer_cli": 4,
-    "yaml_texts": 4,
     "cli": 4,
     "__main__": 4,
 }

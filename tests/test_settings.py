@@ -14,7 +14,6 @@ from lit_hf.settings import (
     check_strategy,
     refusal,
     take_back,
-    with_texts,
 )
 
 
@@ -143,16 +142,6 @@ def test_accumulation__of_no_batch_is_refused() -> None:
     check_accumulation(None)
     with pytest.raises(InputError, match=r"`trainer\.accumulate_grad_batches` to be at least 1"):
         check_accumulation(0)
-
-
-def test_templates__are_texts_whatever_yaml_reads_in_them() -> None:
-    words = ["--data.prompt", "a: {b}", "--data.init_args.text_template=c: {d}", "--data.x", "y: z"]
-    assert with_texts(words) == [
-        *("--data.prompt", '"a: {b}"', '--data.init_args.text_template="c: {d}"'),
-        *("--data.x", "y: z"),
-    ]
-    kept = ["--data.prompt", "'a'", "--data.text_template", "null", "--data.prompt"]
-    assert with_texts(kept) == kept
 
 
 @pytest.mark.parametrize("name", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_2", "FSDPStrategy"])
