@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
+from lit_hf.bundled import list_recipes, read_recipe
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.text import printable, without_accounts
@@ -28,9 +29,10 @@ verbs:
   test       score a checkpoint on the test rows
   predict    answer rows without labels
   export     turn any checkpoint into a Hugging Face folder
+  recipes    list the recipes that come with the package; `recipes NAME` shows one
 
 options of fit, validate, test and predict:
-  --config FILE     a recipe (configs/…); further --config files and options override it
+  --config RECIPE   its name or a file; further --config RECIPE and options override it
   --run DIR         the folder of a run in place of a recipe; evaluates its best checkpoint
   --import MODULE   import a module of yours, so that its classes can stand in a class_path
   --allow-changed   fit: go on though rows, batch size, seed, precision or devices have changed
@@ -40,7 +42,7 @@ options of fit, validate, test and predict:
   lit-hf fit --model.help TextClassifier shows the settings of a class, --data.help as well.
 
 examples:
-  lit-hf fit --config configs/text_classification/disaster_tweets.yaml \\
+  lit-hf fit --config text_classification/disaster_tweets \\
     --data.train_file train.csv --model.model_name FOLDER_OR_HUB_ID \\
     --trainer.default_root_dir runs/tweets
   lit-hf validate --run runs/tweets
@@ -136,8 +138,10 @@ def _tell(message: str) -> None:
 def _dispatch(verb: str, words: list[str]) -> int:
     if verb == "export":
         return _export(words)
+    if verb == "recipes":
+        return _recipes(words)
     if verb not in TRAINER_VERBS:
-        known = (*TRAINER_VERBS, "export")
+        known = (*TRAINER_VERBS, "export", "recipes")
         raise InputError(f"unknown verb {verb!r}; known: {', '.join(known)}.{nearest(verb, known)}")
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     flags.add_argument("--run", dest="run_folder")
@@ -194,6 +198,17 @@ def _export(words: list[str]) -> int:
     from lit_hf.callbacks.export import export_checkpoint
 
     print(f"exported {known.checkpoint} to {export_checkpoint(known.checkpoint, known.folder)}")
+    return 0
+
+
+def _recipes(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="lit-hf recipes",
+        description="List the recipes that come with the package: names for --config.",
+    )
+    parser.add_argument("name", nargs="?", help="show this one: `lit-hf recipes NAME > mine.yaml`")
+    name = parser.parse_args(words).name
+    print(list_recipes() if name is None else read_recipe(name), end="" if name else "\n")
     return 0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_hf.bundled import find_bundled
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 from lit_hf.model_files import check_files
@@ -56,7 +57,7 @@ def load_image_processor(model_name: str) -> "BaseImageProcessor":
 
     try:
         load = cast("Callable[..., BaseImageProcessor]", AutoImageProcessor.from_pretrained)
-        return load(model_name, trust_remote_code=False)
+        return load(find_bundled(model_name), trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
         folder = Path(model_name)
         if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSORS):
@@ -210,7 +211,9 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            find_bundled(model_name), trust_remote_code=False
+        )
         return config
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise not_loadable(model_name, "config", error) from error

@@ -90,7 +90,7 @@ def check_strategy(trainer: MutableMapping[str, Any]) -> None:
     if kind.startswith(("fsdp", "deepspeed")) and not has_gpu:
         raise InputError(
             f"`trainer.strategy: {name}` wants GPUs. To share the weights among processes, on the "
-            "CPU too, add `--config configs/overlays/fsdp.yaml` (with `--trainer.accelerator cpu` "
+            "CPU too, add `--config overlays/fsdp` (with `--trainer.accelerator cpu` "
             "and `--trainer.devices`), or give `--trainer.strategy ModelParallelStrategy`."
         )
     if kind == "modelparallelstrategy" and isinstance(strategy, str):

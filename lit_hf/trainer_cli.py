@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 
+from lit_hf.bundled import with_recipes
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
@@ -82,6 +83,7 @@ def run_verb(
         InputError: for a mistake in the arguments, files or rows.
     """
     set_up_parsing(imports)
+    words = with_recipes(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"

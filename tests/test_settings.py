@@ -148,7 +148,7 @@ def test_accumulation__of_no_batch_is_refused() -> None:
 def test_strategy__that_wants_gpus_is_refused_with_what_to_take(name: str) -> None:
     by_class = {"class_path": f"lightning.pytorch.strategies.{name}"}
     for strategy in (name, by_class):
-        with pytest.raises(InputError, match=r"wants GPUs.*overlays/fsdp\.yaml"):
+        with pytest.raises(InputError, match=r"wants GPUs.*overlays/fsdp"):
             check_strategy({"accelerator": "cpu", "strategy": strategy})
 
 

@@ -7,6 +7,7 @@ from glob import glob
 from pathlib import Path
 from typing import Literal
 
+from lit_hf.bundled import find_bundled
 from lit_hf.data.cifar_batches import batches_of_archive, batches_of_folder
 from lit_hf.data.contents import refuse_archive
 from lit_hf.data.image_folders import ENDINGS, has_images, image_table
@@ -34,7 +35,7 @@ def tables_from_files(
     """
     tables = []
     for name in [files] if isinstance(files, str) else files:
-        found = [name] if os.path.exists(name) else sorted(glob(name)) or [name]
+        found = [name] if os.path.exists(name) else sorted(glob(name)) or [find_bundled(name)]
         tables += [_open(path, column_names) for path in found]
     return tables
 
@@ -66,6 +67,7 @@ def tables_from_dataset(
     Raises:
         InputError: if there is nothing of that name, or it cannot be reached.
     """
+    dataset = find_bundled(dataset)
     if dataset.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(dataset):
         return batches_of_archive(Path(dataset)).tables(split)
     if os.path.isfile(dataset):

@@ -1,0 +1,93 @@
+"""What the package brings besides code: recipes, configs of small models, sample rows.
+
+In a clone the recipes lie in `configs` beside the package, in an installed package inside it.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_hf.errors import InputError, nearest
+
+_PACKAGE = Path(__file__).parent
+_NAME = re.compile(r"[\w./-]+")
+
+
+def recipes_folder() -> Path:
+    """The folder of the recipes."""
+    inside = _PACKAGE / "configs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "configs"
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes, such as "text_classification/demo"."""
+    folder = recipes_folder()
+    found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in found)
+
+
+def find_recipe(name: str) -> str:
+    """The path of a recipe: a file that is there, else the recipe of this name.
+
+    Args:
+        name: what `--config` is given: a path, a name with or without `.yaml`, or YAML itself.
+
+    Raises:
+        InputError: if neither a file nor a recipe has this name.
+    """
+    if os.path.exists(name) or not _NAME.fullmatch(name):
+        return name
+    short = name.removeprefix("configs/").removesuffix(".yaml")
+    if short in (known := recipe_names()):
+        return str(recipes_folder() / f"{short}.yaml")
+    raise InputError(
+        f"--config {name}: there is no such file, and no recipe of this name; `lit-hf recipes` "
+        f"lists them.{nearest(short, known)}"
+    )
+
+
+def with_recipes(words: Sequence[str]) -> list[str]:
+    """A command line with the path of each recipe that it names."""
+    found = list(words)
+    for place, word in enumerate(words):
+        if word.startswith("--config="):
+            found[place] = f"--config={find_recipe(word.removeprefix('--config='))}"
+        elif word == "--config" and place + 1 < len(words):
+            found[place + 1] = find_recipe(words[place + 1])
+    return found
+
+
+def list_recipes() -> str:
+    """A line for each recipe: its name and what it is."""
+    names = sorted(recipe_names(), key=lambda name: name.startswith("overlays/"))  # these come last
+    width = max(map(len, names))
+    return "\n".join(f"{name:{width}}  {_title(name)}" for name in names)
+
+
+def _title(name: str) -> str:
+    first = read_recipe(name).partition("\n")[0]
+    return first.removeprefix("#").strip()
+
+
+def read_recipe(name: str) -> str:
+    """The text of a recipe.
+
+    Raises:
+        InputError: if there is none of this name.
+    """
+    return Path(find_recipe(name)).read_text(encoding="utf-8")
+
+
+def find_bundled(path: str) -> str:
+    """A path that is there as it is; else that of a file or folder which the package brings.
+
+    Args:
+        path: such as "lit_hf/assets/tweets/train.csv" or "configs/image_classification/vit_32".
+    """
+    if os.path.exists(path):
+        return path
+    top, _, rest = path.replace(os.sep, "/").partition("/")
+    home = {"lit_hf": _PACKAGE, "configs": recipes_folder()}.get(top)
+    inside = None if home is None else home / rest
+    return str(inside) if inside is not None and inside.exists() else path

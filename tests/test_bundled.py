@@ -1,0 +1,119 @@
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lit_hf import InputError
+from lit_hf.bundled import (
+    find_bundled,
+    find_recipe,
+    list_recipes,
+    read_recipe,
+    recipe_names,
+    recipes_folder,
+    with_recipes,
+)
+from tests.commands import output_of, run_command
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_recipes__are_all_listed_with_what_they_are() -> None:
+    files = {path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml")}
+    assert {f"{name}.yaml" for name in recipe_names()} == {path.as_posix() for path in files}
+    lines = list_recipes().splitlines()
+    assert len(lines) == len(files)
+    assert all(len(line.split(maxsplit=1)[1]) > 20 for line in lines)
+    assert max(map(len, lines)) < 140
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text_classification/demo",
+        "text_classification/demo.yaml",
+        "configs/text_classification/demo.yaml",
+    ],
+)
+def test_recipe__is_found_by_its_name_from_any_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = find_recipe(name)
+    assert Path(path).read_text() == (ROOT / "configs/text_classification/demo.yaml").read_text()
+    words = ["--model.x", "--config", name, f"--config={name}", "--config", "{a: 1}"]
+    wanted = ["--model.x", "--config", path, f"--config={path}", "--config", "{a: 1}"]
+    assert with_recipes(words) == wanted
+
+
+def test_recipe__a_path_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text_classification").mkdir()
+    (tmp_path / "text_classification" / "demo").write_text("mine: 1\n")
+    assert find_recipe("text_classification/demo") == "text_classification/demo"
+    assert read_recipe("text_classification/demo") == "mine: 1\n"
+
+
+def test_recipe__that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no such file.*lit-hf recipes.*text_classification/demo"):
+        find_recipe("text_classification/dmeo.yaml")
+    done = run_command("fit", "--config", "nothing.yaml", folder=ROOT)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--config nothing.yaml" in done.stderr
+
+
+def test_command__lists_and_shows_recipes() -> None:
+    assert output_of("recipes") == list_recipes() + "\n"
+    assert output_of("recipes", "overlays/smoke") == (
+        ROOT / "configs" / "overlays" / "smoke.yaml"
+    ).read_text(encoding="utf-8")
+    assert run_command("recipes", "nope", folder=ROOT).returncode == 2
+
+
+def test_bundled__files_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tweets = "lit_hf/assets/tweets/train.csv"
+    assert Path(find_bundled(tweets)).read_bytes() == (ROOT / tweets).read_bytes()
+    vit = find_bundled("configs/image_classification/vit_32")
+    assert Path(vit) == recipes_folder() / "image_classification" / "vit_32"
+    for name in ("lit_hf/nothing", "elsewhere/x", "x", "/lit_hf/assets", ""):
+        assert find_bundled(name) == name
+    (tmp_path / "lit_hf" / "assets" / "tweets").mkdir(parents=True)
+    (tmp_path / tweets).touch()
+    assert find_bundled(tweets) == tweets  # a path wins
+
+
+@pytest.mark.slow
+def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
+    wheels, installed, elsewhere = (tmp_path / name for name in ("wheels", "site", "elsewhere"))
+    subprocess.run([*build, "--wheel-dir", str(wheels), str(ROOT)], check=True)
+    with zipfile.ZipFile(next(wheels.glob("lit_hf-*.whl"))) as wheel:
+        wheel.extractall(installed)
+    elsewhere.mkdir()
+    env = {**os.environ, "PYTHONPATH": str(installed), "HF_HUB_OFFLINE": "1"}
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", "lit_hf", *words]
+        done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run("recipes") == list_recipes() + "\n"
+    recipe = ["--config", "text_classification/demo", "--config", "overlays/smoke"]
+    run("fit", *recipe, "--model.model_name", tiny_model, "--trainer.default_root_dir", "tweets")
+    assert (elsewhere / "tweets" / "pretrained" / "model.safetensors").is_file()
+    vit = run("fit", "--config", "image_classification/cifar10", "--print_config")
+    assert "model_name: configs/image_classification/vit_32" in vit
+    code = (
+        "from lit_hf.bundled import __file__ as home; from lit_hf.processors import load_config\n"
+        "print(load_config('configs/image_classification/vit_32').model_type, home)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
+    assert done.stdout.split() == ["vit", str(installed / "lit_hf" / "bundled.py")]
