@@ -47,15 +47,31 @@ def find_recipe(name: str) -> str:
     )
 
 
-def with_recipes(words: Sequence[str]) -> list[str]:
-    """A command line with the path of each recipe that it names."""
-    found = list(words)
-    for place, word in enumerate(words):
-        if word.startswith("--config="):
-            found[place] = f"--config={find_recipe(word.removeprefix('--config='))}"
-        elif word == "--config" and place + 1 < len(words):
-            found[place + 1] = find_recipe(words[place + 1])
-    return found
+def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take the recipes out of a command line: an option wins over them wherever it stands.
+
+    Args:
+        words: the words behind the verb.
+
+    Returns:
+        The paths of the recipes, and the other words.
+
+    >>> recipes_first(["--data.seed", "1", "--config", "{a: 1}"])
+    (['{a: 1}'], ['--data.seed', '1'])
+    """
+    recipes, others = [], []
+    rest = iter(words)
+    for word in rest:
+        name, mark, value = word.partition("=")
+        if name != "--config":
+            others.append(word)
+        elif mark:
+            recipes.append(find_recipe(value))
+        elif (following := next(rest, None)) is not None:
+            recipes.append(find_recipe(following))
+        else:
+            raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
+    return recipes, others
 
 
 def list_recipes() -> str:

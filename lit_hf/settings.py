@@ -3,18 +3,24 @@
 import os
 import shutil
 import string
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import Namespace
 
 from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense
+from lit_hf.text_settings import read_settings
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
+_LINKED = {
+    "data.model_name": "model.model_name",
+    "checkpoint.dirpath": "trainer.default_root_dir",
+}
 _BASES = ("HFModule", "HFDataModule")
 _LONGEST_NAME = 200  # bytes; numbers of steps and scores are put in, and an ending
 
@@ -40,6 +46,39 @@ def check_classes(options: Mapping[str, Any]) -> None:
             raise InputError(
                 f"`model.{name}` is {value!r}, but the data decides it: set `data.{name}`."
             )
+
+
+def check_linked(recipes: Sequence[str], words: Sequence[str]) -> None:
+    """Refuse settings that follow others: what is typed for them would have no effect.
+
+    Args:
+        recipes: paths of the files of settings, or YAML.
+        words: the other words of the command line.
+
+    Raises:
+        InputError: naming the setting that they follow.
+    """
+    given = {name.replace(".init_args", "") for name in (word.partition("=")[0] for word in words)}
+    for recipe in recipes:
+        given |= {f"--{name}" for name in _names_in(recipe)}
+    for name, leader in _LINKED.items():
+        if f"--{name}" in given:
+            raise InputError(f"`{name}` follows `{leader}`: set that one, and leave this out.")
+
+
+def _names_in(recipe: str) -> Iterator[str]:
+    """The linked settings that a recipe gives, without the steps `init_args` in their names."""
+    try:
+        text = Path(recipe).read_text(encoding="utf-8") if os.path.isfile(recipe) else recipe
+        settings = read_settings(text)
+    except (yaml.YAMLError, ValueError, OSError):
+        return  # the parser says it
+    for name in _LINKED:
+        group, _, key = name.partition(".")
+        values = settings.get(group) if isinstance(settings, Mapping) else None
+        inner = values.get("init_args", values) if isinstance(values, Mapping) else None
+        if isinstance(inner, Mapping) and inner.get(key) is not None:
+            yield name
 
 
 def check_accumulation(num_batches: object) -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 
-from lit_hf.bundled import with_recipes
+from lit_hf.bundled import recipes_first
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
@@ -40,6 +40,7 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
+    check_linked,
     check_paths,
     check_seed,
     check_strategy,
@@ -83,12 +84,14 @@ def run_verb(
         InputError: for a mistake in the arguments, files or rows.
     """
     set_up_parsing(imports)
-    words = with_recipes(words)
+    recipes, others = recipes_first(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
-            words = ["--config", str(config), *words]
+            recipes.insert(0, str(config))
+        check_linked(recipes, others)
+        words = [*(f"--config={recipe}" for recipe in recipes), *others]
         try:
             RunCLI([verb, *words], on_change)
         except UnicodeDecodeError as error:

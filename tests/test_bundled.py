@@ -13,8 +13,8 @@ from lit_hf.bundled import (
     list_recipes,
     read_recipe,
     recipe_names,
+    recipes_first,
     recipes_folder,
-    with_recipes,
 )
 from tests.commands import output_of, run_command
 
@@ -44,9 +44,8 @@ def test_recipe__is_found_by_its_name_from_any_folder(
     monkeypatch.chdir(tmp_path)
     path = find_recipe(name)
     assert Path(path).read_text() == (ROOT / "configs/text_classification/demo.yaml").read_text()
-    words = ["--model.x", "--config", name, f"--config={name}", "--config", "{a: 1}"]
-    wanted = ["--model.x", "--config", path, f"--config={path}", "--config", "{a: 1}"]
-    assert with_recipes(words) == wanted
+    words = ["--model.x", "--config", name, "--data.y=2", f"--config={name}", "--config", "{a: 1}"]
+    assert recipes_first(words) == ([path, path, "{a: 1}"], ["--model.x", "--data.y=2"])
 
 
 def test_recipe__a_path_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,3 +116,15 @@ def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_p
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
     assert done.stdout.split() == ["vit", str(installed / "lit_hf" / "bundled.py")]
+
+
+def test_options__win_over_recipes_wherever_they_stand(tiny_model: str) -> None:
+    options = ["--data.batch_size", "8", "--trainer.max_epochs", "1"]
+    recipe = ["--config", "text_classification/demo"]
+    model = ["--model.model_name", tiny_model]
+    shown = output_of("fit", *options, *model, *recipe, "--print_config")
+    assert shown == output_of("fit", *recipe, *options, *model, "--print_config")
+    assert "batch_size: 8" in shown
+    assert "max_epochs: 1" in shown
+    with pytest.raises(InputError, match="which recipe"):
+        recipes_first(["--config"])

@@ -9,6 +9,7 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
+    check_linked,
     check_paths,
     check_seed,
     check_strategy,
@@ -162,3 +163,29 @@ def test_strategy__may_be_given_by_the_name_of_its_class() -> None:
         trainer = {"accelerator": "cpu", "strategy": strategy}
         check_strategy(trainer)
         assert trainer["strategy"] == strategy
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "name"),
+    [
+        ("data: {init_args: {model_name: x}}", "", "data.model_name"),
+        ("data: {model_name: x}", "", "data.model_name"),
+        ("checkpoint: {dirpath: x}", "", "checkpoint.dirpath"),
+        ("", "--data.model_name", "data.model_name"),
+        ("", "--data.init_args.model_name=x", "data.model_name"),
+        ("", "--checkpoint.dirpath=x", "checkpoint.dirpath"),
+        ("model: {model_name: x}\ncheckpoint: {dirpath: null}", "--model.model_name", None),
+        ("a: [", "", None),  # the parser refuses it
+        ("- a", "", None),
+    ],
+)
+def test_linked__settings_are_refused_since_they_would_have_no_effect(
+    tmp_path: Path, text: str, word: str, name: str | None
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    for recipe in (str(tmp_path / "recipe.yaml"), text):
+        if name is None:
+            check_linked([recipe], [word])
+        else:
+            with pytest.raises(InputError, match=f"`{name}` follows"):
+                check_linked([recipe], [word])

@@ -38,13 +38,14 @@ class ExportPretrained(Callback):
     of yours after an import of its module too.
 
     Args:
-        folder_name: name of the folder in the run folder; "" writes none.
+        folder_name: name of the folder in the run folder; null writes none.
 
     Raises:
         InputError: if that is no plain name.
     """
 
-    def __init__(self, folder_name: str = "pretrained") -> None:
+    def __init__(self, folder_name: str | None = "pretrained") -> None:
+        folder_name = folder_name or ""
         is_plain = folder_name != ".." and Path(folder_name).name == folder_name
         if not is_plain or folder_name == "checkpoints" or Path(folder_name).suffix:
             raise InputError(

@@ -37,6 +37,8 @@ _DECIDED = {
     "problem_type": "`problem_type`",
     "model_type": "`model_name`",
     "architectures": "`model_name`",
+    "dtype": "`trainer.precision`",
+    "torch_dtype": "`trainer.precision`",
     "return_dict": "nothing: it stays as it is",
     "output_attentions": "`module(batch, output_attentions=True)`",
     "output_hidden_states": "`module(batch, output_hidden_states=True)`",
@@ -71,7 +73,25 @@ def changed_config(model_name: str, overrides: Mapping[str, ConfigValue]) -> Pre
     """The config of a model, with some of its values replaced."""
     config = load_config(model_name)
     override(config, overrides)
-    return config
+    return _with_derived(config, overrides) if overrides else config
+
+
+def _with_derived(
+    config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]
+) -> PreTrainedConfig:
+    """Let values that a config computes from those replaced follow them.
+
+    T5 reads `is_gated_act` from `feed_forward_proj` when its config is made, and never again.
+    """
+    kind: Any = type(config)  # each has arguments of its own
+    try:
+        default, changed = kind().to_dict(), kind(**overrides).to_dict()
+    except (*_UNFIT, StrictDataclassError):  # of no use with all other values at their defaults
+        return config
+    derived = {name for name, value in changed.items() if value != default.get(name)}
+    derived -= overrides.keys()
+    values = {name: value for name, value in config.to_dict().items() if name not in derived}
+    return cast("PreTrainedConfig", kind.from_dict(values)) if derived else config
 
 
 def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:

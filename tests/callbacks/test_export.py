@@ -119,7 +119,7 @@ def test_callback__writes_nothing_without_a_checkpoint_or_name(
     fit([ExportPretrained()])
     assert "no checkpoint was written, so nothing is exported" in caplog.text
     assert _names(tmp_path) == set()
-    fit([ExportPretrained(""), ModelCheckpoint(tmp_path / "c")])
+    fit([ExportPretrained(None), ModelCheckpoint(tmp_path / "c")])
     assert _names(tmp_path) == {"c"}
     for name in ("..", "a/b", "/tmp", "a/"):
         with pytest.raises(InputError, match="plain name"):

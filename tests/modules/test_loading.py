@@ -18,12 +18,14 @@ from transformers import (
 from lit_hf import InputError
 from lit_hf.modules.class_names import names_of
 from lit_hf.modules.loading import (
+    changed_config,
     complete_padding,
     config_from_dict,
     from_config,
     from_pretrained,
     redraw_head,
 )
+from lit_hf.processors import load_config
 
 MakeReady = Callable[[list[str]], str]
 NAMES = ["anger", "joy", "optimism"]
@@ -176,3 +178,17 @@ def test_padding__lets_a_language_model_find_the_last_token(tmp_path: Path) -> N
         both = model(input_ids=ids, attention_mask=(ids != 0).long()).logits
         alone = model(input_ids=ids[:1, :3], attention_mask=torch.ones(1, 3).long()).logits
     assert torch.allclose(both[0], alone[0], atol=1e-6)
+
+
+def test_changed_config__what_is_computed_from_a_value_follows_it(tiny_t5: str) -> None:
+    config = changed_config(tiny_t5, {"feed_forward_proj": "gated-gelu", "num_layers": 1})
+    assert (config.is_gated_act, config.dense_act_fn) == (True, "gelu_new")
+    before = load_config(tiny_t5)
+    assert (config.d_model, config.vocab_size) == (before.d_model, before.vocab_size)
+    assert (config.num_layers, before.is_gated_act) == (1, False)
+
+
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+def test_changed_config__precision_is_the_trainers(tiny_model: str, name: str) -> None:
+    with pytest.raises(InputError, match=rf"'{name}' is set by `trainer\.precision`"):
+        changed_config(tiny_model, {name: "bfloat16"})
