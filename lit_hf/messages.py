@@ -31,7 +31,7 @@ _ELSEWHERE = {
 _MISSING = re.compile(r"[\w.]+ is missing")
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
-    r"Expected a path but|Parser key )"
+    r"Expected a path but|Parser key |a string or stream input is required)"
 )
 
 

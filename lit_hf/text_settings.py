@@ -206,11 +206,12 @@ def _field(kinds: Sequence[object]) -> object:
 
 
 def _are_texts(kinds: Sequence[object]) -> bool:
-    """Whether a setting takes texts and no other scalars: `str | None`, `str | list[str]`, Path."""
-    scalars = [kind for kind in kinds if kind is not NoneType and get_origin(kind) not in _LISTS]
+    """Whether a setting takes texts and no other scalars: `str | None`, `list[str]`, a path."""
+    lists = [kind for kind in kinds if get_origin(kind) in _LISTS]
+    scalars = [kind for kind in kinds if kind is not NoneType and kind not in lists]
     is_path = [isinstance(kind, type) and issubclass(kind, PathLike) for kind in scalars]
     are_texts = all(kind is str or path for kind, path in zip(scalars, is_path, strict=True))
-    return str in scalars and are_texts
+    return are_texts and (str in scalars or any(get_args(kind)[:1] == (str,) for kind in lists))
 
 
 def _is_class(kind: object) -> bool:
