@@ -48,15 +48,15 @@ def check_classes(options: Mapping[str, Any]) -> None:
             )
 
 
-def check_linked(recipes: Sequence[str], words: Sequence[str]) -> None:
-    """Refuse settings that follow others: what is typed for them would have no effect.
+def check_recipes(recipes: Sequence[str], words: Sequence[str]) -> None:
+    """Refuse recipes that are not YAML, and settings that would have no effect: others lead them.
 
     Args:
         recipes: paths of the files of settings, or YAML.
         words: the other words of the command line.
 
     Raises:
-        InputError: naming the setting that they follow.
+        InputError: naming the file and line, or the setting that leads.
     """
     given = {name.replace(".init_args", "") for name in (word.partition("=")[0] for word in words)}
     for recipe in recipes:
@@ -68,11 +68,16 @@ def check_linked(recipes: Sequence[str], words: Sequence[str]) -> None:
 
 def _names_in(recipe: str) -> Iterator[str]:
     """The linked settings that a recipe gives, without the steps `init_args` in their names."""
+    is_file = os.path.isfile(recipe)
+    where = recipe if is_file else "--config"
     try:
-        text = Path(recipe).read_text(encoding="utf-8") if os.path.isfile(recipe) else recipe
-        settings = read_settings(text)
-    except (yaml.YAMLError, ValueError, OSError):
-        return  # the parser says it
+        settings = read_settings(Path(recipe).read_text(encoding="utf-8") if is_file else recipe)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: this is not text in UTF-8 ({error}).") from error
+    except InputError as error:
+        raise InputError(f"{where}, {error}") from error
+    except (yaml.YAMLError, OSError) as error:
+        raise InputError(f"{where}: this is not YAML: {' '.join(str(error).split())}") from error
     for name in _LINKED:
         group, _, key = name.partition(".")
         values = settings.get(group) if isinstance(settings, Mapping) else None

@@ -40,8 +40,8 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
-    check_linked,
     check_paths,
+    check_recipes,
     check_seed,
     check_strategy,
     refusal,
@@ -90,12 +90,10 @@ def run_verb(
             config = Path(folder) / "config.yaml"
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             recipes.insert(0, str(config))
-        check_linked(recipes, others)
+        check_recipes(recipes, others)
         words = [*(f"--config={recipe}" for recipe in recipes), *others]
         try:
             RunCLI([verb, *words], on_change)
-        except UnicodeDecodeError as error:
-            raise InputError(f"`--config`: a file that is no text in UTF-8 ({error}).") from error
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
     return 0

@@ -9,8 +9,8 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
-    check_linked,
     check_paths,
+    check_recipes,
     check_seed,
     check_strategy,
     refusal,
@@ -175,7 +175,6 @@ def test_strategy__may_be_given_by_the_name_of_its_class() -> None:
         ("", "--data.init_args.model_name=x", "data.model_name"),
         ("", "--checkpoint.dirpath=x", "checkpoint.dirpath"),
         ("model: {model_name: x}\ncheckpoint: {dirpath: null}", "--model.model_name", None),
-        ("a: [", "", None),  # the parser refuses it
         ("- a", "", None),
     ],
 )
@@ -185,7 +184,25 @@ def test_linked__settings_are_refused_since_they_would_have_no_effect(
     (tmp_path / "recipe.yaml").write_text(text)
     for recipe in (str(tmp_path / "recipe.yaml"), text):
         if name is None:
-            check_linked([recipe], [word])
+            check_recipes([recipe], [word])
         else:
             with pytest.raises(InputError, match=f"`{name}` follows"):
-                check_linked([recipe], [word])
+                check_recipes([recipe], [word])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "this is not YAML: .*line 2"),
+        (b"a: 1\nb: #2 x", "line 2: YAML reads '#2 x' as a comment"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b"x: !!python/name:os", "this is not YAML"),
+    ],
+)
+def test_recipe__that_is_not_yaml_is_refused_by_its_name(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{path}.*{message}"):
+        check_recipes([str(path)], [])
