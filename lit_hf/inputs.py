@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lit_hf.data.cells import number_text
 from lit_hf.data.examples import template_columns
 from lit_hf.data.prompts import (
     PromptSettings,
@@ -131,6 +132,8 @@ class TextInputs:
                 cells[name] = ""
             elif not isinstance(cell, str | int | float):
                 raise no_item(number, row, "texts in the columns")
+            elif not isinstance(cell, str):
+                cells[name] = number_text(cell)
         return (self._template.format(**cells).strip(), *second)
 
 

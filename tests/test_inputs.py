@@ -26,6 +26,7 @@ def tokenizer(tiny_model: str) -> PreTrainedTokenizerBase:
         ({"text_column": "tweet"}, {"tweet": "fire", "id": 5}, ("fire",)),
         ({"text_column": "a", "pair_column": "b"}, {"a": "x", "b": "y"}, ("x", "y")),
         ({"text_template": "{k}: {t}"}, {"k": None, "t": 5}, (": 5",)),
+        ({"text_template": "{k}: {t}"}, {"k": 1999.0, "t": 0.5}, ("1999: 0.5",)),
     ],
 )
 def test_texts__are_read_as_in_training(

@@ -3,6 +3,7 @@
 from lit_hf.data.problems import CellError
 from lit_hf.data.tables import Row
 
+_EXACT = 2**53  # the largest whole number up to which floats hold each one
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
@@ -15,14 +16,29 @@ def name_of(row: Row, column: str) -> str | None:
     name = row.get(column)
     if name is None or name != name or name == "":
         return None
-    if isinstance(name, float) and name.is_integer():
-        name = int(name)  # as pandas has whole numbers of a column with gaps
+    if isinstance(name, float) and abs(name) > _EXACT:
+        raise CellError(
+            "the id is a number that was rounded, a float holds whole numbers up to 2**53; read "
+            f"the column as text, such as with dtype=str (column {column!r})",
+            column,
+            name,
+        )
     if not isinstance(name, str | int | float):
         raise CellError(
             f"the id is no text but {type(name).__name__} (column {column!r})", column, name
         )
-    check_unicode(str(name), "id", column, name)
-    return str(name)
+    text = name if isinstance(name, str) else number_text(name)
+    check_unicode(text, "id", column, name)
+    return text
+
+
+def number_text(number: int | float) -> str:
+    """The text of a number: whole ones without a point, as pandas has those of a column with gaps.
+
+    >>> number_text(1999.0), number_text(0.5), number_text(7)
+    ('1999', '0.5', '7')
+    """
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
@@ -41,7 +57,7 @@ def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) ->
     if value is None or value != value:
         value = ""
     if may_be_number and isinstance(value, int | float):
-        value = str(value)
+        value = number_text(value)
     if not isinstance(value, str):
         kind = type(value).__name__
         raise CellError(f"the text is no text but {kind} (column {column!r})", column, value)

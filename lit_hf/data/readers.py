@@ -69,6 +69,8 @@ def _parse_delimited(
 ) -> tuple[list[str], Iterator[tuple[int, Row]]]:
     """Give each record its column names; refuse one with more or fewer fields."""
     header = list(names) if names else next(records, (0, []))[1]
+    if names:
+        records = _without_header(path, records, header)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(
@@ -88,6 +90,19 @@ def _parse_delimited(
             yield number, dict(zip(header, record, strict=True))
 
     return header, rows()
+
+
+def _without_header(
+    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Refuse a first record that is the header line: it would be read as a row."""
+    for place, (number, record) in enumerate(records):
+        if place == 0 and [cell.strip() for cell in record] == list(names):
+            raise InputError(
+                f"{path}, line {number}: this is a header line with the names of `column_names`, "
+                "which are for files without one; leave `column_names` out."
+            )
+        yield number, record
 
 
 def _quoted_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -137,6 +137,8 @@ def class_names(features: Mapping[str, object]) -> dict[str, list[str]]:
 def _plain(value: object) -> object:
     """A cell of plain Python values: no numpy, no pandas.NA, only texts as keys."""
     item = getattr(value, "item", None)
+    if type(value).__name__ in ("datetime64", "timedelta64"):
+        return value  # its item may be a count of nanoseconds, which would pass for a number
     if callable(item) and getattr(value, "ndim", None) == 0:
         return item()
     tolist = getattr(value, "tolist", None)

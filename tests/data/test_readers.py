@@ -226,3 +226,16 @@ def test_real_files__rows_and_columns(real_data: Path) -> None:
     rows = [row for _, row in emotions.rows()]
     assert len(rows) == 43410
     assert rows[123]["text"] == 'Three words, no subtlety. "Dude. Stop. Seriously." '
+
+
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_column_names__of_a_file_that_has_a_header_are_refused(
+    tmp_path: Path, name: str, mark: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"text{mark}label\nfire{mark}1\n")
+    table = open_file(str(path), ["text", "label"])
+    with pytest.raises(InputError, match=r"line 1: this is a header line.*leave `column_names`"):
+        list(table.rows())
+    path.write_text(f"fire{mark}1\ntext{mark}label\n")  # a row, if a strange one
+    assert len(list(open_file(str(path), ["text", "label"]).rows())) == 2
