@@ -19,6 +19,7 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
+from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.data.windows import encode_windows, pad_windows, question_room
 from lit_hf.errors import InputError
@@ -71,6 +72,7 @@ class TextInputs:
         self.columns = columns
         self._template = str(columns.get("text_template") or "")
         self._template_names = template_columns(self._template) if self._template else []
+        self._texts = TemplateTokenizer(tokenizer, self._template)
         self._is_paired: bool | None = None  # not known
         if self._template or columns.get("text_column"):
             self._is_paired = bool(columns.get("pair_column"))
@@ -101,11 +103,17 @@ class TextInputs:
         columns: dict[str, list[object]] = {"text": [texts[0] for texts in parts]}
         if len(parts[0]) == 2:
             columns["pair"] = [texts[1] for texts in parts]
-        encoded = encode_batch(columns, self.tokenizer, self.longest)
+        encoded = encode_batch(columns, self._texts, self.longest)
         return dict(pad_tokens(encoded, self.tokenizer))
 
     def _parts(self, number: int, item: object) -> Parts:
         wanted = "a text, a pair of texts (a tuple) or a dict of columns"
+        if self._texts.has_marks and not isinstance(item, Mapping):
+            raise InputError(
+                f"item {number}: the model was trained on texts of the template "
+                f"{self._template!r}, whose special tokens a text alone does not have; give a dict "
+                f"of {', '.join(self._template_names)}."
+            )
         if isinstance(item, str):
             texts: tuple[object, ...] = (item,)
         elif isinstance(item, tuple) and len(item) == 2:
@@ -134,7 +142,7 @@ class TextInputs:
                 raise no_item(number, row, "texts in the columns")
             elif not isinstance(cell, str):
                 cells[name] = number_text(cell)
-        return (self._template.format(**cells).strip(), *second)
+        return (trimmed(fill(self._template, cells)), *second)
 
 
 class QuestionInputs:
@@ -183,6 +191,7 @@ class PromptInputs:
         check_prompt(settings.prompt)
         self.tokenizer = tokenizer
         self.settings = settings
+        self._prompts = TemplateTokenizer(tokenizer, settings.prompt)
 
     def is_one(self, items: object) -> bool:
         """Whether this is an item alone, no list of them."""
@@ -193,14 +202,14 @@ class PromptInputs:
         parts = question_parts(items)
         questions = [question for question, _ in parts]
         if questions:
-            lengths = prompt_lengths(questions, self.tokenizer, self.settings.prompt)
+            lengths = prompt_lengths(questions, self._prompts, self.settings.prompt)
             check_room(lengths, self.settings.room)
         return parts
 
     def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
         """All windows of the questions, padded."""
         columns = _columns(parts)
-        windows = encode_prompts(columns, self.tokenizer, self.settings)
+        windows = encode_prompts(columns, self._prompts, self.settings)
         padded = pad_prompts(windows, int(self.tokenizer.pad_token_id or 0))
         return {**padded, **columns, "answers": [[] for _ in parts]}
 

@@ -32,6 +32,7 @@ from lit_hf.processors import (
     pixel_settings,
     positions_of,
 )
+from lit_hf.special_tokens import KEY, settled
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
@@ -45,6 +46,9 @@ _PROBLEMS: dict[str, ProblemType] = {
 
 class Predictor:
     """Answers for texts or questions, the same as `lit-hf predict` writes.
+
+    Special tokens that a text spells, such as `</s>`, are text, unless the tokenizer's files say
+    otherwise.
 
     Args:
         module: a trained module; it is put into evaluation mode.
@@ -73,7 +77,7 @@ class Predictor:
         """How items become batches, by the task; where training is not known, as by default."""
         if isinstance(self.module, ImageClassifier):
             return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
-        tokenizer = cast("PreTrainedTokenizerBase", self.tokenizer)
+        self.tokenizer = tokenizer = settled(cast("PreTrainedTokenizerBase", self.tokenizer))
         if isinstance(self.module, TextClassifier):
             return TextInputs(tokenizer, self._longest(), settings)
         is_written = isinstance(self.module, GenerativeQA)
@@ -104,11 +108,11 @@ class Predictor:
             module = load_module(path, checkpoint)
             with tempfile.TemporaryDirectory() as folder:
                 held = write_processor(checkpoint, Path(folder))
-                processor = _load_processor(module, folder if held else module.model_name)
-            inputs = data_description(checkpoint).get("inputs")
+                inputs = data_description(checkpoint).get("inputs")
+                processor = _load_processor(module, folder if held else module.model_name, inputs)
         else:
             module, inputs = _from_folder(str(path))
-            processor = _load_processor(module, str(path))
+            processor = _load_processor(module, str(path), inputs)
         known = cast("Mapping[str, object]", inputs) if isinstance(inputs, Mapping) else {}
         return cls(module.to(_device(device)), processor, known)
 
@@ -185,10 +189,17 @@ class Predictor:
 
 
 def _load_processor(
-    module: HFModule, model_name: str
+    module: HFModule, model_name: str, inputs: object
 ) -> "PreTrainedTokenizerBase | BaseImageProcessor":
-    load = load_image_processor if isinstance(module, ImageClassifier) else load_tokenizer
-    return load(model_name)
+    """The tokenizer or image processor of a model, and how it reads special tokens in texts.
+
+    Where its files do not say that, how the data was read in training does; and where that does not
+    either, lit_hf trained the model when they were still the real ones.
+    """
+    if isinstance(module, ImageClassifier):
+        return load_image_processor(model_name)
+    are_text = inputs.get(KEY, False) if isinstance(inputs, Mapping) else True
+    return load_tokenizer(model_name, are_text)
 
 
 def _from_folder(path: str) -> tuple[HFModule, object]:

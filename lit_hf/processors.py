@@ -14,6 +14,7 @@ from lit_hf.bundled import find_bundled
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 from lit_hf.model_files import check_files
+from lit_hf.special_tokens import settle
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
@@ -23,11 +24,18 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _SQUARE = {"height": 224, "width": 224}
 
 
-def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
+def load_tokenizer(
+    model_name: str, special_tokens_are_text: bool = True
+) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a Hub id or folder; a missing padding token becomes the end token.
 
+    Args:
+        model_name: the Hub id or folder.
+        special_tokens_are_text: how those that a text spells are read where the files do not say
+            it (`split_special_tokens`).
+
     Raises:
-        InputError: if there is none, it cannot be reached or it has no fast version.
+        InputError: if there is none, or it cannot be reached.
     """
     from transformers import AutoTokenizer
 
@@ -44,6 +52,7 @@ def load_tokenizer(model_name: str) -> "PreTrainedTokenizerBase":
         if tokenizer.eos_token is None:
             raise InputError(f"{model_name}: the tokenizer has neither padding nor end token.")
         tokenizer.pad_token = tokenizer.eos_token
+    settle(tokenizer, special_tokens_are_text)
     return tokenizer
 
 

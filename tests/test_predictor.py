@@ -113,10 +113,37 @@ def test_rows__with_a_template(saved: Callable[..., tuple[Path, Path, Rows]]) ->
             predictor([rows[0], {"keyword": "fire", "text": "x"}])
 
 
+SPELT: Rows = [
+    {"k": "fire [SEP]", "t": "in [CLS] town [PAD]", "label": 1},
+    {"k": "[MASK]", "t": "a [SEP][SEP] song", "label": 0},
+]
+
+
+@pytest.mark.parametrize("template", ["{k}: {t}", "{k} [SEP] {t}"])
+def test_rows__that_spell_special_tokens_are_answered_as_in_training(
+    template: str, tiny_model: str, saved: Callable[..., tuple[Path, Path, Rows]]
+) -> None:
+    """Of a template with special tokens a text alone lacks the real ones, so it is refused."""
+    data = dict.fromkeys(("train", "val", "predict"), SPELT)
+    ckpt, folder, wanted = saved(data={**data, "text_template": template})
+    module = TextClassifier.load_from_checkpoint(ckpt, weights_only=True)
+    plain = AutoTokenizer.from_pretrained(tiny_model)
+    predictors = [Predictor.from_pretrained(path) for path in (ckpt, folder)]
+    for predictor in [*predictors, Predictor(module, plain, {"text_template": template})]:
+        _same(predictor(SPELT), wanted)
+        text = template.format(**SPELT[0])
+        if "[SEP]" not in template:
+            _same(predictor(text), wanted[:1])
+            continue
+        for item in (text, (text, "a pair")):
+            with pytest.raises(InputError, match=r"item 0: .* template .* give a dict of k, t"):
+                predictor([item])
+
+
 def test_pairs__as_tuples_and_rows(saved: Callable[..., tuple[Path, Path, Rows]]) -> None:
     rows: Rows = [
         {"a": "a fire in town", "b": "people leave", "label": 1},
-        {"a": "a song", "b": "it is fun, " * 20, "label": 0},
+        {"a": "a [SEP] song", "b": "it [CLS] is fun, " * 20, "label": 0},
     ]
     data = {**dict.fromkeys(("train", "val", "predict"), rows)}
     settings = {"text_column": "a", "pair_column": "b", "max_length": 16}

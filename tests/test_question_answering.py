@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import AutoModelForQuestionAnswering
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from lit_hf import AnswerScore, ExtractiveQA, ExtractiveQADataModule, InputError, Predictor
 from lit_hf.batches import SpanBatch, SpanOutput
@@ -228,3 +228,21 @@ def test_korquad__answered_with_its_own_answers_scores_full(real_data: Path, let
         score.update(answers, batch["answers"])
     values = {name: float(value) for name, value in score.compute().items()}
     assert values == {"exact_match": 100.0, "f1": 100.0, "num_examples": 5774.0}
+
+
+def test_predictor__reads_special_tokens_in_texts_as_text(tiny_model: str, rows: Rows) -> None:
+    """As the data does, also by a tokenizer that the user has loaded, which stays as it was."""
+    context = f"The [CLS] mark. {rows[2]['context']} And [SEP] ends it."
+    row = {"id": "0", "question": "Does [SEP] end?", "context": context, "answers": ["[SEP]"]}
+    data = ExtractiveQADataModule(tiny_model, max_length=64, doc_stride=16).with_rows(predict=[row])
+    torch.manual_seed(0)
+    module = ExtractiveQA(tiny_model, pretrained=False, config_overrides={"initializer_range": 0.4})
+    module.configure_model()
+    batch = next(iter(data.predict_dataloader()))
+    own = AutoTokenizer.from_pretrained(tiny_model)
+    predictor = Predictor(module, own, {"max_length": 64, "doc_stride": 16})
+    with torch.inference_mode():
+        (wanted,) = predictor.module.predict_step(batch, 0)
+    (answer,) = predictor([row])
+    assert answer["n_best"] == wanted["n_best"]
+    assert own("a [SEP]")["input_ids"].count(own.sep_token_id) == 2

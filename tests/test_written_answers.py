@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from lit_hf import GenerativeQA, InputError, Predictor
+from lit_hf import GenerativeQA, GenerativeQADataModule, InputError, Predictor
 from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.tiny_models import paragraph_rows
@@ -123,3 +123,19 @@ def test_checkpoint__loads_with_the_weights_that_were_exported(run_folder: Path)
     plain = AutoModelForSeq2SeqLM.from_pretrained(run_folder / "pretrained")
     for name, parameter in plain.named_parameters():
         assert torch.equal(parameter, module.model.get_parameter(name))
+
+
+@pytest.mark.parametrize("mark", ["", " </s>"])
+def test_predictor__reads_special_tokens_in_texts_as_text(tiny_t5: str, mark: str) -> None:
+    """As the data does, with the real ones that a prompt has."""
+    row = {"id": "0", "question": "Does </s> end?", "context": "Ada wrote <pad> and </s>. " * 20}
+    settings: dict[str, Any] = {"max_length": 64, "doc_stride": 12}
+    settings["prompt"] = f"question: {{question}}{mark} context: {{context}}"
+    data = GenerativeQADataModule(tiny_t5, **settings).with_rows(predict=[row])
+    module = GenerativeQA(tiny_t5, {"max_new_tokens": 4})
+    module.configure_model()
+    predictor = Predictor(module, AutoTokenizer.from_pretrained(tiny_t5), settings)
+    with torch.inference_mode():
+        (wanted,) = module.predict_step(next(iter(data.predict_dataloader())), 0)
+    (answer,) = predictor([row])
+    assert answer["n_best"] == wanted["n_best"]

@@ -15,6 +15,7 @@ from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import newest_whole, read_whole
+from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
@@ -23,6 +24,7 @@ from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_tokenizer
+from lit_hf.special_tokens import say_how_it_was, write_for_plain
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
@@ -140,6 +142,8 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         module.model.save_pretrained(unfinished)
         if not write_processor(checkpoint, unfinished):
             load_tokenizer(module.model_name).save_pretrained(unfinished)
+        template = str(inputs.get("text_template") or inputs.get("prompt") or "")
+        write_for_plain(unfinished, literals(template))
         card = unfinished / "README.md"
         card.write_text(model_card(checkpoint, data, module.settings()), encoding="utf-8")
         for path in unfinished.rglob("*"):
@@ -198,6 +202,7 @@ def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> b
                     raise InputError(f"the checkpoint's {name!r} is no file of a tokenizer.")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.numpy().tobytes())
+            say_how_it_was(folder)
             return True
     return False
 

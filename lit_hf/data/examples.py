@@ -14,6 +14,7 @@ from lit_hf.data.cells import is_blank, name_of, text_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
+from lit_hf.data.templates import FilledText, fill, trimmed
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_value
 
@@ -106,7 +107,8 @@ def read_examples(
             all the same.
 
     Returns:
-        A data set of `id`, `text`, `pair` and `label`, memory-mapped, and what was found.
+        A data set of `id`, `text`, `pair` and `label`, and of a template the places of its `values`
+        in the text, memory-mapped, and what was found.
 
     Raises:
         InputError: with the report of all bad rows, or if nothing is left.
@@ -138,6 +140,8 @@ def _features(columns: TextColumns, problem_type: ProblemType) -> Features:
         "regression": Value("float64"),
     }[problem_type]
     features = {"id": Value("string"), "text": Value("string")}
+    if columns.template:
+        features["values"] = List(List(Value("int32")))
     if columns.pair:
         features["pair"] = Value("string")
     if columns.label:
@@ -190,7 +194,10 @@ class _Reader:
 
     def _example(self, row: Row, strict: bool) -> Item:
         columns = self.columns
-        example: Item = {"text": self._text(row, strict)}
+        text = self._text(row, strict)
+        example: Item = {"text": str(text)}
+        if isinstance(text, FilledText):
+            example["values"] = [list(place) for place in text.values]
         if columns.pair is not None:
             example["pair"] = text_of(row, columns.pair, strict)
         if columns.label is not None:
@@ -207,7 +214,7 @@ class _Reader:
         cells = {name: text_of(row, name, strict=False, may_be_number=True) for name in names}
         if strict and all(is_blank(cell) for cell in cells.values()):
             raise CellError("all columns of the text are empty", columns.text, cells)
-        return columns.template.format(**cells).strip()
+        return trimmed(fill(columns.template, cells))
 
     def _label(self, row: Row, column: str) -> object:
         value = row.get(column)

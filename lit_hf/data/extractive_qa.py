@@ -227,12 +227,12 @@ class ExtractiveQADataModule(HFDataModule):
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""
-        return {
-            **super().describe(),
+        inputs = {
             "max_length": self.max_length,
             "doc_stride": self.doc_stride,
-            "inputs": {"max_length": self.max_length, "doc_stride": self.doc_stride},
+            "split_special_tokens": self.processor.split_special_tokens,
         }
+        return {**super().describe(), **inputs, "inputs": inputs}
 
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder that knows the longest window."""

@@ -35,6 +35,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.processors import check_vocabulary, load_config, positions_of, save_tokenizer
@@ -175,8 +176,9 @@ class GenerativeQADataModule(HFDataModule):
         questions, summary = read_questions(self.tables(split), columns, told_place, on_bad_row)
         if split == "predict":
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
-        questions = self._with_room(split, questions)
         tokenizer = self.processor
+        prompts = TemplateTokenizer(tokenizer, self.prompts.prompt)
+        questions = self._with_room(split, questions, prompts)
         check_vocabulary(tokenizer, self.model_name)
         check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
         key = key_of(
@@ -191,7 +193,7 @@ class GenerativeQADataModule(HFDataModule):
         encoded = cached_map(
             questions,
             encode_taught if is_known else encode_prompts,
-            {"tokenizer": tokenizer, "settings": self.prompts},
+            {"tokenizer": prompts, "settings": self.prompts},
             key,
             f"tokenising {split}",
             remove=["starts"],
@@ -201,11 +203,11 @@ class GenerativeQADataModule(HFDataModule):
             self._tell(split, encoded)
         return encoded
 
-    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
+    def _with_room(self, split: Split, questions: Dataset, tokenizer: TemplateTokenizer) -> Dataset:
         room = self.max_length - self.prompts.doc_stride - 1
         return with_room(
             questions,
-            lambda texts: prompt_lengths(texts, self.processor, self.prompts.prompt),
+            lambda texts: prompt_lengths(texts, tokenizer, self.prompts.prompt),
             room,
             f"`max_length` {self.max_length} and `doc_stride` {self.prompts.doc_stride}",
             self.tables(split)[0].name,
@@ -254,6 +256,7 @@ class GenerativeQADataModule(HFDataModule):
             for name, value in self.prompts._asdict().items()
             if name != "max_answer_length"
         }
+        inputs["split_special_tokens"] = self.processor.split_special_tokens
         return {**super().describe(), **inputs, "inputs": inputs}
 
     def save_processor(self, folder: Path) -> None:

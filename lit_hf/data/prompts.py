@@ -14,6 +14,7 @@ from datasets import List, Value
 from torch import Tensor
 
 from lit_hf.data.batching import rounded_up
+from lit_hf.data.templates import TemplateTokenizer, fill
 from lit_hf.data.tokens import cutting_ends
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED
@@ -107,37 +108,37 @@ def check_end(
 
 
 def prompt_lengths(
-    questions: Sequence[str], tokenizer: "PreTrainedTokenizerBase", prompt: str
+    questions: Sequence[str], tokenizer: TemplateTokenizer, prompt: str
 ) -> list[int]:
     """How many tokens the prompt of each question has without its context."""
-    texts = [prompt.format(question=question, context="") for question in questions]
+    texts = [fill(prompt, {"question": question, "context": ""}) for question in questions]
     return [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
 
 
 def encode_prompts(
-    batch: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
-    settings: PromptSettings,
+    batch: Mapping[str, Sequence[object]], tokenizer: TemplateTokenizer, settings: PromptSettings
 ) -> dict[str, list[object]]:
     """Tokenise questions with their contexts, a long context in several windows.
 
     Args:
         batch: columns `question` and `context`. No prompt without its context has more tokens than
             `settings.room`.
-        tokenizer: a fast tokenizer.
+        tokenizer: of the prompt.
         settings: prompt and lengths.
 
     Returns:
         For each question `input_ids`, its windows' token ids, and `covers`, from which to which
         character of the context each window holds.
     """
-    head, tail = settings.prompt.split("{context}")
+    names = [name for _, name, _, _ in Formatter().parse(settings.prompt) if name is not None]
     texts, places, gaps = [], [], []
     for question, context in zip(batch["question"], batch["context"], strict=True):
-        before = head.format(question=question)
+        text = fill(settings.prompt, {"question": question, "context": context})
+        place = text.values[names.index("context")]
+        before = text[: place[0]]
         gaps.append(len(before) - len(before.rstrip()))
-        places.append((len(before), len(before) + len(str(context))))
-        texts.append(before + str(context) + tail.format(question=question))
+        places.append(place)
+        texts.append(text)
     tokens = tokenizer(texts, return_offsets_mapping=True, verbose=False)
     columns: dict[str, list[object]] = {"input_ids": [], "covers": []}
     for ids, offsets, place, gap in zip(
@@ -186,15 +187,13 @@ def split_prompt(
 
 
 def encode_taught(
-    batch: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
-    settings: PromptSettings,
+    batch: Mapping[str, Sequence[object]], tokenizer: TemplateTokenizer, settings: PromptSettings
 ) -> dict[str, list[object]]:
     """Tokenise questions as `encode_prompts` does, and the answers that training teaches.
 
     Args:
         batch: columns `question`, `context`, `answers` and their `starts` (-1 where unknown).
-        tokenizer: a fast tokenizer.
+        tokenizer: of the prompt; the answers are tokenised by the one that it is made of.
         settings: prompt and lengths.
 
     Returns:
@@ -205,10 +204,11 @@ def encode_taught(
     """
     prompts = encode_prompts(batch, tokenizer, settings)
     answers = [texts[0] if texts else "" for texts in cast("list[list[str]]", batch["answers"])]
-    with cutting_ends(tokenizer):
+    plain = tokenizer.tokenizer
+    with cutting_ends(plain):
         limit = settings.max_answer_length
-        tokens = tokenizer(text_target=answers, truncation=True, max_length=limit)
-    unknown = tokenizer.unk_token_id
+        tokens = plain(text_target=answers, truncation=True, max_length=limit)
+    unknown = plain.unk_token_id
     columns: dict[str, list[object]] = {
         "labels": [],
         "num_held": [],
@@ -216,7 +216,7 @@ def encode_taught(
         "is_cut": [bool(encoding.overflowing) for encoding in tokens.encodings or []],
         "is_unknown": [unknown is not None and unknown in ids for ids in tokens["input_ids"]],
     }
-    nothing = list(tokenizer(text_target="")["input_ids"])
+    nothing = list(plain(text_target="")["input_ids"])
     starts = cast("list[list[int]]", batch["starts"])
     for answer, ids, known, context, covers in zip(
         *(answers, tokens["input_ids"], starts, batch["context"], prompts["covers"]), strict=True

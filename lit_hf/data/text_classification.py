@@ -26,6 +26,7 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
@@ -213,6 +214,7 @@ class TextClassificationDataModule(HFDataModule):
             ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)
+        texts = TemplateTokenizer(tokenizer, self.columns.template or "")
         vocabulary = stamp_of(tokenizer)
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
@@ -220,7 +222,7 @@ class TextClassificationDataModule(HFDataModule):
         encoded = cached_map(
             examples,
             encode_batch,
-            {"tokenizer": tokenizer, "max_length": max_length, "label_ids": ids},
+            {"tokenizer": texts, "max_length": max_length, "label_ids": ids},
             key,
             f"tokenising {split}",
             remove=[name for name in examples.column_names if name != "id"],
@@ -281,6 +283,7 @@ class TextClassificationDataModule(HFDataModule):
                 "text_column": self.columns.text,
                 "pair_column": self.columns.pair,
                 "text_template": self.columns.template,
+                "split_special_tokens": self.processor.split_special_tokens,
             },
         }
 

@@ -4,35 +4,53 @@ Letters: B examples in a batch, L tokens of the longest.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import key_of
+from lit_hf.data.templates import FilledText
 from lit_hf.errors import InputError
+from lit_hf.functional.spans import Span
 from lit_hf.processors import load_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 
 def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a data module's model."""
-    return load_tokenizer(data.model_name)
+    """The tokenizer of a data module's model.
+
+    Raises:
+        InputError: if it has no fast version, which alone tells the places of its tokens.
+    """
+    tokenizer = load_tokenizer(data.model_name)
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{data.model_name}: its tokenizer, {type(tokenizer).__name__}, has no fast version "
+            "(`tokenizers`), which is needed here; take another model."
+        )
+    return tokenizer
 
 
 def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Names what a tokenizer makes of texts; how long texts were cut at last is no part of it.
 
-    Two models may share their tokens, but not which columns of them they read.
+    Two models may share their tokens, but not which columns of them they read, what a special token
+    is that a text spells, and which end of a long text is cut.
     """
     said = json.loads(tokenizer.backend_tokenizer.to_str())
-    return key_of({**said, "truncation": None, "padding": None}, tokenizer.model_input_names)
+    others = (
+        tokenizer.model_input_names,
+        tokenizer.split_special_tokens,
+        tokenizer.truncation_side,
+    )
+    return key_of({**said, "truncation": None, "padding": None}, *others)
 
 
 @contextmanager
@@ -47,15 +65,16 @@ def cutting_ends(tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
 
 def encode_batch(
     batch: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "Callable[..., BatchEncoding]",
     max_length: int,
     label_ids: Mapping[str, int] | None = None,
 ) -> dict[str, list[object]]:
     """Tokenise columns `text` and `pair` and number column `label`.
 
     Args:
-        batch: columns of equal length: `text`, and where there are such `pair` and `label`.
-        tokenizer: a fast tokenizer.
+        batch: columns of equal length: `text`, and where there are such `pair`, `label` and the
+            places of a template's `values` in the text.
+        tokenizer: a fast tokenizer, or a `TemplateTokenizer`.
         max_length: longest result in tokens; the longer text of a pair is cut first.
         label_ids: number of each class; None keeps the labels as they are.
 
@@ -64,6 +83,9 @@ def encode_batch(
         text or of the two, as it was written.
     """
     sides = [list(batch[name]) for name in ("text", "pair") if name in batch]
+    if "values" in batch:
+        places = cast("Sequence[Sequence[Span]]", batch["values"])
+        sides[0] = [FilledText(str(t), p) for t, p in zip(sides[0], places, strict=True)]
     tokens = tokenizer(*sides, truncation=True, max_length=max_length)
     columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
     encodings = tokens.encodings or []

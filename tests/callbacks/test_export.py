@@ -4,7 +4,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import pytest
@@ -24,7 +24,8 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.export import export_checkpoint, load_module
+from lit_hf.callbacks.export import export_checkpoint, load_module, write_model_files
+from lit_hf.processors import load_tokenizer
 from tests.commands import output_of
 from tests.damage import flip_weight
 from tests.trainers import quiet_trainer
@@ -111,6 +112,61 @@ def test_own_head__is_exported_and_loads_again(
     said = [[a["probabilities"][name] for name in ("no", "yes")] for b in answers for a in b]
     found = _probabilities(tmp_path / "model", [str(row["text"]) for row in tweet_rows])
     torch.testing.assert_close(torch.tensor(found), torch.tensor(said), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("template", ["{k}: {t}", "{k} [SEP] {t}"])
+def test_folder__reads_special_tokens_in_texts_as_the_training_did(
+    template: str, tmp_path: Path, fit: Fit
+) -> None:
+    """Whoever fills a template with special tokens for plain transformers gets the real ones."""
+    rows: Rows = [{"k": "fire", "t": "in town", "label": 1}, {"k": "a", "t": "song", "label": 0}]
+    spelt: Rows = [{"k": "[MASK]", "t": "[SEP] in <s>", "label": 1}]
+    is_plain = "[SEP]" not in template
+    predict = [*rows, *(spelt if is_plain else [])]
+    data = {"train": rows + spelt, "val": rows, "predict": predict, "text_template": template}
+    trainer, module, data_module = fit(
+        [ModelCheckpoint(tmp_path / "c"), ExportPretrained()], data=data
+    )
+    answers: Any = trainer.predict(module, data_module)
+    said = [[a["probabilities"][name] for name in ("no", "yes")] for b in answers for a in b]
+    texts = [template.format(**row) for row in predict]
+    found = _probabilities(tmp_path / "pretrained", texts)
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(said), rtol=0, atol=1e-5)
+    plain = AutoTokenizer.from_pretrained(tmp_path / "pretrained")
+    assert (plain("a [SEP] b")["input_ids"].count(plain.sep_token_id) == 1) is is_plain
+
+
+def test_what_was_trained_before__is_read_as_it_was_trained(trained: Path, tmp_path: Path) -> None:
+    """Of checkpoints and exports that say nothing, special tokens in texts were the real ones."""
+
+    def forget(content: dict[str, Any]) -> None:
+        state = content["TextClassificationDataModule"]
+        del state["data"]["inputs"]["split_special_tokens"]
+        said = json.loads(bytes(state["processor"]["tokenizer_config.json"].tolist()))
+        del said["split_special_tokens"]
+        text = torch.tensor(list(json.dumps(said).encode()), dtype=torch.uint8)
+        state["processor"]["tokenizer_config.json"] = text
+
+    old, text = _changed(trained, tmp_path, forget), "a [SEP] b"
+    (run := tmp_path / "run").mkdir()  # what a training goes on with, or an evaluation reads by
+    assert write_model_files(torch.load(old, weights_only=True), run)
+    assert load_tokenizer(str(run))(text)["input_ids"].count(3) == 2
+    export_checkpoint(old, tmp_path / "model")
+    shutil.copytree(trained / "pretrained", tmp_path / "old")
+    for name in ("config.json", "tokenizer_config.json"):
+        path = tmp_path / "old" / name
+        said = json.loads(path.read_text(encoding="utf-8"))
+        del said.get("task_specific_params", {"text_classification": said})["text_classification"][
+            "split_special_tokens"
+        ]
+        path.write_text(json.dumps(said), encoding="utf-8")
+    wanted = _probabilities(tmp_path / "model", [text])
+    assert _probabilities(tmp_path / "old", [text]) == wanted
+    assert _probabilities(trained / "pretrained", [text]) != wanted
+    for path in (old, tmp_path / "model", tmp_path / "old"):
+        (answer,) = Predictor.from_pretrained(path)(text)
+        found = cast("dict[str, float]", answer["probabilities"])
+        assert list(found.values()) == pytest.approx(wanted[0], abs=1e-6)
 
 
 def test_callback__writes_nothing_without_a_checkpoint_or_name(

@@ -109,7 +109,11 @@ def test_description__is_plain_and_says_how_to_read(tiny_model: str, question_ro
     data = _data(tiny_model, question_rows)
     data.setup("fit")
     described = json.loads(json.dumps(data.state_dict()["data"]))
-    assert described["inputs"] == {"max_length": 48, "doc_stride": 12}
+    assert described["inputs"] == {
+        "max_length": 48,
+        "doc_stride": 12,
+        "split_special_tokens": True,
+    }
     assert described["rows"] == {"train": 8, "val": 8}
 
 
@@ -128,3 +132,34 @@ def test_korquad__goes_through_whole(real_data: Path, tiny_model: str) -> None:
     data = ExtractiveQADataModule(tiny_model, predict_file=path, max_length=128, doc_stride=32)
     assert data.tables("predict")[0].unit == "question"
     assert sum(1 for _ in data.tables("predict")[0].rows()) == 5774
+
+
+@pytest.mark.parametrize("model", ["tiny_model", "minilm"])
+def test_texts__that_spell_special_tokens_stay_texts(
+    model: str, request: pytest.FixtureRequest
+) -> None:
+    """In question, context and answer, in every window; [CLS] marks "no answer" only in front."""
+    context = "The [CLS] mark stands first, [PAD] fills. " + "a town " * 30 + "Then [SEP] ends it."
+    row: dict[str, object] = {"question": "Does [SEP] end it?", "context": context}
+    data = _data(request.getfixturevalue(model), [{**row, "answers": ["[SEP] ends"]}])
+    (batch,) = data.val_dataloader()
+    known = data.processor
+    marks = (known.pad_token_id, known.cls_token_id, known.sep_token_id)
+    assert isinstance(batch, Mapping)
+    ids, kept = batch["input_ids"], batch["attention_mask"].bool()
+    assert len(ids) > 2
+    assert batch["no_answer_token"].tolist() == [0] * len(ids)
+    for window, mask in zip(ids, kept, strict=True):
+        assert [window[mask].tolist().count(token) for token in marks] == [0, 1, 2]
+    held = batch["first_token"] > 0
+    assert held.any()
+    for window in held.nonzero()[:, 0].tolist():
+        start = batch["offsets"][window, batch["first_token"][window], 0]
+        end = batch["offsets"][window, batch["last_token"][window], 1]
+        assert context[start:end] == "[SEP] ends"
+
+
+def test_question__is_as_long_as_its_text(tiny_model: str, question_rows: Rows) -> None:
+    rows = [{**question_rows[0], "id": "long", "question": "[SEP]" * 8}]
+    with pytest.raises(InputError, match="question long with 40 tokens"):
+        _data(tiny_model, rows).setup("predict")

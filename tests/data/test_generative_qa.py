@@ -212,3 +212,23 @@ def test_unknown_signs__are_told(
     with caplog.at_level(logging.WARNING):
         _data(tiny_t5, question_rows).val_dataloader()
     assert "val: 1 of 8 answers hold signs that the tokenizer does not know." in caplog.messages
+
+
+@pytest.mark.parametrize("mark", ["", " </s>"])
+def test_texts__that_spell_the_end_stay_texts(mark: str, tiny_t5: str) -> None:
+    """In question, context and answer; only a prompt of the user's own has real ones."""
+    row = {"question": "What does </s> do?", "answers": ["</s> ends <pad> it"]}
+    context = f"Boats. {'Ada sold the mill. ' * 9}Here </s> ends <pad> it."
+    prompt = f"question: {{question}}{mark} context: {{context}}"
+    data = _data(tiny_t5, [{**row, "context": context}], prompt=prompt)
+    batch = cast("PromptBatch", next(iter(data.val_dataloader())))
+    assert len(batch["input_ids"]) > 2
+    for ids, kept in zip(batch["input_ids"], batch["attention_mask"].bool(), strict=True):
+        assert ids[kept].tolist().count(1) == (2 if mark else 1)
+        assert (int(ids[kept][-1]), ids[kept].tolist().count(0)) == (1, 0)
+    (answer, *_) = batch["labels"][batch["holds"]].tolist()
+    taught = [token for token in answer if token >= 0]
+    assert (taught.index(1), 0 in taught) == (len(taught) - 1, False)
+    assert len(taught) > 6
+    first, *_, last = batch["covers"].tolist()
+    assert (first[0], last[1]) == (0, len(context))

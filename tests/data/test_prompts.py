@@ -18,6 +18,7 @@ from lit_hf.data.prompts import (
     prompt_lengths,
     split_prompt,
 )
+from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
 
 LONG = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(20))
@@ -38,7 +39,7 @@ def _encoded(
     tokenizer: PreTrainedTokenizerBase, question: str, context: str, settings: PromptSettings
 ) -> dict[str, Any]:
     rows = {"question": [question], "context": [context]}
-    return {**encode_prompts(rows, tokenizer, settings)}
+    return {**encode_prompts(rows, TemplateTokenizer(tokenizer, settings.prompt), settings)}
 
 
 def _taught(
@@ -46,7 +47,8 @@ def _taught(
 ) -> dict[str, Any]:
     rows: dict[str, list[Any]] = {"question": ["Who?"], "context": [context]}
     told: dict[str, list[Any]] = {"answers": [list(answers)], "starts": [[start] * len(answers)]}
-    return {**encode_taught({**rows, **told}, tokenizer, _settings())}
+    prompts = TemplateTokenizer(tokenizer, DEFAULT_PROMPT)
+    return {**encode_taught({**rows, **told}, prompts, _settings())}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,8 @@ def test_long_answer__is_cut_but_still_ends(tokenizer: PreTrainedTokenizerBase) 
 def test_batch__is_padded_and_knows_its_owners(tokenizer: PreTrainedTokenizerBase) -> None:
     rows: dict[str, list[Any]] = {"question": ["Who?", "What?"], "context": [LONG, "Ada."]}
     told: dict[str, list[Any]] = {"answers": [["Boat 3"], ["Ada"]], "starts": [[-1], [0]]}
-    columns: dict[str, Any] = {**encode_taught({**rows, **told}, tokenizer, _settings())}
+    prompts = TemplateTokenizer(tokenizer, DEFAULT_PROMPT)
+    columns: dict[str, Any] = {**encode_taught({**rows, **told}, prompts, _settings())}
     batch = pad_prompts(columns, pad_token_id=0)
     num_windows = len(columns["input_ids"][0])
     assert batch["window_of"].tolist() == [0] * num_windows + [1]
@@ -171,7 +174,7 @@ def test_batch__is_padded_and_knows_its_owners(tokenizer: PreTrainedTokenizerBas
     ids = columns["labels"][1][0]
     assert batch["labels"][-1][: len(ids)].tolist() == ids
     assert set(batch["labels"][-1][len(ids) :].tolist()) <= {-100}
-    assert "labels" not in pad_prompts(encode_prompts(rows, tokenizer, _settings()), 0)
+    assert "labels" not in pad_prompts(encode_prompts(rows, prompts, _settings()), 0)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +197,8 @@ def test_prompt__without_its_parts_is_refused(prompt: str) -> None:
 
 
 def test_lengths__are_those_of_prompts_without_context(tokenizer: PreTrainedTokenizerBase) -> None:
-    (length,) = prompt_lengths(["Who?"], tokenizer, DEFAULT_PROMPT)
+    prompts = TemplateTokenizer(tokenizer, DEFAULT_PROMPT)
+    (length,) = prompt_lengths(["Who?"], prompts, DEFAULT_PROMPT)
     assert length == len(tokenizer("question: Who? context: ")["input_ids"])
 
 

@@ -216,3 +216,58 @@ def test_description__is_plain_and_whole(tiny_model: str, tweet_rows: Rows) -> N
     saved = json.loads(bytes(files["tokenizer_config.json"].tolist()))
     assert saved["model_max_length"] == 20
     assert data.processor.model_max_length == 128
+
+
+def _num_special(data: TextClassificationDataModule, ids: torch.Tensor) -> list[int]:
+    """How many tokens are [CLS], [SEP], [MASK] and [PAD]."""
+    known = data.processor
+    marks = (known.cls_token_id, known.sep_token_id, known.mask_token_id, known.pad_token_id)
+    return [ids.tolist().count(mark) for mark in marks]
+
+
+@pytest.mark.parametrize("model", ["tiny_model", "minilm"])
+@pytest.mark.parametrize("pair", [None, "b"])
+def test_texts__that_spell_special_tokens_stay_texts(
+    pair: str | None, model: str, request: pytest.FixtureRequest
+) -> None:
+    row = {"a": "fire [SEP] in [CLS]", "b": "[MASK] old [PAD] [SEP] town", "label": 1}
+    data = TextClassificationDataModule(
+        request.getfixturevalue(model),
+        text_column="a",
+        pair_column=pair,
+        label_names=["0", "1"],
+    ).with_rows(val=[row])
+    batch = _batch(data)
+    ids = batch["input_ids"]
+    assert isinstance(ids, torch.Tensor)
+    assert _num_special(data, ids[0]) == [1, 1 if pair is None else 2, 0, 0]
+    assert batch["text"] == [row["a"] if pair is None else f"{row['a']} ‖ {row['b']}"]
+
+
+@pytest.mark.parametrize("model", ["tiny_model", "minilm"])
+def test_template__keeps_its_special_tokens_and_no_others(
+    model: str, request: pytest.FixtureRequest
+) -> None:
+    rows: Rows = [
+        {"k": "fire", "t": "in the old town", "label": 1},
+        {"k": "[SEP] [CLS]", "t": "a [MASK] [SEP]" + " town" * 9, "label": 0},
+    ]
+    data = TextClassificationDataModule(
+        request.getfixturevalue(model),
+        text_template="{k} [SEP] {t}",
+        label_names=["0", "1"],
+        max_length=18,
+    ).with_rows(val=rows)
+    batch = _batch(data)
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    assert isinstance(ids, torch.Tensor)
+    assert isinstance(mask, torch.Tensor)
+    first, second = (row[kept.bool()] for row, kept in zip(ids, mask, strict=True))
+    plain = data.processor("fire [SEP] in the old town", split_special_tokens=False)
+    assert first.tolist() == plain["input_ids"]
+    assert _num_special(data, second) == [1, 2, 0, 0]
+    assert len(second) == 18
+    text = f"[SEP] [CLS] [SEP] {rows[1]['t']}"
+    assert isinstance(batch["text"], list)
+    assert batch["text"][0] == "fire [SEP] in the old town"
+    assert text.startswith(batch["text"][1].removesuffix("…"))

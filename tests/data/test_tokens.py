@@ -1,5 +1,9 @@
-import pytest
+from pathlib import Path
 
+import pytest
+from transformers import ByT5Tokenizer, T5Config
+
+from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.tokens import encode_batch, pad_tokens, stamp_of
 from lit_hf.processors import load_tokenizer
 
@@ -67,3 +71,17 @@ def test_stamp__knows_which_columns_a_model_reads(tiny_model: str) -> None:
     assert stamp_of(tokenizer) == stamp_of(other)
     other.model_input_names = ["input_ids", "attention_mask"]
     assert stamp_of(tokenizer) != stamp_of(other)
+
+
+def test_stamp__knows_which_end_of_a_text_is_cut(tiny_model: str) -> None:
+    tokenizer, other = load_tokenizer(tiny_model), load_tokenizer(tiny_model)
+    other.truncation_side = "left"
+    assert stamp_of(tokenizer) != stamp_of(other)
+
+
+def test_tokenizer__without_a_fast_version_is_refused(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    T5Config().save_pretrained(tmp_path)
+    data = TextClassificationDataModule(str(tmp_path))
+    with pytest.raises(InputError, match="ByT5Tokenizer, has no fast version"):
+        _ = data.processor

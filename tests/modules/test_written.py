@@ -6,6 +6,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, PromptBatch
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings, encode_taught, pad_prompts
+from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
 from lit_hf.modules.generation import set_generation
 from lit_hf.modules.written import (
@@ -42,7 +43,8 @@ def batch(tiny_t5: str) -> PromptBatch:
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     told: dict[str, list[Any]] = {"answers": [["9 o'clock"], ["Ada"]], "starts": [[-1], [-1]]}
     rows = {**TEXTS, **told}
-    columns = encode_taught(rows, tokenizer, PromptSettings(DEFAULT_PROMPT, 90, 8, 16))
+    prompts = TemplateTokenizer(tokenizer, DEFAULT_PROMPT)
+    columns = encode_taught(rows, prompts, PromptSettings(DEFAULT_PROMPT, 90, 8, 16))
     return cast("PromptBatch", {**pad_prompts(columns, 0), **TEXTS, "answers": told["answers"]})
 
 
