@@ -56,7 +56,8 @@ class RunConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`."""
         config = read_settings(self.parser.dump(self.config, skip_unset=False))
-        names = getattr(getattr(trainer, "datamodule", None), "label_names", None)
+        parts = (pl_module, getattr(trainer, "datamodule", None))
+        names = next(filter(None, (getattr(part, "label_names", None) for part in parts)), None)
         init_args = config["data"].get("init_args", {})
         if names is not None and "label_names" in init_args:
             init_args["label_names"] = list(names)

@@ -1,5 +1,7 @@
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ import yaml
 
 from lit_hf import InputError
 from lit_hf.cli import main
-from lit_hf.run_config import changed_settings, check_optimizer, config_of_run
+from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 
 
 def _run_folder(folder: Path) -> Path:
@@ -42,6 +44,20 @@ def test_config_of_run__fit_goes_on_and_evaluation_takes_the_best(tmp_path: Path
     assert test["ckpt_path"] == str(folder / "checkpoints" / "epoch=0.ckpt")
     assert test["trainer"]["logger"] is False
     assert "limit_val_batches" not in test["trainer"]  # an evaluation is of all rows
+
+
+@pytest.mark.parametrize(("of_module", "wanted"), [(["1", "2"], ["1", "2"]), (None, ["01", "02"])])
+def test_config__has_the_classes_as_the_module_writes_them(
+    of_module: list[str] | None, wanted: list[str], tmp_path: Path
+) -> None:
+    parser: Any = SimpleNamespace(dump=lambda *_, **__: "data: {init_args: {label_names: null}}")
+    data = SimpleNamespace(label_names=["01", "02"])  # a checkpoint may hold other names of them
+    trainer: Any = SimpleNamespace(default_root_dir=tmp_path, datamodule=data)
+    module: Any = SimpleNamespace(label_names=of_module)
+    config: Any = {}
+    RunConfig(parser, config).save_config(trainer, module, "fit")
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert written["data"]["init_args"]["label_names"] == wanted
 
 
 def test_config_of_run__no_run(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO, cast
 
@@ -16,7 +16,7 @@ from lit_hf.data.generative_qa import GenerativeQADataModule
 from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.image_rows import ImageColumns
 from lit_hf.data.text_classification import TextClassificationDataModule
-from lit_hf.functional.labels import are_numbers
+from lit_hf.functional.labels import are_numbers, name_key, spellings
 
 
 class Form(Protocol):
@@ -40,7 +40,7 @@ class TableForm:
 
     Attributes:
         header: names of the id and the label column.
-        labels: how the training file writes a class, where that is not its name.
+        labels: how the training file writes each class, by its name.
         separator: what stands between several labels.
         file_name: its name.
     """
@@ -105,16 +105,31 @@ def _table_form(trainer: Trainer, data: object) -> TableForm | None:
     if not data.columns.id:
         return None
     names = cast("list[str]", getattr(trainer.lightning_module, "label_names", None) or [])
-    found = _classes_of_training(data.describe())
+    found = _labels_of_training(data.describe())
     if not found and trainer.ckpt_path:
-        found = _classes_of_training(data_description(read_checkpoint(str(trainer.ckpt_path))))
-    numbers = [str(index) for index in range(len(names))]
-    labels = dict(zip(names, numbers, strict=True)) if are_numbers(found, names) else {}
+        found = _labels_of_training(data_description(read_checkpoint(str(trainer.ckpt_path))))
+    labels = labels_in_file(names, found)
     label = data.columns.label or "label"
     separator = "," if isinstance(data.columns, ImageColumns) else data.columns.separator
     return TableForm((data.columns.id, label), labels, separator)
 
 
-def _classes_of_training(about: Mapping[str, object]) -> set[str]:
+def labels_in_file(names: Sequence[str], counts: Mapping[str, int]) -> dict[str, str]:
+    """How the training file writes each class: by its name or by its number.
+
+    Args:
+        names: names of the classes in order.
+        counts: how many rows of the file write a class as this text.
+
+    >>> labels_in_file(["no", "yes"], {"0": 2, "1": 1}), labels_in_file(["1", "2"], {"01": 4})
+    ({'no': '0', 'yes': '1'}, {'1': '01', '2': '2'})
+    """
+    written = spellings(counts)
+    if are_numbers(counts, names):
+        return {name: written.get(str(n), str(n)) for n, name in enumerate(names)}
+    return {name: written.get(name_key(name), name) for name in names}
+
+
+def _labels_of_training(about: Mapping[str, object]) -> Mapping[str, int]:
     classes = cast("Mapping[str, Mapping[str, int]]", about.get("classes") or {})
-    return set(classes.get("train") or {})
+    return classes.get("train") or {}

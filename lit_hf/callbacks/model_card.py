@@ -46,7 +46,7 @@ def model_card(
     scores = {name: value for name, value in metrics.items() if name.startswith("val/")}
     is_new = bool(about.get("from_scratch"))
     origin, made = ("Config", "trained from scratch") if is_new else ("Base model", "fine-tuned")
-    names = cast("list[str] | None", settings.get("label_names")) or []
+    names = _class_names(settings)
     lines = [
         "---",
         "library_name: transformers",
@@ -83,6 +83,15 @@ def model_card(
     lines += _use(call, f"AutoModelFor{kind}", settings)
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
+
+
+def _class_names(settings: Mapping[str, object]) -> list[str]:
+    """The names of the classes in order, as the model's config has them; [] where it has none."""
+    if "label_names" not in settings or settings.get("problem_type") == "regression":
+        return []
+    config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
+    names = cast("Mapping[str, str]", config.get("id2label") or {})
+    return [names[number] for number in sorted(names, key=int)]
 
 
 def _in_brackets(value: object) -> str:

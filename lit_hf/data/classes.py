@@ -11,7 +11,7 @@ from datasets import Dataset
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, names_from_keys
+from lit_hf.functional.labels import ProblemType, name_key, names_in_order, spellings
 from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
@@ -39,20 +39,21 @@ def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]
     Raises:
         InputError: if there are nearly as many as rows.
     """
-    if len(summary.places) > max(50, summary.num_rows // 2):
+    num_classes = len(spellings(summary.classes))
+    if num_classes > max(50, summary.num_rows // 2):
         raise InputError(
-            f"{where}: {len(summary.places)} different labels in {summary.num_rows} rows; is it "
+            f"{where}: {num_classes} different labels in {summary.num_rows} rows; is it "
             f"the label column? {remedy}"
         )
-    return names_from_keys(summary.places, where)
+    return names_in_order(summary.classes, summary.places, where)
 
 
 def in_order_of_model(found: list[str], model_name: str) -> list[str]:
     """Where a model has trained classes of the same names, put them in its order."""
     trained = list((load_config(model_name).id2label or {}).values())
-    order = {str(name).casefold(): index for index, name in enumerate(trained)}
-    if len(order) == len(found) and all(name.casefold() in order for name in found):
-        return sorted(found, key=lambda name: order[name.casefold()])
+    order = {name_key(str(name)).casefold(): index for index, name in enumerate(trained)}
+    if {name_key(name).casefold() for name in found} == order.keys():
+        return sorted(found, key=lambda name: order[name_key(name).casefold()])
     return found
 
 
@@ -100,6 +101,25 @@ def check_classes(
     for same in alike.values():
         if len(same) > 1:
             log.warning(f"classes {_listed(same)} differ only in case or Unicode form: one?")
+
+
+def check_spellings(labels: Mapping[str, int]) -> None:
+    """Warn of classes that the training rows write in several ways.
+
+    Args:
+        labels: how many of these rows write a class as this text.
+    """
+    kept = spellings(labels)
+    ways: dict[str, list[str]] = {}
+    for text, count in labels.items():
+        ways.setdefault(kept[name_key(text)], []).append(f"{text!r} ({count})")
+    mixed = [f"{' and '.join(found)} as {name!r}" for name, found in ways.items() if len(found) > 1]
+    if mixed:
+        more = f" and {len(mixed) - 10} more" if len(mixed) > 10 else ""
+        log.warning(
+            "training rows write one class in several ways, which is taken as most of them have "
+            f"it: {', '.join(mixed[:10])}{more}."
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -16,7 +16,8 @@ from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
 from lit_hf.data.templates import FilledText, fill, trimmed
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, class_key, class_keys, target_value
+from lit_hf.functional.label_cells import class_text, class_texts, target_value
+from lit_hf.functional.labels import ProblemType
 
 log = logging.getLogger(__name__)
 _UNLABELLED = " Rows without labels can only be predicted: give them as `predict_file`."
@@ -61,12 +62,17 @@ class ExampleSummary(RowSummary):
     """What was found in the rows of one split.
 
     Attributes:
-        classes: count of each class, by its key.
-        places: place of the first row of each class.
+        classes: count of each label, as the rows write it; "1" and "01" are two of one class.
+        places: place of the first row of each label.
     """
 
     classes: dict[str, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+
+    def count(self, label: str, place: str) -> None:
+        """Count a label of a row."""
+        self.classes[label] = self.classes.get(label, 0) + 1
+        self.places.setdefault(label, place)
 
 
 def template_columns(template: str) -> list[str]:
@@ -188,9 +194,8 @@ class _Reader:
         if self.problem_type == "regression" or self.columns.label is None:
             return
         label = example["label"]
-        for key in label if isinstance(label, list) else [str(label)]:
-            summary.classes[key] = summary.classes.get(key, 0) + 1
-            summary.places.setdefault(key, place.short)
+        for text in label if isinstance(label, list) else [str(label)]:
+            summary.count(text, place.short)
 
     def _example(self, row: Row, strict: bool) -> Item:
         columns = self.columns
@@ -220,8 +225,8 @@ class _Reader:
         value = row.get(column)
         try:
             if self.problem_type == "multi_label":
-                return class_keys(value, self.columns.separator)
-            read = class_key if self.problem_type == "single_label" else target_value
+                return class_texts(value, self.columns.separator)
+            read = class_text if self.problem_type == "single_label" else target_value
             return read(value)
         except ValueError as error:
             raise CellError(f"{error} (column {column!r})", column, value) from None

@@ -18,6 +18,7 @@ from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.classes import (
     check_classes,
+    check_spellings,
     class_counts,
     in_order_of_model,
     known_names,
@@ -68,7 +69,8 @@ class ImageClassificationDataModule(HFDataModule):
             or a path, which starts at the folder of the file that names it.
         label_column: column of the class.
         id_column: column of the images' names; where it is missing they are numbered from 0.
-        label_names: names of the classes in order; without it those found in the training rows.
+        label_names: names of the classes in order; without it those found in the training rows, as
+            most of these write them.
         image_size: height and width that the model reads; without it those of its image processor.
         augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
             `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
@@ -236,10 +238,11 @@ class ImageClassificationDataModule(HFDataModule):
         return list(values_of(examples, "labels"))
 
     def check_fit(self) -> None:
-        """Warn of classes that are never trained."""
+        """Warn of classes that are never trained, or written in several ways."""
         parts = (self.splits["train"], self.splits.get("val"))
         trained, validated = (class_counts(part, "single_label") for part in parts)
         check_classes(self.label_names, trained, validated)
+        check_spellings(self._summaries["train"].classes)
 
     # Batches.
 

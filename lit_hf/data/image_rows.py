@@ -21,7 +21,7 @@ from lit_hf.data.images import decode, image_bytes, pixels_of_array
 from lit_hf.data.problems import CellError, RowProblems
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import class_key
+from lit_hf.functional.label_cells import class_text
 from lit_hf.functional.pixels import PixelSettings, fit
 
 log = logging.getLogger(__name__)
@@ -117,9 +117,7 @@ class _Reader:
             problems.add(str(bad), place.short, bad.value)
             return None
         if "label" in example:
-            key = str(example["label"])
-            summary.classes[key] = summary.classes.get(key, 0) + 1
-            summary.places.setdefault(key, place.short)
+            summary.count(str(example["label"]), place.short)
         return example
 
     def _example(self, row: Row) -> Item:
@@ -142,7 +140,7 @@ class _Reader:
 
     def _label(self, cell: object, column: str) -> str:
         try:
-            return class_key(cell)
+            return class_text(cell)
         except ValueError as error:
             if isinstance(cell, str) and cell in self.names:
                 return cell

@@ -17,6 +17,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import (
     check_classes,
+    check_spellings,
     class_counts,
     in_order_of_model,
     known_names,
@@ -63,7 +64,7 @@ class TextClassificationDataModule(HFDataModule):
             place of text_column.
         label_separator: what stands between the labels of a cell (multi_label).
         label_names: names of the classes in order; without them the classes found in the training
-            rows, numbers by size and words by alphabet.
+            rows, as most of these write them, numbers by size and words by alphabet.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
             each, "regression" for a number.
         max_length: longest text in tokens, longer ones are cut; without it the model's limit.
@@ -243,10 +244,11 @@ class TextClassificationDataModule(HFDataModule):
         return list(values_of(examples, "labels")) if self.problem_type == "single_label" else None
 
     def check_fit(self) -> None:
-        """Warn of validation texts that are training texts too, and of classes never trained."""
+        """Warn of validation texts that are training texts too, and of strange classes."""
         train, val = self.splits["train"], self.splits.get("val")
         trained, validated = (class_counts(part, self.problem_type) for part in (train, val))
         check_classes(self.label_names or [], trained, validated)
+        check_spellings(self._summaries["train"].classes)
         if val is None:
             return
         known = {hash(tuple(ids)) for ids in values_of(train, "input_ids")}

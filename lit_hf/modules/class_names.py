@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError
+from lit_hf.functional.labels import name_key
 
 log = logging.getLogger(__name__)
 Fit = Literal["same", "reordered", "unnamed", "other"]
@@ -24,23 +25,21 @@ def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
     """How the classes of a trained head fit the wanted ones.
 
     Returns:
-        "same" in the same order, capitals aside; "reordered" the same in another order; "unnamed"
-        equally many, but one side has numbers for names; "other" otherwise.
+        "same" in the same order, capitals and spelling of numbers aside; "reordered" the same in
+        another order; "unnamed" equally many, but one side has numbers for names; "other"
+        otherwise.
 
-    >>> compare_names(["Joy", "Anger"], ["anger", "joy"])
-    'reordered'
+    >>> compare_names(["Joy", "Anger"], ["anger", "joy"]), compare_names(["1", "2"], ["01", "02"])
+    ('reordered', 'same')
     >>> compare_names(["LABEL_0", "LABEL_1"], ["anger", "joy"])
     'unnamed'
     """
-    if list(trained) == list(wanted):
-        return "same"
-    folded = [[name.casefold() for name in names] for names in (trained, wanted)]
-    if sorted(trained) == sorted(wanted) or (
-        folded[0] != folded[1] and sorted(folded[0]) == sorted(folded[1])
-    ):
-        return "reordered"
-    if folded[0] == folded[1]:
-        return "same"
+    for fold in (str, name_key, _folded):
+        ours, theirs = list(map(fold, trained)), list(map(fold, wanted))
+        if ours == theirs:
+            return "same"
+        if sorted(ours) == sorted(theirs):
+            return "reordered"
     if len(trained) == len(wanted) and (_are_numbers(trained) or _are_numbers(wanted)):
         return "unnamed"
     return "other"
@@ -48,8 +47,12 @@ def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
 
 def _are_numbers(names: Sequence[str]) -> bool:
     return all(
-        re.fullmatch(rf"(label_)?{index}", name.casefold()) for index, name in enumerate(names)
+        re.fullmatch(rf"(label_)?{index}", _folded(name)) for index, name in enumerate(names)
     )
+
+
+def _folded(name: str) -> str:
+    return name_key(name).casefold()
 
 
 def keeps_head(config: PreTrainedConfig, names: Sequence[str], model_name: str) -> bool:
@@ -66,9 +69,11 @@ def keeps_head(config: PreTrainedConfig, names: Sequence[str], model_name: str) 
     trained = names_of(config)
     fit = compare_names(trained, names)
     if fit == "reordered":
+        written = {_folded(name): name for name in names}
+        right = [name if name in names else written[_folded(name)] for name in trained]
         raise InputError(
             f"model {model_name!r} has the classes {trained} in this order, the data says "
-            f"{list(names)}. Set `label_names: {trained}` in the data, so that the trained head "
+            f"{list(names)}. Set `label_names: {right}` in the data, so that the trained head "
             "keeps its meaning."
         )
     if fit == "other" and not _are_numbers(trained):
@@ -124,16 +129,31 @@ def write_names(config: PreTrainedConfig, names: Sequence[str]) -> None:
     config.label2id = {name: index for index, name in enumerate(names)}
 
 
-def check_trained(config: PreTrainedConfig, names: Sequence[str] | None) -> None:
-    """Refuse the config of a checkpoint of other classes.
+def names_of_trained(config: PreTrainedConfig, names: list[str] | None) -> list[str] | None:
+    """The names that the classes of a checkpoint go by: its own, where the data has the same.
+
+    So a checkpoint whose classes are "1" and "2" goes on with them where the data writes "01" and
+    "02", in its answers and in its export alike.
+
+    Args:
+        config: that of the checkpoint.
+        names: those of the data; None where they are not known.
 
     Raises:
-        InputError: naming both.
+        InputError: if the data has other classes, naming both.
     """
-    if names is not None:
-        trained = names_of(config)
-        remedy = f"Set `label_names: {trained}` in the data."
-        check_names(trained, names, "the checkpoint", remedy)
+    if names is None:
+        return None
+    trained = names_of(config)
+    remedy = f"Set `label_names: {trained}` in the data."
+    check_names(trained, names, "the checkpoint", remedy)
+    if trained == names or compare_names(trained, names) != "same":
+        return names
+    log.warning(
+        f"the checkpoint writes the classes {_short(names)} as {_short(trained)}, and so do its "
+        "answers."
+    )
+    return trained
 
 
 def _short(names: Sequence[str], limit: int = 6) -> str:

@@ -25,9 +25,9 @@ from lit_hf.metrics.images import ImageScores
 from lit_hf.modules.answers import tell_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.class_names import (
-    check_trained,
     keeps_head,
     names_of,
+    names_of_trained,
     names_with_data,
     write_names,
 )
@@ -152,7 +152,8 @@ class ImageClassifier(HFModule):
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of other classes."""
-        check_trained(config, self.label_names)
+        self.label_names = names_of_trained(config, self.label_names)
+        self.hparams["label_names"] = self.label_names
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, in single precision."""

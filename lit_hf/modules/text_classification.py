@@ -24,9 +24,9 @@ from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.class_loss import class_losses
 from lit_hf.modules.class_names import (
-    check_trained,
     keeps_head,
     names_of,
+    names_of_trained,
     names_with_data,
     write_names,
 )
@@ -160,7 +160,8 @@ class TextClassifier(HFModule):
                 f"the checkpoint was trained with the problem type {config.problem_type!r}, but "
                 f"`problem_type` is {self.problem_type!r}."
             )
-        check_trained(config, self.label_names)
+        self.label_names = names_of_trained(config, self.label_names)
+        self.hparams["label_names"] = self.label_names
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""

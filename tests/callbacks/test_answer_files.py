@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.answer_files import SquadForm, TableForm
+from lit_hf.callbacks.answer_files import SquadForm, TableForm, labels_in_file
 
 
 def _rows(*answers: str | list[str]) -> Iterator[Prediction]:
@@ -29,3 +29,23 @@ def test_table__has_the_labels_of_the_training_file() -> None:
         out, _rows("yes", ["no", "yes"], "x")
     )
     assert out.getvalue() == "id,target\nq0,1\nq1,0;1\nq2,x\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "counts", "labels"),
+    [
+        (["no", "yes"], {"0": 1, "1": 1}, ["0", "1"]),
+        (["no", "yes"], {"1.0": 1, "0.0": 1}, ["0.0", "1.0"]),
+        (["a", "b", "c"], {"00": 1, "02": 1}, ["00", "1", "02"]),  # of class 1 there is no row
+        (["1", "2"], {"01": 1, "1": 4, "02": 1}, ["1", "02"]),
+        (["01", "02"], {"1": 1, "2": 1}, ["1", "2"]),
+        (["True", "no"], {"True": 1}, ["True", "no"]),
+        (["1.5", "x"], {"1.5": 1, "x": 1}, ["1.5", "x"]),
+        (["no", "yes"], {}, ["no", "yes"]),
+        ([], {}, []),
+    ],
+)
+def test_labels__are_written_as_most_rows_of_the_file_write_them(
+    names: list[str], counts: dict[str, int], labels: list[str]
+) -> None:
+    assert labels_in_file(names, counts) == dict(zip(names, labels, strict=True))

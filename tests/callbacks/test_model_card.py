@@ -21,11 +21,11 @@ def _checkpoint(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a 
         },
         "hyper_parameters": {
             "model_name": "org/tiny_bert",
-            "label_names": ["no", "yes"],
+            "label_names": None,
             "problem_type": "single_label",
             "scheduler": "linear",
             "warmup_ratio": 0.1,
-            "config_overrides": {"model_type": "bert"},
+            "config_overrides": {"model_type": "bert", "id2label": {"0": "no", "1": "yes"}},
         },
         "global_step": 12,
         "epoch": 3,
@@ -77,6 +77,7 @@ def test_card__of_a_real_run(trained: Path) -> None:
     assert r"# tiny\_bert, trained from scratch" in card
     assert r"Config: tiny\_bert (bert)" in card
     assert "home-of-jane" not in card
+    assert "Classes, in order: no, yes." in card
     assert "| train | the rows given as train | 16 |" in card
     assert re.search(r"\| val/loss \| \d\.\d+ \|", card)
     assert r"| optimizer group 1 | initial\_lr 0.001, weight\_decay 0.0," in card
@@ -112,7 +113,8 @@ def test_card__names_a_folder_without_its_path(name: str, shown: str) -> None:
 def test_card__hostile_names_stay_text() -> None:
     about = {"task": HOSTILE, "version": HOSTILE, "metrics": {f"val/{HOSTILE}": 0.5}}
     settings: dict[str, Any] = dict.fromkeys(_checkpoint()["hyper_parameters"], HOSTILE)
-    settings |= {"label_names": [HOSTILE, "b"], "config_overrides": {"model_type": HOSTILE}}
+    config = {"model_type": HOSTILE, "id2label": {"0": HOSTILE, "1": "b"}}
+    settings |= {"label_names": None, "config_overrides": config}
     groups = [{"param_groups": [{"initial_lr": HOSTILE}]}]
     data = {"rows": {HOSTILE: HOSTILE}, "sources": {HOSTILE: [HOSTILE]}, "max_length": HOSTILE}
     content = {"lit_hf": about, "hyper_parameters": settings, "optimizer_states": groups}
@@ -129,6 +131,11 @@ def test_card__hostile_names_stay_text() -> None:
     cells = [len(re.findall(r"(?<!\\)\|", x)) for x in card.splitlines() if x.startswith("|")]
     assert set(cells) == {3, 4}
     assert card.count("---\n") == plain.count("---\n")
+
+
+def test_card__has_no_classes_of_a_regression() -> None:
+    settings = {**_checkpoint()["hyper_parameters"], "problem_type": "regression"}
+    assert "Classes" not in model_card(_checkpoint(hyper_parameters=settings), DATA, {})
 
 
 def test_card__leaves_out_what_is_not_known() -> None:

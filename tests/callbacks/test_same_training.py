@@ -11,6 +11,7 @@ from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.modules.class_names import names_of
 from tests.trainers import quiet_trainer
 
 Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]
@@ -75,6 +76,30 @@ def test_training__that_is_another_is_refused(
     with pytest.raises(InputError, match=wanted) as told:
         go_on(SameTraining(), data, **settings)
     assert "--allow-changed" in str(told.value)
+
+
+def test_training__goes_on_with_the_classes_as_its_checkpoint_writes_them(
+    fit: Fit,
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [{**row, "label": f"0{int(str(row['label'])) + 1}"} for row in tweet_rows]
+    split = {"train": rows, "val": rows}
+    fit([LastCheckpoint(), SameTraining()], data={**split, "label_names": ["1", "2"]})
+    data = TextClassificationDataModule(tiny_model, batch_size=4, val_fraction=0)
+    module = TextClassifier(tiny_model)
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    callbacks = [LastCheckpoint(), SameTraining()]
+    trainer = quiet_trainer(max_epochs=2, callbacks=callbacks, default_root_dir=tmp_path)
+    trainer.fit(module, data.with_rows(**split), ckpt_path=last, weights_only=True)
+    assert data.label_names == ["01", "02"]
+    assert module.label_names == names_of(module.model.config) == ["1", "2"]
+    assert caplog.text.count("writes the classes '01', '02' as '1', '2'") == 1
+    again = TextClassifier.load_from_checkpoint(last, map_location="cpu", weights_only=True)
+    assert again.label_names == again.hparams["label_names"] == ["1", "2"]
+    assert caplog.text.count("writes the classes") == 1
 
 
 def test_training__that_is_another_goes_on_where_that_is_wanted(

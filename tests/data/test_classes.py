@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from lit_hf import TextClassificationDataModule
-from lit_hf.data.classes import check_classes, class_counts, in_order_of_model
+from lit_hf.data.classes import check_classes, check_spellings, class_counts, in_order_of_model
 
 Rows = list[dict[str, object]]
 
@@ -38,6 +38,9 @@ def test_label_names__in_the_order_of_the_trained_model(
     assert in_order_of_model(["negative", "neutral"], model) == ["negative", "neutral"]
     three = ["negative", "neutral", "positive"]
     assert in_order_of_model(three, model) == three
+    config["id2label"] = {"0": "10", "1": "09"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert in_order_of_model(["9", "10.0"], model) == ["10.0", "9"]
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label"])
@@ -58,6 +61,34 @@ def test_classes__never_trained_or_alike_are_told(
     assert "2 labels of validation rows stand in no training row ('fear')" in caplog.text
     assert "classes 'joy', 'Joy' differ only in case" in caplog.text
     assert f"classes {names[2]!r}, {names[3]!r} differ only in case" in caplog.text
+
+
+def test_spellings__of_one_class_are_told_once(
+    tiny_model: str, tweet_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["1", "01", "1.0", "01"]
+    train: Rows = [
+        {**row, "label": texts[n // 2 % 4] if row["label"] else "00"}
+        for n, row in enumerate(tweet_rows)
+    ]
+    data = TextClassificationDataModule(tiny_model).with_rows(train=train, val=train[:4])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.setup("fit")
+        data.setup("fit")
+    assert data.label_names == ["00", "01"]
+    told = [message for message in caplog.messages if "several ways" in message]
+    assert len(told) == 1
+    assert "'1' (2) and '01' (4) and '1.0' (2) as '01'." in told[0]
+    assert "'00'" not in told[0]
+
+
+def test_spellings__in_great_number_are_not_all_listed(caplog: pytest.LogCaptureFixture) -> None:
+    check_spellings({text: 1 for n in range(14) for text in (f"{n}", f"0{n}")})
+    assert caplog.text.count(" as ") == 11
+    assert "and 4 more" in caplog.text
+    caplog.clear()
+    check_spellings({"1": 5, "02": 3, "joy": 1, "Joy": 1})
+    assert not caplog.messages
 
 
 def test_classes__all_trained_are_not_told(

@@ -315,3 +315,16 @@ def test_class__that_is_never_trained_is_told(
     with caplog.at_level(logging.WARNING):
         data.setup("fit")
     assert "no training row has the label 'grey'" in caplog.text
+
+
+def test_class__in_several_spellings_is_one_and_told(
+    tiny_vit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spelt = ["01", "2", "1", "01", "2", "2.0"]
+    rows = [{**row, "label": text} for row, text in zip(_rows(6), spelt, strict=True)]
+    data = ImageClassificationDataModule(tiny_vit, val_fraction=0).with_rows(train=rows)
+    with caplog.at_level(logging.WARNING):
+        data.setup("fit")
+    assert data.label_names == ["01", "2"]
+    assert list(data.splits["train"]["labels"]) == [0, 1, 0, 0, 1, 1]
+    assert "'01' (2) and '1' (1) as '01', '2' (2) and '2.0' (1) as '2'." in caplog.text

@@ -1,135 +1,64 @@
-import math
-
 import pytest
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     are_numbers,
     class_ids,
-    class_key,
-    class_keys,
+    is_ambiguous,
     keys_of_names,
-    names_from_keys,
-    target_value,
+    name_key,
+    names_in_order,
+    spellings,
 )
-
-
-@pytest.mark.parametrize(
-    ("value", "key"),
-    [
-        (1, "1"),
-        ("1", "1"),
-        (1.0, "1"),
-        ("1.0", "1"),
-        (" joy ", "joy"),
-        (True, "True"),
-        ("-1", "-1"),
-    ],
-)
-def test_class_key__same_class_from_any_format(value: object, key: str) -> None:
-    assert class_key(value) == key
-
-
-@pytest.mark.parametrize("value", [None, "", "  ", float("nan")])
-def test_class_key__missing(value: object) -> None:
-    with pytest.raises(ValueError, match="missing"):
-        class_key(value)
-
-
-@pytest.mark.parametrize("value", [0.5, "3.8"])
-def test_class_key__fraction(value: object) -> None:
-    with pytest.raises(ValueError, match="fraction"):
-        class_key(value)
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"),
-    [
-        ("inf", "an infinite number"),
-        (float("-inf"), "an infinite number"),
-        ("1e3", "not in plain digits"),
-        ("1_000", "not in plain digits"),
-        ("٣", "not in plain digits"),
-        ("1" * 4301, "more than 4300 digits"),
-        ("a\ud800", "not valid Unicode"),
-    ],
-)
-def test_class_key__says_what_is_wrong(value: object, wanted: str) -> None:
-    with pytest.raises(ValueError, match=wanted) as caught:
-        class_key(value)
-    assert "fraction" not in str(caught.value)
-
-
-def test_class_key__list() -> None:
-    with pytest.raises(ValueError, match="a list, not a class"):
-        class_key([1])
-
-
-def test_class_keys__cells() -> None:
-    assert class_keys("4,27") == class_keys([4, 27]) == class_keys("4|27", "|") == ["4", "27"]
-    assert class_keys("") == class_keys([]) == []
-    with pytest.raises(ValueError, match="0/1 flags"):
-        class_keys([0, 1, 0])
-    with pytest.raises(ValueError, match="missing"):
-        class_keys(None)
-
-
-@pytest.mark.parametrize(
-    ("cell", "keys"),
-    [
-        ("['x', 'y']", ["x", "y"]),
-        (" [1, 2] ", ["1", "2"]),
-        ("('x', 'a, b')", ["x", "a, b"]),
-        ("[]", []),
-        ("(x), y", ["(x)", "y"]),
-    ],
-)
-def test_class_keys__written_list(cell: str, keys: list[str]) -> None:
-    assert class_keys(cell) == keys
-
-
-@pytest.mark.parametrize("cell", ["[x, y]", "['x' 'y']", "[0.5]", "[True]", "[['x']]", "[", "[1]]"])
-def test_class_keys__broken_list(cell: str) -> None:
-    with pytest.raises(ValueError, match=r"begin with \[ but are no list of names or integers"):
-        class_keys(cell)
-
-
-def test_target_value__numbers_only() -> None:
-    assert target_value("3.8") == target_value(3.8) == 3.8
-    assert target_value(-3.4e38) == -3.4e38
-    for bad in (None, "", "high", float("nan"), "inf", [1], 10**400, "1" * 400, 3.5e38):
-        with pytest.raises(ValueError, match="target"):
-            target_value(bad)
 
 
 def _places(*keys: str) -> dict[str, str]:
     return {key: f"line {number}" for number, key in enumerate(keys, start=2)}
 
 
-def test_names_from_keys__numbers_by_size_words_by_alphabet() -> None:
-    assert names_from_keys(_places("10", "2", "1"), "a.csv") == ["1", "2", "10"]
-    assert names_from_keys(_places("b", "a"), "a.csv") == ["a", "b"]
+def _named(*texts: str) -> list[str]:
+    """The names of classes that rows write in this order."""
+    counts = {text: texts.count(text) for text in texts}
+    return names_in_order(counts, _places(*dict.fromkeys(texts)), "a.csv")
 
 
-def test_names_from_keys__refusals_name_place_value_and_remedy() -> None:
-    with pytest.raises(InputError, match=r"a.csv: mixed label types.*'yes' at line 4.*label_names"):
-        names_from_keys(_places("0", "1", "yes"), "a.csv")
-    with pytest.raises(InputError, match=r"label '-1' at line 3 is below 0.*label_names"):
-        names_from_keys(_places("1", "-1"), "a.csv")
-    with pytest.raises(InputError, match=r"one class only \('1'\)"):
-        names_from_keys(_places("1"), "a.csv")
+def test_names__numbers_by_size_words_by_alphabet() -> None:
+    assert _named("10", "2", "1") == ["1", "2", "10"]
+    assert _named("b", "a") == ["a", "b"]
+
+
+def test_names__are_written_as_most_rows_write_them() -> None:
+    assert _named("10", "02", "001") == ["001", "02", "10"]
+    assert _named("1", "01", "2.0", "01") == ["01", "2.0"]
+    assert _named("1", "01", "2") == ["1", "2"]  # the first of equals
+    assert spellings({"1": 2, "1.0": 1, "+1": 2, "joy": 1}) == {"1": "1", "joy": "joy"}
+
+
+def test_names__refusals_show_place_label_and_remedy() -> None:
+    with pytest.raises(InputError, match=r"mixed.*'00' at line 2.*'yes' at line 4.*label_names"):
+        _named("00", "01", "yes")
+    with pytest.raises(InputError, match=r"label '-01' at line 3 is below 0.*label_names"):
+        _named("1", "-01")
+    with pytest.raises(InputError, match=r"one class only \('1.0' at line 2\)"):
+        _named("1.0", "1.0", "01")
+
+
+def test_name_key__of_a_name_that_no_cell_is_read_as() -> None:
+    assert [name_key(name) for name in ("01", " joy ", "0.5", "1e3")] == ["1", "joy", "0.5", "1e3"]
 
 
 def test_class_ids__by_name_else_by_number() -> None:
     assert class_ids(_places("joy"), ["anger", "joy"], "a.csv") == {"joy": 1}
     assert class_ids(_places("1", "0"), ["anger", "joy"], "a.csv") == {"1": 1, "0": 0}
+    assert class_ids(_places("01", "0.0"), ["anger", "joy"], "a.csv") == {"01": 1, "0.0": 0}
     assert class_ids(_places("1", "2"), ["2", "1"], "a.csv") == {"1": 1, "2": 0}
+    assert is_ambiguous(["01", "02"])
 
 
 @pytest.mark.parametrize("names", [["01", "02"], ["1.0", "2.0"], [" 1", "2 "]])
 def test_class_ids__names_as_the_file_writes_them(names: list[str]) -> None:
-    places = _places(*(class_key(name) for name in names))
-    assert class_ids(places, names, "a.csv") == {"1": 0, "2": 1}
+    assert class_ids(_places(*names), names, "a.csv") == {names[0]: 0, names[1]: 1}
+    assert class_ids(_places("2", "1", "+1"), names, "a.csv") == {"2": 1, "1": 0, "+1": 0}
     with pytest.raises(InputError, match="are the same label '1'"):
         keys_of_names([names[0], "1"])
 
@@ -150,4 +79,7 @@ def test_class_ids__refusals() -> None:
         class_ids(_places("1", "5"), ["anger", "joy"], "a.csv")
     with pytest.raises(InputError, match=r"unknown label 'jox' at line 2.*Did you mean 'joy'"):
         class_ids(_places("jox"), ["anger", "joy"], "a.csv")
-    assert math.isfinite(target_value("1e3"))
+    with pytest.raises(
+        InputError, match=r"unknown label '03' at line 2; the classes are '01', '02'"
+    ):
+        class_ids(_places("03"), ["01", "02"], "a.csv")

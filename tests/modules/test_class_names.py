@@ -4,7 +4,13 @@ import pytest
 from transformers import BertConfig
 
 from lit_hf import InputError
-from lit_hf.modules.class_names import check_names, compare_names, keeps_head, names_of
+from lit_hf.modules.class_names import (
+    check_names,
+    compare_names,
+    keeps_head,
+    names_of,
+    names_of_trained,
+)
 
 NAMES = ["anger", "joy", "optimism"]
 
@@ -18,6 +24,11 @@ NAMES = ["anger", "joy", "optimism"]
         (["A", "B"], ["b", "a"], "reordered"),
         (["us", "US"], ["US", "us"], "reordered"),
         (["0", "1"], ["1", "0"], "reordered"),
+        (["1", "2"], ["01", "2.0"], "same"),
+        (["1", "Two"], ["01", "two"], "same"),
+        (["1", "2"], ["02", "01"], "reordered"),
+        (["1", "01"], ["01", "1"], "reordered"),
+        (["a", "b"], ["00", "01"], "unnamed"),
         (["LABEL_0", "LABEL_1"], ["a", "b"], "unnamed"),
         (["a", "b"], ["0", "1"], "unnamed"),
         (["LABEL_0", "LABEL_1"], ["0", "1"], "unnamed"),
@@ -68,6 +79,28 @@ def test_keeps_head__refuses_another_order_naming_the_right_one() -> None:
     config = BertConfig(id2label=dict(enumerate(NAMES)))
     with pytest.raises(InputError, match=r"label_names: \['anger', 'joy', 'optimism'\]"):
         keeps_head(config, ["joy", "anger", "optimism"], "some/model")
+
+
+def test_keeps_head__tells_the_right_order_as_the_data_writes_it() -> None:
+    config = BertConfig(id2label={0: "2", 1: "1", 2: "Joy"})
+    with pytest.raises(InputError, match=r"Set `label_names: \['02', '01', 'joy'\]`"):
+        keeps_head(config, ["01", "02", "joy"], "some/model")
+
+
+def test_names_of_trained__are_its_own_where_the_data_writes_them_otherwise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = BertConfig(id2label={0: "1", 1: "2"})
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        assert names_of_trained(config, ["1", "2"]) == ["1", "2"]
+        assert names_of_trained(config, None) is None
+        assert names_of_trained(BertConfig(), ["no", "yes"]) == ["no", "yes"]  # has none
+        assert not caplog.messages
+        assert names_of_trained(config, ["01", "02"]) == ["1", "2"]
+    assert "writes the classes '01', '02' as '1', '2'" in caplog.text
+    for names in (["02", "01"], ["01", "03"]):
+        with pytest.raises(InputError, match=r"the checkpoint has the classes \['1', '2'\]"):
+            names_of_trained(config, names)
 
 
 def test_check_names__refuses_a_checkpoint_of_other_classes() -> None:

@@ -127,6 +127,16 @@ def test_ready_head__is_kept_for_its_own_classes_only(
     assert model.config.id2label == dict(enumerate(names))
 
 
+def test_ready_head__is_kept_for_numbers_that_the_file_writes_otherwise(
+    make_ready: MakeReady,
+) -> None:
+    folder = make_ready(["1", "2"])
+    trained = AutoModelForSequenceClassification.from_pretrained(folder).state_dict()
+    model = TextClassifier(folder, ["01", "2.0"]).model
+    assert torch.equal(model.state_dict()["classifier.weight"], trained["classifier.weight"])
+    assert model.config.id2label == {0: "01", 1: "2.0"}
+
+
 def test_ready_head__is_drawn_for_another_number_of_classes(
     make_ready: MakeReady, make_batch: MakeBatch
 ) -> None:

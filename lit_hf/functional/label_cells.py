@@ -1,0 +1,140 @@
+"""What a cell with a label holds: a class, several, or a number to predict.
+
+A class is matched by its key, so that 1, "1", "1.0" and "01" are one, and written as the file
+spells it.
+"""
+
+import ast
+import re
+
+_LARGEST_TARGET = 3.4028234663852886e38  # targets are float32 in a batch
+
+
+def class_key(value: object) -> str:
+    """What the class that one label cell holds is matched by.
+
+    Args:
+        value: what the row holds: a string, an integer, a truth value or a whole float.
+
+    Raises:
+        ValueError: if the cell is empty or cannot be a class; its message is a clause.
+
+    >>> class_key(1.0), class_key("1.0"), class_key("01"), class_key(" joy "), class_key(True)
+    ('1', '1', '1', 'joy', 'True')
+    """
+    if isinstance(value, str):
+        value = value.strip()
+        number = whole_number(value)
+        if value and number is None:
+            _check_word(value)
+        value = value if number is None else number
+    if value is None or value == "" or value != value:  # NaN differs from itself
+        raise ValueError("the label is missing")
+    if isinstance(value, float):
+        value = _whole(value)
+    if not isinstance(value, str | int):
+        raise ValueError(f"the label is a {type(value).__name__}, not a class")
+    return str(value)
+
+
+def class_text(value: object) -> str:
+    """The class that one label cell holds, as the file writes it.
+
+    Spaces around a label are no part of it. A whole float is written as an integer, since pandas
+    and Parquet turn the integers of a column with gaps into floats.
+
+    Raises:
+        ValueError: if the cell is empty or cannot be a class; its message is a clause.
+
+    >>> class_text("01"), class_text("1.0"), class_text(" joy "), class_text(1.0)
+    ('01', '1.0', 'joy', '1')
+    """
+    key = class_key(value)
+    return value.strip() if isinstance(value, str) else key
+
+
+def class_texts(value: object, separator: str = ",") -> list[str]:
+    """The classes that one multi-label cell holds, as the file writes them; an empty cell has none.
+
+    >>> class_texts("4, 07"), class_texts([4, 27]), class_texts("['4', '07']"), class_texts("")
+    (['4', '07'], ['4', '27'], ['4', '07'], [])
+    """
+    if isinstance(value, str):
+        written = _written_list(value.strip())
+        parts = [part for part in value.split(separator) if part.strip()]
+        value = parts if written is None else written
+    if value is None or value != value:
+        raise ValueError("the labels are missing (no label at all is an empty list)")
+    cells = value if isinstance(value, list | tuple) else [value]
+    if len({class_key(cell) for cell in cells}) < len(cells):
+        raise ValueError("a label stands twice in the list (wanted: the classes, not 0/1 flags)")
+    return [class_text(cell) for cell in cells]
+
+
+def target_value(value: object) -> float:
+    """Read the number that a regression is to predict.
+
+    >>> target_value("3.8")
+    3.8
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("the target is missing")
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything else is the error below
+    except OverflowError:
+        number = float("inf")
+    except (TypeError, ValueError):
+        raise ValueError("the target is not a number") from None
+    if not abs(number) <= _LARGEST_TARGET:  # also NaN
+        raise ValueError("the target is not a finite number in float32's range of ±3.4e38")
+    return number
+
+
+def whole_number(text: str) -> int | None:
+    """The integer that a text such as "3", "-1", "+1", "03" or "3.0" writes, else None."""
+    head, dot, tail = text.partition(".")
+    if dot and tail.strip("0"):
+        return None
+    digits = head[1:] if head.startswith(("-", "+")) else head
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    if len(digits) > 4300:  # Python reads no more
+        raise ValueError("the label is a number of more than 4300 digits")
+    return int(head)
+
+
+def _written_list(cell: str) -> list[object] | None:
+    """The list that a cell such as "['x', 'y']" writes (pandas makes such CSV), else None."""
+    if not cell.startswith(("[", "(")):
+        return None
+    try:
+        # numpy writes ['x' 'y'], which Python would read as one word
+        found = None if re.search(r"""['"]\s+['"]""", cell) else ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        found = None
+    if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
+        return list(found)
+    if cell.startswith("["):
+        raise ValueError("the labels begin with [ but are no list of names or integers")
+    return None
+
+
+def _check_word(text: str) -> None:
+    """Refuse what cannot be encoded, and a number that is not in plain digits."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("the label is not valid Unicode, it holds half a surrogate pair")
+    try:
+        number = float(text)
+    except ValueError:
+        return
+    if number == number:  # "nan" may be a name
+        _whole(number)
+        raise ValueError("the label is a number, but not in plain digits such as 1000")
+
+
+def _whole(number: float) -> int:
+    if abs(number) == float("inf"):
+        raise ValueError("the label is an infinite number, not a class")
+    if not number.is_integer():
+        raise ValueError("the label is a fraction, not a class")
+    return int(number)

@@ -1,0 +1,131 @@
+import pytest
+
+from lit_hf.functional.label_cells import (
+    class_key,
+    class_text,
+    class_texts,
+    target_value,
+    whole_number,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        (1, "1"),
+        ("1", "1"),
+        (1.0, "1"),
+        ("1.0", "1"),
+        (" joy ", "joy"),
+        (True, "True"),
+        ("-1", "-1"),
+        ("+1", "1"),
+        ("007", "7"),
+        ("Ⅷ", "Ⅷ"),
+        *(
+            (word, word)
+            for word in ("true", "TRUE", "yes", "null", "None", "NA", "nan", "+", "기쁨")
+        ),
+    ],
+)
+def test_class_key__same_class_from_any_format(value: object, key: str) -> None:
+    assert class_key(value) == key
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *(("01", "01"), ("1.0", "1.0"), ("+1", "+1"), (" 007 ", "007"), (" joy", "joy")),
+        *((1, "1"), (1.0, "1"), (True, "True"), ("true", "true"), ("nan", "nan"), ("Ⅷ", "Ⅷ")),
+    ],
+)
+def test_class_text__as_the_file_writes_it(value: object, text: str) -> None:
+    assert class_text(value) == text
+
+
+@pytest.mark.parametrize("value", [None, "", 0.5, "1e3"])
+def test_class_text__refuses_what_is_no_class(value: object) -> None:
+    with pytest.raises(ValueError, match="the label is"):
+        class_text(value)
+
+
+def test_whole_number__in_plain_digits_only() -> None:
+    assert [whole_number(text) for text in ("-03", "+3", "3.00", "3.")] == [-3, 3, 3, 3]
+    for text in ("", "+", "+-3", "3.5", "3e0", "３", "three", ".0"):
+        assert whole_number(text) is None
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", float("nan")])
+def test_class_key__missing(value: object) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        class_key(value)
+
+
+@pytest.mark.parametrize("value", [0.5, "3.8"])
+def test_class_key__fraction(value: object) -> None:
+    with pytest.raises(ValueError, match="fraction"):
+        class_key(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("inf", "an infinite number"),
+        (float("-inf"), "an infinite number"),
+        ("1e3", "not in plain digits"),
+        ("1_000", "not in plain digits"),
+        ("٣", "not in plain digits"),
+        ("1" * 4301, "more than 4300 digits"),
+        ("a\ud800", "not valid Unicode"),
+    ],
+)
+def test_class_key__says_what_is_wrong(value: object, wanted: str) -> None:
+    with pytest.raises(ValueError, match=wanted) as caught:
+        class_key(value)
+    assert "fraction" not in str(caught.value)
+
+
+def test_class_key__list() -> None:
+    with pytest.raises(ValueError, match="a list, not a class"):
+        class_key([1])
+
+
+def test_class_texts__cells() -> None:
+    assert class_texts("4,27") == class_texts([4, 27]) == class_texts("4|27", "|") == ["4", "27"]
+    assert class_texts("") == class_texts([]) == []
+    with pytest.raises(ValueError, match="0/1 flags"):
+        class_texts([0, 1, 0])
+    with pytest.raises(ValueError, match="stands twice"):
+        class_texts("1,01")
+    with pytest.raises(ValueError, match="missing"):
+        class_texts(None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "texts"),
+    [
+        ("01, 02", ["01", "02"]),
+        ("['x', 'y']", ["x", "y"]),
+        ("['01', '1.5 x']", ["01", "1.5 x"]),
+        (" [1, 2] ", ["1", "2"]),
+        ("('x', 'a, b')", ["x", "a, b"]),
+        ("[]", []),
+        ("(x), y", ["(x)", "y"]),
+    ],
+)
+def test_class_texts__written_list(cell: str, texts: list[str]) -> None:
+    assert class_texts(cell) == texts
+
+
+@pytest.mark.parametrize("cell", ["[x, y]", "['x' 'y']", "[0.5]", "[True]", "[['x']]", "[", "[1]]"])
+def test_class_texts__broken_list(cell: str) -> None:
+    with pytest.raises(ValueError, match=r"begin with \[ but are no list of names or integers"):
+        class_texts(cell)
+
+
+def test_target_value__numbers_only() -> None:
+    assert target_value("3.8") == target_value(3.8) == 3.8
+    assert target_value(-3.4e38) == -3.4e38
+    for bad in (None, "", "high", float("nan"), "inf", [1], 10**400, "1" * 400, 3.5e38):
+        with pytest.raises(ValueError, match="target"):
+            target_value(bad)
