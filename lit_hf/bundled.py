@@ -6,6 +6,7 @@ In a clone the recipes lie in `configs` beside the package, in an installed pack
 import os
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from lit_hf.errors import InputError, nearest
@@ -72,6 +73,20 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
     return recipes, others
+
+
+def classes_of(words: Sequence[str]) -> list[str]:
+    """The classes that a command line names: a recipe may give settings of them alone.
+
+    >>> classes_of(["--data.seed", "1", "--model", "TextClassifier", "--data=TweetDataModule"])
+    ['--model=TextClassifier', '--data=TweetDataModule']
+    """
+    pairs = (
+        (name, value if mark else following)
+        for word, following in pairwise([*words, ""])
+        for name, mark, value in [word.partition("=")]
+    )
+    return [f"{name}={value}" for name, value in pairs if name in ("--model", "--data")]
 
 
 def list_recipes() -> str:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 
-from lit_hf.bundled import recipes_first
+from lit_hf.bundled import classes_of, recipes_first
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
@@ -91,7 +91,7 @@ def run_verb(
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             recipes.insert(0, str(config))
         check_recipes(recipes, others)
-        words = [*(f"--config={recipe}" for recipe in recipes), *others]
+        words = [*classes_of(others), *(f"--config={recipe}" for recipe in recipes), *others]
         try:
             RunCLI([verb, *words], on_change)
         except MisconfigurationException as error:

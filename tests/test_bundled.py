@@ -128,3 +128,18 @@ def test_options__win_over_recipes_wherever_they_stand(tiny_model: str) -> None:
     assert "max_epochs: 1" in shown
     with pytest.raises(InputError, match="which recipe"):
         recipes_first(["--config"])
+
+
+def test_recipe__may_give_settings_of_a_class_that_the_command_line_names(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("data: {batch_size: 8}\nmodel: {warmup_ratio: 0.5}\n")
+    classes = ["--model", "TextClassifier", "--data=TextClassificationDataModule"]
+    model = ["--model.model_name", tiny_model]
+    recipe = ["--config", str(tmp_path / "mine.yaml")]
+    for words in ([*classes, *model, *recipe], [*recipe, *model, *classes]):
+        shown = output_of("fit", *words, "--print_config")
+        assert "batch_size: 8" in shown
+        assert "warmup_ratio: 0.5" in shown
+    words = ["--data", "CIFAR10DataModule", "--config", "text_classification/demo"]
+    assert "CIFAR10DataModule" in output_of("fit", *words, *model, "--print_config")
