@@ -27,14 +27,14 @@ def run_script(script: Path, *words: str) -> None:
         start_new_session=True,
     )
     try:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, errors[-3000:]
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for what another process does.
 
     Raises:

@@ -174,7 +174,7 @@ def test_fit__signal_gives_its_exit_code(
         try:
             wait_until(lambda: "step 20" in (tmp_path / "log").read_text())
             process.send_signal(number)
-            assert process.wait(timeout=30) == code, (tmp_path / "log").read_text()[-2000:]
+            assert process.wait(timeout=300) == code, (tmp_path / "log").read_text()[-2000:]
         finally:
             process.kill()
     assert "the same command" in (tmp_path / "log").read_text()
@@ -183,7 +183,7 @@ def test_fit__signal_gives_its_exit_code(
 def test_closed_output__is_no_crash(tmp_path: Path) -> None:
     command = f"{Path(sys.executable).parent}/lit-hf --help | head -n 1"
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=30, check=False
+        command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
     )
     assert done.stdout.startswith("usage: lit-hf")
     assert done.stderr == ""
@@ -199,7 +199,7 @@ def test_closed_output__does_not_end_a_training(tiny_model: str, tmp_path: Path)
     )
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
 
 

@@ -55,7 +55,7 @@ def test_signal__ends_both_processes_with_its_code(whom: str, starter: str, star
                 os.kill(other, signal.SIGTERM)
             if whom in ("starter", "both"):
                 process.send_signal(signal.SIGTERM)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=300)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -83,5 +83,5 @@ with ending_at_signals(lambda: print("others", flush=True)):
 
 def test_signal__to_a_forked_worker_ends_it_alone() -> None:
     words = [sys.executable, "-c", FORKED]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "143\n", "")

@@ -43,7 +43,7 @@ def test_process__that_ended_by_itself_or_runs_is_not_named() -> None:
 def test_end_others__ends_one_that_does_not_end_by_itself() -> None:
     with _beside("import time; time.sleep(60)") as (trainer, process):
         end_others(trainer, patience=0.2)
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(300) == -signal.SIGKILL
     assert not trainer.strategy.launcher.procs  # type: ignore[union-attr]  # of this strategy
 
 

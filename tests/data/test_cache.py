@@ -99,7 +99,7 @@ def test_cached__two_processes_build_once(own_folder: Path, tmp_path: Path) -> N
     log = tmp_path / "log"
     command = [sys.executable, str(script), str(log)]
     processes = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
     assert log.read_text() == "built\n"
 
 
