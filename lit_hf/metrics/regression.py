@@ -39,8 +39,8 @@ class RegressionScore(Metric):
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars."""
         kept = dim_zero_cat(self.predictions)
-        predicted = kept.double().cpu().numpy()
-        target = dim_zero_cat(self.targets).double().cpu().numpy()
+        predicted = kept.cpu().double().numpy()  # MPS has no float64
+        target = dim_zero_cat(self.targets).cpu().double().numpy()
         finite = bool(np.isfinite(predicted).all() and np.isfinite(target).all())
         scores = {"pearson": np.nan, "spearman": np.nan, "mse": np.nan}
         if len(target):

@@ -9,18 +9,36 @@ from typing import SupportsIndex, cast
 import torch
 from torch import Tensor, nn
 
-_OPERATIONS = ("_reorder_linear_weight", "_linear_pointwise")
-"""Of `torch.ops.mkldnn`; torch's own compiler uses them where it freezes weights."""
 _SOME = 8  # values of a weight that are looked at
 _Mark = tuple[list[tuple[int, int]], list[list[float]]]
 
 
 def can_pack() -> bool:
-    """Whether PyTorch has what it takes, on this processor."""
-    has_library = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # no types
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    has_operations = all(hasattr(torch.ops.mkldnn, name) for name in _OPERATIONS)
-    return is_x86 and has_library and has_operations
+    """Whether PyTorch multiplies by packed weights on this machine, with oneDNN as it is set.
+
+    oneDNN wants instructions of AVX-512 or newer ones. It is asked whether the processor has them,
+    and one product is tried: settings such as `ONEDNN_MAX_CPU_ISA` may forbid what it has.
+    """
+    if platform.machine().lower() not in {"x86_64", "amd64"} or not torch.backends.mkldnn.enabled:
+        return False
+    operations = torch.ops.mkldnn
+    weight, values = (torch.ones(n, 3, dtype=torch.bfloat16, device="cpu") for n in (4, 2))
+    try:
+        if not operations._is_mkldnn_bf16_supported():
+            return False
+        product = _multiply(values, operations._reorder_linear_weight(weight, None), None)
+    except (AttributeError, RuntimeError):  # another version of PyTorch, or built without oneDNN
+        return False
+    return product.tolist() == [[3.0] * 4] * 2
+
+
+def _multiply(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Values [..., N, I] times a packed weight, [..., N, O]; all bfloat16.
+
+    torch's own compiler uses the two operations where it freezes weights; no public name has them.
+    """
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
+    return product
 
 
 class PackedWeights:
@@ -86,11 +104,7 @@ class PackedLinear(nn.Linear):
         """
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not _can_pack(self, input):
             return super().forward(input)
-        weight, bias = self.weights.of(self)
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(
-            input.bfloat16(), weight, bias, "none", [], ""
-        )
-        return result
+        return _multiply(input.bfloat16(), *self.weights.of(self))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[object, ...]:
         plain = nn.Linear.__new__(nn.Linear)

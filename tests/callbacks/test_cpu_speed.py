@@ -1,36 +1,26 @@
+import ctypes
 import os
-import resource
-import subprocess
-import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_hf import CPUSpeed, FirstTokenOnly, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.cpu_speed import keep_kernels
+from lit_hf import (
+    CPUSpeed,
+    FirstTokenOnly,
+    Predictor,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
 from lit_hf.modules.cpu import NAME, QuickDropout
 from lit_hf.modules.packed import PackedLinear, can_pack
+from tests.packed_products import forbid_products, make_up_products
 from tests.trainers import quiet_trainer
-
-PAGES = """
-import resource, sys
-import torch
-from lit_hf.callbacks.cpu_speed import keep_memory
-
-if sys.argv[1] == "keep":
-    assert keep_memory()
-def faults() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(2):
-    torch.zeros(10_000_000)
-before = faults()
-for _ in range(3):
-    torch.zeros(10_000_000)  # 40 MB, 10,000 pages; glibc keeps blocks below 32 MiB by itself
-print(faults() - before)
-"""
 
 
 class _Seen(Callback):
@@ -117,10 +107,14 @@ class _Packed(Callback):
         self._look("behind", pl_module)
 
 
-@pytest.mark.skipif(not can_pack(), reason="this processor has no packed weights")
 def test_speed__packs_the_weights_of_each_evaluation_anew(
-    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not can_pack():
+        make_up_products(monkeypatch)
     rows = {"train": tweet_rows, "val": tweet_rows, "test": tweet_rows, "predict": tweet_rows}
     told = {}
     for kind, callbacks in {"plain": [], "packed": [CPUSpeed(), packed := _Packed()]}.items():
@@ -152,6 +146,54 @@ def test_speed__packs_the_weights_of_each_evaluation_anew(
     assert not any(isinstance(part, PackedLinear) for part in module.modules())
 
 
+@pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")  # said on purpose
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true"])
+def test_speed__leaves_weights_as_they_are_where_none_can_be_packed(
+    precision: Any,  # noqa: ANN401 - Lightning's literals
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forbid_products(monkeypatch)
+    rows = dict.fromkeys(("train", "val", "test", "predict"), tweet_rows)
+    data = TextClassificationDataModule(tiny_model, batch_size=4).with_rows(**rows)
+    told = []
+    for callbacks in ([], [CPUSpeed(), FirstTokenOnly(), packed := _Packed()]):
+        torch.manual_seed(0)
+        module = TextClassifier(tiny_model, ["0", "1"], optimizer=partial(torch.optim.SGD, lr=0.0))
+        trainer = quiet_trainer(
+            max_epochs=1,
+            precision=precision,
+            enable_checkpointing=False,
+            default_root_dir=str(tmp_path),
+            callbacks=callbacks,
+        )
+        trainer.fit(module, data)
+        (validated,) = trainer.validate(module, data, verbose=False)
+        (tested,) = trainer.test(module, data, verbose=False)
+        predictions = trainer.predict(module, data)
+        assert predictions is not None
+        rows_told = [row["probability"] for batch in predictions for row in batch]
+        told.append([validated["val/loss"], tested["test/loss"], *rows_told])
+    assert told[1] == pytest.approx(told[0], rel=0.02)
+    assert set().union(*packed.seen.values()) == {False}
+
+
+def test_predictor__where_no_weights_can_be_packed(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_products(monkeypatch)
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    texts = ["fire in the old town", "a song"]
+    wanted = predictor(texts)
+    predictor.module.bfloat16()
+    for with_autocast in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=with_autocast):
+            found = predictor(texts)
+        assert [row["prediction"] for row in found] == [row["prediction"] for row in wanted]
+
+
 def test_speed__of_a_compiled_model(
     tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
@@ -181,12 +223,54 @@ def test_kernels__as_many_as_the_user_has_asked_for(monkeypatch: pytest.MonkeyPa
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
-def test_memory__is_kept_for_the_next_step() -> None:
-    counts = {}
-    for how in ("keep", "leave"):
-        run = [sys.executable, "-c", PAGES, how]
-        counts[how] = int(subprocess.run(run, capture_output=True, check=True, text=True).stdout)
-    page = resource.getpagesize()
-    assert counts["leave"] > 3 * 40_000_000 / page * 0.5  # each time all pages anew
-    assert counts["keep"] < counts["leave"] / 3
+class _Library:
+    """A C library whose mallopt knows some settings; it keeps those that it is told."""
+
+    def __init__(self, known: set[int]) -> None:
+        self.known = known
+        self.told: dict[int, int] = {}
+
+    def mallopt(self, setting: int, value: int) -> int:
+        self.told[setting] = value
+        return int(setting in self.known)
+
+
+@pytest.fixture
+def glibc(monkeypatch: pytest.MonkeyPatch) -> _Library:
+    """The C library of this process, made up."""
+    library = _Library({-1, -2, -4})
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    return library
+
+
+def test_memory__is_kept_by_settings_of_glibc(glibc: _Library) -> None:
+    """No blocks of their own from the system (M_MMAP_MAX, -4), no trimming (-1), more at once."""
+    assert keep_memory()
+    assert glibc.told[-4] == 0
+    assert glibc.told[-1] == 2**31 - 1
+    assert glibc.told[-2] >= 2**20
+
+
+def test_memory__is_left_to_libraries_that_know_no_such_settings(
+    glibc: _Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glibc.known.clear()
+    assert not keep_memory()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # as musl, which has no mallopt
+    assert not keep_memory()
+
+    def fail(_: object) -> NoReturn:
+        raise OSError("dynamic loading not supported")
+
+    monkeypatch.setattr(ctypes, "CDLL", fail)
+    assert not keep_memory()
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_memory__is_left_to_other_systems(
+    platform: str, glibc: _Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert not keep_memory()
+    assert not glibc.told

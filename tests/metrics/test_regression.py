@@ -1,10 +1,13 @@
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
 from sklearn.metrics import mean_squared_error
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from lit_hf.metrics.regression import RegressionScore
 
@@ -85,3 +88,31 @@ def test_regression__forgets_on_reset() -> None:
     assert {name: float(v) for name, v in metric.compute().items()} == pytest.approx(
         {"pearson": 1.0, "spearman": 1.0, "mse": 0.0}
     )
+
+
+class _WithoutDoubles(TorchFunctionMode):
+    """A device that has no float64, as Apple's: only what was copied to the CPU becomes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_cpu: list[Tensor] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        if func is Tensor.cpu:
+            self.on_cpu.append(result)
+        elif func is Tensor.double:
+            assert any(args[0] is moved for moved in self.on_cpu), "the device has no float64"
+        return result
+
+
+def test_regression__needs_no_float64_of_the_device() -> None:
+    with _WithoutDoubles():
+        scores = _scores(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 2.0, 3.0]))
+    assert scores["spearman"] == 1

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import platform
+from typing import NoReturn
 
 import pytest
 import torch
@@ -10,9 +12,19 @@ from torch.nn.utils import parametrize
 from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from lit_hf.modules.packed import PackedLinear, PackedWeights, can_pack
+from tests.packed_products import forbid_products, make_up_products
 
-pytestmark = pytest.mark.skipif(not can_pack(), reason="this processor has no packed weights")
+with_products = pytest.mark.usefixtures("products")
 IDS = torch.tensor([[2, 10, 11, 12, 3, 0, 0], [2, 20, 21, 22, 23, 24, 3]])
+
+
+@pytest.fixture(params=["of oneDNN", "made up"])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of oneDNN where this processor has them, and some that every processor has."""
+    if request.param == "made up":
+        make_up_products(monkeypatch)
+    elif not can_pack():
+        pytest.skip("this processor has no packed weights")
 
 
 def _model(folder: str) -> PreTrainedModel:
@@ -28,6 +40,7 @@ def _logits(model: PreTrainedModel) -> Tensor:
     return logits.float()
 
 
+@with_products
 def test_packed__same_logits_while_a_batch_is_evaluated(
     tiny_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +67,7 @@ def test_packed__same_logits_while_a_batch_is_evaluated(
         assert torch.equal(value, state[name])
 
 
+@with_products
 def test_packed__weights_of_the_moment_when_they_are_wanted(tiny_model: str) -> None:
     model = _model(tiny_model)
     packed = PackedWeights(model)
@@ -67,6 +81,7 @@ def test_packed__weights_of_the_moment_when_they_are_wanted(tiny_model: str) -> 
         packed.end_batch()
 
 
+@with_products
 def test_packed__leaves_alone_what_is_not_bfloat16_and_what_learns(tiny_model: str) -> None:
     model = _model(tiny_model)
     with torch.no_grad():
@@ -80,6 +95,7 @@ def test_packed__leaves_alone_what_is_not_bfloat16_and_what_learns(tiny_model: s
     assert all(weight.grad is not None for weight in model.get_submodule("classifier").parameters())
 
 
+@with_products
 @pytest.mark.parametrize("precision", ["autocast", "weights"])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 4, 5), (0, 5)])
 def test_linear__takes_any_shape(precision: str, shape: tuple[int, ...]) -> None:
@@ -97,6 +113,7 @@ def test_linear__takes_any_shape(precision: str, shape: tuple[int, ...]) -> None
     torch.testing.assert_close(found, wanted, atol=0.02, rtol=0.02)
 
 
+@with_products
 def test_packed__leaves_layers_of_users_alone() -> None:
     class Doubled(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:
@@ -111,6 +128,7 @@ def test_packed__leaves_layers_of_users_alone() -> None:
         assert torch.equal(model(values), wanted)
 
 
+@with_products
 def test_packed__writes_the_same_answers(tiny_t5: str) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(tiny_t5).bfloat16().eval()
     told = []
@@ -129,6 +147,7 @@ def test_packed__writes_the_same_answers(tiny_t5: str) -> None:
     torch.testing.assert_close(told[0], told[1], atol=0.05, rtol=0.05)
 
 
+@with_products
 def test_packed__sees_weights_that_change_between_batches(tiny_model: str) -> None:
     model = _model(tiny_model)
     packed = PackedWeights(model)
@@ -141,6 +160,7 @@ def test_packed__sees_weights_that_change_between_batches(tiny_model: str) -> No
             weight.data.mul_(1.5)  # unnoticed by torch
 
 
+@with_products
 def test_copy__made_while_a_batch_is_evaluated_is_a_plain_model(tiny_model: str) -> None:
     model = _model(tiny_model)
     packed = PackedWeights(model)
@@ -155,6 +175,7 @@ def test_copy__made_while_a_batch_is_evaluated_is_a_plain_model(tiny_model: str)
     packed.end_batch()
 
 
+@with_products
 def test_packed__leaves_layers_that_were_changed_since() -> None:
     layer = nn.Linear(3, 2)
     model = nn.Sequential(layer)
@@ -169,6 +190,7 @@ def test_packed__leaves_layers_that_were_changed_since() -> None:
         assert torch.equal(model(values), wanted)
 
 
+@with_products
 def test_packed__is_compiled_as_a_plain_layer() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -178,6 +200,7 @@ def test_packed__is_compiled_as_a_plain_layer() -> None:
         torch.testing.assert_close(compiled(values), model(values), atol=0.02, rtol=0.02)
 
 
+@with_products
 @pytest.mark.parametrize(
     ("layer", "values"),
     [
@@ -206,3 +229,56 @@ def test_packed__leaves_odd_products_to_torch(layer: nn.Linear, values: Tensor) 
         assert torch.equal(found, plain)
     else:
         assert found == plain
+
+
+# Whether there are packed weights.
+
+
+def test_can_pack__where_the_library_says_so_and_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_up_products(monkeypatch)
+    assert can_pack()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert can_pack()
+
+
+def test_can_pack__not_where_the_processor_has_no_instructions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forbid_products(monkeypatch)
+    assert not can_pack()
+
+
+@pytest.mark.parametrize("result", ["error", "other numbers"])
+def test_can_pack__not_where_the_library_says_so_and_does_not(
+    result: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_up_products(monkeypatch)
+
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    wrong = fail if result == "error" else lambda values, *_: values
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", wrong)
+    assert not can_pack()
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # torch's, of the switch
+def test_can_pack__not_where_the_library_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_up_products(monkeypatch)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert not can_pack()
+
+
+@pytest.mark.parametrize("machine", ["arm64", "aarch64", "ppc64le"])
+def test_can_pack__not_on_other_processors(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_up_products(monkeypatch)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert not can_pack()
+
+
+def test_can_pack__not_where_torch_is_built_without_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    assert not can_pack()
