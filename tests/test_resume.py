@@ -9,6 +9,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import newest_whole
@@ -52,9 +54,10 @@ def _fit(
     crash: _CrashBefore,
     settings: dict[str, Any],
 ) -> str | None:
-    """Begin or go on; the weights' digest, or None after a crash."""
+    """Begin or go on; the weights' digest, or None after a crash. Plugins are made for each run."""
     pl.seed_everything(0, verbose=False)
     module, data = TASKS[task](models, workers)
+    settings = {name: value() if callable(value) else value for name, value in settings.items()}
     trainer = quiet_trainer(
         max_epochs=EPOCHS, default_root_dir=folder, callbacks=[LastCheckpoint(), crash], **settings
     )
@@ -66,6 +69,12 @@ def _fit(
     return digest_of(module.state_dict())
 
 
+def _scaled() -> MixedPrecision:
+    """In float16, with a scale that doubles after three steps until gradients overflow."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12, growth_interval=3)
+    return MixedPrecision("16-mixed", "cpu", scaler)
+
+
 @pytest.mark.parametrize(
     ("task", "workers", "settings", "crashes"),
     [
@@ -73,6 +82,7 @@ def _fit(
         ("text", 0, {"val_check_interval": 4, "accumulate_grad_batches": 3}, [5, 12, 29]),
         ("text", 2, {"val_check_interval": 3, "accumulate_grad_batches": 2}, [16]),
         ("text", 0, {"accumulate_grad_batches": 4}, [12, 25]),
+        ("text", 0, {"plugins": _scaled, "gradient_clip_val": 0.1}, [12, 25]),
         ("own_head", 0, {"val_check_interval": 4}, [16]),
         ("image", 0, {"val_check_interval": 4}, [6, 19]),
         ("image", 2, {"val_check_interval": 7}, [18]),

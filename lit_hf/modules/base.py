@@ -30,9 +30,10 @@ from lit_hf.modules.loading import (
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
     SchedulerName,
-    clip,
     default_optimizer,
+    let_trainer_unscale,
     make_optimizer,
+    unfuse,
     with_schedule,
 )
 from lit_hf.modules.resuming import ExactResume
@@ -256,22 +257,12 @@ class HFModule(LightningModule):
         num_steps = self.trainer.estimated_stepping_batches
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as the Trainer asks; also with a fused optimizer under bf16, where no scaler is.
-
-        Raises:
-            InputError: under 16-mixed, where the refusal is right.
-        """
-        if gradient_clip_val and getattr(optimizer, "_step_supports_amp_scaling", False):
-            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-            clip(optimizer, gradient_clip_val, gradient_clip_algorithm, scaler)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+    def on_train_start(self) -> None:
+        """Let fused optimizers step as others do where the device or the precision wants it."""
+        for optimizer in self.trainer.optimizers:
+            unfuse(optimizer)
+            if self.automatic_optimization:
+                let_trainer_unscale(optimizer)
 
     # Checkpoints.
 

@@ -114,12 +114,13 @@ def _is_shared(trainer: Trainer) -> bool:
 def _message(trainer: Trainer, check: _Check) -> str:
     """What was found where, of all processes; every process must call it."""
     loss, names = _gathered(check, check.losses.isfinite().logical_not(), math.isfinite)
-    is_half = trainer.precision == "16-mixed"
-    fewer_bits = " or `trainer.precision: bf16-mixed`" if is_half else ""
+    wider = ""
+    if trainer.precision == "16-mixed":
+        wider = " or `trainer.precision: bf16-mixed` (32-true on a GPU without bfloat16)"
     return (
         f"the loss is {loss} after {check.step} optimizer steps (epoch {trainer.current_epoch}), "
         f"for the examples {names}. The weights are as they were before. Look at these examples; "
-        f"else try a lower `model.optimizer.lr`, `trainer.gradient_clip_val: 1`{fewer_bits}."
+        f"else try a lower `model.optimizer.lr`, `trainer.gradient_clip_val: 1`{wider}."
     )
 
 

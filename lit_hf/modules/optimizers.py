@@ -1,6 +1,7 @@
-"""Optimizers and what goes with them: parameter groups, schedule per step, clipping."""
+"""Optimizers and what goes with them: parameter groups, schedule per step, fused steps."""
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable
 from typing import Literal, cast
 
@@ -11,6 +12,7 @@ from transformers import get_scheduler
 
 from lit_hf.errors import InputError
 
+log = logging.getLogger(__name__)
 SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
@@ -72,7 +74,7 @@ def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimize
     """
     try:
         return make(decay_groups(module))  # type: ignore[arg-type]  # parameters or groups of them
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"`optimizer`: {error}") from error
 
 
@@ -81,22 +83,45 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def clip(optimizer: Optimizer, limit: float, algorithm: str | None, scaler: object) -> None:
-    """Clip the gradients of all parameters of a fused optimizer, by their common norm or by value.
+def let_trainer_unscale(optimizer: Optimizer) -> None:
+    """Let the gradients of a fused optimizer be unscaled before hooks and clipping see them.
 
-    Lightning refuses a fused optimizer under any mixed precision, because one that unscales
-    gradients by itself would clip scaled ones; without a scaler there is nothing to unscale.
-
-    Raises:
-        InputError: if gradients are scaled, which a fused optimizer undoes only in its step.
+    Under 16-mixed the loss is multiplied by a scale, and the gradients with it. A fused optimizer
+    says that it divides them in its step, so Lightning's `MixedPrecision` neither unscales nor
+    clips, and hooks see scaled gradients. Without that word PyTorch's `GradScaler` unscales them,
+    and leaves out a step with infinite ones, as for all other optimizers.
     """
-    if scaler is not None:
-        raise InputError(
-            "`trainer.precision: 16-mixed` cannot clip gradients of a fused optimizer: set "
-            "`model.optimizer.fused: false`, or use bf16-mixed."
-        )
-    parameters = parameters_of(optimizer)
-    if algorithm in (None, "norm"):
-        torch.nn.utils.clip_grad_norm_(parameters, limit)
-    else:
-        torch.nn.utils.clip_grad_value_(parameters, limit)
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones
+
+
+def unfuse(optimizer: Optimizer) -> None:
+    """Take ordinary steps, which come to the same, where PyTorch has no fused kernel.
+
+    Also after a checkpoint of another device, whose optimizer state holds `fused: true`.
+    """
+    for group in optimizer.param_groups:
+        if not group.get("fused"):
+            continue
+        for device, dtype in {(weight.device, weight.dtype) for weight in group["params"]}:
+            if has_fused_step(type(optimizer), device, dtype):
+                continue
+            group["fused"] = False
+            let_trainer_unscale(optimizer)
+            log.warning(
+                f"PyTorch has no fused {type(optimizer).__name__} for {dtype} on {device.type}: "
+                "the optimizer takes ordinary steps, with the same result."
+            )
+
+
+def has_fused_step(kind: type[Optimizer], device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether PyTorch has a fused step of an optimizer for such weights; it is tried on one."""
+    weight = torch.zeros(1, device=device, dtype=dtype, requires_grad=True)
+    weight.grad = torch.zeros_like(weight)
+    try:
+        kind([weight], fused=True).step()  # type: ignore[call-arg]  # those with fused steps do
+    except RuntimeError:
+        return False
+    except TypeError:  # a class with other arguments cannot be asked
+        return True
+    return True

@@ -10,21 +10,27 @@ from torch import Tensor
 
 from lit_hf.batches import AnswerOutput
 
+_USUAL = 256
+"""Tokens of a batch, roughly. Sums divided by it are about as large as means: float16 holds their
+gradients under the scale of 16-mixed, where those of bare sums overflow. A power of two, so that
+nothing is rounded."""
+
 
 class TokenMean:
     """Weighs batches by their tokens when one optimizer step takes several of them.
 
     Gradient accumulation and data-parallel strategies average the means of their batches, in which
-    a token of a batch of few tokens counts more than others. Here each batch gives its sum, and
-    before the optimizer steps the gradients are divided by the number of tokens of all batches on
-    all processes. DeepSpeed keeps gradients to itself, so there the means are averaged as ever.
+    a token of a batch of few tokens counts more than others. Here each batch gives its sum over a
+    constant, and before the optimizer steps the gradients are divided by the number of tokens of
+    all batches on all processes. DeepSpeed keeps gradients to itself, so there the means are
+    averaged as ever.
     """
 
     def __init__(self) -> None:
         self.num_tokens: Tensor | int = 0
 
     def weigh(self, trainer: Trainer, loss: Tensor, num_tokens: Tensor) -> Tensor:
-        """Turn the mean loss of a batch into its sum, if the step takes other batches too.
+        """Turn the mean loss of a batch into a part of its sum, if a step takes other batches too.
 
         Args:
             trainer: the Trainer that runs the step.
@@ -34,7 +40,7 @@ class TokenMean:
         if _num_batches(trainer) == 1:
             return loss
         self.num_tokens = self.num_tokens + num_tokens
-        return loss * num_tokens
+        return loss * num_tokens / _USUAL
 
     def divide(self, trainer: Trainer, parameters: "list[Tensor]") -> None:
         """Divide the gradients of the sums by the number of their tokens.
@@ -51,7 +57,7 @@ class TokenMean:
         self.num_tokens = 0
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad.mul_(num_batches / total)
+                parameter.grad.mul_(num_batches * _USUAL / total)
 
 
 def _num_batches(trainer: Trainer) -> int:

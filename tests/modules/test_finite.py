@@ -5,6 +5,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lit_hf import MeanHead, TextClassificationDataModule, TextClassifier
 from lit_hf.errors import SharedFaultError
@@ -67,6 +68,12 @@ def test_loss__that_is_no_number_ends_the_training(fit: Fit, accumulate: int) ->
     assert f"for the examples {keeps.ids[2][1]!r}." in str(caught.value)
     assert len(keeps.ids) == 3
     assert all(weights.isfinite().all() for weights in keeps.module.parameters())
+
+
+def test_loss__that_is_no_number_in_float16_wants_a_wider_precision(fit: Fit) -> None:
+    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    with pytest.raises(SharedFaultError, match=r"bf16-mixed` \(32-true on a GPU without"):
+        fit(module={"head": Spoils}, plugins=precision)
 
 
 @pytest.mark.parametrize("label", [0, 1])

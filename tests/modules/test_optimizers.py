@@ -6,13 +6,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from lit_hf import InputError, MeanHead, TextClassifier
 from lit_hf.batches import TextBatch
-from lit_hf.modules.optimizers import SchedulerName, decay_groups
+from lit_hf.modules.optimizers import SchedulerName, decay_groups, has_fused_step
 
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
@@ -180,11 +179,62 @@ def test_clipping__under_bf16_is_that_of_the_trainer(
     assert sizes == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
-def test_clipping__of_a_fused_optimizer_with_a_scaler_is_refused(
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("is_automatic", [True, False])
+def test_unscaling__is_left_to_the_trainer_where_it_takes_the_steps(
+    is_automatic: bool, fused: bool, tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    optimizer = AdamW([torch.nn.Parameter(torch.ones(1))], fused=fused)
+    module = TextClassifier(tiny_model, NAMES)
+    module.automatic_optimization = is_automatic
+    module.trainer = make_trainer()
+    module.trainer.strategy.optimizers = [optimizer]
+    module.on_train_start()
+    does_it_itself = getattr(optimizer, "_step_supports_amp_scaling", False)
+    assert does_it_itself is (fused and not is_automatic)
+
+
+# Fused steps.
+
+
+def test_fused_step__is_asked_of_the_device() -> None:
+    assert not has_fused_step(AdamW, torch.device("meta"), torch.float32)
+    assert not has_fused_step(AdamW, torch.device("cpu"), torch.complex64)
+    for dtype in (torch.float32, torch.float64):
+        assert has_fused_step(AdamW, torch.device("cpu"), dtype)
+
+
+def test_fused_step__where_there_is_none_is_an_ordinary_one(
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    weights = []
+    for has_kernel in (True, False):
+        monkeypatch.setattr(
+            "lit_hf.modules.optimizers.has_fused_step", lambda *_, found=has_kernel: found
+        )
+        torch.manual_seed(0)
+        module = TextClassifier(tiny_model, NAMES, warmup_ratio=0.0)
+        trainer = make_trainer(max_steps=2)
+        trainer.fit(module, _loader([make_batch()] * 2))
+        fused = {group["fused"] for group in trainer.optimizers[0].param_groups}
+        assert fused == {has_kernel}
+        weights.append(list(module.model.parameters()))
+    torch.testing.assert_close(weights[1], weights[0])
+    (told,) = {r.getMessage() for r in caplog.records if r.name.startswith("lit_hf.")}
+    assert "has no fused AdamW for torch.float32 on cpu" in told
+
+
+def test_optimizer__that_refuses_its_settings_is_named(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:
-    scaler = torch.amp.GradScaler("cpu")
-    precision = MixedPrecision("16-mixed", "cpu", scaler=scaler)
-    trainer = make_trainer(max_steps=1, plugins=[precision], gradient_clip_val=1.0)
-    with pytest.raises(InputError, match=r"16-mixed.*fused: false"):
-        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
+    def make(params: Iterable[torch.nn.Parameter]) -> Optimizer:
+        return AdamW(params, fused=True, foreach=True)
+
+    with pytest.raises(InputError, match="`optimizer`: `fused` and `foreach`"):
+        make_trainer(max_steps=1).fit(
+            TextClassifier(tiny_model, NAMES, optimizer=make), _loader([make_batch()])
+        )
