@@ -22,7 +22,8 @@ class Fonts:
     """Finds the installed font that has the most letters of a text.
 
     The first is DejaVu Sans, which comes with matplotlib; others, such as Noto Sans CJK for Korean,
-    Chinese and Japanese, are looked for when a letter first asks for them.
+    Chinese and Japanese, are looked for when a letter first asks for them. Where no font has one, a
+    warning says so, once for all letters and pictures.
     """
 
     def __init__(self) -> None:
@@ -56,7 +57,8 @@ class Fonts:
         path = self.file_for(line)
         letters = dict(self._known)[path]
         kept = [letter for letter in line if ord(letter) in letters or ord(letter) not in _JOINERS]
-        return "".join(c if ord(c) in letters else _UNKNOWN for c in kept), path
+        unknown = _UNKNOWN if ord(_UNKNOWN) in letters else "?"
+        return "".join(c if ord(c) in letters else unknown for c in kept), path
 
     def _look_for(self, missing: Letters) -> None:
         """Learn fonts until each letter is found, or known to be in none."""
@@ -67,8 +69,13 @@ class Fonts:
                 missing -= letters
             if not missing:
                 return
-        shown = " ".join(map(chr, sorted(missing)[:5]))
-        log.warning(f"no installed font has {shown}: install one, such as Noto Sans CJK.")
+        if not self._nowhere:
+            shown = " ".join(map(chr, sorted(missing)[:5]))
+            log.warning(
+                f"no installed font has some letters, such as {shown}: in pictures they are drawn "
+                f"as {_UNKNOWN}. Install a font that has them, such as Noto Sans CJK for Korean, "
+                "Chinese and Japanese, and restart Python."
+            )
         self._nowhere |= missing
 
 
@@ -110,14 +117,18 @@ def _letters(text: str) -> Letters:
 
 
 def _installed() -> Iterator[str]:
-    """Font files, those of ordinary looks first."""
-    from matplotlib.font_manager import fontManager
+    """Font files, those of ordinary looks first, and last those that matplotlib's list lacks.
+
+    It keeps the list in a file: a font that was installed later does not stand there.
+    """
+    from matplotlib.font_manager import findSystemFonts, fontManager
 
     def looks(font: "FontEntry") -> tuple[bool, bool, bool, str]:
         is_plain = font.style == "normal" and str(font.weight) in ("400", "normal", "regular")
         is_sans = any(word in font.name for word in ("Sans", "Gothic"))
         return not is_plain, not is_sans, "Mono" in font.name, font.name
 
-    # The font of last resort has a box for each letter there is.
-    files = [font for font in fontManager.ttflist if "lastresort" not in font.fname.lower()]
-    yield from dict.fromkeys(font.fname for font in sorted(files, key=looks))
+    listed = [font.fname for font in sorted(fontManager.ttflist, key=looks)]
+    for path in dict.fromkeys([*listed, *sorted(findSystemFonts())]):
+        if "lastresort" not in path.lower():  # it has a box for each letter there is
+            yield path

@@ -23,6 +23,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.confusion import MOST_NUMBERS, draw_matrix, write_table
+from lit_hf.callbacks.fonts import Fonts
 from tests.images import NAMES, drawn, opened
 from tests.trainers import quiet_trainer
 
@@ -156,6 +157,18 @@ def test_picture__of_any_number_of_classes_and_hostile_names(num_classes: int) -
     )
     assert max(image.size) <= 1600
     assert image.mode == "RGB"
+
+
+def test_picture__of_names_that_no_font_has_warns_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Fonts()
+    monkeypatch.setattr("lit_hf.callbacks.fonts._installed", lambda: iter(()))
+    monkeypatch.setattr("lit_hf.callbacks.confusion.fonts", lambda: bare)
+    for _ in range(2):  # matplotlib's own warning would be an error here
+        draw_matrix("test", np.eye(3, dtype=np.int64), ["고양이", "강아지", "새"])
+    (record,) = caplog.records
+    assert "Install a font" in record.message
 
 
 def test_picture__shows_the_shares_of_the_rows_and_numbers_of_few_classes() -> None:
