@@ -5,11 +5,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from transformers.utils import logging as hf_logging
 
 from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.model_card import model_card
@@ -139,7 +142,8 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         data = data_description(checkpoint)
         inputs = cast("dict[str, object]", data.get("inputs") or {})
         module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
-        module.model.save_pretrained(unfinished)
+        with _no_bars():
+            module.model.save_pretrained(unfinished)
         if not write_processor(checkpoint, unfinished):
             load_tokenizer(module.model_name).save_pretrained(unfinished)
         template = str(inputs.get("text_template") or inputs.get("prompt") or "")
@@ -155,6 +159,23 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Path(folder)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Let transformers write without a bar of its own.
+
+    A bar is an unfinished line: below the live bar of a training it has no place, and in a notebook
+    it ends the training (see `show`).
+    """
+    was_on = hf_logging.is_progress_bar_enabled()
+    if was_on:
+        hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+    try:
+        yield
+    finally:
+        if was_on:
+            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
 
 
 def _is_export(folder: Path) -> bool:

@@ -101,13 +101,18 @@ def short_loss(value: float | None) -> str:
 
 
 def show(trainer: Trainer, text: str) -> None:
-    """Print above a progress bar, if there is one; what the terminal cannot encode becomes "?"."""
+    """Print above a progress bar, if there is one; what the terminal cannot encode becomes "?".
+
+    The text and the end of its last line are written at once. Rich's live bar stands in the way of
+    all that is printed, and in a notebook it would flush an unfinished line without end
+    (https://github.com/Textualize/rich/issues/3390).
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "replace").decode(encoding)
     if isinstance(trainer.progress_bar_callback, TQDMProgressBar):
         Tqdm.write(text)
     else:
-        print(text, flush=True)
+        print(f"{text}\n", end="", flush=True)
 
 
 def log_samples(logger: Logger, key: str, samples: Sequence[Sample], step: int) -> None:

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as hf_logging
 
 from lit_hf import (
     ExportPretrained,
@@ -234,6 +235,18 @@ def test_export__replaces_an_earlier_one(
     monkeypatch.chdir(empty)
     export_checkpoint(_best(trained), ".")
     assert _names(empty) == FILES
+
+
+def test_export__draws_no_bar_below_that_of_the_training(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    was_on = hf_logging.is_progress_bar_enabled()
+    hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+    export_checkpoint(_best(trained), tmp_path / "new")
+    assert capsys.readouterr() == ("", "")
+    assert hf_logging.is_progress_bar_enabled()
+    if not was_on:
+        hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
 
 
 def test_export__that_fails_leaves_the_earlier_one(trained: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, TQDMProgre
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from PIL import Image
 from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import Progress
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_hf.batches import Sample
@@ -130,6 +132,36 @@ def test_show__prints_with_any_progress_bar(
     )
     show(trainer, "one\ntwo ✓")
     assert capsys.readouterr().out == "one\ntwo ✓\n"
+
+
+def test_show__stands_above_the_live_bar_of_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, force_jupyter=False, width=80)
+    with Progress(console=console, auto_refresh=False) as progress:
+        progress.add_task("Epoch 0")
+        progress.refresh()
+        show(quiet_trainer(default_root_dir=tmp_path), "one\ntwo ✓")
+        shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue())
+    assert shown.count("one\ntwo ✓\n") == 1
+    assert shown.rindex("two") < shown.rindex("Epoch 0")
+
+
+def test_show__writes_no_unfinished_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the live bar of a notebook would flush without end."""
+    written: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Stream())
+    show(quiet_trainer(default_root_dir=tmp_path), "one\ntwo")
+    assert [text for text in written if text] == ["one\ntwo\n"]
 
 
 def test_show__where_the_terminal_knows_few_letters(
