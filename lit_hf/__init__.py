@@ -6,6 +6,8 @@ The public names, imported when first touched: `import lit_hf` itself is quick a
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lit_hf.log_handler import show_log_lines
+
 if TYPE_CHECKING:
     from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter
     from lit_hf.callbacks.cpu_speed import CPUSpeed as CPUSpeed
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from lit_hf.saving import WholeCheckpointIO as WholeCheckpointIO
 
 __version__ = "0.1.0"
+show_log_lines()
 
 _HOME = {
     "AnswerScore": "lit_hf.metrics.answer_score",

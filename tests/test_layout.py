@@ -14,6 +14,7 @@ FLOORS = {
     "early_signals": 0,
     "bundled": 0,
     "errors": 0,
+    "log_handler": 0,
     "batches": 0,
     "checkpoints": 0,
     "model_files": 0,

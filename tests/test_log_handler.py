@@ -1,0 +1,61 @@
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_hf.log_handler import show_log_lines
+
+
+@contextmanager
+def _program(*handlers: logging.Handler, level: int = logging.NOTSET) -> Iterator[logging.Logger]:
+    """A program that has imported the package, its root logger empty as pytest's is not."""
+    log, root = logging.getLogger("lit_hf"), logging.getLogger()
+    before = log.handlers, log.level, root.handlers
+    log.handlers, root.handlers = list(handlers), []
+    log.setLevel(level)
+    try:
+        show_log_lines()
+        yield logging.getLogger("lit_hf.data")
+    finally:
+        log.handlers, root.handlers = before[0], before[2]
+        log.setLevel(before[1])
+
+
+def test_lines__show_once_where_nothing_is_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with _program() as log:
+        show_log_lines()  # as after a reload
+        log.info("3 texts are cut")
+        log.warning("a class\nof one row")
+        log.debug("no")
+    assert capsys.readouterr() == ("", "3 texts are cut\na class\nof one row\n")
+
+
+@pytest.mark.parametrize("name", ["", "lit_hf"])
+def test_lines__are_left_to_a_handler_of_the_program(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.StringIO()
+    with _program() as log:
+        logging.getLogger(name).addHandler(logging.StreamHandler(stream))
+        log.info("3 texts are cut")
+    assert stream.getvalue() == "3 texts are cut\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_lines__of_other_processes_are_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    with _program() as log:
+        log.warning("3 texts are cut")
+    assert capsys.readouterr().err == ""
+
+
+def test_logger__keeps_what_the_program_has_set() -> None:
+    own = logging.NullHandler()
+    with _program(own, level=logging.ERROR) as log:
+        assert log.parent is not None
+        assert (log.parent.handlers, log.parent.level) == ([own], logging.ERROR)
