@@ -1,13 +1,14 @@
 """README and guide: their commands exist, their Python runs, their links lead somewhere."""
 
 import ast
-import contextlib
-import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.kernels import run_cells, text_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -38,18 +39,72 @@ def test_page__links_and_code(page: Path) -> None:
         ast.parse(block)
 
 
-def test_readme__notebook_lines_run(
-    tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# The bar that Lightning takes where Rich is not installed; it has no setting for it.
+TQDM = """
+from lightning.pytorch.trainer.connectors import callback_connector
+callback_connector._RICH_AVAILABLE = False
+"""
+INTERRUPTED = """
+import signal
+
+class Stop(pl.Callback):
+    def on_train_batch_end(self, trainer, *args):
+        signal.raise_signal(signal.SIGINT)
+
+folder = {"default_root_dir": "runs/notebook", "logger": False}
+try:
+    pl.Trainer(**folder, max_epochs=1, callbacks=[Stop()]).fit(module, data)
+except SystemExit:
+    print("stopped")
+rows = data.val_dataloader()
+pl.Trainer(**folder, callbacks=[lit_hf.PredictionWriter()]).predict(module, rows)
+"""
+
+
+def _lay_into_hub_cache(folder: str, name: str, home: Path) -> None:
+    """Make a folder the model of a Hub id, as if it had been downloaded."""
+    cache = home / "hub" / f"models--{name.replace('/', '--')}"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(folder, cache / "snapshots" / ("0" * 40))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("jupyter_home")
+@pytest.mark.parametrize("first", [[], [TQDM]], ids=["rich", "tqdm"])
+def test_readme__notebook_lines_run_in_a_kernel(
+    first: list[str], tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (block,) = _blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python")
-    block = block.replace("FOLDER_OR_HUB_ID", tiny_model).replace("max_epochs=5", "max_epochs=1")
-    block = block.replace('"lit_hf/assets', f'"{ROOT}/lit_hf/assets')
-    monkeypatch.chdir(tmp_path)
-    space: dict[str, object] = {}
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(block, "README.md", "exec"), space)
-    assert "validation, the same examples each time" in out.getvalue()
-    assert (tmp_path / "runs" / "notebook" / "pretrained" / "config.json").is_file()
+    assert len(re.findall(r"^(?:import|from) ", block, re.MULTILINE)) <= 4
+    (name,) = re.findall(r'^MODEL = "(.+)"', block, re.MULTILINE)
+    _lay_into_hub_cache(tiny_model, name, tmp_path / "hf")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    (folder := tmp_path / "here").mkdir()
+    *_, once, stopped, again = run_cells([*first, block, INTERRUPTED, block], folder)
+    panels = ["validation, the same examples each time", "validation, the largest losses"]
+    for cell in (once, again):  # each line once, also after an interrupted training
+        text = text_of(cell)
+        assert re.findall(r"step \d+ · (?:epoch \d · )?[a-z, ]+", text) == [
+            *[f"step 15 · epoch 0 · {panel}" for panel in panels],
+            "step 15 · val",
+            "step 20 · epoch 1 · training examples",
+            *[f"step 30 · epoch 1 · {panel}" for panel in panels],
+            "step 30 · val",
+            "step 40 · epoch 2 · training examples",
+            *[f"step 45 · epoch 2 · {panel}" for panel in panels],
+            "step 45 · val",
+        ]
+        assert text.count("15 steps an epoch") == 1  # a log line
+        assert text.count("exported runs/notebook/lightning_logs") == 1
+        assert text.count("'prediction'") == 2
+    assert re.findall("stopped|wrote .*", text_of(stopped)) == [
+        *("stopped", "wrote runs/notebook/predictions.jsonl")
+    ]
+    numbers = (folder / "runs/notebook/metrics.csv").read_text(encoding="utf-8")
+    assert numbers.count("val/f1") == 3
+    assert (folder / "runs/notebook/pretrained/config.json").is_file()
 
 
 def test_project__speaks_of_no_machine() -> None:
