@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_hf.functional.precision import precise
+
 IGNORED = -100  # label that counts in no loss, as torch's cross entropy and transformers have it
 
 
@@ -22,9 +24,8 @@ def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         [N, A].
     """
-    precise = logits if logits.dtype == torch.float64 else logits.float()
     flat = F.cross_entropy(
-        precise.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        precise(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
     )
     return flat.view(labels.shape)
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_hf.functional.precision import precise
+
 Span = tuple[int, int]
 
 
@@ -73,8 +75,8 @@ def best_spans(
     """
     length = start_logits.shape[1]
     longest = min(longest, length)
-    starts = start_logits.float().masked_fill(~is_context, -torch.inf)
-    ends = end_logits.float().masked_fill(~is_context, -torch.inf)
+    starts = precise(start_logits).masked_fill(~is_context, -torch.inf)
+    ends = precise(end_logits).masked_fill(~is_context, -torch.inf)
     ahead = F.pad(ends, (0, longest - 1), value=-torch.inf).unfold(1, longest, 1)  # [W, L, D]
     sums = (starts[:, :, None] + ahead).flatten(1)
     scores, places = sums.topk(min(num_best, sums.shape[1]), dim=1)

@@ -10,6 +10,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language, score_answer
+from lit_hf.functional.precision import precise_dtype
 
 _ONE = 2**32  # scores are summed as whole numbers: the same in any order, on any number of devices
 
@@ -89,7 +90,7 @@ class AnswerScore(Metric):
                 kept.append(margin)
         scores = torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
         if self.no_answer_threshold is not None:
-            self.margins.append(torch.tensor(kept, device=self.sums.device))
+            self.margins.append(self._tensor(kept).to(self.sums.device))
             self.scores.append(scores.to(self.sums.device))
         self.sums += self._sums(kept, scores).to(self.sums.device)
 
@@ -97,10 +98,13 @@ class AnswerScore(Metric):
         """What questions add to the sums; those above the threshold count as answered by ""."""
         has_answer = scores[:, 2].bool()
         if self.no_answer_threshold is not None:
-            is_empty = torch.tensor(margins) > self.no_answer_threshold
+            is_empty = self._tensor(margins) > self.no_answer_threshold
             scores = torch.where(is_empty[:, None], _ONE - scores[:, 2:], scores)
         counted = torch.cat([scores[:, :2], torch.ones_like(scores[:, :1])], dim=1)
         return torch.stack([counted[has_answer].sum(0), counted[~has_answer].sum(0)])
+
+    def _tensor(self, margins: Sequence[float]) -> Tensor:
+        return torch.tensor(margins, dtype=precise_dtype(self.dtype))
 
     def compute(self) -> dict[str, Tensor]:
         """All scores by name, scalars.

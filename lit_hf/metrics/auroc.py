@@ -7,6 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from lit_hf.functional.precision import precise
+
 
 class DefinedAUROC(Metric):
     """Mean over the classes of the area under the ROC curve of each against the rest.
@@ -39,7 +41,7 @@ class DefinedAUROC(Metric):
 
     def update(self, scores: Tensor, flags: Tensor) -> None:
         """Keep a batch."""
-        self.scores.append(scores.float())
+        self.scores.append(precise(scores))
         self.flags.append(flags.to(torch.uint8))
 
     def compute(self) -> Tensor:
@@ -54,4 +56,4 @@ class DefinedAUROC(Metric):
             ranks = stats.rankdata(scores[:, defined], axis=0)  # equal scores share a rank
             wins = np.where(flags, ranks, 0).sum(0) - yes * (yes + 1) / 2  # over the other side
             area = (wins / (yes * no)).mean()
-        return torch.tensor(area, dtype=torch.float32, device=kept.device)
+        return torch.tensor(area, dtype=kept.dtype, device=kept.device)

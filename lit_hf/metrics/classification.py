@@ -19,6 +19,7 @@ from torchmetrics.classification import (
 )
 
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.precision import precise
 from lit_hf.metrics.auroc import DefinedAUROC
 from lit_hf.metrics.regression import RegressionScore
 
@@ -70,7 +71,7 @@ class ClassificationScores(nn.Module):
             is_padding: [B] bool; None where there are no copies.
         """
         kept = torch.ones_like(losses, dtype=torch.bool) if is_padding is None else ~is_padding
-        logits, labels, losses = logits[kept].float(), labels[kept], losses[kept].float()
+        logits, labels, losses = precise(logits[kept]), labels[kept], precise(losses[kept])
         self.num_examples.update(kept.sum())
         self.loss_sum.update(losses.sum())
         for name, metric in self._metrics().items():

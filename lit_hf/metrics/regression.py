@@ -7,6 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from lit_hf.functional.precision import precise
+
 
 class RegressionScore(Metric):
     """Pearson and Spearman correlation and mean squared error.
@@ -33,8 +35,8 @@ class RegressionScore(Metric):
 
     def update(self, predictions: Tensor, targets: Tensor) -> None:
         """Keep a batch."""
-        self.predictions.append(predictions.float())
-        self.targets.append(targets.float())
+        self.predictions.append(precise(predictions))
+        self.targets.append(precise(targets))
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars."""
@@ -49,6 +51,6 @@ class RegressionScore(Metric):
             scores["pearson"] = stats.pearsonr(predicted, target)[0]
             scores["spearman"] = stats.spearmanr(predicted, target)[0]
         return {
-            name: torch.tensor(value, dtype=torch.float32, device=kept.device)
+            name: torch.tensor(value, dtype=kept.dtype, device=kept.device)
             for name, value in scores.items()
         }

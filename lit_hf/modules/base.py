@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from typing import Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -37,13 +36,14 @@ from lit_hf.modules.optimizers import (
     unfuse,
     with_schedule,
 )
+from lit_hf.modules.precision import PreciseScores, make_precise, warn_of_lost_updates
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
 
 Stage = Literal["train", "val", "test"]
 
 
-class HFModule(LightningModule):
+class HFModule(PreciseScores):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
@@ -53,8 +53,7 @@ class HFModule(LightningModule):
     Args:
         model_name: Hub id or folder of the model.
         pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace those of the model's config, such as
-            `num_hidden_layers: 2`.
+        config_overrides: values that replace the config's, such as `num_hidden_layers: 2`.
         optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
         scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
             "constant"; stepped once per optimizer step.
@@ -174,7 +173,7 @@ class HFModule(LightningModule):
             complete_padding(config, self.model_name)
         self.model = self.load_model(config, pretrained)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
-        self.setup_scores()
+        make_precise(self.setup_scores)
         self.to(self.device)  # it may have been moved before the model was first touched
 
     def setup(self, stage: str) -> None:
@@ -190,6 +189,7 @@ class HFModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuse inputs that the model has no room for, and callbacks that do not go with it."""
+        warn_of_lost_updates(self.trainer, self.model)
         check_room(self.model, getattr(self.trainer, "datamodule", None))
         check_callbacks(self.trainer, self, [f"val/{name}" for name in self.score_names()])
 

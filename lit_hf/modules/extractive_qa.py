@@ -24,6 +24,7 @@ from lit_hf.batches import (
 )
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
+from lit_hf.functional.precision import precise
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.extracts import (
@@ -116,7 +117,8 @@ class ExtractiveQA(HFModule):
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
         self.max_windows = max_windows
-        self.register_buffer("threshold", torch.tensor(no_answer_threshold or 0.0))
+        threshold = torch.tensor(no_answer_threshold or 0.0, dtype=torch.float32)
+        self.register_buffer("threshold", threshold)
         self.save_hyperparameters(
             {
                 "model_name": model_name,
@@ -156,12 +158,10 @@ class ExtractiveQA(HFModule):
     def setup_scores(self) -> None:
         """Make the metrics."""
         stages = ("val", "test")
-        self.metrics = nn.ModuleDict(
-            {stage: AnswerScore(self.language, self.no_answer_threshold) for stage in stages}
-        )
-        self.loss_sums = nn.ModuleDict(
-            {stage: SumMetric(nan_strategy="disable") for stage in stages}
-        )
+        settings = (self.language, self.no_answer_threshold)
+        self.metrics = nn.ModuleDict({stage: AnswerScore(*settings) for stage in stages})
+        sums = {stage: SumMetric(nan_strategy="disable") for stage in stages}
+        self.loss_sums = nn.ModuleDict(sums)
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
@@ -223,7 +223,7 @@ class ExtractiveQA(HFModule):
         for part, is_extra in passes(windows, self.max_windows, in_step):
             found = self(cast("SpanBatch", {name: value[part] for name, value in inputs.items()}))
             if not is_extra:
-                parts.append((found.start_logits.float(), found.end_logits.float()))
+                parts.append((precise(found.start_logits), precise(found.end_logits)))
         starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))
         return {
             "loss": starts.new_zeros(()),

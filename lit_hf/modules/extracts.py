@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput, marks_of
+from lit_hf.functional.precision import precise
 from lit_hf.functional.spans import Candidate, best_spans, merge_windows
 
 _FAR = 1e6  # margin of a question for which no token of the context can be an answer
@@ -38,7 +39,7 @@ def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: 
         num_best: candidates looked for in each window, and kept of each question.
     """
     windows = output["windows"]
-    starts, ends = output["start_logits"].float(), output["end_logits"].float()
+    starts, ends = precise(output["start_logits"]), precise(output["end_logits"])
     offsets = batch["offsets"][windows]
     is_context = offsets[..., 1] > offsets[..., 0]
     spans = best_spans(starts, ends, is_context, longest, num_best)
@@ -49,7 +50,9 @@ def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: 
     nothing = (starts.gather(1, token) + ends.gather(1, token))[:, 0]
     lowest = nothing.new_full((num_questions,), torch.inf)
     lowest = lowest.scatter_reduce(0, owners, nothing, "amin").cpu()
-    best = torch.tensor([rows[0].score if rows else -torch.inf for rows in found])
+    best = torch.tensor(
+        [rows[0].score if rows else -torch.inf for rows in found], dtype=lowest.dtype
+    )
     return Extracts([rows[:num_best] for rows in found], (lowest - best).clamp(-_FAR, _FAR))
 
 
@@ -119,7 +122,7 @@ def _n_best(
     best = candidates[0].score if candidates else 0.0
     scores = [candidate.score - best for candidate in candidates]
     nothing = -torch.inf if threshold is None and candidates else margin
-    probabilities = torch.tensor([*scores, nothing]).softmax(0).tolist()
+    probabilities = torch.tensor([*scores, nothing], dtype=torch.float64).softmax(0).tolist()
     rows: list[dict[str, Plain]] = []
     for candidate, probability in zip(candidates, probabilities, strict=False):
         start, end = trimmed(context, candidate.start, candidate.end)

@@ -21,9 +21,11 @@ from lit_hf.batches import (
     without_copies,
 )
 from lit_hf.errors import InputError
+from lit_hf.functional.precision import precise
 from lit_hf.metrics.images import ImageScores
 from lit_hf.modules.answers import tell_answers
 from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.class_loss import check_rounding
 from lit_hf.modules.class_names import (
     keeps_head,
     names_of,
@@ -207,9 +209,10 @@ class ImageClassifier(HFModule):
     def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         images = cast("ImageBatch", batch)
-        logits = self(images).logits.float()
+        logits = precise(self(images).logits)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         targets = images["targets"] if "targets" in images else images["labels"]
+        check_rounding(targets, "single_label")
         losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         if stage != "train":
             scores = cast("ImageScores", self.metrics[stage])
@@ -233,7 +236,7 @@ class ImageClassifier(HFModule):
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer for each image that is no padding copy, with its row number."""
-        logits = self(cast("ImageBatch", batch)).logits.float()
+        logits = precise(self(cast("ImageBatch", batch)).logits)
         rows = tell_answers(batch, logits, "single_label", self.label_names or [])
         return without_copies(batch, rows)
 

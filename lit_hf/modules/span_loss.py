@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.functional.precision import precise_dtype
 
 
 def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
@@ -18,7 +19,7 @@ def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
     """
     if len(is_empty) <= limit:
         return torch.arange(len(is_empty), device=is_empty.device)
-    chance = torch.rand(len(is_empty), device=is_empty.device)
+    chance = torch.rand(len(is_empty), dtype=precise_dtype(), device=is_empty.device)
     return (is_empty + chance).argsort()[:limit].sort().values
 
 
@@ -32,7 +33,7 @@ def window_weights(batch: SpanBatch, empty_weight: float) -> Tensor:
     has_answer = torch.tensor([bool(texts) for texts in batch["answers"]])
     is_answerable = has_answer.to(batch["window_of"].device)[batch["window_of"]]
     is_empty = batch["first_token"] == batch["no_answer_token"]
-    weights = torch.ones(len(is_empty), device=is_empty.device)
+    weights = torch.ones(len(is_empty), dtype=precise_dtype(), device=is_empty.device)
     return weights.masked_fill(is_answerable & is_empty, empty_weight)
 
 

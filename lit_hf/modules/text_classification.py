@@ -19,10 +19,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch, without_copies
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.precision import precise
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
-from lit_hf.modules.class_loss import class_losses
+from lit_hf.modules.class_loss import check_rounding, class_losses
 from lit_hf.modules.class_names import (
     keeps_head,
     names_of,
@@ -237,7 +238,8 @@ class TextClassifier(HFModule):
     def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         texts = cast("TextBatch", batch)
-        logits = self(texts).logits.float()
+        check_rounding(texts["labels"], self.problem_type)
+        logits = precise(self(texts).logits)
         losses = self.losses(logits, texts["labels"])
         if stage != "train":
             scores = cast("ClassificationScores", self.metrics[stage])
@@ -277,7 +279,7 @@ class TextClassifier(HFModule):
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its row number."""
-        logits = self(cast("TextBatch", batch)).logits.float()
+        logits = precise(self(cast("TextBatch", batch)).logits)
         names = self.label_names or []
         rows = tell_answers(batch, logits, self.problem_type, names)
         return without_copies(batch, rows)

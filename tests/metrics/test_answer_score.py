@@ -117,3 +117,18 @@ def test_margins__and_threshold_go_together(
 ) -> None:
     with pytest.raises(InputError, match="both, or none"):
         AnswerScore(no_answer_threshold=threshold).update(["a"], [["a"]], margins)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_margins__are_not_rounded_where_the_default_dtype_is_half(dtype: torch.dtype) -> None:
+    case = _case(1)
+    wanted = AnswerScore(no_answer_threshold=0.1)
+    wanted.update(*case)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        score = AnswerScore(no_answer_threshold=0.1)
+        score.update(*case)
+    finally:
+        torch.set_default_dtype(before)
+    assert _ours(score) == pytest.approx(_ours(wanted), rel=0, abs=0, nan_ok=True)

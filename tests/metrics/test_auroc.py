@@ -72,3 +72,10 @@ def test_auroc__forgets_on_reset() -> None:
     metric.reset()
     metric.update(torch.tensor([[0.1], [0.9]]), torch.tensor([[0], [1]]))
     assert float(metric.compute()) == 1.0
+
+
+def test_area__tells_scores_of_double_precision_apart() -> None:
+    metric = DefinedAUROC()
+    scores = torch.tensor([[1.0], [1.0 + 1e-10]], dtype=torch.float64)
+    metric.update(scores, torch.tensor([[0], [1]]))
+    assert metric.compute() == 1

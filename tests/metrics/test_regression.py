@@ -116,3 +116,12 @@ def test_regression__needs_no_float64_of_the_device() -> None:
     with _WithoutDoubles():
         scores = _scores(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 2.0, 3.0]))
     assert scores["spearman"] == 1
+
+
+def test_scores__of_double_precision_stay_there() -> None:
+    metric = RegressionScore()
+    targets = torch.tensor([1.0, 1.0 + 1e-10, 1.0 + 3e-10], dtype=torch.float64)
+    metric.update(targets * 2, targets)
+    values = metric.compute()
+    assert values["spearman"] == 1  # in single precision all three are equal
+    assert values["mse"].dtype == torch.float64

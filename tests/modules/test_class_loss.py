@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lit_hf import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.modules.class_loss import class_losses
+from lit_hf.modules.class_loss import check_rounding, class_losses
 
 
 def test_losses__by_hand() -> None:
@@ -41,3 +41,27 @@ def test_labels__of_a_wrong_kind_are_refused_naming_wanted_and_got(
     logits = torch.zeros(6, 1 if problem == "regression" else 3)
     with pytest.raises(InputError, match=rf"{problem}` wants {wanted}, but got torch\.{got}"):
         class_losses(logits, labels, problem)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding__of_targets_is_refused_where_it_loses_digits(dtype: torch.dtype) -> None:
+    flags, shares = torch.tensor([[1, 0], [0, 1]]), torch.tensor([[0.3, 0.7]])
+    problems: list[ProblemType] = ["single_label", "multi_label"]
+    for problem in problems:
+        check_rounding(flags, problem)
+        check_rounding(shares, problem)
+        check_rounding(flags.to(dtype), problem)
+        with pytest.raises(InputError, match="rounded"):
+            check_rounding(shares.to(dtype), problem)
+    check_rounding(shares, "regression")
+    with pytest.raises(InputError, match="rounded"):
+        check_rounding(flags[0].to(dtype), "regression")
+
+
+@pytest.mark.parametrize("problem", ["multi_label", "regression"])
+def test_losses__are_as_precise_as_the_logits(problem: ProblemType) -> None:
+    logits = torch.randn(6, 3, requires_grad=True)
+    labels = (torch.ones(6, 3) if problem == "multi_label" else torch.ones(6)).bfloat16()
+    losses = class_losses(logits, labels, problem)
+    torch.autograd.grad(losses.sum(), logits)
+    assert losses.dtype == torch.float32

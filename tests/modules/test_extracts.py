@@ -1,8 +1,9 @@
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor
 
-from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.batches import Prediction, SpanBatch, SpanOutput
 from lit_hf.functional.spans import Candidate
 from lit_hf.modules.extracts import (
     Extracts,
@@ -103,3 +104,15 @@ def test_best_texts__are_those_that_are_told() -> None:
     (told,) = tell_extracts(batch, FOUND, None)
     assert best_texts(batch, FOUND) == [told["prediction"]] == ["old mill"]
     assert best_texts(batch, Extracts([[]], torch.zeros(1))) == [""]
+
+
+def test_answers__are_the_same_where_the_default_dtype_is_half() -> None:
+    starts, ends = torch.randn(2, 2, 5, generator=torch.Generator().manual_seed(0))
+
+    def found() -> list[Prediction]:
+        batch = _batch(2)
+        return tell_extracts(batch, find_extracts(batch, _output(starts, ends), 3, 5), 0.0)
+
+    wanted = found()
+    with HalfPrecision("bf16-true").forward_context():
+        assert found() == wanted  # margins and probabilities to the last bit

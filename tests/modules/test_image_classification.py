@@ -207,3 +207,11 @@ def test_pixels__come_in_the_precision_of_the_model(tiny_vit: str) -> None:
     )
     module(_batch())
     assert seen == [torch.float64]
+
+
+def test_shares__that_came_rounded_are_refused(tiny_vit: str) -> None:
+    module = ImageClassifier(tiny_vit, NAMES)
+    batch: Any = _batch()
+    batch["targets"] = torch.full((6, 2), 0.3).bfloat16()
+    with pytest.raises(InputError, match="rounded"):
+        module.step(batch, "train")

@@ -2,6 +2,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.plugins.precision import HalfPrecision
 
 from lit_hf.batches import SpanBatch, SpanOutput
 from lit_hf.modules.span_loss import chosen_windows, cross_entropy, window_losses, window_weights
@@ -52,3 +53,17 @@ def test_chosen__are_all_or_those_with_an_answer_first() -> None:
     assert chosen_windows(is_empty, 2).tolist() == [1, 4]
     picks = {tuple(chosen_windows(is_empty, 3).tolist()) for _ in range(50)}
     assert picks == {(0, 1, 4), (1, 2, 4), (1, 3, 4)}
+
+
+def test_windows__are_weighed_and_drawn_alike_where_the_default_dtype_is_half() -> None:
+    batch = _batch([0, 2, 0], [["a"]], [0, 0, 0])
+    is_empty = torch.ones(500, dtype=torch.bool)
+
+    def found() -> tuple[list[float], list[int]]:
+        torch.manual_seed(0)
+        chosen = chosen_windows(is_empty, 100).tolist()
+        return window_weights(batch, 0.3).tolist(), chosen
+
+    wanted = found()
+    with HalfPrecision("bf16-true").forward_context():
+        assert found() == wanted
