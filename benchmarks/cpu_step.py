@@ -28,7 +28,7 @@ from benchmarks.record import record
 from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
 from lit_hf.modules.cpu import hasten
 from lit_hf.modules.first_token import read_first_token
-from lit_hf.modules.packed import PackedWeights
+from lit_hf.modules.packed import PackedWeights, can_pack
 
 SHAPES = {
     "32 x 32": (32, [32]),
@@ -121,11 +121,12 @@ def main() -> None:
     for stage in options.stages:
         found: dict[str, dict[str, float]] = {}
         table = Table(title=f"{stage}: milliseconds a step, one thread")
-        for column in ("rows x tokens", *VARIANTS[stage]):
+        variants = {k: v for k, v in VARIANTS[stage].items() if "packed" not in v or can_pack()}
+        for column in ("rows x tokens", *variants):
             table.add_column(column, justify="right")
         for shape in track(options.shapes, stage):
             times = {}
-            for name, parts in VARIANTS[stage].items():
+            for name, parts in variants.items():
                 words = ["--model", options.model, "--steps", str(options.steps)]
                 asked = [sys.executable, "-m", "benchmarks.cpu_step", *words, "--one", stage, parts]
                 done = subprocess.run([*asked, shape], stdout=subprocess.PIPE, text=True)
