@@ -18,6 +18,7 @@ from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
 from lit_hf.model_files import check_files
+from lit_hf.model_inputs import ask_for_segments
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.extractive_qa import ExtractiveQA
@@ -77,7 +78,10 @@ class Predictor:
         """How items become batches, by the task; where training is not known, as by default."""
         if isinstance(self.module, ImageClassifier):
             return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
-        self.tokenizer = tokenizer = settled(cast("PreTrainedTokenizerBase", self.tokenizer))
+        given = cast("PreTrainedTokenizerBase", self.tokenizer)
+        self.tokenizer = tokenizer = settled(given)
+        if tokenizer is not given:  # a copy of a plain one, for which training asks as well
+            ask_for_segments(tokenizer, self.module.model.config)
         if isinstance(self.module, TextClassifier):
             return TextInputs(tokenizer, self._longest(), settings)
         is_written = isinstance(self.module, GenerativeQA)
@@ -194,12 +198,17 @@ def _load_processor(
     """The tokenizer or image processor of a model, and how it reads special tokens in texts.
 
     Where its files do not say that, how the data was read in training does; and where that does not
-    either, lit_hf trained the model when they were still the real ones.
+    either, lit_hf trained the model when they were still the real ones. What lit_hf trained on is
+    what the files name as inputs.
     """
     if isinstance(module, ImageClassifier):
         return load_image_processor(model_name)
-    are_text = inputs.get(KEY, False) if isinstance(inputs, Mapping) else True
-    return load_tokenizer(model_name, are_text)
+    is_ours = isinstance(inputs, Mapping)
+    are_text = cast("Mapping[str, bool]", inputs).get(KEY, False) if is_ours else True
+    tokenizer = load_tokenizer(model_name, are_text)
+    if not is_ours:
+        ask_for_segments(tokenizer, module.model.config)
+    return tokenizer
 
 
 def _from_folder(path: str) -> tuple[HFModule, object]:

@@ -18,6 +18,7 @@ FLOORS = {
     "batches": 0,
     "checkpoints": 0,
     "model_files": 0,
+    "model_inputs": 0,
     "processors": 0,
     "randomness": 0,
     "saving": 0,

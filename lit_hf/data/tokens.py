@@ -16,7 +16,8 @@ from lit_hf.data.cache import key_of
 from lit_hf.data.templates import FilledText
 from lit_hf.errors import InputError
 from lit_hf.functional.spans import Span
-from lit_hf.processors import load_tokenizer
+from lit_hf.model_inputs import ask_for_segments
+from lit_hf.processors import load_config, load_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a data module's model.
+    """The tokenizer of a data module's model, which gives all that the model reads.
 
     Raises:
         InputError: if it has no fast version, which alone tells the places of its tokens.
@@ -35,6 +36,7 @@ def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
             f"{data.model_name}: its tokenizer, {type(tokenizer).__name__}, has no fast version "
             "(`tokenizers`), which is needed here; take another model."
         )
+    ask_for_segments(tokenizer, load_config(data.model_name))
     return tokenizer
 
 
