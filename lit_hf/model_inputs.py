@@ -1,5 +1,6 @@
-"""What a model reads besides token ids, asked of its tokenizer: which tokens are of which text."""
+"""What a model reads of its tokenizer: which tokens are of which text, and where padding stands."""
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -32,12 +33,35 @@ def ask_for_segments(tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedCo
         tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
 
 
+def padded_at_the_end(
+    tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedConfig"
+) -> "PreTrainedTokenizerBase":
+    """A tokenizer that pads where its model wants it, whatever side its files name; else a copy.
+
+    Behind padding a token has another position, so that what a causal model answers would depend on
+    the longest text of the batch. Its heads look for the last token that is no padding; XLNet's
+    reads the last place.
+    """
+    side = "left" if _values(config).get("model_type") == "xlnet" else "right"
+    if tokenizer.padding_side == side:
+        return tokenizer
+    own = copy.deepcopy(tokenizer)
+    own.padding_side = side
+    return own
+
+
+def _values(config: "PreTrainedConfig") -> "Mapping[str, object]":
+    """What a config holds; of a model with a head of one's own the config of its backbone."""
+    backbone = getattr(config, "backbone", None)
+    if isinstance(backbone, dict):
+        return backbone
+    return {"model_type": config.model_type, **vars(config)}
+
+
 def _knows_segments(config: "PreTrainedConfig") -> bool:
     """Whether a model was trained to tell two texts apart."""
-    backbone = getattr(config, "backbone", None)  # of a model with a head of one's own
-    known = cast("Mapping[str, object]", backbone if isinstance(backbone, dict) else vars(config))
-    kind = known.get("model_type", config.model_type)
-    num_segments = known.get("type_vocab_size")
+    known = _values(config)
+    kind, num_segments = known.get("model_type"), known.get("type_vocab_size")
     if kind in ("xlnet", "funnel"):  # they compare segments, of which their configs say nothing
         return True
     # BigBird has the weights, but neither its pretraining nor its tokenizer ever used them.

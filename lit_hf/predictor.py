@@ -18,7 +18,7 @@ from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
 from lit_hf.model_files import check_files
-from lit_hf.model_inputs import ask_for_segments
+from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.extractive_qa import ExtractiveQA
@@ -79,9 +79,10 @@ class Predictor:
         if isinstance(self.module, ImageClassifier):
             return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
         given = cast("PreTrainedTokenizerBase", self.tokenizer)
-        self.tokenizer = tokenizer = settled(given)
+        config, tokenizer = self.module.model.config, settled(given)
         if tokenizer is not given:  # a copy of a plain one, for which training asks as well
-            ask_for_segments(tokenizer, self.module.model.config)
+            ask_for_segments(tokenizer, config)
+        self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
         if isinstance(self.module, TextClassifier):
             return TextInputs(tokenizer, self._longest(), settings)
         is_written = isinstance(self.module, GenerativeQA)

@@ -11,6 +11,7 @@ from transformers import (
     AlbertConfig,
     AlbertModel,
     AlbertTokenizer,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BigBirdConfig,
@@ -35,6 +36,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.model_inputs import ask_for_segments
+from lit_hf.modules.loading import from_config
 from lit_hf.processors import load_tokenizer
 
 Rows = list[dict[str, Any]]
@@ -137,11 +139,12 @@ def test_trained_model__was_trained_on_the_inputs_that_its_tokenizer_names(
 def test_pairs_and_questions__have_two_segments(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
     data = TextClassificationDataModule(folder, label_names=["0", "1"], **COLUMNS)
-    batch = next(iter(data.with_rows(val=PAIRS[:1]).val_dataloader()))
+    batch: Any = next(iter(data.with_rows(val=PAIRS[:1]).val_dataloader()))
     assert batch["token_type_ids"].tolist() == [[0] * 6 + [1] * 4]
     rows: Rows = [{"question": "fire in", "context": "the old town", "answers": ["town"]}]
     questions = ExtractiveQADataModule(folder, max_length=32, doc_stride=8).with_rows(val=rows)
-    assert next(iter(questions.val_dataloader()))["token_type_ids"].tolist() == [[0] * 4 + [1] * 4]
+    batch = next(iter(questions.val_dataloader()))
+    assert batch["token_type_ids"].tolist() == [[0] * 4 + [1] * 4]
 
 
 @pytest.mark.parametrize("head", [None, MeanHead])
@@ -173,6 +176,37 @@ def test_plain_tokenizer__is_asked_as_in_training(
     answers = Predictor(module, plain)([(row["a"], row["b"]) for row in PAIRS])
     assert _probabilities(answers) == pytest.approx(_probabilities(wanted), abs=1e-6)
     assert "token_type_ids" not in plain.model_input_names  # that of the user stays as it is
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("kind", [GPT2Config, XLNetConfig])
+def test_answer__is_that_of_the_text_alone_in_any_batch(
+    kind: type[PreTrainedConfig], side: str, tiny_model: str, tmp_path: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model, padding_side=side)
+    tokenizer.save_pretrained(tmp_path)
+    sizes: dict[str, Any] = {"n_layer": 2, "n_head": 2, "initializer_range": 0.5}
+    sizes |= {"n_embd": 16} if kind is GPT2Config else {"d_model": 16, "d_inner": 32}
+    config = kind(vocab_size=len(tokenizer), pad_token_id=0, **sizes)
+    torch.manual_seed(0)
+    from_config(AutoModelForSequenceClassification, config).save_pretrained(tmp_path)
+    texts = ["a fire", "my new song is called fire and it is fun, people leave the old town"]
+    loaded = Predictor.from_pretrained(tmp_path)
+    given = Predictor(loaded.module, tokenizer)
+    for predictor in (loaded, given):
+        alone = [predictor(text)[0]["probability"] for text in texts]
+        assert _probabilities(predictor(texts)) == pytest.approx(alone, abs=1e-5)
+    assert tokenizer.padding_side == side  # that of the user stays as it is
+    rows: Rows = [{"text": text, "label": 0} for text in texts]
+    data = TextClassificationDataModule(str(tmp_path), label_names=["0", "1"]).with_rows(val=rows)
+    batch: Any = next(iter(data.val_dataloader()))
+    mask = batch["attention_mask"]
+    assert mask[0, 0 if kind is GPT2Config else -1]
+    assert mask.sum() < mask.numel()
+    data.save_processor(tmp_path / "saved")
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved").padding_side == (
+        "right" if kind is GPT2Config else "left"
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lit_hf.data.cache import key_of
 from lit_hf.data.templates import FilledText
 from lit_hf.errors import InputError
 from lit_hf.functional.spans import Span
-from lit_hf.model_inputs import ask_for_segments
+from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.processors import load_config, load_tokenizer
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
             f"{data.model_name}: its tokenizer, {type(tokenizer).__name__}, has no fast version "
             "(`tokenizers`), which is needed here; take another model."
         )
-    ask_for_segments(tokenizer, load_config(data.model_name))
-    return tokenizer
+    config = load_config(data.model_name)
+    ask_for_segments(tokenizer, config)
+    return padded_at_the_end(tokenizer, config)
 
 
 def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
