@@ -28,6 +28,29 @@ def known_names(tables: Sequence[Table], column: str) -> list[str]:
     return tables[0].class_names.get(column, [])
 
 
+def check_order(tables: Sequence[Table], trained: Sequence[Table], column: str) -> None:
+    """Refuse tables that number the same classes in another order than the training rows.
+
+    Args:
+        tables: the rows of any split.
+        trained: the training rows, where there are some.
+        column: the label column.
+
+    Raises:
+        InputError: naming two tables and their orders.
+    """
+    numbered = [table for table in [*trained, *tables] if table.has_names]  # not folders of images
+    ordered = [table for table in numbered if table.class_names.get(column)]
+    for table in ordered[1:]:
+        first, names = ordered[0].class_names[column], table.class_names[column]
+        if names != first:
+            raise InputError(
+                f"{table.name}: column {column!r} numbers the classes as {_listed(names)}, "
+                f"{ordered[0].name} as {_listed(first)}: the same number would be two classes. "
+                "Write the names in place of the numbers, or number them alike."
+            )
+
+
 def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]:
     """The names of the classes that were found in the training rows.
 

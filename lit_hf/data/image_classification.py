@@ -18,6 +18,7 @@ from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.classes import (
     check_classes,
+    check_order,
     check_spellings,
     class_counts,
     in_order_of_model,
@@ -216,6 +217,8 @@ class ImageClassificationDataModule(HFDataModule):
         is_known = split != "predict"
         columns = self.columns if is_known else replace(self.columns, label=None)
         on_bad_row = self.on_bad_row if is_known else "all"
+        if columns.label is not None:
+            check_order(self.tables(split), self.tables("train"), columns.label)
         tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
         examples, summary = read_images(tables, columns, on_bad_row)
         self._summaries[split] = summary

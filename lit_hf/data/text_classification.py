@@ -17,6 +17,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import (
     check_classes,
+    check_order,
     check_spellings,
     class_counts,
     in_order_of_model,
@@ -198,6 +199,8 @@ class TextClassificationDataModule(HFDataModule):
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
         columns = self.columns_of(split)
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
+        if columns.label is not None:
+            check_order(self.tables(split), self.tables("train"), columns.label)
         examples, summary = read_examples(
             self.tables(split), columns, self.problem_type, on_bad_row
         )

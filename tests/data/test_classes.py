@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf import TextClassificationDataModule
+from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.classes import check_classes, check_spellings, class_counts, in_order_of_model
 
 Rows = list[dict[str, object]]
@@ -119,3 +119,26 @@ def test_classes__in_great_number_are_not_all_listed(caplog: pytest.LogCaptureFi
         + ", ".join(f"'word {number}'" for number in range(1, 11))
         + " and 3 more: it stays unlearnt."
     ]
+
+
+def _numbered(folder: Path, name: str, names: list[str]) -> str:
+    """A file of texts whose classes are numbers, in the order of these names."""
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    labels = [names.index(word) for word in ["neg", "pos"] * 4]
+    rows = {"text": [f"text {number}" for number in range(8)], "label": labels}
+    Dataset.from_dict(rows, features=features).to_parquet(str(folder / name))
+    return str(folder / name)
+
+
+def test_files__that_number_their_classes_in_another_order_are_refused(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    one, same = (_numbered(tmp_path, name, ["neg", "pos"]) for name in ("a.parquet", "b.parquet"))
+    other = _numbered(tmp_path, "c.parquet", ["pos", "neg"])
+    TextClassificationDataModule(tiny_model, train_file=[one, same], val_file=same).setup("fit")
+    for files in ({"train_file": one, "val_file": other}, {"train_file": [one, other]}):
+        data = TextClassificationDataModule(tiny_model, **files)
+        with pytest.raises(
+            InputError, match=r"c\.parquet.*'pos', 'neg'.*a\.parquet as 'neg', 'pos'"
+        ):
+            data.setup("fit")

@@ -21,7 +21,7 @@ from lit_hf.batches import ImageBatch
 from lit_hf.data.mixing import mix
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.pixels import to_pixel_values
-from tests.images import drawn, png, write_folder
+from tests.images import NAMES, drawn, png, write_folder
 from tests.trainers import quiet_trainer
 
 Batch = dict[str, Any]
@@ -328,3 +328,15 @@ def test_class__in_several_spellings_is_one_and_told(
     assert data.label_names == ["01", "2"]
     assert list(data.splits["train"]["labels"]) == [0, 1, 0, 0, 1, 1]
     assert "'01' (2) and '1' (1) as '01', '2' (2) and '2.0' (1) as '2'." in caplog.text
+
+
+def test_folders__of_images_may_lack_a_class_that_the_training_has(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "train", 6)
+    write_folder(tmp_path / "val", 1)  # of the first class alone
+    data = ImageClassificationDataModule(
+        tiny_vit, train_file=str(tmp_path / "train"), val_file=str(tmp_path / "val")
+    )
+    data.setup("fit")
+    assert [data.label_names[number] for number in data.splits["val"]["labels"]] == [NAMES[0]]
