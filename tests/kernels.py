@@ -20,7 +20,6 @@ def run_notebook(notebook: NotebookNode, folder: Path) -> None:
         timeout=600,
         kernel_name="python3",
         record_timing=False,
-        store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
     )
     # With no folders to look in, the kernel is ipykernel's own: no venv needs to be activated, and

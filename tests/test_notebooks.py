@@ -129,6 +129,7 @@ def test_notebook__is_valid_short_and_starts_with_its_parameters(notebook: Noteb
 
 
 def test_notebook__is_committed_executed(notebook: NotebookNode) -> None:
+    assert "widgets" not in notebook.metadata, "left of progress bars"
     cells = _code(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
@@ -174,6 +175,7 @@ def _renew(stems: Sequence[str]) -> None:
             run_notebook(notebook, Path(folder))
         for cell in _code(notebook):
             cell.outputs = _own(cell)
+        notebook.metadata.pop("widgets", None)  # what is left of progress bars
         notebook.metadata["language_info"] = {"name": "python"}  # not the version: it churns
         nbformat.write(notebook, path)  # type: ignore[no-untyped-call]  # has no types
         print(f"renewed {path}")
