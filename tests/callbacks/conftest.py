@@ -98,7 +98,7 @@ def two_processes(
     script = folder / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, str(script), tiny_model, str(folder), json.dumps(ddp_rows)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     (folder / "out").write_text(done.stdout, encoding="utf-8")
     return folder
@@ -165,6 +165,6 @@ def images_of_two(
     folder = tmp_path_factory.mktemp("images_of_two")
     images = Path(__file__).parent.parent / "images.py"
     command = [sys.executable, str(images_script), tiny_vit, str(folder), str(images)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder / "2"
