@@ -23,6 +23,7 @@ from lit_hf.functional.precision import precise
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.causal import check_head
 from lit_hf.modules.class_loss import check_rounding, class_losses
 from lit_hf.modules.class_names import (
     keeps_head,
@@ -175,6 +176,7 @@ class TextClassifier(HFModule):
                 backbone = from_config(AutoModel, config)
             check_backbone(backbone)
             head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
+            check_head(backbone, head)
             return join(backbone, head, config)
         if not pretrained:
             return from_config(AutoModelForSequenceClassification, config)
@@ -198,6 +200,7 @@ class TextClassifier(HFModule):
             return model
         else:
             head = build_head(config.head, num_labels=num_labels)
+        check_head(model.backbone, head)
         return join(model.backbone, head, config)
 
     def setup_scores(self) -> None:
