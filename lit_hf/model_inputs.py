@@ -4,6 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from lit_hf.errors import InputError
+
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -48,6 +50,29 @@ def padded_at_the_end(
     own = copy.deepcopy(tokenizer)
     own.padding_side = side
     return own
+
+
+def tells_pairs(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether a model can tell where the first text of a pair ends, by a separator or segments."""
+    sides = _pair(tokenizer).sequence_ids if tokenizer.is_fast else []
+    if not {0, 1} <= {*sides} or None in sides[sides.index(0) : sides.index(1)]:
+        return True
+    return _SEGMENTS in tokenizer.model_input_names and _tells_apart(tokenizer)
+
+
+def untold_pairs(first: str, second: str) -> InputError:
+    """What is wrong with pairs that a model cannot tell apart.
+
+    Args:
+        first: how a template names the first text.
+        second: how a template names the second text.
+    """
+    return InputError(
+        "pairs: the model's tokenizer puts nothing between two texts (no separator and no "
+        "segments), so that other pairs give the same tokens. Join them in one text that says "
+        f"where the second begins: `text_template: {f'{first} | {second}'!r}`, without "
+        "`pair_column`."
+    )
 
 
 def _values(config: "PreTrainedConfig") -> "Mapping[str, object]":

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers.processors import RobertaProcessing
+from tokenizers.processors import RobertaProcessing, TemplateProcessing
 from transformers import (
     AlbertConfig,
     AlbertModel,
@@ -29,13 +30,14 @@ from transformers import (
 
 from lit_hf import (
     ExtractiveQADataModule,
+    InputError,
     MeanHead,
     Predictor,
     TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.model_inputs import ask_for_segments
+from lit_hf.model_inputs import ask_for_segments, tells_pairs
 from lit_hf.modules.loading import from_config
 from lit_hf.processors import load_tokenizer
 
@@ -210,6 +212,45 @@ def test_answer__is_that_of_the_text_alone_in_any_batch(
     assert AutoTokenizer.from_pretrained(tmp_path / "saved").padding_side == (
         "right" if kind is GPT2Config else "left"
     )
+
+
+@pytest.mark.parametrize("template", [None, "{c}: {a}"])
+def test_pairs__with_nothing_between_are_refused(
+    template: str | None, tiny_t5: str, tiny_model: str
+) -> None:
+    rows: Rows = [{**row, "c": "x"} for row in PAIRS]
+    joined = f"{template or '{a}'} | {{b}}"
+    settings: dict[str, Any] = {"label_names": ["0", "1"], "text_template": template}
+    data = TextClassificationDataModule(tiny_t5, **settings, **COLUMNS).with_rows(val=rows)
+    with pytest.raises(
+        InputError, match=f"nothing between.*text_template: {re.escape(repr(joined))}"
+    ):
+        data.setup("validate")
+    one_text: dict[str, Any] = {
+        "label_names": ["0", "1"],
+        "text_template": joined,
+        "max_length": 64,
+    }
+    data = TextClassificationDataModule(tiny_t5, **one_text).with_rows(val=rows)
+    data.setup("validate")
+    first, second = data.splits["val"]["input_ids"][:2]
+    assert first != second
+    module = TextClassifier(tiny_model, ["0", "1"])
+    predictor = Predictor(module, load_tokenizer(tiny_t5))
+    with pytest.raises(InputError, match=r"nothing between.*`text_template: '\{first\} \| "):
+        predictor([("a", "b")])
+    assert len(predictor(["a", "b"])) == 2
+
+
+def test_pairs__with_a_separator_or_segments_are_taken(unnamed: str) -> None:
+    tokenizer = load_tokenizer(unnamed)
+    assert tells_pairs(tokenizer)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A", pair="$A $B:1", special_tokens=[]
+    )
+    assert not tells_pairs(tokenizer)
+    ask_for_segments(tokenizer, BertConfig())
+    assert tells_pairs(tokenizer)
 
 
 @pytest.fixture
