@@ -4,6 +4,7 @@ Letters: B examples in a batch, L tokens, C classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -170,10 +171,8 @@ class TextClassifier(HFModule):
         if isinstance(config, BackboneWithHeadConfig):
             return self._own_head_again(config, pretrained)
         if self._make_head is not None:
-            if pretrained:
-                backbone = from_pretrained(AutoModel, self.model_name, config)
-            else:
-                backbone = from_config(AutoModel, config)
+            load = partial(from_pretrained, AutoModel, self.model_name)
+            backbone = load(config) if pretrained else from_config(AutoModel, config)
             check_backbone(backbone)
             head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
             check_head(backbone, head)
