@@ -223,9 +223,8 @@ class TextClassificationDataModule(HFDataModule):
             first = self.columns.template or f"{{{self.columns.text}}}"
             raise untold_pairs(first, f"{{{self.columns.pair}}}")
         texts = TemplateTokenizer(tokenizer, self.columns.template or "")
-        vocabulary = stamp_of(tokenizer)
         key = key_of(
-            "texts", examples._fingerprint, self._stamp(split), vocabulary, max_length, ids
+            "texts", examples._fingerprint, self._stamp(split), stamp_of(tokenizer), max_length, ids
         )
         encoded = cached_map(
             examples,
