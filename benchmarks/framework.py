@@ -67,7 +67,7 @@ class Beside(Callback):
         own = self.batch
         if own is None or not own["input_ids"].equal(batch["input_ids"]):
             raise RuntimeError("the plain loop has got another batch")
-        step(self.work, self.model, self.optimizer, own, self.data)
+        step(WORKS[self.work], self.model, self.optimizer, own, self.data)
         self.batch = next(self.batches, None)
         end = time.perf_counter()
         SECONDS.append((middle - self._start, end - middle))

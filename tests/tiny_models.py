@@ -4,15 +4,38 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"
 
 
 def write_bert(folder: Path) -> None:
     """Write a BERT of two layers and width 16 and a tokenizer of words of the tweets."""
+    from transformers import BertConfig, BertModel
+
+    tweets = (ASSETS / "tweets" / "train.csv").read_text(encoding="utf-8")
+    tokenizer = word_pieces(tweets, num_pieces=600, max_length=128)
+    tokenizer.save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=128,
+        )
+        BertModel(config).save_pretrained(folder)
+
+
+def word_pieces(text: str, num_pieces: int, max_length: int) -> "PreTrainedTokenizerFast":
+    """BERT's kind of tokenizer, of the letters and the commonest words of a text."""
     from tokenizers import (
         Tokenizer,
         decoders,
@@ -21,15 +44,15 @@ def write_bert(folder: Path) -> None:
         pre_tokenizers,
         processors,
     )
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    text = (ASSETS / "tweets" / "train.csv").read_text(encoding="utf-8").lower()
+    text = text.lower()
     letters = sorted({letter for letter in text if not letter.isspace()})
     counts = Counter(re.findall(r"\w+", text)).most_common()
     words = sorted(counts, key=lambda pair: (-pair[1], pair[0]))  # the same in every run
     pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
-    pieces += [word for word, _ in words if word not in letters][: 600 - len(pieces)]
+    pieces += [word for word, _ in words if word not in letters][: num_pieces - len(pieces)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -40,71 +63,29 @@ def write_bert(folder: Path) -> None:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=128,
+        model_max_length=max_length,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=128,
-        )
-        BertModel(config).save_pretrained(folder)
+    )
 
 
 def write_t5(folder: Path) -> None:
     """Write a T5 of two layers and a tokenizer trained on the bundled paragraphs."""
-    from tokenizers import (
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
-    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+    from transformers import T5Config, T5ForConditionalGeneration
 
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    texts = [text for row in paragraph_rows() for text in (row["context"], row["question"])]
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    pieces = sorted(json.loads(tokenizer.to_str())["model"]["vocab"][3:])  # in every run the same
-    marks = [(mark, 0.0) for mark in special]
-    tokenizer.model = models.Unigram([*marks, *map(tuple, pieces)], unk_id=2)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        model_max_length=512,
-        model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(folder)
+    tokenizer = unigrams(num_pieces=600)
+    tokenizer.save_pretrained(folder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         start: dict[str, Any] = {"decoder_start_token_id": 0}  # which the config's type lacks
         config = T5Config(
-            vocab_size=tokenizer.get_vocab_size(),
+            vocab_size=len(tokenizer),
             d_model=64,
             d_ff=128,
             d_kv=16,
@@ -114,6 +95,45 @@ def write_t5(folder: Path) -> None:
             **start,
         )
         T5ForConditionalGeneration(config).save_pretrained(folder)
+
+
+def unigrams(num_pieces: int) -> "PreTrainedTokenizerFast":
+    """T5's kind of tokenizer, trained on the bundled paragraphs."""
+    from tokenizers import (
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    texts = [text for row in paragraph_rows() for text in (row["context"], row["question"])]
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=num_pieces, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    pieces = sorted(json.loads(tokenizer.to_str())["model"]["vocab"][3:])  # in every run the same
+    marks = [(mark, 0.0) for mark in special]
+    tokenizer.model = models.Unigram([*marks, *map(tuple, pieces)], unk_id=2)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    )
 
 
 def write_vit(folder: Path, size: int = 8, patch: int = 4, has_pooler: bool = False) -> None:
@@ -131,6 +151,11 @@ def write_vit(folder: Path, size: int = 8, patch: int = 4, has_pooler: bool = Fa
             patch_size=patch,
         )
         ViTModel(config, add_pooling_layer=has_pooler).save_pretrained(folder)
+    write_image_processor(folder, size)
+
+
+def write_image_processor(folder: Path, size: int) -> None:
+    """Write ViT's image processor, for images of so many pixels in height and width."""
     processor = {
         "image_processor_type": "ViTImageProcessor",
         "size": {"height": size, "width": size},

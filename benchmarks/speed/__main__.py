@@ -16,7 +16,6 @@ first step of each length, and what an evaluation does once, weigh more than in 
 
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -32,11 +31,11 @@ from rich.table import Table
 
 from benchmarks.arguments import add_results, count, existing_file, model_name, parser_of
 from benchmarks.record import record, widest
+from benchmarks.speed.summary import STAGES, summarise
 from benchmarks.speed.turns import Player, play
 from benchmarks.speed.work import ROOT, WORKS, write_rows
 
 WHO = ("lit_hf", "loop", "trainer_best", "trainer")
-STAGES = ("train", "validate", "predict")
 Counts = dict[str, Any]
 
 
@@ -73,44 +72,6 @@ def matrix_rate(dtype: torch.dtype, size: int = 2048, seconds: float = 2.0) -> f
         torch.matmul(left, right)
         num_done += 1
     return 2 * size**3 * num_done / (time.perf_counter() - start)
-
-
-def speed(counts: Counts, stage: str) -> float:
-    """Rows a second."""
-    return float(counts[stage]["rows"]) / float(counts[stage]["seconds"])
-
-
-def summarise(rounds: list[dict[str, Counts]]) -> dict[str, Any]:
-    """Medians of the speeds of everybody, and of the ratios of lit_hf to the others."""
-    found: dict[str, Any] = {}
-    for who in rounds[0]:
-        runs = [turn[who] for turn in rounds]
-        stages = [stage for stage in STAGES if stage in runs[0]]
-        told: dict[str, Any] = {
-            f"{stage}_rows_per_second": statistics.median(speed(counts, stage) for counts in runs)
-            for stage in stages
-        }
-        told["peak_mib"] = statistics.median(counts["peak_mib"] for counts in runs)
-        told["ratio"] = {
-            stage: statistics.median(
-                speed(turn["lit_hf"], stage) / speed(turn[who], stage) for turn in rounds
-            )
-            for stage in stages
-            if "lit_hf" in rounds[0]
-        }
-        if (train := runs[0]["train"]).get("tokens"):
-            told["padding_share"] = 1 - train["tokens"] / train["padded"]
-            told["tokens_per_second"] = statistics.median(
-                counts["train"]["tokens"] / counts["train"]["seconds"] for counts in runs
-            )
-        if "accuracy" in runs[0].get("validate", {}):
-            told["accuracy"] = statistics.median(c["validate"]["accuracy"] for c in runs)
-        if "inside" in train:
-            told["outside_share"] = statistics.median(
-                1 - counts["train"]["inside"] / counts["train"]["seconds"] for counts in runs
-            )
-        found[who] = told
-    return found
 
 
 def show(work: str, found: dict[str, Any]) -> None:

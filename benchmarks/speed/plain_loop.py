@@ -14,7 +14,7 @@ from transformers.trainer_utils import set_seed
 from benchmarks.speed.clock import counted
 from benchmarks.speed.inside import Inside
 from benchmarks.speed.turns import end_turn, now
-from benchmarks.speed.work import LABELS, WORKS, Counts, model_of
+from benchmarks.speed.work import Counts, Work, model_of
 from lit_hf import (
     Draws,
     ExtractiveQADataModule,
@@ -31,30 +31,28 @@ from lit_hf.modules.first_token import read_first_token
 _LABELS = {"start_positions": "first_token", "end_positions": "last_token"}
 
 
-def data_of(name: str, model: str, folder: Path) -> HFDataModule:
+def data_of(work: Work, model: str, folder: Path) -> HFDataModule:
     """The data module of a work, as its recipe has it."""
-    work = WORKS[name]
     files: dict[str, Any] = {
         "train_file": str(folder / work.train),
         "val_file": str(folder / work.val),
         "batch_size": work.batch_size,
         "eval_batch_size": work.eval_batch_size,
     }
-    if name == "images":
+    if work.name == "images":
         return ImageClassificationDataModule(model, image_column="img", **files)
-    kind = TweetDataModule if name == "tweets" else ExtractiveQADataModule
+    kind = TweetDataModule if work.name == "tweets" else ExtractiveQADataModule
     return kind(model, max_length=work.max_length, **files)
 
 
-def loop(name: str, folder: Path, model_name: str) -> Counts:
+def loop(work: Work, folder: Path, model_name: str) -> Counts:
     """A training that shows nothing, with the model as the command's callbacks leave it."""
-    work = WORKS[name]
     set_seed(0)
     keep_memory()
     keep_kernels()
-    data = data_of(name, model_name, folder)
+    data = data_of(work, model_name, folder)
     loader = data.train_dataloader()
-    model = model_of(name, model_name)
+    model = model_of(work, model_name)
     hasten(model)
     read_first_token(model)
     model.train()
@@ -63,9 +61,9 @@ def loop(name: str, folder: Path, model_name: str) -> Counts:
     counts = {"rows": 0.0, "tokens": 0.0, "padded": 0.0}
     start = now()
     for epoch, batch in _batches(loader, work.epochs):
-        step(name, model, optimizer, _augmented(batch, data, epoch), data)
+        step(work, model, optimizer, _augmented(batch, data, epoch), data)
         for key, number in counted(batch).items():
-            counts[key] += number
+            counts[key] += float(number)
         end_turn()
     seconds = now() - start
     trained = {**counts, "seconds": seconds, "inside": inside.end()}
@@ -81,14 +79,14 @@ def optimizer_of(model: nn.Module, lr: float) -> Optimizer:
 
 
 def step(
-    name: str,
+    work: Work,
     model: nn.Module,
     optimizer: Optimizer,
     batch: dict[str, Tensor],
     data: HFDataModule,
 ) -> None:
     """One training step of a work."""
-    labels = {key: batch[_LABELS.get(key, key)] for key in LABELS[name]}
+    labels = {key: batch[_LABELS.get(key, key)] for key in work.labels}
     with torch.autocast("cpu", torch.bfloat16):
         loss = model(**_inputs(batch, data), **labels).loss
     loss.backward()
@@ -106,7 +104,7 @@ def forward_alone(model: nn.Module, data: HFDataModule) -> dict[str, float]:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for batch in cast("Iterator[dict[str, Tensor]]", iter(data.val_dataloader())):
             model(**_inputs(batch, data))
-            num_rows += counted(batch)["rows"]
+            num_rows += int(counted(batch)["rows"])
             end_turn()
     return {"rows": num_rows, "seconds": now() - start}
 

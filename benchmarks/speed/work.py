@@ -3,8 +3,9 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
+import torch
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetGenerationError
 from datasets.utils import disable_progress_bars
@@ -12,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
@@ -25,21 +27,29 @@ class Work:
     """What is trained on.
 
     Args:
+        name: "tweets", "squad", "t5" or "images".
         recipe: lit_hf's, below configs/.
+        labels: what HF's model calls the truth.
         train: file of the training rows, as `write` leaves it.
         val: file of the rows to evaluate and to predict.
         batch_size: rows a step.
         eval_batch_size: rows an evaluated batch.
-        max_length: longest row in tokens.
+        max_length: longest row or window in tokens; 0 for images.
+        doc_stride: tokens of a context that neighbouring windows share; 0 where there are none.
         epochs: of the training.
         num_train: training rows that are timed unless told otherwise.
         num_val: rows that are evaluated then.
         lr: highest learning rate.
         label_smoothing: share of the truth that is spread over all classes.
+        num_labels: classes, where rows have one.
+        max_answer: most tokens of an answer that is written.
+        is_pretrained: the model's folder holds weights; else they are random.
         words: further options of lit_hf's command.
     """
 
+    name: str
     recipe: str
+    labels: tuple[str, ...]
     train: str
     val: str
     batch_size: int
@@ -49,12 +59,23 @@ class Work:
     num_train: int
     num_val: int
     lr: float
+    doc_stride: int = 0
     label_smoothing: float = 0.0
+    num_labels: int = 2
+    max_answer: int = 0
+    is_pretrained: bool = True
     words: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether rows are tokens."""
+        return self.max_length > 0
 
 
 WORKS = {
     "tweets": Work(
+        name="tweets",
+        labels=("labels",),
         recipe="text_classification/disaster_tweets.yaml",
         train="train.csv",
         val="val.csv",
@@ -67,6 +88,9 @@ WORKS = {
         lr=5e-5,
     ),
     "squad": Work(
+        name="squad",
+        labels=("start_positions", "end_positions"),
+        doc_stride=128,
         recipe="extractive_qa/squad_v1.yaml",
         train="train.jsonl",
         val="val.jsonl",
@@ -79,6 +103,10 @@ WORKS = {
         lr=1e-4,
     ),
     "images": Work(
+        name="images",
+        labels=("labels",),
+        num_labels=10,
+        is_pretrained=False,
         recipe="image_classification/cifar10.yaml",
         train="train.parquet",
         val="val.parquet",
@@ -93,13 +121,12 @@ WORKS = {
         words=("--data", "ImageClassificationDataModule", "--data.image_column", "img"),
     ),
 }
-LABELS = {
-    "tweets": ("labels",),
-    "squad": ("start_positions", "end_positions"),
-    "images": ("labels",),
-}
 Counts = dict[str, dict[str, float]]
-"""Rows and seconds by stage; of training also tokens and padded tokens, of validation accuracy."""
+"""Rows, seconds and, where they are known, tokens by stage.
+
+Of a validation also its scores, and as `scoring` those of its seconds that come behind all batches.
+"""
+SCORES = ("accuracy", "f1", "exact_match")
 
 
 def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: int) -> None:
@@ -116,17 +143,25 @@ def write_rows(work: str, source: Path, folder: Path, num_train: int, num_val: i
     Raises:
         SystemExit: if the source is none of them, or has too few rows.
     """
-    task = WORKS[work]
     disable_progress_bars()
     try:
         rows = _rows_of(work, source)
     except (DatasetGenerationError, ValueError, KeyError, TypeError) as error:
         wanted = "wanted are Kaggle's train.csv, SQuAD 1.1 as JSON, or CIFAR-10's Parquet file"
         raise SystemExit(f"{source} holds no {work} ({error}): {wanted}.") from error
+    write_drawn(WORKS[work], rows, folder, num_train, num_val)
+
+
+def write_drawn(work: Work, rows: Dataset, folder: Path, num_train: int, num_val: int) -> None:
+    """Draw so many of the rows by a seed, and write the files of the work.
+
+    Raises:
+        SystemExit: if there are too few rows.
+    """
     parts = _drawn(rows, num_train, num_val)
-    for part, file in zip(parts, (task.train, task.val), strict=True):
-        write = {"tweets": part.to_csv, "squad": part.to_json, "images": part.to_parquet}[work]
-        write(folder / file)
+    for part, file in zip(parts, (work.train, work.val), strict=True):
+        write = {".csv": part.to_csv, ".jsonl": part.to_json, ".parquet": part.to_parquet}
+        write[(folder / file).suffix](folder / file)
 
 
 def _rows_of(work: str, source: Path) -> Dataset:
@@ -172,14 +207,19 @@ def _questions(path: Path) -> list[dict[str, object]]:
     ]
 
 
-def model_of(work: str, name: str) -> PreTrainedModel:
-    """The model of a work: of images a new one from a config, else what is pretrained."""
-    if work == "images":
-        config = AutoConfig.from_pretrained(name, num_labels=10)
-        new = AutoModelForImageClassification.from_config(config)  # type: ignore[no-untyped-call]  # no types
-        return cast("PreTrainedModel", new)
-    if work == "tweets":
-        model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
-    else:
-        model = AutoModelForQuestionAnswering.from_pretrained(name)
-    return cast("PreTrainedModel", model)
+def model_of(work: Work, name: str) -> PreTrainedModel:
+    """The model of a work in single precision, as lit_hf has it; random where it is so asked."""
+    kind, settings = {
+        "tweets": (AutoModelForSequenceClassification, {"num_labels": work.num_labels}),
+        "squad": (AutoModelForQuestionAnswering, {}),
+        "t5": (AutoModelForSeq2SeqLM, {}),
+        "images": (AutoModelForImageClassification, {"num_labels": work.num_labels}),
+    }[work.name]
+    auto: Any = kind  # some of its methods have no types
+    config = AutoConfig.from_pretrained(name, **settings)
+    model: PreTrainedModel = (
+        auto.from_pretrained(name, config=config, dtype=torch.float32)
+        if work.is_pretrained
+        else auto.from_config(config)
+    )
+    return model

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed.__main__ import summarise
-from benchmarks.speed.hf_trainer import hf_trainer
+from benchmarks.speed.hf_trainer import best_flags, hf_trainer
 from benchmarks.speed.plain_loop import loop
-from benchmarks.speed.work import write_rows
+from benchmarks.speed.setting import Setting
+from benchmarks.speed.summary import summarise
+from benchmarks.speed.work import WORKS, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_loop__trains_each_row_once_an_epoch(
     ticks = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     backward = torch.Tensor.backward
-    found = loop("tweets", rows, tiny_model)
+    found = loop(WORKS["tweets"], rows, tiny_model)
     assert found["validate"]["rows"] == 10
     counts = found["train"]
     assert counts["rows"] == 3 * 60
@@ -37,7 +38,7 @@ def test_loop__trains_each_row_once_an_epoch(
 
 
 def test_hf_trainer__does_all_stages(rows: Path, tiny_model: str) -> None:
-    counts = hf_trainer("tweets", rows, tiny_model, is_best=True)
+    counts = hf_trainer(WORKS["tweets"], rows, tiny_model, Setting(), best_flags)
     assert {stage: part["rows"] for stage, part in counts.items()} == {
         "train": 3 * 60,
         "validate": 10,
