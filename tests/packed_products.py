@@ -17,6 +17,7 @@ def make_up_products(monkeypatch: pytest.MonkeyPatch) -> None:
             return linear(values, weight, bias)
 
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", True)
     _set(monkeypatch, "_is_mkldnn_bf16_supported", lambda: True)
     _set(monkeypatch, "_reorder_linear_weight", lambda weight, _: weight.clone())
     _set(monkeypatch, "_linear_pointwise", multiply)

@@ -23,9 +23,6 @@ from benchmarks.speed.turns import end_turn
 from benchmarks.speed.work import RECIPES, SCORES, WORKS, Counts, Work
 from lit_hf.cli import main as command
 
-WORDS = {"16-mixed": ("--model.optimizer.fused", "false")}
-"""What a precision needs beside a recipe: gradients that are scaled are not clipped while fused."""
-
 
 def words_of(work: Work, folder: Path, model: str, setting: Setting) -> tuple[str, ...]:
     """The options of the command: the recipe on the files of a folder, without checkpoint by score.
@@ -47,7 +44,7 @@ def words_of(work: Work, folder: Path, model: str, setting: Setting) -> tuple[st
         *("--data.train_file", str(folder / work.train), "--data.val_file", str(folder / work.val)),
         *("--data.batch_size", str(work.batch_size), "--model.optimizer.lr", str(work.lr)),
         *("--data.eval_batch_size", str(work.eval_batch_size)),
-        *("--data.num_workers", str(setting.num_workers), *WORDS.get(setting.precision, ())),
+        *("--data.num_workers", str(setting.num_workers)),
         *("--trainer.precision", setting.precision, "--trainer.accelerator", setting.accelerator),
         *("--trainer.devices", "1", "--checkpoint.monitor", "null"),
         *("--checkpoint.save_top_k", "0"),  # the last one is written all the same
