@@ -24,7 +24,7 @@ from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.data.windows import encode_windows, pad_windows, question_room
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
-from lit_hf.model_inputs import tells_pairs, untold_pairs
+from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,7 +74,9 @@ class TextInputs:
         self._template = str(columns.get("text_template") or "")
         self._template_names = template_columns(self._template) if self._template else []
         self._texts = TemplateTokenizer(tokenizer, self._template)
-        self._tells_pairs = tells_pairs(tokenizer)  # not later: a call changes it for all threads
+        self._separates_pairs = separates_pairs(
+            tokenizer
+        )  # not later: a call changes it for all threads
         self._is_paired: bool | None = None  # not known
         if self._template or columns.get("text_column"):
             self._is_paired = bool(columns.get("pair_column"))
@@ -96,8 +98,8 @@ class TextInputs:
         if self._is_paired is not None and kinds == {not self._is_paired}:
             wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
             raise InputError(f"the model was trained on {wanted}, but got {given}.")
-        if kinds == {True} and not self._tells_pairs:
-            raise untold_pairs("{first}", "{second}")
+        if kinds == {True} and not self._separates_pairs:
+            raise inseparable_pairs("{first}", "{second}")
         empty = [number for number, texts in enumerate(parts) if not all(map(str.strip, texts))]
         if empty:
             log.warning(

@@ -52,7 +52,7 @@ def padded_at_the_end(
     return own
 
 
-def tells_pairs(tokenizer: "PreTrainedTokenizerBase") -> bool:
+def separates_pairs(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether a model can tell where the first text of a pair ends, by a separator or segments."""
     sides = _pair(tokenizer).sequence_ids if tokenizer.is_fast else []
     if not {0, 1} <= {*sides} or None in sides[sides.index(0) : sides.index(1)]:
@@ -60,7 +60,7 @@ def tells_pairs(tokenizer: "PreTrainedTokenizerBase") -> bool:
     return _SEGMENTS in tokenizer.model_input_names and _tells_apart(tokenizer)
 
 
-def untold_pairs(first: str, second: str) -> InputError:
+def inseparable_pairs(first: str, second: str) -> InputError:
     """What is wrong with pairs that a model cannot tell apart.
 
     Args:

@@ -103,14 +103,14 @@ def _cut_spellings(tokenizer: "PreTrainedTokenizerBase", names: Iterable[str]) -
     backend.pre_tokenizer = pre_tokenizers.Sequence([*before, cut])
 
 
-def say_how_it_was(folder: Path) -> None:
+def note_former_reading(folder: Path) -> None:
     """Note in a tokenizer's files that say nothing of it that special tokens in texts are real.
 
     For checkpoints that were written before texts were read otherwise.
     """
-    said = _said(folder)
-    if said and KEY not in said:
-        _write(folder, {**said, KEY: False})
+    config = _read_config(folder)
+    if config and KEY not in config:
+        _write(folder, {**config, KEY: False})
 
 
 def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
@@ -126,30 +126,30 @@ def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
     """
     from transformers import AutoTokenizer
 
-    said = _said(folder)
-    if not said.get(KEY):
+    config = _read_config(folder)
+    if not config.get(KEY):
         return
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if any(map(spelling(special_tokens(tokenizer)).search, literals)):
-        _write(folder, {name: value for name, value in said.items() if name != KEY})
+        _write(folder, {name: value for name, value in config.items() if name != KEY})
     elif tokenizer.is_fast and _still_special(tokenizer) and not hasattr(tokenizer, "src_lang"):
-        # The class of T5's and similar tokenizers makes its parts anew, without the cut in
+        # The class of T5's and similar tokenizers makes its parts again, without the cut in
         # tokenizer.json; the class of no model takes them as they are. Those of models that
         # translate also set the language, so they stay.
         names = ("model_input_names", "padding_side", "truncation_side", "pad_token_type_id")
         own = {name: getattr(tokenizer, name) for name in names}
-        _write(folder, {**said, **own, "tokenizer_class": "PreTrainedTokenizerFast"})
+        _write(folder, {**config, **own, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
-def _said(folder: Path) -> dict[str, object]:
+def _read_config(folder: Path) -> dict[str, object]:
     """What a tokenizer's files say of it; {} where there are none, or they cannot be read."""
     try:
-        said = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def _write(folder: Path, said: dict[str, object]) -> None:
-    text = json.dumps(said, indent=2, ensure_ascii=False, sort_keys=True)
+def _write(folder: Path, config: dict[str, object]) -> None:
+    text = json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True)
     (folder / _CONFIG).write_text(f"{text}\n", encoding="utf-8")

@@ -37,7 +37,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.model_inputs import ask_for_segments, tells_pairs
+from lit_hf.model_inputs import ask_for_segments, separates_pairs
 from lit_hf.modules.loading import from_config
 from lit_hf.processors import load_tokenizer
 
@@ -244,13 +244,13 @@ def test_pairs__with_nothing_between_are_refused(
 
 def test_pairs__with_a_separator_or_segments_are_taken(unnamed: str) -> None:
     tokenizer = load_tokenizer(unnamed)
-    assert tells_pairs(tokenizer)
+    assert separates_pairs(tokenizer)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="$A", pair="$A $B:1", special_tokens=[]
     )
-    assert not tells_pairs(tokenizer)
+    assert not separates_pairs(tokenizer)
     ask_for_segments(tokenizer, BertConfig())
-    assert tells_pairs(tokenizer)
+    assert separates_pairs(tokenizer)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lit_hf.data.tokens import stamp_of
 from lit_hf.processors import load_tokenizer, save_tokenizer
-from lit_hf.special_tokens import KEY, say_how_it_was, settled, special_tokens, write_for_plain
+from lit_hf.special_tokens import KEY, note_former_reading, settled, special_tokens, write_for_plain
 from tests.conftest import TWEETS
 
 KINDS = ["WordPiece", "Unigram", "T5", "XLMRoberta", "DebertaV2", "MBart", "Roberta", "MiniLM"]
@@ -165,12 +165,12 @@ def test_settled__leaves_the_tokenizer_of_the_user_alone(tiny_t5: str) -> None:
 
 
 def test_files__that_say_nothing_get_how_it_was(tiny_model: str, tmp_path: Path) -> None:
-    say_how_it_was(tmp_path)  # of images: nothing is there
+    note_former_reading(tmp_path)  # of images: nothing is there
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
-    say_how_it_was(tmp_path)
+    note_former_reading(tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())[KEY] is False
     load_tokenizer(tiny_model).save_pretrained(tmp_path)
-    say_how_it_was(tmp_path)
+    note_former_reading(tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())[KEY] is True
 
 

@@ -27,7 +27,7 @@ from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.processors import load_tokenizer
-from lit_hf.special_tokens import say_how_it_was, write_for_plain
+from lit_hf.special_tokens import note_former_reading, write_for_plain
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
@@ -223,7 +223,7 @@ def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> b
                     raise InputError(f"the checkpoint's {name!r} is no file of a tokenizer.")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.numpy().tobytes())
-            say_how_it_was(folder)
+            note_former_reading(folder)
             return True
     return False
 

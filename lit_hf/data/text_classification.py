@@ -37,7 +37,7 @@ from lit_hf.functional.labels import (
     is_ambiguous,
     keys_of_names,
 )
-from lit_hf.model_inputs import tells_pairs, untold_pairs
+from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -219,9 +219,9 @@ class TextClassificationDataModule(HFDataModule):
             ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)
-        if self.columns.pair is not None and not tells_pairs(tokenizer):
+        if self.columns.pair is not None and not separates_pairs(tokenizer):
             first = self.columns.template or f"{{{self.columns.text}}}"
-            raise untold_pairs(first, f"{{{self.columns.pair}}}")
+            raise inseparable_pairs(first, f"{{{self.columns.pair}}}")
         texts = TemplateTokenizer(tokenizer, self.columns.template or "")
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), stamp_of(tokenizer), max_length, ids

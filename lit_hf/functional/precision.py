@@ -1,4 +1,4 @@
-"""Numbers that are scored or told: in single precision or better, whatever the model computes in.
+"""Numbers that are scored or shown: in single precision or better, whatever the model computes in.
 
 `Trainer(precision="bf16-true")` also changes torch's default dtype while a step runs, so that
 `torch.tensor([0.1])` is rounded; numbers that count name their dtype.

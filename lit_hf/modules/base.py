@@ -16,7 +16,7 @@ from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.finite import FiniteLoss
-from lit_hf.modules.half_precision import tell_half_precision
+from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
@@ -179,7 +179,7 @@ class HFModule(PreciseScores):
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
         self.fit_to_data(stage)
-        tell_half_precision(self.trainer)
+        report_half_precision(self.trainer)
 
     def fit_to_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""

@@ -13,7 +13,7 @@ _NUM_ROWS, _WIDTH = 32, 256  # 4 million operations, some ms where bfloat16 is e
 _FEWEST, _MOST, _ENOUGH = 4, 20, 0.005  # how often it is done, and the seconds that are enough
 
 
-def tell_half_precision(trainer: Trainer) -> None:
+def report_half_precision(trainer: Trainer) -> None:
     """Say where the half precision of a run is slow on its device, and on a CPU how quick it is.
 
     Nothing is changed. On the CPU a product of the size of a small layer is timed in both
@@ -25,7 +25,7 @@ def tell_half_precision(trainer: Trainer) -> None:
     device = trainer.strategy.root_device
     asked = f"`trainer.precision: {trainer.precision}`:"
     if device.type == "cpu":
-        _tell_speed(asked, dtype)
+        _report_speed(asked, dtype)
     elif device.type == "cuda" and dtype == torch.bfloat16:
         with torch.cuda.device(device):
             if not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -35,7 +35,7 @@ def tell_half_precision(trainer: Trainer) -> None:
                 )
 
 
-def _tell_speed(asked: str, dtype: torch.dtype) -> None:
+def _report_speed(asked: str, dtype: torch.dtype) -> None:
     ratio = seconds_of_product(dtype) / seconds_of_product(torch.float32)
     product = f"{asked} on this CPU a product in {str(dtype).removeprefix('torch.')}"
     if ratio > 1:

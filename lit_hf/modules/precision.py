@@ -17,7 +17,7 @@ Convert = Callable[[Tensor], Tensor]
 
 
 class PreciseScores(LightningModule):
-    """Takes the precision it is told, but for metrics and its own buffers: float32 or better.
+    """Takes the precision it is given, but for metrics and its own buffers: float32 or better.
 
     Under bf16-true and 16-true Lightning calls `module.to(torch.bfloat16)`. torchmetrics lets that
     through (it only ignores `half()` and the like), and its sums then stop counting: 256 + 1 is 256

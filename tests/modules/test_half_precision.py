@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.modules.half_precision import seconds_of_product, tell_half_precision
+from lit_hf.modules.half_precision import report_half_precision, seconds_of_product
 from tests.commands import RECIPE, TWEETS, run_command
 from tests.modules.conftest import MakeTrainer
 
@@ -53,7 +53,7 @@ def test_half_precision__is_told_to_be_slower_or_quicker(
 ) -> None:
     halves_take(seconds)
     with caplog.at_level(logging.INFO, "lit_hf"):
-        tell_half_precision(make_trainer(precision=precision))
+        report_half_precision(make_trainer(precision=precision))
     ((found, told),) = _told(caplog)
     assert found == level
     assert f"`trainer.precision: {precision}`: on this CPU a product in {name} {message}" in told
@@ -64,11 +64,11 @@ def test_half_precision__of_a_plugin_and_what_lightning_makes_of_it(
     make_trainer: MakeTrainer, halves_take: Take, caplog: pytest.LogCaptureFixture
 ) -> None:
     halves_take(2.0)
-    tell_half_precision(
+    report_half_precision(
         make_trainer(plugins=MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu")))
     )
     with pytest.warns(UserWarning, match="fp16 is not supported on CPU"):
-        tell_half_precision(make_trainer(precision="16-mixed"))
+        report_half_precision(make_trainer(precision="16-mixed"))
     assert ["product in float16" in told for _, told in _told(caplog)] == [True, False]
     assert ["product in bfloat16" in told for _, told in _told(caplog)] == [False, True]
 
@@ -80,7 +80,7 @@ def test_other_precisions__are_not_timed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(SECONDS, lambda _: pytest.fail("timed"))
-    tell_half_precision(make_trainer(precision=precision))
+    report_half_precision(make_trainer(precision=precision))
 
 
 def test_other_processes__are_not_timed(
@@ -89,7 +89,7 @@ def test_other_processes__are_not_timed(
     monkeypatch.setattr(SECONDS, lambda _: pytest.fail("timed"))
     trainer = make_trainer(precision="bf16-mixed")
     monkeypatch.setattr(type(trainer.strategy), "is_global_zero", False)
-    tell_half_precision(trainer)
+    report_half_precision(trainer)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_gpu__that_emulates_bfloat16_is_told(
     monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
     monkeypatch.setattr(SECONDS, lambda _: pytest.fail("timed"))
-    tell_half_precision(trainer)
+    report_half_precision(trainer)
     assert ["`trainer.precision: 16-mixed` is quicker" in told for _, told in _told(caplog)] == (
         [True] if is_told else []
     )
