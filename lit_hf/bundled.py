@@ -37,7 +37,7 @@ def find_recipe(name: str) -> str:
     Raises:
         InputError: if neither a file nor a recipe has this name.
     """
-    if os.path.exists(name) or not _NAME.fullmatch(name):
+    if os.path.isfile(name) or not _NAME.fullmatch(name):
         return name
     short = name.removeprefix("configs/").removesuffix(".yaml")
     if short in (known := recipe_names()):
@@ -107,7 +107,11 @@ def read_recipe(name: str) -> str:
     Raises:
         InputError: if there is none of this name.
     """
-    return Path(find_recipe(name)).read_text(encoding="utf-8")
+    path = find_recipe(name)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name!r}: no recipe can be read here ({error}).") from error
 
 
 def find_bundled(path: str) -> str:

@@ -15,7 +15,8 @@ from torch.optim import AdamW
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.secret_settings import without_secrets
-from lit_hf.text_settings import plain, read_by_type, read_yaml, write_yaml
+from lit_hf.text_settings import read_by_type
+from lit_hf.yaml_scalars import load, plain, write_yaml
 
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
@@ -30,7 +31,7 @@ def set_up_parsing(imports: Sequence[str]) -> None:
     jsonargparse.set_parsing_settings(
         import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *imports]
     )
-    jsonargparse.set_loader("yaml", read_yaml, (yaml.YAMLError,))
+    jsonargparse.set_loader("yaml", load, (yaml.YAMLError,))
     read_by_type()
     jsonargparse.set_dumper("yaml", _dump)
     public_classes()  # imports them

@@ -11,7 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
-from lit_hf.text_settings import read_settings, write_yaml
+from lit_hf.yaml_scalars import read_settings, write_yaml
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")

@@ -14,7 +14,7 @@ from jsonargparse import Namespace
 
 from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense
-from lit_hf.text_settings import read_settings
+from lit_hf.yaml_scalars import read_settings
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
 _LINKED = {

@@ -4,140 +4,23 @@ YAML reads `#2 String` as nothing, `01` as 1 and `no` as false, and jsonargparse
 a command line as YAML before it looks at the type of the setting. Here the type comes first.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import EnumMeta
 from functools import wraps
+from itertools import chain, repeat
 from os import PathLike
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
-from jsonargparse import Namespace
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import NestedArg
 
 from lit_hf.errors import InputError
+from lit_hf.yaml_scalars import Scalar, Text, Word, plain, read_yaml
 
-_Tree = TypeVar("_Tree")
-_NUMBER = "tag:yaml.org,2002:float"
-_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-5, which YAML 1.1 takes for a text
-_BREAKS = "\x85\u2028\u2029"  # PyYAML writes them as they are and reads them as line breaks
-_LISTS = (list, Sequence, Iterable)
+_LISTS = (list, Sequence, Iterable, tuple, set, frozenset)
 _MAPPINGS = (dict, Mapping)
-
-
-class Text(str):
-    """A text that jsonargparse does not read as YAML again: it looks for `str` itself."""
-
-    __slots__ = ()
-
-
-class Word(str):
-    """A word of the command line that the type of its setting has not met yet."""
-
-    __slots__ = ()
-
-
-class Scalar(NamedTuple):
-    """A value of a YAML text that is written without quotes and is not a word.
-
-    Attributes:
-        value: what YAML reads: a number, a truth value, a date or None.
-        text: how it is written.
-    """
-
-    value: object
-    text: str
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # found at run time
-    """YAML whose scalars are `Text`, or `Scalar` where YAML would read something else."""
-
-    source: str
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
-        value = super().construct_object(node, deep=deep)
-        if not isinstance(node, yaml.ScalarNode):
-            return value
-        if node.value == "" and not node.style:  # neither quotes nor a block
-            _refuse_comment(node, self.source)
-        return Text(value) if isinstance(value, str) else Scalar(value, node.value)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        found = super().construct_mapping(node, deep=deep)
-        return {plain(key): value for key, value in found.items()}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Puts quotes around each text that `_Loader` would read as something else."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if any(letter in text for letter in _BREAKS) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver(_NUMBER, _EXPONENT, list("-+0123456789"))
-
-
-def _refuse_comment(node: yaml.ScalarNode, source: str) -> None:
-    """Refuse `name: #2 String`, which is a name without a value and a comment."""
-    mark = node.start_mark
-    rest = source.splitlines()[mark.line][mark.column :].strip() if source else ""
-    if rest.startswith("#"):
-        raise InputError(
-            f"line {mark.line + 1}: YAML reads {rest[:60]!r} as a comment, so nothing is set here. "
-            "Put a text that begins with # in quotes; for no value write null."
-        )
-
-
-def read_yaml(text: str) -> object:
-    """Read YAML or JSON; its scalars wait for the types of their settings.
-
-    Raises:
-        yaml.YAMLError: if it is not YAML.
-        InputError: if a setting has a comment for a value.
-    """
-    loader = _Loader(str(text))
-    loader.source = text
-    try:
-        return loader.get_single_data()
-    except (ValueError, RecursionError) as error:  # a date that does not exist, endless brackets
-        if isinstance(error, InputError):
-            raise
-        raise yaml.YAMLError(str(error)) from error
-    finally:
-        loader.dispose()
-
-
-def read_settings(text: str) -> Any:  # noqa: ANN401 - whatever stands there
-    """Read YAML or JSON as values that no type waits for."""
-    return plain(read_yaml(text))
-
-
-def write_yaml(settings: object) -> str:
-    """Write settings so that `read_yaml` gives them back."""
-    return yaml.dump(plain(settings), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
-def plain(tree: _Tree) -> _Tree:
-    """Give values of YAML in place of scalars, and `str` in place of `Text`, at all depths."""
-    found: object = tree
-    if isinstance(tree, Scalar):
-        found = tree.value
-    elif isinstance(tree, Text | Word):
-        found = str(tree)
-    elif isinstance(tree, Namespace):
-        fields = {key: plain(value) for key, value in vars(tree).items()}
-        found = Namespace(**fields)  # type: ignore[no-untyped-call]  # has no types
-    elif isinstance(tree, Mapping):
-        found = {plain(key): plain(value) for key, value in tree.items()}
-    elif type(tree) in (list, tuple):
-        parts = [plain(value) for value in cast("Sequence[object]", tree)]
-        found = parts if isinstance(tree, list) else tuple(parts)
-    return cast("_Tree", found)
 
 
 def as_declared(value: object, kind: object) -> object:
@@ -158,40 +41,101 @@ def as_declared(value: object, kind: object) -> object:
     >>> as_declared(Scalar(1, "01"), str), as_declared(Scalar(1, "01"), int)
     ('01', 1)
     """
+    is_word = isinstance(value, str) and not isinstance(value, Text)
+    return _word(str(value), kind) if is_word else _tree(value, kind)
+
+
+def _tree(value: object, kind: object) -> object:
+    """Read a tree of `read_yaml`; what has met its type before stays as it is."""
     kinds = _kinds(kind)
-    item = next((get_args(part)[0] for part in kinds if get_origin(part) in _LISTS), object)
     if isinstance(value, Scalar):
-        return _text(value.text, kinds) if value.text and _are_texts(kinds) else value.value
+        return _taken(value, kinds)
     if isinstance(value, Text):
-        return value if _are_texts(kinds) else str(value)
-    if isinstance(value, str):
-        if item is str and value.startswith("[") and value.endswith("]"):
-            return as_declared(_list_of(value), kind)
-        return _text(value, kinds) if _are_texts(kinds) else str(value)
-    if isinstance(value, list | dict) and _are_texts(kinds) and (item, type(value)) != (str, list):
+        return value if str in kinds or _are_texts(kinds) else str(value)
+    if isinstance(value, list | dict) and _are_texts(kinds) and not _has_list(value, kinds):
         raise ValueError(
             f"Expected a text, but YAML reads a {type(value).__name__} in it ({plain(value)}): put "
             "the text in quotes"
         )
     if isinstance(value, list):
-        return [as_declared(part, item) for part in value]
+        return [_tree(part, item) for part, item in zip(value, _items(kinds), strict=False)]
     if isinstance(value, dict) and not _is_class(kind):
-        field = _field(kinds)
+        key_kind, field = _mapping(kinds)
         return {
-            key: part if key == "init_args" and "class_path" in value else as_declared(part, field)
+            _key(key, key_kind): part
+            if key == "init_args" and "class_path" in value
+            else _tree(part, field)
             for key, part in value.items()
         }
     return value
 
 
+def _word(word: str, kind: object) -> object:
+    """Read a word of the command line as the same scalar or list of a file would be read."""
+    kinds = _kinds(kind)
+    is_list = word.startswith(("[", "{")) and word.endswith(("]", "}"))
+    if _are_texts(kinds) and not (is_list and _has_list([], kinds)):
+        return _text(word, kinds)
+    if _is_class(kind) and not is_list:
+        return str(word)  # the name of a class
+    try:
+        tree = read_yaml(word)
+    except (yaml.YAMLError, InputError):
+        tree = None
+    if isinstance(tree, list | dict) or (isinstance(tree, Scalar) and tree.text):
+        return _tree(tree, kind)
+    return Text(word) if str in kinds else str(word)  # a text, or what YAML does not read
+
+
+def _taken(scalar: Scalar, kinds: Sequence[object]) -> object:
+    """The value of a scalar, or its text where the setting takes no such value but texts."""
+    value, text = scalar
+    if _are_texts(kinds):
+        return _text(text, kinds) if text else value
+    choices = [choice for kind in kinds for choice in _choices(kind)]
+    if type(value) in {NoneType if kind is None else kind for kind in kinds} or value in choices:
+        return value
+    if text in choices or (str in kinds and not (type(value) is int and float in kinds)):
+        return Text(text)
+    return value
+
+
+def _choices(kind: object) -> Sequence[object]:
+    """The values of a Literal, the names of an Enum."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return list(kind.__members__) if isinstance(kind, EnumMeta) else ()
+
+
+def _items(kinds: Sequence[object]) -> Iterator[object]:
+    """The types of the values of a list, one after the other."""
+    found = next((part for part in kinds if get_origin(part) in _LISTS), None)
+    items = get_args(found)
+    if get_origin(found) is tuple and items[1:] != (...,):
+        return chain(items, repeat(object))
+    return repeat(items[0] if items else object)
+
+
+def _has_list(value: object, kinds: Sequence[object]) -> bool:
+    return isinstance(value, list) and any(get_origin(part) in _LISTS for part in kinds)
+
+
+def _mapping(kinds: Sequence[object]) -> tuple[object, object]:
+    """The types of the keys and of the values of a mapping."""
+    return next((get_args(part) for part in kinds if get_origin(part) in _MAPPINGS), (object,) * 2)
+
+
+def _key(key: object, kind: object) -> object:
+    if isinstance(key, Scalar):
+        return key.text if kind is str else key.value
+    return key
+
+
 def _nested(key: str, value: object, kind: object) -> NestedArg:
     """Read the word of an option inside a setting, such as `--data.text_column X`."""
     if isinstance(value, str):
-        kinds = _kinds(kind)
-        if _is_class(kind):
-            value = Word(value)  # the parser of the class reads it
-        elif _are_texts(_kinds(_field(kinds))):
-            value = as_declared(value, _field(kinds))
+        field = _mapping(_kinds(kind))[1]
+        value = Word(value) if _is_class(kind) else as_declared(value, field)  # else its parser's
     return NestedArg(key, value)
 
 
@@ -200,18 +144,15 @@ def _kinds(kind: object) -> Sequence[object]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _field(kinds: Sequence[object]) -> object:
-    """The type of the values of a mapping."""
-    return next((get_args(part)[1] for part in kinds if get_origin(part) in _MAPPINGS), object)
-
-
 def _are_texts(kinds: Sequence[object]) -> bool:
     """Whether a setting takes texts and no other scalars: `str | None`, `list[str]`, a path."""
     lists = [kind for kind in kinds if get_origin(kind) in _LISTS]
     scalars = [kind for kind in kinds if kind is not NoneType and kind not in lists]
-    is_path = [isinstance(kind, type) and issubclass(kind, PathLike) for kind in scalars]
-    are_texts = all(kind is str or path for kind, path in zip(scalars, is_path, strict=True))
-    return are_texts and (str in scalars or any(get_args(kind)[:1] == (str,) for kind in lists))
+    items = [get_args(kind)[0] for kind in lists if get_args(kind)]
+    return bool(scalars or items) and all(
+        kind is str or (isinstance(kind, type) and issubclass(kind, PathLike))
+        for kind in scalars or items
+    )
 
 
 def _is_class(kind: object) -> bool:
@@ -223,13 +164,6 @@ def _is_class(kind: object) -> bool:
 
 def _text(text: str, kinds: Sequence[object]) -> Text | None:
     return None if text == "null" and NoneType in kinds else Text(text)
-
-
-def _list_of(text: str) -> object:
-    try:
-        return read_yaml(text)
-    except yaml.YAMLError:
-        return Text(text)
 
 
 def read_by_type() -> None:

@@ -47,7 +47,7 @@ from lit_hf.settings import (
     refusal,
     take_back,
 )
-from lit_hf.text_settings import plain, read_settings
+from lit_hf.yaml_scalars import plain, read_settings
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (

@@ -69,7 +69,9 @@ def test_command__lists_and_shows_recipes() -> None:
     assert output_of("recipes", "overlays/smoke") == (
         ROOT / "configs" / "overlays" / "smoke.yaml"
     ).read_text(encoding="utf-8")
-    assert run_command("recipes", "nope", folder=ROOT).returncode == 2
+    for name in ("nope", "models", ".", "", "lit_hf/assets"):
+        done = run_command("recipes", name, folder=ROOT)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), name
 
 
 def test_bundled__files_are_found_from_any_folder(

@@ -40,6 +40,7 @@ FLOORS = {
     "secret_settings": 4,
     "text_settings": 4,
     "trainer_cli": 4,
+    "yaml_scalars": 4,
     "cli": 4,
     "__main__": 4,
 }

@@ -40,11 +40,11 @@ def _report_speed(asked: str, dtype: torch.dtype) -> None:
     product = f"{asked} on this CPU a product in {str(dtype).removeprefix('torch.')}"
     if ratio > 1:
         log.warning(
-            f"{product} takes {ratio:.1f} times as long as one in float32; "
+            f"{product} takes about {ratio:.2g} times as long as one in float32; "
             "`trainer.precision: 32-true` is quicker."
         )
     else:
-        log.info(f"{product} is {1 / ratio:.1f} times as quick as one in float32.")
+        log.info(f"{product} is about {1 / ratio:.2g} times as quick as one in float32.")
 
 
 def seconds_of_product(dtype: torch.dtype) -> float:

@@ -222,7 +222,7 @@ def test_memory__is_that_of_the_gpu_in_use(monkeypatch: pytest.MonkeyPatch) -> N
     assert waits == ["waited"]
 
 
-def test_words__of_half_precision_train_without_fused_steps(tmp_path: Path) -> None:
+def test_words__of_half_precision(tmp_path: Path) -> None:
     work = TINY.works["squad"]
     words = {
         precision: " ".join(words_of(work, tmp_path, "model", Setting("gpu", precision, 4, 8)))
@@ -231,7 +231,6 @@ def test_words__of_half_precision_train_without_fused_steps(tmp_path: Path) -> N
     for precision, text in words.items():
         assert f"--trainer.precision {precision} --trainer.accelerator gpu" in text
         assert "--data.doc_stride 32 --data.pad_to_multiple_of 8" in text
-        assert ("--model.optimizer.fused false" in text) == (precision == "16-mixed")
 
 
 def test_difference__of_weights() -> None:
