@@ -1,4 +1,4 @@
-"""Files of lines that a training appends to, cut back to the step at which it begins."""
+"""Files of lines that a training appends to, cut back to the checkpoint that it goes on from."""
 
 import os
 from collections.abc import Callable
@@ -8,21 +8,19 @@ from lightning.pytorch import Trainer
 
 
 def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | None]) -> None:
-    """Drop the lines of steps that are trained again, which an earlier training has left.
+    """Drop the lines of steps that are trained again, which a killed training has left.
 
-    A killed one that is resumed leaves those after its checkpoint, and one that starts from scratch
-    in the same folder, as a notebook's cell that runs twice, finds all of the last time. A line
-    that a kill has cut off goes too. The file is written beside its name and renamed; where nothing
-    is dropped it stays as it is.
+    A line that the kill has cut off goes too. The file is written beside its name and renamed;
+    where nothing is dropped it stays as it is.
 
     Args:
-        trainer: when its training begins.
+        trainer: when its training begins; one that does not go on from a checkpoint drops nothing.
         file_name: of the file in the run folder.
         step_of: the step of a line, None where it belongs to none; a ValueError, LookupError or
             TypeError says the same, as a header does.
     """
     path = Path(trainer.default_root_dir) / file_name
-    if not trainer.is_global_zero or not path.is_file():
+    if trainer.ckpt_path is None or not trainer.is_global_zero or not path.is_file():
         return
 
     def is_kept(line: str) -> bool:

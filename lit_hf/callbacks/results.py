@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 class ResultsWriter(Callback):
     """Writes `metrics.csv` while training and `results.json` at the end of each stage.
 
-    `metrics.csv` has one line for each number: step, epoch, name, value. A resumed training appends
-    to it, after it has dropped the lines of steps that it trains again; one from scratch drops all.
-    An epoch too short for any line has one of its last step. `results.json` holds for each stage
-    (fit, validate, test) the final scores with `num_examples`, the step, and the checkpoint that
-    was scored.
+    `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
+    a run that goes on, which first drops the lines of steps that it trains again. An epoch too
+    short for any line has one of its last step. `results.json` holds for each
+    stage (fit, validate, test) the final scores with `num_examples`, the step, and the checkpoint
+    that was scored.
     """
 
     def __init__(self) -> None:
