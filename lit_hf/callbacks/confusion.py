@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lit_hf.callbacks.fonts import fonts
 from lit_hf.callbacks.panels import log_image
-from lit_hf.metrics.classification import LARGEST_MATRIX
+from lit_hf.metrics.classification import MOST_CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,8 +70,8 @@ class ConfusionMatrixWriter(Callback):
         if not trainer.is_global_zero:
             return
         if found is None:
-            if len(names) > LARGEST_MATRIX:
-                log.warning(f"no confusion matrix: {len(names)} classes, {LARGEST_MATRIX} at most.")
+            if len(names) > MOST_CLASSES:
+                log.warning(f"no confusion matrix: {len(names)} classes, {MOST_CLASSES} at most.")
             return
         counts: Counts = found.cpu().numpy()
         folder = Path(trainer.default_root_dir)

@@ -6,26 +6,23 @@ from contextlib import contextmanager
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 from torchmetrics.classification import (
-    BinaryF1Score,
-    MulticlassAccuracy,
     MulticlassConfusionMatrix,
-    MulticlassF1Score,
     MultilabelExactMatch,
     MultilabelF1Score,
 )
 
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.precision import precise
-from lit_hf.metrics.auroc import DefinedAUROC
+from lit_hf.metrics.auroc import DefinedAUROC, OneVsRestAUROC
+from lit_hf.metrics.class_counts import ClassCounts
 from lit_hf.metrics.regression import RegressionScore
 
-_TAKES_NOTHING = {"auroc", "regression"}  # ours, which take an empty batch too
-LARGEST_MATRIX = 1000
-"""Classes up to which a confusion matrix is counted: 8 MB."""
+_TAKES_NOTHING = {"auroc", "classes", "regression"}  # ours, which take an empty batch too
+MOST_CLASSES = 1000
+"""Classes up to which there is a confusion matrix (8 MB) and AUROC (4 kB a row)."""
 
 
 class ClassificationScores(nn.Module):
@@ -33,29 +30,30 @@ class ClassificationScores(nn.Module):
 
     | problem | scores |
     | --- | --- |
-    | single_label, two classes | accuracy, f1 (of class 1), auroc |
+    | single_label, two classes | accuracy, f1 (of the positive class), auroc |
     | single_label, more | accuracy, f1 (macro), f1_micro, auroc (macro, one against the rest) |
     | multi_label | accuracy (all labels right), f1 (macro), f1_micro, auroc (macro) |
     | regression | pearson, spearman, mse |
 
     and for all `loss` (mean over examples) and `num_examples`. Beside these scores the confusion
-    matrix of single labels, where there are no more than 1000 classes.
+    matrix of single labels. Of more than 1000 classes there is neither that nor auroc.
 
     Args:
         problem_type: what the labels are.
         num_labels: C, how many classes there are.
+        positive: number of the positive class, of two.
     """
 
-    def __init__(self, problem_type: ProblemType, num_labels: int) -> None:
+    def __init__(self, problem_type: ProblemType, num_labels: int, positive: int = 1) -> None:
         super().__init__()
         self.problem_type = problem_type
         self.num_labels = num_labels
         self.loss_sum = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
         self.num_examples = SumMetric()
-        self.scores = nn.ModuleDict(_scores(problem_type, num_labels))
+        self.scores = nn.ModuleDict(_scores(problem_type, num_labels, positive))
         self.confusion = (
             MulticlassConfusionMatrix(num_labels, validate_args=False)
-            if problem_type == "single_label" and num_labels <= LARGEST_MATRIX
+            if problem_type == "single_label" and num_labels <= MOST_CLASSES
             else None
         )
 
@@ -86,15 +84,10 @@ class ClassificationScores(nn.Module):
     def _arguments(self, name: str, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.problem_type == "regression":
             return logits[:, 0], labels
-        if self.problem_type == "multi_label":
-            return (logits, labels) if name == "auroc" else (logits.sigmoid(), labels.long())
-        if self.num_labels == 2:
-            if name == "auroc":  # the log odds of class 1
-                return (logits[:, 1] - logits[:, 0])[:, None], labels[:, None]
-            return logits.argmax(1), labels
         if name == "auroc":
-            flags = F.one_hot(labels, self.num_labels)
-            return _log_odds(logits), flags
+            return logits, labels
+        if self.problem_type == "multi_label":
+            return logits.sigmoid(), labels.long()
         return logits.argmax(1), labels
 
     def compute(self) -> dict[str, Tensor]:
@@ -122,8 +115,10 @@ class ClassificationScores(nn.Module):
     @property
     def names(self) -> list[str]:
         """Names of the scores that `compute` gives."""
-        own = ["pearson", "spearman", "mse"] if self.problem_type == "regression" else self.scores
-        return [*own, "loss", "num_examples"]
+        found: list[str] = []
+        for name, metric in self._metrics().items():
+            found += metric.names if isinstance(metric, ClassCounts | RegressionScore) else [name]
+        return [*found, "loss", "num_examples"]
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -141,34 +136,19 @@ def _taking_nothing() -> Iterator[None]:
         yield
 
 
-def _scores(problem_type: ProblemType, num_labels: int) -> dict[str, Metric]:
+def _scores(problem_type: ProblemType, num_labels: int, positive: int) -> dict[str, Metric]:
     if problem_type == "regression":
         return {"regression": RegressionScore()}
+    scores: dict[str, Metric]
     if problem_type == "multi_label":
-        return {
+        scores = {
             "accuracy": MultilabelExactMatch(num_labels, validate_args=False),
             "f1": MultilabelF1Score(num_labels, average="macro", validate_args=False),
             "f1_micro": MultilabelF1Score(num_labels, average="micro", validate_args=False),
-            "auroc": DefinedAUROC(),
         }
-    accuracy = MulticlassAccuracy(num_labels, average="micro", validate_args=False)
-    if num_labels == 2:
-        f1: dict[str, Metric] = {"f1": BinaryF1Score(validate_args=False)}
+        auroc = DefinedAUROC()
     else:
-        f1 = {
-            "f1": MulticlassF1Score(num_labels, average="macro", validate_args=False),
-            "f1_micro": MulticlassF1Score(num_labels, average="micro", validate_args=False),
-        }
-    return {"accuracy": accuracy, **f1, "auroc": DefinedAUROC()}
-
-
-def _log_odds(logits: Tensor) -> Tensor:
-    """Of each class against all others: increases with its probability, without rounding to 1."""
-    rest = torch.stack(
-        [
-            torch.cat([logits[:, :c], logits[:, c + 1 :]], dim=1).logsumexp(1)
-            for c in range(logits.shape[1])
-        ],
-        dim=1,
-    )
-    return logits - rest
+        names = ["accuracy", "f1"] if num_labels == 2 else ["accuracy", "f1", "f1_micro"]
+        scores = {"classes": ClassCounts(num_labels, names, positive)}
+        auroc = OneVsRestAUROC()
+    return {**scores, "auroc": auroc} if num_labels <= MOST_CLASSES else scores

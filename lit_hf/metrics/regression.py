@@ -25,6 +25,7 @@ class RegressionScore(Metric):
     """
 
     full_state_update = False
+    names = ("pearson", "spearman", "mse")
     predictions: list[Tensor]
     targets: list[Tensor]
 
@@ -44,7 +45,7 @@ class RegressionScore(Metric):
         predicted = kept.cpu().double().numpy()  # MPS has no float64
         target = dim_zero_cat(self.targets).cpu().double().numpy()
         finite = bool(np.isfinite(predicted).all() and np.isfinite(target).all())
-        scores = {"pearson": np.nan, "spearman": np.nan, "mse": np.nan}
+        scores = dict.fromkeys(self.names, np.nan)
         if len(target):
             scores["mse"] = ((predicted - target) ** 2).mean()
         if len(target) > 1 and finite and np.ptp(predicted) > 0 and np.ptp(target) > 0:

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 from torch import Tensor
 
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.classification import LARGEST_MATRIX, ClassificationScores
+from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
 
 SEEDS = range(4)
 
@@ -63,15 +63,16 @@ def _with_sklearn(
     count = {"loss": float(losses.double().mean()), "num_examples": len(losses)}
     if problem == "regression":
         logits, labels = logits.double(), labels.double()
+        has_two = len(labels) > 1
         return {
-            "pearson": stats.pearsonr(logits[:, 0], labels)[0],
-            "spearman": stats.spearmanr(logits[:, 0], labels)[0],
+            "pearson": stats.pearsonr(logits[:, 0], labels)[0] if has_two else math.nan,
+            "spearman": stats.spearmanr(logits[:, 0], labels)[0] if has_two else math.nan,
             "mse": mean_squared_error(labels, logits[:, 0]),
             **count,
         }
     if problem == "multi_label":
         answers = (logits > 0).long()
-        columns = range(logits.shape[1])
+        columns = [c for c in range(logits.shape[1]) if 0 < labels[:, c].sum() < len(labels)]
         return {
             "accuracy": accuracy_score(labels, answers),
             "f1": f1_score(labels, answers, average="macro", zero_division=0),
@@ -84,8 +85,8 @@ def _with_sklearn(
     if logits.shape[1] == 2:
         auroc = roc_auc_score(labels, logits.softmax(1)[:, 1])
         return {"f1": f1_score(labels, answers), "auroc": auroc, **accuracy}
-    probabilities = logits.double().softmax(1)
-    present = [c for c in range(logits.shape[1]) if (labels == c).any()]
+    probabilities = logits.double().softmax(1).round(decimals=12)  # equal ones are to be equal
+    present = [c for c in range(logits.shape[1]) if 0 < (labels == c).sum() < len(labels)]
     return {
         "f1": f1_score(labels, answers, average="macro"),
         "f1_micro": f1_score(labels, answers, average="micro"),
@@ -179,6 +180,37 @@ def test_scores__of_half_precision_logits_are_those_of_the_same_numbers_in_singl
     assert got == pytest.approx(_with_sklearn(problem, half.float(), labels, losses), abs=1e-6)
 
 
+@pytest.mark.parametrize("num_rows", [1, 2, 40])
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("problem", "num_classes"), CASES)
+def test_scores__of_few_rows_and_of_rounded_logits_equal_sklearn(
+    problem: ProblemType, num_classes: int, seed: int, num_rows: int
+) -> None:
+    logits, labels, losses = _random(problem, num_classes, seed, num_rows)
+    logits = (logits * 2).round() / 2  # many ties, in the argmax and to AUROC
+    got = _scores(problem, logits, labels, losses)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is not defined, and NaN
+        want = _with_sklearn(problem, logits.double(), labels, losses)
+    assert got == pytest.approx(want, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("problem", "names"),
+    [
+        ("single_label", ["accuracy", "f1", "f1_micro", "loss", "num_examples"]),
+        ("multi_label", ["accuracy", "f1", "f1_micro", "loss", "num_examples"]),
+    ],
+)
+def test_scores__of_very_many_classes_are_those_that_need_little_memory(
+    problem: ProblemType, names: list[str]
+) -> None:
+    scores = ClassificationScores(problem, MOST_CLASSES + 1)
+    scores.update(*_random(problem, MOST_CLASSES + 1, 0))
+    assert scores.names == list(scores.compute()) == names
+    assert "auroc" in ClassificationScores(problem, MOST_CLASSES).names
+
+
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_scores__tell_sure_answers_apart(num_classes: int) -> None:
     logits = torch.zeros(4, num_classes)
@@ -204,12 +236,15 @@ def test_loss__of_one_bad_batch_is_nan_not_left_out() -> None:
     assert got["num_examples"] == 3
 
 
-def test_binary__f1_is_of_class_one() -> None:
+@pytest.mark.parametrize(("positive", "f1"), [(1, 0.5), (0, 2 / 3)])
+def test_binary__f1_is_of_the_positive_class(positive: int, f1: float) -> None:
     logits = F.one_hot(torch.tensor([1, 1, 0, 0, 0]), 2).float()
     labels = torch.tensor([1, 0, 1, 0, 0])
-    got = _scores("single_label", logits, labels, torch.zeros(5))
-    assert got["f1"] == 0.5
-    assert got["accuracy"] == pytest.approx(0.6)
+    scores = ClassificationScores("single_label", 2, positive)
+    scores.update(logits, labels, torch.zeros(5))
+    got = scores.compute()
+    assert float(got["f1"]) == pytest.approx(f1)
+    assert float(got["accuracy"]) == pytest.approx(0.6)
 
 
 def test_multi_label__accuracy_wants_all_labels_right() -> None:
@@ -270,7 +305,7 @@ def test_confusion_matrix__is_that_of_sklearn_without_copies(num_classes: int, s
 
 @pytest.mark.parametrize(
     ("problem", "num_classes"),
-    [("multi_label", 3), ("regression", 1), ("single_label", LARGEST_MATRIX + 1)],
+    [("multi_label", 3), ("regression", 1), ("single_label", MOST_CLASSES + 1)],
 )
 def test_confusion_matrix__only_of_single_labels_of_not_too_many_classes(
     problem: ProblemType, num_classes: int
