@@ -9,8 +9,10 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+
+from lit_hf.errors import InputError
 
 Language = Literal["en", "ko", "mixed", "plain"]
 
@@ -92,15 +94,62 @@ def score_answer(
 
     Args:
         prediction: the answer; "" says that there is none.
-        answers: all right answers. Those of which normalising leaves nothing do not count, and
-            without any the right answer is "".
+        answers: all right answers, a single one may be a plain string. Those of which normalising
+            leaves nothing do not count, and without any the right answer is "".
         language: how texts are compared.
+
+    Raises:
+        InputError: if these are no texts.
 
     >>> score_answer("in 1921", ["1921", "the year 1921"]), score_answer("", [])
     ((0.0, 0.666...), (1.0, 1.0))
     """
-    wanted = [answer for answer in answers if normalise(answer, language)] or [""]
+    check_prediction(prediction)
+    found = right_answers(answers)
+    wanted = [answer for answer in found if normalise(answer, language)] or [""]
     return (
         max(exact_match(prediction, answer, language) for answer in wanted),
         max(f1(prediction, answer, language) for answer in wanted),
+    )
+
+
+def check_prediction(prediction: object) -> None:
+    """Refuse what is no answer to compare, such as a row of `Predictor`.
+
+    Raises:
+        InputError: saying what to give instead.
+    """
+    if isinstance(prediction, str):
+        return
+    keys = ("prediction", "prediction_text")
+    key = next((k for k in keys if isinstance(prediction, Mapping) and k in prediction), None)
+    hint = "" if key is None else f' (of rows that are dicts `[row["{key}"] for row in rows]`)'
+    raise InputError(
+        f'Expected each prediction to be a text, "" for no answer{hint}, but got a '
+        f"{type(prediction).__name__}: {str(prediction)[:80]}."
+    )
+
+
+def right_answers(answers: object) -> list[str]:
+    """All right answers of one question; a plain string is one answer, "" says that there is none.
+
+    Args:
+        answers: a list of texts, [] where there is no answer, or one text.
+
+    Raises:
+        InputError: if it is something else, such as the `answers` of a row of SQuAD.
+
+    >>> right_answers("cat"), right_answers(["cat", "a cat"]), right_answers("")
+    (['cat'], ['cat', 'a cat'], [])
+    """
+    if isinstance(answers, str):
+        return [answers] if answers else []
+    if isinstance(answers, Iterable) and not isinstance(answers, Mapping | bytes):
+        found = list(answers)
+        if all(isinstance(answer, str) for answer in found):
+            return found
+    hint = ', of a row of SQuAD `row["answers"]["text"]`,' if isinstance(answers, Mapping) else ""
+    raise InputError(
+        f"Expected the right answers of each question as a list of texts{hint} with [] for no "
+        f"answer, but got a {type(answers).__name__}: {str(answers)[:80]}."
     )

@@ -1,6 +1,6 @@
 """Exact match and F1 of answers, as the official SQuAD scripts report them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import torch
@@ -9,7 +9,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lit_hf.errors import InputError
-from lit_hf.functional.answers import Language, score_answer
+from lit_hf.functional.answers import Language, right_answers, score_answer
 from lit_hf.functional.precision import precise_dtype
 
 _ONE = 2**32  # scores are summed as whole numbers: the same in any order, on any number of devices
@@ -69,22 +69,33 @@ class AnswerScore(Metric):
 
         Args:
             predictions: one answer each; "" says that there is none.
-            answers: all right answers of each; none where it has no answer.
+            answers: all right answers of each, a list of texts; [] where it has no answer. A
+                plain string is one answer.
             margins: for each question by how much "no answer" is likelier than the prediction.
             is_padding: true for copies, which do not count.
 
         Raises:
-            InputError: if margins are given without a threshold, or a threshold without margins.
+            InputError: if margins are given without a threshold, or a threshold without margins; if
+                these are no lists of texts, or not equally many.
         """
         if (margins is None) != (self.no_answer_threshold is None):
             raise InputError("AnswerScore wants `no_answer_threshold` and `margins` both, or none.")
+        for values in (predictions, answers):
+            if isinstance(values, str | Mapping):
+                raise InputError(
+                    "AnswerScore wants a list of predictions and one of right answers for each, as "
+                    '`update(["a prediction"], [["an answer", "another"]])`, but got a '
+                    f"{type(values).__name__}."
+                )
         copies = _list(is_padding) if is_padding is not None else [False] * len(predictions)
-        values = _list(margins) if margins is not None else [0.0] * len(predictions)
+        numbers = _list(margins) if margins is not None else [0.0] * len(predictions)
+        _check_counts(predictions=predictions, answers=answers, margins=numbers, is_padding=copies)
         kept, rows = [], []
-        for prediction, wanted, margin, is_copy in zip(
-            predictions, answers, values, copies, strict=True
+        for prediction, texts, margin, is_copy in zip(
+            predictions, answers, numbers, copies, strict=True
         ):
             if not is_copy:
+                wanted = right_answers(texts)
                 both = score_answer(prediction, wanted, self.language)
                 rows.append([*(round(score * _ONE) for score in both), _ONE * bool(wanted)])
                 kept.append(margin)
@@ -169,3 +180,10 @@ def _best_threshold(margins: Tensor, scores: Tensor, has_answer: Tensor) -> tupl
 def _list(values: Sequence[float] | Sequence[bool] | Tensor) -> list[float]:
     found = values.tolist() if isinstance(values, Tensor) else values
     return list(found)
+
+
+def _check_counts(**lists: Sequence[object]) -> None:
+    """Refuse lists of which one has more entries than another."""
+    if len({len(values) for values in lists.values()}) > 1:
+        told = ", ".join(f"{len(values)} {name}" for name, values in lists.items())
+        raise InputError(f"AnswerScore wants one of each for every question, but got {told}.")

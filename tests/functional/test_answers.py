@@ -1,11 +1,22 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_hf.functional.answers import Language, exact_match, f1, normalise, score_answer, tokens_of
+from lit_hf import InputError
+from lit_hf.functional.answers import (
+    Language,
+    check_prediction,
+    exact_match,
+    f1,
+    normalise,
+    right_answers,
+    score_answer,
+    tokens_of,
+)
 from tests.official_squad import equal, overlap, plain
 
 # Pieces in which the rules differ: articles, punctuation, quotes, Korean, Chinese, odd spaces.
@@ -92,3 +103,23 @@ def test_korquad__its_own_answers_score_full(real_data: Path) -> None:
     ]
     assert len(golds) == 5774
     assert all(score_answer(answers[0], answers, "ko") == (1.0, 1.0) for answers in golds)
+
+
+def test_score__of_a_plain_text_is_that_of_one_answer() -> None:
+    assert score_answer("cat", "cat") == (1.0, 1.0)
+    assert score_answer("c", "cat") == (0.0, 0.0)
+    assert score_answer("", "") == (1.0, 1.0)
+
+
+def test_right_answers__are_texts() -> None:
+    assert right_answers(np.array(["cat", "dog"])) == right_answers(("cat", "dog"))
+    wrongs: list[object] = [None, 3, b"cat", {"text": ["cat"]}, [["cat"]]]
+    for wrong in wrongs:
+        with pytest.raises(InputError, match="list of texts"):
+            right_answers(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, ["cat"], {"prediction": "cat"}])
+def test_prediction__is_a_text(wrong: object) -> None:
+    with pytest.raises(InputError, match="prediction to be a text"):
+        check_prediction(wrong)

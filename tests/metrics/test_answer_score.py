@@ -1,5 +1,6 @@
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytest
 import torch
@@ -117,6 +118,57 @@ def test_margins__and_threshold_go_together(
 ) -> None:
     with pytest.raises(InputError, match="both, or none"):
         AnswerScore(no_answer_threshold=threshold).update(["a"], [["a"]], margins)
+
+
+@pytest.mark.parametrize("num_questions", [1, 2])
+def test_scores__of_few_questions_are_those_of_the_second_implementation(
+    num_questions: int,
+) -> None:
+    for seed in range(200):
+        case = _case(seed, num_questions)
+        score = AnswerScore(no_answer_threshold=0.0)
+        score.update(*case)
+        assert _ours(score) == pytest.approx(_official(case, 0.0), nan_ok=True, abs=1e-6), case
+
+
+def test_answers__that_are_plain_texts_are_one_each() -> None:
+    score = AnswerScore()
+    score.update(["cat", "a dog", "", "x"], ["cat", "the dog", "", ["y", "x"]])
+    assert _ours(score)["exact"] == 100.0
+    assert _ours(score)["NoAns_total"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predictions", "answers", "message"),
+    [
+        ("cat", ["c", "a", "t"], "wants a list of predictions"),
+        (["c", "a", "t"], "cat", "wants a list of predictions"),
+        ({"prediction_text": "x", "id": "1"}, {"answers": {}, "id": "1"}, "but got a dict"),
+        (["cat"], [{"text": ["cat"], "answer_start": [0]}], r'row\["answers"\]\["text"\]'),
+        ([{"prediction_text": "cat", "id": "1"}], [["cat"]], r'row\["prediction_text"\]'),
+        ([{"prediction": "cat", "probability": 1.0}], [["cat"]], r'row\["prediction"\] for row'),
+        ([1921], [["1921"]], "each prediction to be a text.*int: 1921"),
+        (["1921"], [[1921]], r"as a list of texts.*list: \[1921\]"),
+        (["cat"], [None], "for no answer, but got a NoneType"),
+        (["cat", "dog"], [["cat"]], "2 predictions, 1 answers"),
+        (["cat"], [["cat"], ["dog"]], "1 predictions, 2 answers"),
+    ],
+)
+def test_answers__that_are_no_texts_are_refused_and_nothing_is_counted(
+    predictions: object, answers: object, message: str
+) -> None:
+    score = AnswerScore()
+    update = cast("Callable[[object, object], None]", score.update)
+    with pytest.raises(InputError, match=message):
+        update(predictions, answers)
+    assert int(score.sums.sum()) == 0
+
+
+def test_lists__of_margins_and_copies_are_as_long() -> None:
+    with pytest.raises(InputError, match="1 margins"):
+        AnswerScore(no_answer_threshold=0.0).update(["a", "b"], [["a"], []], [0.5])
+    with pytest.raises(InputError, match="3 is_padding"):
+        AnswerScore().update(["a"], [["a"]], is_padding=[False, True, True])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
