@@ -204,3 +204,36 @@ def test_tables_of_images__come_back_as_they_write_them(
     run = _fit_images(tmp_path, tiny_vit, *files, "--data.predict_file", "images")
     _check_names(run, ["01", "002"])
     assert _submitted(run) <= {"01", "002"}
+
+
+def test_positive_label__goes_through_the_whole_run(tiny_model: str, tmp_path: Path) -> None:
+    _write(tmp_path / "train.csv", ["no", "yes", "no"] * 6)
+    words = ("--data.val_file", "train.csv", "--data.test_file", "train.csv")
+    run = _fit_texts(tmp_path, tiny_model, *words, "--model.positive_label", "no")
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["model"]["init_args"]["positive_label"] == "no"
+    assert "val/f1 of 'no'" in (run / "pretrained" / "README.md").read_text(encoding="utf-8")
+    exported = json.loads((run / "pretrained" / "config.json").read_text(encoding="utf-8"))
+    assert exported["id2label"] == {"0": "no", "1": "yes"}
+    for verb in ("validate", "test"):
+        _command(verb, tmp_path, "--run", "run")
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    counts = [list(map(int, row[1:])) for row in _rows_of(run / "confusion_matrix.csv")[1:]]
+    (right, missed), (wrong, _) = counts
+    f1 = 2 * right / (2 * right + missed + wrong)
+    assert results["test"]["f1"] == pytest.approx(f1, abs=1e-6)
+    assert results["validate"]["f1"] == pytest.approx(f1, abs=1e-6)
+
+
+def test_positive_label__that_is_no_class_ends_the_command(tiny_model: str, tmp_path: Path) -> None:
+    _write(tmp_path / "train.csv", ["no", "yes", "no"] * 6)
+    done = run_command(
+        "fit",
+        *("--model", "TextClassifier", "--data", "TextClassificationDataModule"),
+        *("--model.model_name", tiny_model, "--data.train_file", "train.csv"),
+        *("--model.positive_label", "yess"),
+        folder=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "`positive_label` is 'yess', but the classes are 'no', 'yes'. Did you" in done.stderr
+    assert not (tmp_path / "lightning_logs").exists()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from lit_hf.functional.text import markdown_cell
+from lit_hf.functional.text import markdown_cell, short_number
 
 _PIPELINES = {
     "text_classification": ("text-classification", '(["a text"])', "SequenceClassification"),
@@ -43,7 +43,11 @@ def model_card(
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
-    scores = {name: value for name, value in metrics.items() if name.startswith("val/")}
+    scores = [
+        (_score_name(name, settings.get("positive_label")), short_number(value))
+        for name, value in metrics.items()
+        if name.startswith("val/")
+    ]
     is_new = bool(about.get("from_scratch"))
     origin, made = ("Config", "trained from scratch") if is_new else ("Base model", "fine-tuned")
     names = _class_names(settings)
@@ -62,7 +66,7 @@ def model_card(
     ]
     if names:
         lines += ["", f"Classes, in order: {', '.join(map(_cell, names))}."]
-    lines += _table("Scores", ("score", "value"), [(k, f"{v:.4g}") for k, v in scores.items()])
+    lines += _table("Scores", ("score", "value"), scores)
     step, epoch = _cell(checkpoint.get("global_step")), _cell(checkpoint.get("epoch"))
     lines += ["", f"After step {step}, epoch {epoch}."]
     rows = cast("Mapping[str, int]", data.get("rows") or {})
@@ -92,6 +96,11 @@ def _class_names(settings: Mapping[str, object]) -> list[str]:
     config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
     names = cast("Mapping[str, str]", config.get("id2label") or {})
     return [names[number] for number in sorted(names, key=int)]
+
+
+def _score_name(name: str, positive: object) -> str:
+    """The name of a score; of F1 of two classes with the class that it is of."""
+    return name if positive is None or name != "val/f1" else f"{name} of {positive!r}"
 
 
 def _in_brackets(value: object) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from lit_hf.callbacks.checkpoint import best_callback
 from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import show
+from lit_hf.functional.text import printable, short_number
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,7 @@ class ResultsWriter(Callback):
             self._validated = trainer.global_step
             self._append(trainer, scores)
             if trainer.is_global_zero:
-                numbers = " · ".join(f"{name} {float(v):.4g}" for name, v in scores.items())
-                show(trainer, f"step {trainer.global_step} · {numbers}")
+                show(trainer, f"step {trainer.global_step} · {_line(scores, pl_module)}")
         else:
             self._write_results(trainer, "validate", scores)
 
@@ -205,6 +205,15 @@ def plain_number(value: float) -> float | int | None:
         return int(value)
     is_single = struct.unpack("f", struct.pack("f", value))[0] == value
     return float(f"{value:.{7 if is_single else 12}g}")
+
+
+def _line(scores: "Mapping[str, Tensor]", module: LightningModule) -> str:
+    """Scores as a person reads them, F1 of two classes with the class that it is of."""
+    positive = getattr(module, "positive_label", None)
+    told = {} if positive is None else {"val/f1": f" (of {printable(str(positive), 40)!r})"}
+    return " · ".join(
+        f"{name} {short_number(float(value))}{told.get(name, '')}" for name, value in scores.items()
+    )
 
 
 def _of_stage(trainer: Trainer, prefix: str) -> "dict[str, Tensor]":

@@ -55,3 +55,12 @@ def markdown_cell(text: str, limit: int = 500) -> str:
     for character in "\\`*_{}[]()#!|~":
         cell = cell.replace(character, "\\" + character)
     return cell.replace("://", "&#58;//")
+
+
+def short_number(value: float) -> str:
+    """A score in few digits; a count in all of its own.
+
+    >>> short_number(0.905663), short_number(15234.0), short_number(0.0)
+    ('0.9057', '15234', '0')
+    """
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"

@@ -78,6 +78,12 @@ class ClassificationScores(nn.Module):
         if self.confusion is not None and len(losses):
             self.confusion.update(logits.argmax(1), labels)
 
+    def set_positive(self, number: int) -> None:
+        """Let F1 of two classes be that of another one; also of what is counted already."""
+        for metric in self._metrics().values():
+            if isinstance(metric, ClassCounts):
+                metric.positive = number
+
     def _metrics(self) -> dict[str, Metric]:
         return {name: cast("Metric", metric) for name, metric in self.scores.items()}
 

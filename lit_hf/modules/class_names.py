@@ -8,8 +8,8 @@ from typing import Literal, cast
 from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
 
-from lit_hf.errors import InputError
-from lit_hf.functional.labels import name_key
+from lit_hf.errors import InputError, nearest
+from lit_hf.functional.labels import ProblemType, name_key
 
 log = logging.getLogger(__name__)
 Fit = Literal["same", "reordered", "unnamed", "other"]
@@ -154,6 +154,52 @@ def names_of_trained(config: PreTrainedConfig, names: list[str] | None) -> list[
         "answers."
     )
     return trained
+
+
+def positive_class(
+    label: str | None, names: Sequence[str] | None, problem_type: ProblemType
+) -> str | None:
+    """The positive class of two, as the classes write it; the last one where none is chosen.
+
+    Args:
+        label: the name that was chosen, spelt as in `compare_names`.
+        names: of the classes in order; None where they are not known yet.
+        problem_type: what the labels are.
+
+    Raises:
+        InputError: if one is chosen that is none of the classes, or where there are not two.
+
+    >>> positive_class(None, ["no", "yes"], "single_label")
+    'yes'
+    >>> positive_class("01", ["1", "2"], "single_label")
+    '1'
+    """
+    wanted = "`positive_label` is the name of one of two classes, whose F1 is reported"
+    if problem_type != "single_label":
+        if label is not None:
+            raise InputError(
+                f"{wanted}; of `problem_type: {problem_type}` there is none. Leave it out."
+            )
+        return None
+    if names is None:
+        return label
+    if len(names) != 2:
+        if label is not None:
+            raise InputError(
+                f"{wanted}; here are {len(names)} classes ({_short(names)}), and F1 is the mean "
+                "over them. Leave it out."
+            )
+        return None
+    if label is None:
+        return names[1]
+    for fold in (str, name_key, _folded):
+        found = [name for name in names if fold(name) == fold(str(label))]
+        if len(found) == 1:
+            return found[0]
+    raise InputError(
+        f"`positive_label` is {label!r}, but the classes are {_short(names)}."
+        f"{nearest(str(label), names)}"
+    )
 
 
 def _short(names: Sequence[str], limit: int = 6) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch.nn.functional as F
-from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
@@ -22,24 +21,25 @@ from lit_hf.batches import (
 )
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise
+from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.metrics.images import ImageScores
 from lit_hf.modules.answers import tell_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.class_loss import check_rounding
 from lit_hf.modules.class_names import (
     keeps_head,
-    names_of,
     names_of_trained,
     names_with_data,
     write_names,
 )
+from lit_hf.modules.class_scores import ClassScores
 from lit_hf.modules.image_samples import show_images
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 
 
-class ImageClassifier(HFModule):
+class ImageClassifier(ClassScores, HFModule):
     """Classifies images (`AutoModelForImageClassification`: ViT, DeiT, Swin, ConvNeXT and others).
 
     Images of another size than the model was trained with go through where it has no position
@@ -56,6 +56,8 @@ class ImageClassifier(HFModule):
         scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
             "constant"; stepped once per optimizer step.
         warmup_ratio: share of all steps over which the learning rate rises from 0.
+        positive_label: name of the class, of two, whose F1 is reported; without it the last
+            (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -76,6 +78,7 @@ class ImageClassifier(HFModule):
         ),
         scheduler: SchedulerName = "cosine",
         warmup_ratio: float = 0.1,
+        positive_label: str | None = None,
     ) -> None:
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
@@ -88,12 +91,15 @@ class ImageClassifier(HFModule):
                 f"{label_smoothing}."
             )
         self.label_names = label_names
+        self.positive_label = positive_label
+        self.check_positive()
         self.label_smoothing = label_smoothing
         self._keeps_head = True
         self.save_hyperparameters(
             {
                 "model_name": model_name,
                 "label_names": label_names,
+                "positive_label": positive_label,
                 "label_smoothing": label_smoothing,
                 "pretrained": pretrained,
                 "config_overrides": self.config_overrides,
@@ -112,6 +118,7 @@ class ImageClassifier(HFModule):
         """
         super().fit_to_data(stage)
         self.label_names = names_with_data(self.trainer, stage, self.label_names)
+        self.check_positive()
 
     def on_fit_start(self) -> None:
         """Refuse images of a size that the model cannot read."""
@@ -167,11 +174,9 @@ class ImageClassifier(HFModule):
             redraw_head(model)
         return model
 
-    def setup_scores(self) -> None:
-        """Make the metrics, and learn the names of the classes where none were given."""
-        self.label_names = self.label_names or names_of(self.model.config)
-        num_labels = len(self.label_names)
-        self.metrics = nn.ModuleDict({stage: ImageScores(num_labels) for stage in ("val", "test")})
+    def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
+        """Make the metrics of a stage."""
+        return ImageScores(num_labels, positive)
 
     def forward(
         self,
@@ -221,17 +226,6 @@ class ImageClassifier(HFModule):
             )
         return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
 
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        return cast("ImageScores", self.metrics["val"]).names
-
-    def scores(self, stage: Stage) -> dict[str, Tensor] | None:
-        """The scores of an evaluation by name, then forgotten."""
-        scores = cast("ImageScores", self.metrics[stage])
-        values = scores.compute()
-        scores.reset()
-        return values
-
     # Answers.
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
@@ -250,11 +244,3 @@ class ImageClassifier(HFModule):
         """Show the images at the given rows of a batch: name, picture, answer and truth."""
         images, shown = cast("ImageBatch", batch), cast("ClassOutput", output)
         return show_images(images, shown, rows, self.label_names or [])
-
-    def confusion_matrix(self, stage: Stage) -> Tensor | None:
-        """How often which class was taken for which, [C, C] int64: rows truth, columns prediction.
-
-        Of all images that an evaluation has counted so far, summed over the processes, each of
-        which has to call it. None for more than 1000 classes. Forgotten with the scores.
-        """
-        return cast("ImageScores", self.metrics[stage]).confusion_matrix()

@@ -3,6 +3,7 @@
 Letters: B examples in a batch, L tokens, C classes.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -21,7 +22,7 @@ from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatc
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.precision import precise
-from lit_hf.metrics.classification import ClassificationScores
+from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.causal import check_head
@@ -33,6 +34,7 @@ from lit_hf.modules.class_names import (
     names_with_data,
     write_names,
 )
+from lit_hf.modules.class_scores import ClassScores
 from lit_hf.modules.heads import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -50,6 +52,7 @@ from lit_hf.modules.loading import (
 )
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 
+log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
@@ -57,7 +60,7 @@ _HF_PROBLEM: dict[ProblemType, HFProblem] = {
 }
 
 
-class TextClassifier(HFModule):
+class TextClassifier(ClassScores, HFModule):
     """Classifies texts, with the ready head of the model or with a head of one's own.
 
     Without `head` the model is `AutoModelForSequenceClassification`; with one it is the bare
@@ -78,6 +81,8 @@ class TextClassifier(HFModule):
         scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
             "constant"; stepped once per optimizer step.
         warmup_ratio: share of all steps over which the learning rate rises from 0.
+        positive_label: name of the class, of two, whose F1 is reported; without it the last
+            (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -99,6 +104,7 @@ class TextClassifier(HFModule):
         ),
         scheduler: SchedulerName = "linear",
         warmup_ratio: float = 0.1,
+        positive_label: str | None = None,
     ) -> None:
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
@@ -113,7 +119,9 @@ class TextClassifier(HFModule):
                 f"the backbone, such as `head=MyHead`, but got a {type(head).__name__}."
             )
         self.label_names = label_names
-        self.problem_type: ProblemType = problem_type
+        self.problem_type = problem_type
+        self.positive_label = positive_label
+        self.check_positive()
         self._make_head = head
         self._keeps_head = True
         self.save_hyperparameters(
@@ -121,6 +129,7 @@ class TextClassifier(HFModule):
                 "model_name": model_name,
                 "label_names": label_names,
                 "problem_type": problem_type,
+                "positive_label": positive_label,
                 "pretrained": pretrained,
                 "config_overrides": self.config_overrides,
                 "scheduler": scheduler,
@@ -145,6 +154,7 @@ class TextClassifier(HFModule):
                 f"`problem_type: {self.problem_type}`; set both the same."
             )
         self.label_names = names_with_data(self.trainer, stage, self.label_names)
+        self.check_positive()
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
@@ -202,17 +212,15 @@ class TextClassifier(HFModule):
         check_head(model.backbone, head)
         return join(model.backbone, head, config)
 
+    def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
+        """Make the metrics of a stage."""
+        return ClassificationScores(self.problem_type, num_labels, positive)
+
     def setup_scores(self) -> None:
-        """Make the metrics, and learn the names of the classes where none were given."""
-        names = names_of(self.model.config)
-        if self.problem_type != "regression" and self.label_names is None:
-            self.label_names = names
-        self.metrics = nn.ModuleDict(
-            {
-                stage: ClassificationScores(self.problem_type, len(names))
-                for stage in ("val", "test")
-            }
-        )
+        """Make the metrics, and say which there are not."""
+        super().setup_scores()
+        if self.label_names is not None and len(self.label_names) > MOST_CLASSES:
+            log.info(f"no AUROC: {len(self.label_names)} classes, {MOST_CLASSES} at most.")
 
     def forward(
         self,
@@ -261,21 +269,6 @@ class TextClassifier(HFModule):
             InputError: if the labels are of another type or shape.
         """
         return class_losses(logits, labels, self.problem_type)
-
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        return cast("ClassificationScores", self.metrics["val"]).names
-
-    def scores(self, stage: Stage) -> dict[str, Tensor] | None:
-        """The scores of an evaluation by name, then forgotten."""
-        scores = cast("ClassificationScores", self.metrics[stage])
-        values = scores.compute()
-        scores.reset()
-        return values
-
-    def confusion_matrix(self, stage: Stage) -> Tensor | None:
-        """How often which class was taken for which, [C, C], as of `ImageClassifier`."""
-        return cast("ClassificationScores", self.metrics[stage]).confusion_matrix()
 
     # Answers.
 

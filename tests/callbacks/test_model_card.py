@@ -17,7 +17,7 @@ def _checkpoint(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a 
         "lit_hf": {
             "task": "text_classification",
             "version": "9.9",
-            "metrics": {"val/f1": 0.80352, "val/num_examples": 1523.0, "train/loss": 0.1},
+            "metrics": {"val/f1": 0.80352, "val/num_examples": 15230.0, "train/loss": 0.1},
         },
         "hyper_parameters": {
             "model_name": "org/tiny_bert",
@@ -51,7 +51,7 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
         r"Task: text\_classification (single\_label). Base model: org/tiny\_bert (bert).",
         "Classes, in order: no, yes.",
         "| val/f1 | 0.8035 |",
-        r"| val/num\_examples | 1523 |",
+        r"| val/num\_examples | 15230 |",
         "After step 12, epoch 3.",
         "| train | train.csv | 6090 |",
         "| val | set aside | 1523 |",
@@ -185,3 +185,10 @@ def test_card__tells_what_the_answers_depend_on() -> None:
     assert "| no\\_answer\\_threshold | 1.25 |" in card
     assert "'num\\_beams': 4" in card
     assert "language" not in card
+
+
+def test_card__names_the_class_that_f1_is_of() -> None:
+    settings = {**_checkpoint()["hyper_parameters"], "positive_label": "hop|e"}
+    card = model_card({**_checkpoint(), "hyper_parameters": settings}, {}, {})
+    assert r"| val/f1 of 'hop\|e' | 0.8035 |" in card
+    assert "| val/f1 | 0.8035 |" in model_card(_checkpoint(), {}, {})

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ def test_metrics__lines_of_the_logged_steps_and_validations(
     assert last == pytest.approx(known)
     assert b"\r" not in (tmp_path / "metrics.csv").read_bytes()
     assert "step 8 · val/accuracy" in capsys.readouterr().out
+
+
+def test_line__of_a_validation_names_the_class_that_f1_is_of(
+    fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit([ResultsWriter()], module={"positive_label": "no"})
+    assert re.search(r"val/f1 [\d.]+ \(of 'no'\) · val/auroc", capsys.readouterr().out)
+    three = {"label_names": ["no", "yes", "perhaps"]}
+    fit([ResultsWriter()], data=three)
+    assert re.search(r"val/f1 [\d.]+ · val/f1_micro", capsys.readouterr().out)
 
 
 def test_metrics__losses_are_those_of_their_steps(tmp_path: Path, fit: Fit) -> None:

@@ -4,12 +4,14 @@ import pytest
 from transformers import BertConfig
 
 from lit_hf import InputError
+from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.class_names import (
     check_names,
     compare_names,
     keeps_head,
     names_of,
     names_of_trained,
+    positive_class,
 )
 
 NAMES = ["anger", "joy", "optimism"]
@@ -109,3 +111,44 @@ def test_check_names__refuses_a_checkpoint_of_other_classes() -> None:
     for names in (["joy", "anger", "optimism"], ["anger", "joy"], ["anger", "joy", "fear"]):
         with pytest.raises(InputError, match=r"it has .*'optimism'\], the data says .* Do this\."):
             check_names(NAMES, names, "it", "Do this.")
+
+
+def test_positive_class__is_the_last_of_two_where_none_is_chosen() -> None:
+    assert positive_class(None, ["yes", "no"], "single_label") == "no"
+    assert positive_class(None, None, "single_label") is None
+    assert positive_class(None, NAMES, "single_label") is None
+    assert positive_class(None, ["no", "yes"], "multi_label") is None
+    assert positive_class(None, None, "regression") is None
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "wanted"),
+    [
+        ("no", ["no", "yes"], "no"),
+        ("Yes", ["no", "yes"], "yes"),
+        ("1", ["01", "02"], "01"),
+        ("a", ["A", "a"], "a"),
+        ("maybe", None, "maybe"),  # to be compared later
+    ],
+)
+def test_positive_class__is_written_as_the_classes_are(
+    label: str, names: list[str] | None, wanted: str
+) -> None:
+    assert positive_class(label, names, "single_label") == wanted
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "problem", "message"),
+    [
+        ("yse", ["no", "yes"], "single_label", r"'yse'.*'no', 'yes'\. Did you mean 'yes'"),
+        ("A", ["a", "á"], "regression", "of `problem_type: regression` there is none"),
+        ("joy", NAMES, "single_label", r"3 classes \('anger'.*mean over them"),
+        ("joy", NAMES, "multi_label", "of `problem_type: multi_label` there is none"),
+        ("joy", None, "multi_label", "there is none"),
+    ],
+)
+def test_positive_class__that_is_none_is_refused(
+    label: str, names: list[str] | None, problem: ProblemType, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        positive_class(label, names, problem)

@@ -1,0 +1,150 @@
+"""Which class F1 is of: chosen, kept in checkpoints, the same in every evaluation."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from lit_hf import (
+    HFDataModule,
+    ImageClassificationDataModule,
+    ImageClassifier,
+    InputError,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.checkpoints import read_checkpoint
+from tests.images import drawn
+
+MakeTrainer = Callable[..., pl.Trainer]
+NAMES = ["no", "yes"]
+LABELS = ["no", "yes", "no", "no", "yes", "no", "yes"]
+Make = Callable[..., tuple[pl.LightningModule, HFDataModule]]
+
+
+@pytest.fixture(params=["texts", "images"])
+def make(request: pytest.FixtureRequest, tiny_model: str, tiny_vit: str) -> Make:
+    """Makes a module and rows of two classes, of texts and of images."""
+
+    def run(**settings: Any) -> tuple[pl.LightningModule, HFDataModule]:  # noqa: ANN401
+        if request.param == "texts":
+            rows = [{"text": f"a fire {n}", "label": name} for n, name in enumerate(LABELS)]
+            data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(
+                train=rows, val=rows, test=rows
+            )
+            return TextClassifier(tiny_model, **settings), data
+        pictures = [{"image": drawn(n), "label": name} for n, name in enumerate(LABELS)]
+        images = ImageClassificationDataModule(tiny_vit, val_fraction=0).with_rows(
+            train=pictures, val=pictures, test=pictures
+        )
+        return ImageClassifier(tiny_vit, **settings), images
+
+    return run
+
+
+def _validated(
+    trainer: pl.Trainer, made: tuple[Any, HFDataModule], path: Path | None = None
+) -> float:
+    (scores,) = trainer.validate(*made, ckpt_path=path, weights_only=True, verbose=False)
+    return float(scores["val/f1"])
+
+
+def _wanted(made: tuple[Any, HFDataModule], positive: int) -> float:
+    module, data = made
+    truth: list[int] = []
+    answers: list[int] = []
+    module.train(False)  # no dropout
+    for batch in data.val_dataloader():
+        batch = data.on_after_batch_transfer(batch, 0)
+        with torch.no_grad():
+            answers += module(batch).logits.argmax(1).tolist()
+        truth += batch["labels"].tolist()
+    return float(f1_score(truth, answers, pos_label=positive))
+
+
+@pytest.mark.parametrize(("positive", "number"), [(None, 1), ("yes", 1), ("no", 0)])
+def test_f1__is_that_of_the_positive_class(
+    make: Make, make_trainer: MakeTrainer, positive: str | None, number: int
+) -> None:
+    made = make(positive_label=positive)
+    module: Any = made[0]
+    found = _validated(make_trainer(), made)
+    assert found == pytest.approx(_wanted(made, number), abs=1e-6)
+    assert module.positive_label == NAMES[number]
+    assert module.label_names == NAMES
+    assert module.model.config.id2label == {0: "no", 1: "yes"}
+
+
+def test_positive__of_a_checkpoint_is_used_where_none_is_chosen(
+    make: Make, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    module, data = made = make(positive_label="no")
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert read_checkpoint(tmp_path / "a.ckpt")["hyper_parameters"]["positive_label"] == "no"
+    own, other = _wanted(made, 0), _wanted(made, 1)
+    assert own != other
+    path = tmp_path / "a.ckpt"
+    assert _validated(make_trainer(), make(), path) == pytest.approx(own, abs=1e-6)
+    chosen = make(positive_label="yes")
+    assert _validated(make_trainer(), chosen, path) == pytest.approx(other, abs=1e-6)
+    kind: Any = type(module)
+    again = kind.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert again.positive_label == "no"
+    assert _validated(make_trainer(), (again, data)) == pytest.approx(own, abs=1e-6)
+
+
+def test_positive__of_a_checkpoint_is_the_same_class_under_another_name(
+    tiny_model: str, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    rows = [{"text": f"a fire {n}", "label": n % 2} for n in range(4)]
+    numbered = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(
+        train=rows, val=rows
+    )
+    named = TextClassificationDataModule(tiny_model, val_fraction=0, label_names=NAMES).with_rows(
+        train=rows, val=rows
+    )
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(TextClassifier(tiny_model, positive_label="0"), numbered)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    module = TextClassifier(tiny_model)
+    path = tmp_path / "a.ckpt"
+    found = _validated(make_trainer(), (module, named), path)
+    assert module.positive_label == "no"
+    assert found == pytest.approx(_wanted((module, named), 0), abs=1e-6)
+
+
+def test_positive__that_is_no_class_is_refused_before_weights_are_loaded(
+    make: Make, make_trainer: MakeTrainer
+) -> None:
+    with pytest.raises(InputError, match="`positive_label` is 'maybe', but the classes are 'no'"):
+        make(positive_label="maybe", label_names=NAMES)
+    module, data = make(positive_label="maybe")
+    with pytest.raises(InputError, match="`positive_label` is 'maybe'"):
+        make_trainer(max_steps=1).fit(module, data)
+    assert "model" not in module._modules
+
+
+def test_positive__of_more_classes_or_of_another_problem_is_refused(tiny_model: str) -> None:
+    with pytest.raises(InputError, match="here are 3 classes"):
+        TextClassifier(tiny_model, ["a", "b", "c"], positive_label="a")
+    with pytest.raises(InputError, match="`problem_type: regression`"):
+        TextClassifier(tiny_model, problem_type="regression", positive_label="a")
+    with pytest.raises(InputError, match="`problem_type: multi_label`"):
+        TextClassifier(tiny_model, ["a", "b"], "multi_label", positive_label="a")
+
+
+def test_evaluation__by_itself_names_the_positive_class(
+    make: Make, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = make(positive_label="no")
+    with caplog.at_level("INFO", "lit_hf"):
+        _validated(make_trainer(), made)
+        make_trainer().test(*made, verbose=False)
+    assert "`val/f1` is that of the positive class 'no'" in caplog.text
+    assert "`test/f1` is that of the positive class 'no'" in caplog.text
