@@ -27,8 +27,8 @@ class ResultsWriter(Callback):
     `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
     a run that goes on, which first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
-    stage (fit, validate, test) the final scores with `num_examples`, the step, and the checkpoint
-    that was scored.
+    stage (fit, validate, test) the final scores with `num_examples`, the positive class that F1 of
+    two classes is of, the step, and the checkpoint that was scored.
     """
 
     def __init__(self) -> None:
@@ -156,6 +156,9 @@ class ResultsWriter(Callback):
         entry: dict[str, object] = {
             name.removeprefix(prefix): plain_number(float(value)) for name, value in scores.items()
         }
+        positive = getattr(trainer.lightning_module, "positive_label", None)
+        if positive is not None and any(name.endswith("/f1") for name in scores):
+            entry["positive_label"] = positive
         entry["step"] = trainer.global_step
         if stage == "fit":
             callback = best_callback(trainer)

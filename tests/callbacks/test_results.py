@@ -54,13 +54,15 @@ def test_metrics__lines_of_the_logged_steps_and_validations(
 
 
 def test_line__of_a_validation_names_the_class_that_f1_is_of(
-    fit: Fit, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit([ResultsWriter()], module={"positive_label": "no"})
     assert re.search(r"val/f1 [\d.]+ \(of 'no'\) · val/auroc", capsys.readouterr().out)
+    assert _results(tmp_path)["fit"]["positive_label"] == "no"
     three = {"label_names": ["no", "yes", "perhaps"]}
     fit([ResultsWriter()], data=three)
     assert re.search(r"val/f1 [\d.]+ · val/f1_micro", capsys.readouterr().out)
+    assert "positive_label" not in _results(tmp_path)["fit"]
 
 
 def test_metrics__losses_are_those_of_their_steps(tmp_path: Path, fit: Fit) -> None:
@@ -138,11 +140,12 @@ def test_results__of_all_stages_stand_side_by_side(
     results = _results(tmp_path)
     assert list(results) == ["fit", "validate", "test"]
     assert results["fit"] == fitted
-    assert list(results["validate"]) == [*SCORES, "checkpoint"]
+    assert list(results["validate"]) == [*SCORES, "positive_label", "checkpoint"]
+    assert {stage["positive_label"] for stage in results.values()} == {"yes"}
     assert results["validate"]["checkpoint"] == "c/epoch=0-step=4.ckpt"
     assert results["validate"]["loss"] == pytest.approx(scores[0]["val/loss"])
     assert results["validate"]["loss"] == pytest.approx(fitted["best_score"])
-    assert list(results["test"]) == SCORES
+    assert list(results["test"]) == [*SCORES, "positive_label"]
     assert results["test"]["num_examples"] == 1
     assert isinstance(results["test"]["num_examples"], int)
     assert results["test"]["auroc"] is None  # one class was seen, so it is not defined
