@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from lit_hf.functional.text import markdown_cell, short_number
+from lit_hf.functional.trained_names import ordered_names
 
 _PIPELINES = {
     "text_classification": ("text-classification", '(["a text"])', "SequenceClassification"),
@@ -94,8 +95,7 @@ def _class_names(settings: Mapping[str, object]) -> list[str]:
     if "label_names" not in settings or settings.get("problem_type") == "regression":
         return []
     config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
-    names = cast("Mapping[str, str]", config.get("id2label") or {})
-    return [names[number] for number in sorted(names, key=int)]
+    return ordered_names(cast("Mapping[str, str]", config.get("id2label") or {}))
 
 
 def _score_name(name: str, positive: object) -> str:

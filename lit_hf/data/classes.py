@@ -4,6 +4,7 @@ import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from datasets import Dataset
@@ -11,44 +12,59 @@ from datasets import Dataset
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, name_key, names_in_order, spellings
+from lit_hf.functional.labels import (
+    ProblemType,
+    in_class_order,
+    keys_of_names,
+    name_key,
+    names_in_order,
+    spellings,
+)
+from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
 from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
 
 
 def known_names(tables: Sequence[Table], column: str) -> list[str]:
-    """The names of the classes that the training rows' format tells; [] where it tells none.
+    """The names of the classes that the format of some tables tells; [] where it tells none.
+
+    Those of subfolders stand in the order of all classes, others in the format's own.
 
     Raises:
-        InputError: if there are no training rows.
+        InputError: if two names are the same label.
     """
-    if not tables:
-        raise InputError("the classes are not known: set `label_names` or training rows.")
-    return tables[0].class_names.get(column, [])
+    known = [table.class_names.get(column) or list(table.subfolders) for table in tables]
+    if not known or not known[0]:
+        return []
+    found = list(spellings(dict.fromkeys(chain.from_iterable(known), 1)).values())
+    if all(table.subfolders for table in tables):
+        return in_class_order(found)
+    for names in known:
+        keys_of_names(names)
+    return found
 
 
-def check_order(tables: Sequence[Table], trained: Sequence[Table], column: str) -> None:
-    """Refuse tables that number the same classes in another order than the training rows.
+def names_without_training(known: list[str], model_name: str) -> list[str]:
+    """The names of the classes where there are no training rows: those of a trained model.
 
     Args:
-        tables: the rows of any split.
-        trained: the training rows, where there are some.
-        column: the label column.
+        known: names that the format of the other rows tells.
+        model_name: Hub id or folder of the model.
 
     Raises:
-        InputError: naming two tables and their orders.
+        InputError: if neither tells any.
     """
-    numbered = [table for table in [*trained, *tables] if table.has_names]  # not folders of images
-    ordered = [table for table in numbered if table.class_names.get(column)]
-    for table in ordered[1:]:
-        first, names = ordered[0].class_names[column], table.class_names[column]
-        if names != first:
-            raise InputError(
-                f"{table.name}: column {column!r} numbers the classes as {_listed(names)}, "
-                f"{ordered[0].name} as {_listed(first)}: the same number would be two classes. "
-                "Write the names in place of the numbers, or number them alike."
-            )
+    config = load_config(model_name)
+    trained = names_of(config) if is_classifier(config) else []
+    readable = {name_key(name) for name in trained}
+    if numbers_of(trained) and known == in_class_order(known):
+        readable |= set(map(str, range(len(trained))))
+    if known and not {name_key(name) for name in known} <= readable:
+        return known
+    if not trained:
+        raise InputError("the classes are not known: set `label_names` or training rows.")
+    return trained
 
 
 def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]:
@@ -72,10 +88,15 @@ def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]
 
 
 def in_order_of_model(found: list[str], model_name: str) -> list[str]:
-    """Where a model has trained classes of the same names, put them in its order."""
-    trained = list((load_config(model_name).id2label or {}).values())
-    order = {name_key(str(name)).casefold(): index for index, name in enumerate(trained)}
-    if {name_key(name).casefold() for name in found} == order.keys():
+    """Where a model has trained classes of the same names, put them in its order.
+
+    Numbers for names, as of LABEL_0, tell no order: whether LABEL_2 is the class "2" or the third
+    one of a data set, only those who trained it know.
+    """
+    trained = names_of(load_config(model_name))
+    order = {name_key(name).casefold(): index for index, name in enumerate(trained)}
+    same = {name_key(name).casefold() for name in found} == order.keys()
+    if same and len(order) == len(trained) == len(found) and numbers_of(trained) is None:
         return sorted(found, key=lambda name: order[name_key(name).casefold()])
     return found
 
@@ -120,10 +141,14 @@ def check_classes(
         )
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), []).append(name)
-    for same in alike.values():
-        if len(same) > 1:
-            log.warning(f"classes {_listed(same)} differ only in case or Unicode form: one?")
+        form = unicodedata.normalize("NFKC", str(name)).casefold()
+        alike.setdefault(" ".join(form.split()), []).append(name)
+    several = [_listed(same) for same in alike.values() if len(same) > 1]
+    if several:
+        log.warning(
+            f"classes {'; '.join(several[:5])} differ only in case, spaces or Unicode form. If "
+            "they are one, write them alike."
+        )
 
 
 def check_spellings(labels: Mapping[str, int]) -> None:

@@ -102,6 +102,7 @@ def read_examples(
     columns: TextColumns,
     problem_type: ProblemType,
     on_bad_row: str,
+    listed: frozenset[str] = frozenset(),
 ) -> tuple[Dataset, ExampleSummary]:
     """Read and check all rows of the tables of a split; cached by their content.
 
@@ -111,6 +112,7 @@ def read_examples(
         problem_type: how a label cell is read.
         on_bad_row: "error" to refuse bad rows, "skip" to leave them out, "keep" to predict them
             all the same.
+        listed: names of classes such as "0.5", which are refused otherwise.
 
     Returns:
         A data set of `id`, `text`, `pair` and `label`, and of a template the places of its `values`
@@ -121,11 +123,11 @@ def read_examples(
     """
     for table in tables:
         columns.check(table)
-    reader = _Reader(columns, problem_type)
+    reader = _Reader(columns, problem_type, listed)
     kind = RowKind(
         name="examples",
         nothing="no rows, a header at most",
-        settings=[asdict(columns), problem_type],
+        settings=[asdict(columns), problem_type, *sorted(listed)],
         features=_features(columns, problem_type),
         summary=ExampleSummary,
         read=reader.kept if on_bad_row == "keep" else reader.good,
@@ -161,6 +163,7 @@ class _Reader:
 
     columns: TextColumns
     problem_type: ProblemType
+    listed: frozenset[str]
 
     def good(
         self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems
@@ -225,9 +228,10 @@ class _Reader:
         value = row.get(column)
         try:
             if self.problem_type == "multi_label":
-                return class_texts(value, self.columns.separator)
-            read = class_text if self.problem_type == "single_label" else target_value
-            return read(value)
+                return class_texts(value, self.columns.separator, self.listed)
+            if self.problem_type == "single_label":
+                return class_text(value, self.listed)
+            return target_value(value)
         except ValueError as error:
             raise CellError(f"{error} (column {column!r})", column, value) from None
 

@@ -16,14 +16,15 @@ from torch import Tensor
 
 from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.class_numbers import by_name, number_labels
 from lit_hf.data.classes import (
     check_classes,
-    check_order,
     check_spellings,
     class_counts,
     in_order_of_model,
     known_names,
     names_of_rows,
+    names_without_training,
     values_of,
 )
 from lit_hf.data.examples import ExampleSummary
@@ -36,7 +37,8 @@ from lit_hf.data.sources import Split
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
-from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names
+from lit_hf.functional.label_cells import only_if_listed
+from lit_hf.functional.labels import keys_of_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
@@ -71,7 +73,8 @@ class ImageClassificationDataModule(HFDataModule):
         label_column: column of the class.
         id_column: column of the images' names; where it is missing they are numbered from 0.
         label_names: names of the classes in order; without it those found in the training rows, as
-            most of these write them.
+            most of these write them, numbers by size and words by alphabet; without such rows those
+            of a trained model.
         image_size: height and width that the model reads; without it those of its image processor.
         augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
             `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
@@ -197,17 +200,19 @@ class ImageClassificationDataModule(HFDataModule):
         """Names of the classes in order; where the model has trained them, its order."""
         if self._label_names is not None:
             return self._label_names
-        tables = self.tables("train")
-        known = known_names(tables, str(self.columns.label))
-        if len(known) == 1:
+        trained = self.tables("train")
+        tables = trained or self.tables("val") or self.tables("test")
+        found = known_names(tables, str(self.columns.label))
+        if not trained:
+            found = names_without_training(found, self.model_name)
+        elif not found:
+            found = names_of_rows(self._read("train")[1], self._where("train"), "")
+        if len(found) == 1:
             raise InputError(
-                f"{tables[0].name}: there is one class only ({known[0]!r}), so there is nothing to "
+                f"{tables[0].name}: there is one class only ({found[0]!r}), so there is nothing to "
                 "learn; wanted are two or more, in a folder of images a subfolder for each. To go "
                 "on with these rows list every class in `label_names`."
             )
-        if known:
-            return known
-        found = names_of_rows(self._read("train")[1], self._where("train"), "")
         return in_order_of_model(found, self.model_name)
 
     def _where(self, split: Split) -> str:
@@ -217,10 +222,11 @@ class ImageClassificationDataModule(HFDataModule):
         is_known = split != "predict"
         columns = self.columns if is_known else replace(self.columns, label=None)
         on_bad_row = self.on_bad_row if is_known else "all"
-        if columns.label is not None:
-            check_order(self.tables(split), self.tables("train"), columns.label)
         tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
-        examples, summary = read_images(tables, columns, on_bad_row)
+        if columns.label is not None:
+            tables = [by_name(table, columns.label) for table in tables]
+        listed = only_if_listed(self._label_names or [])
+        examples, summary = read_images(tables, columns, on_bad_row, listed)
         self._summaries[split] = summary
         return examples, summary
 
@@ -229,10 +235,11 @@ class ImageClassificationDataModule(HFDataModule):
         examples, summary = self._read(split)
         if split == "predict":
             return examples
-        decided_by = summary.places
-        if is_ambiguous(self.label_names) and self.tables("train"):
-            decided_by = self._read("train")[1].places
-        ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
+        ids = number_labels(
+            *(summary.places, self.label_names, str(self.columns.label)),
+            *(self.tables(split), self.tables("train")),
+            lambda: self._read("train")[1].places,
+        )
         labels = [ids[key] for key in values_of(examples, "label")]
         return examples.remove_columns("label").add_column("labels", labels)
 

@@ -81,8 +81,10 @@ def _table(folder: Path, names: Sequence[str], classes: Sequence[str]) -> Table:
             yield number, {**row, **known}
 
     columns = ["image", "id", "label"] if classes else ["image", "id"]
-    found = {"label": list(classes)} if classes else {}
-    return Table(str(folder), "row", columns, digest.hexdigest(), rows, found, has_names=False)
+    stamp = digest.hexdigest()
+    return Table(
+        str(folder), "row", columns, stamp, rows, has_names=False, subfolders=list(classes)
+    )
 
 
 def _class_of(name: str) -> str:

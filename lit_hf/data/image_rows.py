@@ -21,7 +21,7 @@ from lit_hf.data.images import decode, image_bytes, pixels_of_array
 from lit_hf.data.problems import CellError, RowProblems
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
-from lit_hf.functional.label_cells import class_text
+from lit_hf.functional.label_cells import class_text, only_if_listed
 from lit_hf.functional.pixels import PixelSettings, fit
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,10 @@ class ImageColumns:
 
 
 def read_images(
-    tables: Sequence[Table], columns: ImageColumns, on_bad_row: str
+    tables: Sequence[Table],
+    columns: ImageColumns,
+    on_bad_row: str,
+    listed: frozenset[str] = frozenset(),
 ) -> tuple[Dataset, ExampleSummary]:
     """Read and check all rows of the tables of a split; cached by their content.
 
@@ -67,6 +70,7 @@ def read_images(
         tables: the tables of the split, read one after another.
         columns: which columns make an example.
         on_bad_row: "error" or "all" to refuse bad rows, "skip" to leave them out.
+        listed: names of classes such as "0.5", which are refused otherwise.
 
     Returns:
         A data set of `id`, `image`, `height`, `width`, `is_decoded` and `label`, memory-mapped, and
@@ -82,10 +86,10 @@ def read_images(
     kind = RowKind(
         name="images",
         nothing="no images",
-        settings=asdict(columns),
+        settings={**asdict(columns), "listed": sorted(listed)},
         features=Features({**_FEATURES, **label}),
         summary=ExampleSummary,
-        read=_Reader(columns, _names(tables, columns.label)).read,
+        read=_Reader(columns, listed | _names(tables, columns.label)).read,
     )
     examples, summary = checked_rows(tables, kind, on_bad_row)
     if summary.num_repeated_ids:
@@ -101,7 +105,7 @@ class _Reader:
 
     Attributes:
         columns: which ones make an example.
-        names: labels that are known to be names, such as those of folders: "1.5" is no fraction.
+        names: labels that are names although they look like none: a folder "1.5" is no fraction.
     """
 
     columns: ImageColumns
@@ -140,16 +144,16 @@ class _Reader:
 
     def _label(self, cell: object, column: str) -> str:
         try:
-            return class_text(cell)
+            return class_text(cell, self.names)
         except ValueError as error:
-            if isinstance(cell, str) and cell in self.names:
-                return cell
             raise CellError(f"{error} (column {column!r})", column, cell) from None
 
 
 def _names(tables: Sequence[Table], column: str | None) -> frozenset[str]:
-    known = [table.class_names.get(column, []) for table in tables] if column is not None else []
-    return frozenset(name for names in known for name in names)
+    if column is None:
+        return frozenset()
+    known = [[*table.class_names.get(column, []), *table.subfolders] for table in tables]
+    return only_if_listed(name for names in known for name in names)
 
 
 def _file_of(cell: object, column: str) -> bytes:

@@ -23,8 +23,9 @@ class Table:
         columns: names of the columns.
         stamp: changes when the content changes.
         rows: opens the rows; each call starts again from the first. Yields (number, row).
-        class_names: names of the classes where the format knows them, by column.
+        class_names: names of the classes where the format numbers them, by column.
         has_names: whether the source names its columns; else a task gives them the names it wants.
+        subfolders: of a folder of images its subfolders, whose names are those of the classes.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Table:
     rows: Callable[[], Iterator[tuple[int, Row]]]
     class_names: Mapping[str, list[str]] = field(default_factory=dict)
     has_names: bool = True
+    subfolders: Sequence[str] = ()
 
     def require(
         self, column: str, setting: str, taken: Collection[str] = (), remedy: str = ""

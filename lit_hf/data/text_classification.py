@@ -15,14 +15,15 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.class_numbers import by_name, number_labels
 from lit_hf.data.classes import (
     check_classes,
-    check_order,
     check_spellings,
     class_counts,
     in_order_of_model,
     known_names,
     names_of_rows,
+    names_without_training,
     values_of,
 )
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
@@ -31,12 +32,8 @@ from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import (
-    ProblemType,
-    class_ids,
-    is_ambiguous,
-    keys_of_names,
-)
+from lit_hf.functional.label_cells import only_if_listed
+from lit_hf.functional.labels import ProblemType, keys_of_names
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
 
@@ -66,7 +63,8 @@ class TextClassificationDataModule(HFDataModule):
             place of text_column.
         label_separator: what stands between the labels of a cell (multi_label).
         label_names: names of the classes in order; without them the classes found in the training
-            rows, as most of these write them, numbers by size and words by alphabet.
+            rows, as most of these write them, numbers by size and words by alphabet; without such
+            rows those of a trained model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
             each, "regression" for a number.
         max_length: longest text in tokens, longer ones are cut; without it the model's limit.
@@ -164,12 +162,14 @@ class TextClassificationDataModule(HFDataModule):
         """
         if self._label_names is not None or self.problem_type == "regression":
             return self._label_names
-        tables = self.tables("train")
-        known = known_names(tables, str(self.columns.label))
-        if known:
-            return known
-        remedy = "For a number to predict set `problem_type: regression`."
-        found = names_of_rows(self._read("train")[1], self._where("train"), remedy)
+        trained = self.tables("train")
+        tables = trained or self.tables("val") or self.tables("test")
+        found = known_names(tables, str(self.columns.label))
+        if not trained:
+            found = names_without_training(found, self.model_name)
+        elif not found:
+            remedy = "For a number to predict set `problem_type: regression`."
+            found = names_of_rows(self._read("train")[1], self._where("train"), remedy)
         return in_order_of_model(found, self.model_name)
 
     @cached_property
@@ -200,11 +200,10 @@ class TextClassificationDataModule(HFDataModule):
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
         columns = self.columns_of(split)
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
+        tables, listed = self.tables(split), only_if_listed(self._label_names or [])
         if columns.label is not None:
-            check_order(self.tables(split), self.tables("train"), columns.label)
-        examples, summary = read_examples(
-            self.tables(split), columns, self.problem_type, on_bad_row
-        )
+            tables = [by_name(table, columns.label) for table in tables]
+        examples, summary = read_examples(tables, columns, self.problem_type, on_bad_row, listed)
         self._summaries[split] = summary
         return examples, summary
 
@@ -213,10 +212,11 @@ class TextClassificationDataModule(HFDataModule):
         examples, summary = self._read(split)
         ids: dict[str, int] | None = None
         if split != "predict" and self.label_names is not None:
-            decided_by = summary.places
-            if is_ambiguous(self.label_names) and self.tables("train"):
-                decided_by = self._read("train")[1].places
-            ids = class_ids(summary.places, self.label_names, self._where(split), decided_by)
+            ids = number_labels(
+                *(summary.places, self.label_names, str(self.columns.label)),
+                *(self.tables(split), self.tables("train")),
+                lambda: self._read("train")[1].places,
+            )
         tokenizer, max_length = self.processor, self.max_length
         check_vocabulary(tokenizer, self.model_name)
         if self.columns.pair is not None and not separates_pairs(tokenizer):

@@ -5,13 +5,22 @@ spells it.
 """
 
 import ast
+import math
 import re
+import unicodedata
+from collections.abc import Collection, Iterable
 
+_FRACTION = (
+    "the label is a fraction, not a class; if it is the name of one, list every class in "
+    "`label_names` (quoted)"
+)
 _LARGEST_TARGET = 3.4028234663852886e38  # targets are float32 in a batch
 
 
 def class_key(value: object) -> str:
     """What the class that one label cell holds is matched by.
+
+    A word is matched in Unicode's composed form (NFC), since "서울" can be written in two ways.
 
     Args:
         value: what the row holds: a string, an integer, a truth value or a whole float.
@@ -23,7 +32,7 @@ def class_key(value: object) -> str:
     ('1', '1', '1', 'joy', 'True')
     """
     if isinstance(value, str):
-        value = value.strip()
+        value = unicodedata.normalize("NFC", value.strip())
         number = whole_number(value)
         if value and number is None:
             _check_word(value)
@@ -37,23 +46,41 @@ def class_key(value: object) -> str:
     return str(value)
 
 
-def class_text(value: object) -> str:
+def class_text(value: object, listed: Collection[str] = ()) -> str:
     """The class that one label cell holds, as the file writes it.
 
     Spaces around a label are no part of it. A whole float is written as an integer, since pandas
     and Parquet turn the integers of a column with gaps into floats.
+
+    Args:
+        value: what the row holds.
+        listed: names of classes that would be refused otherwise, such as "0.5" (`only_if_listed`).
 
     Raises:
         ValueError: if the cell is empty or cannot be a class; its message is a clause.
 
     >>> class_text("01"), class_text("1.0"), class_text(" joy "), class_text(1.0)
     ('01', '1.0', 'joy', '1')
+    >>> class_text(0.5, ["0.5"])
+    '0.5'
     """
+    text = value.strip() if isinstance(value, str) else str(value)
+    if isinstance(value, str | float) and text in listed:
+        return text
     key = class_key(value)
-    return value.strip() if isinstance(value, str) else key
+    return text if isinstance(value, str) else key
 
 
-def class_texts(value: object, separator: str = ",") -> list[str]:
+def only_if_listed(names: Iterable[str]) -> frozenset[str]:
+    """Those names of classes that a cell is taken for only where they are listed: fractions.
+
+    >>> sorted(only_if_listed(["0.5", "1.5", "2", "joy", "1e3"]))
+    ['0.5', '1.5']
+    """
+    return frozenset(name.strip() for name in names if _is_fraction(name))
+
+
+def class_texts(value: object, separator: str = ",", listed: Collection[str] = ()) -> list[str]:
     """The classes that one multi-label cell holds, as the file writes them; an empty cell has none.
 
     >>> class_texts("4, 07"), class_texts([4, 27]), class_texts("['4', '07']"), class_texts("")
@@ -66,9 +93,10 @@ def class_texts(value: object, separator: str = ",") -> list[str]:
     if value is None or value != value:
         raise ValueError("the labels are missing (no label at all is an empty list)")
     cells = value if isinstance(value, list | tuple) else [value]
-    if len({class_key(cell) for cell in cells}) < len(cells):
+    texts = [class_text(cell, listed) for cell in cells]
+    if len({text if text in listed else class_key(text) for text in texts}) < len(cells):
         raise ValueError("a label stands twice in the list (wanted: the classes, not 0/1 flags)")
-    return [class_text(cell) for cell in cells]
+    return texts
 
 
 def target_value(value: object) -> float:
@@ -91,12 +119,12 @@ def target_value(value: object) -> float:
 
 
 def whole_number(text: str) -> int | None:
-    """The integer that a text such as "3", "-1", "+1", "03" or "3.0" writes, else None."""
+    """The integer that a text such as "3", "-1", "+1", "03", "3.0" or "３" writes, else None."""
     head, dot, tail = text.partition(".")
     if dot and tail.strip("0"):
         return None
     digits = head[1:] if head.startswith(("-", "+")) else head
-    if not (digits.isascii() and digits.isdigit()):
+    if not digits.isdecimal():  # the digits of any script, "１" too
         return None
     if len(digits) > 4300:  # Python reads no more
         raise ValueError("the label is a number of more than 4300 digits")
@@ -120,21 +148,25 @@ def _written_list(cell: str) -> list[object] | None:
 
 
 def _check_word(text: str) -> None:
-    """Refuse what cannot be encoded, and a number that is not in plain digits."""
+    """Refuse what cannot be encoded, and a fraction; any other text may be a name."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("the label is not valid Unicode, it holds half a surrogate pair")
+    if _is_fraction(text):
+        raise ValueError(_FRACTION)
+
+
+def _is_fraction(text: str) -> bool:
+    """Whether a text writes a number that is not whole; "nan" and "inf" may be names."""
     try:
         number = float(text)
     except ValueError:
-        return
-    if number == number:  # "nan" may be a name
-        _whole(number)
-        raise ValueError("the label is a number, but not in plain digits such as 1000")
+        return False
+    return math.isfinite(number) and not number.is_integer()
 
 
 def _whole(number: float) -> int:
     if abs(number) == float("inf"):
         raise ValueError("the label is an infinite number, not a class")
     if not number.is_integer():
-        raise ValueError("the label is a fraction, not a class")
+        raise ValueError(_FRACTION)
     return int(number)

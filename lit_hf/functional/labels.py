@@ -1,6 +1,8 @@
 """From the labels of a file to class names and class numbers, without guessing."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from lit_hf.errors import InputError, nearest
@@ -38,8 +40,38 @@ def spellings(counts: Mapping[str, int]) -> dict[str, str]:
     return found
 
 
+def in_class_order(names: Iterable[str]) -> list[str]:
+    """Put names of classes in the one order that all sources share.
+
+    Numbers stand by size, negative ones and decimals too. Other names stand by alphabet, the
+    numbers inside them by size.
+
+    >>> in_class_order(["10", "2", "-1", "0.5"]), in_class_order(["level 10", "level 2", "easy"])
+    (['-1', '0.5', '2', '10'], ['easy', 'level 2', 'level 10'])
+    """
+    given = list(names)
+    sizes = {name: _size(name) for name in given}
+    if all(size is not None for size in sizes.values()):
+        return sorted(given, key=lambda name: (sizes[name], name))
+    longest = max(len(digits) for name in [*given, "0"] for digits in re.findall(r"\d+", name))
+
+    def padded(name: str) -> str:
+        return re.sub(r"\d+", lambda digits: digits[0].zfill(longest), name)
+
+    return sorted(given, key=lambda name: (padded(name), name))
+
+
+def _size(name: str) -> Decimal | None:
+    """The number that a name writes; None for a word."""
+    try:
+        number = Decimal(name.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
 def names_in_order(counts: Mapping[str, int], places: Mapping[str, str], where: str) -> list[str]:
-    """Name and order the classes found in the training rows: numbers by size, words by alphabet.
+    """Name the classes found in the training rows, as `in_class_order` puts them.
 
     Args:
         counts: how many rows write a class as this text.
@@ -74,7 +106,7 @@ def names_in_order(counts: Mapping[str, int], places: Mapping[str, str], where: 
             f"{where}: there is one class only ({shown(found)}), so there is nothing to "
             "learn. Is it the right column? For a number to predict set `problem_type: regression`."
         )
-    return [found[key] for key in (sorted(numbers, key=int) if numbers else sorted(words))]
+    return in_class_order(found.values())
 
 
 def keys_of_names(names: Sequence[str]) -> dict[str, int]:
@@ -159,10 +191,16 @@ def class_ids(
             f"{where}: label {_examples(unknown, places)} is out of range: there are "
             f"{len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
         )
+    several = [name for name in names if re.fullmatch(rf"{re.escape(unknown[0])} \(\d+\)", name)]
+    if len(several) > 1:
+        raise InputError(
+            f"{where}: label {_examples(unknown[:1], places)} is the name of {len(several)} "
+            f"classes; write {' or '.join(map(repr, several[:5]))} in its place."
+        )
     raise InputError(
         f"{where}: unknown label {_examples(unknown, places)}; the classes are {_examples(names)}."
-        f"{nearest(unknown[0], names)} The classes come from the training rows unless "
-        "`label_names` lists them."
+        f"{nearest(unknown[0], names)} The classes come from the training rows, without these from "
+        "the model, unless `label_names` lists them."
     )
 
 

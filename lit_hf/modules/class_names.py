@@ -1,24 +1,18 @@
 """Names of classes: what a trained head means, and whether that is what the data says."""
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from collections.abc import Sequence
+from typing import Literal
 
 from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError, nearest
 from lit_hf.functional.labels import ProblemType, name_key
+from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
 
 log = logging.getLogger(__name__)
 Fit = Literal["same", "reordered", "unnamed", "other"]
-
-
-def names_of(config: PreTrainedConfig) -> list[str]:
-    """The names of the classes that a config holds, in order."""
-    pairs = cast("Mapping[int | str, str]", config.id2label or {})
-    return [str(name) for _, name in sorted(pairs.items(), key=lambda pair: int(pair[0]))]
 
 
 def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
@@ -26,8 +20,8 @@ def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
 
     Returns:
         "same" in the same order, capitals and spelling of numbers aside; "reordered" the same in
-        another order; "unnamed" equally many, but one side has numbers for names; "other"
-        otherwise.
+        another order, where LABEL_2 is the same as 2; "unnamed" equally many, but one side has
+        numbers for names; "other" otherwise.
 
     >>> compare_names(["Joy", "Anger"], ["anger", "joy"]), compare_names(["1", "2"], ["01", "02"])
     ('reordered', 'same')
@@ -40,50 +34,85 @@ def compare_names(trained: Sequence[str], wanted: Sequence[str]) -> Fit:
             return "same"
         if sorted(ours) == sorted(theirs):
             return "reordered"
-    if len(trained) == len(wanted) and (_are_numbers(trained) or _are_numbers(wanted)):
+    if (numbers := numbers_of(trained)) and sorted(numbers) == sorted(numbers_of(wanted) or []):
+        return "unnamed" if numbers == numbers_of(wanted) else "reordered"
+    if len(trained) == len(wanted) and (_are_in_order(trained) or _are_in_order(wanted)):
         return "unnamed"
     return "other"
 
 
-def _are_numbers(names: Sequence[str]) -> bool:
-    return all(
-        re.fullmatch(rf"(label_)?{index}", _folded(name)) for index, name in enumerate(names)
-    )
+def _are_in_order(names: Sequence[str]) -> bool:
+    """Whether the names are placeholders, each with its own number."""
+    return numbers_of(names) == list(range(len(names)))
 
 
 def _folded(name: str) -> str:
     return name_key(name).casefold()
 
 
-def keeps_head(config: PreTrainedConfig, names: Sequence[str], model_name: str) -> bool:
+def keeps_head(
+    config: PreTrainedConfig,
+    names: Sequence[str],
+    model_name: str,
+    trainer: Trainer | None = None,
+) -> bool:
     """Whether the trained head of a model is of use for the wanted classes.
 
     Args:
         config: the config of the model, with its own names of classes.
         names: the wanted names in order.
         model_name: Hub id or folder of the model, for messages.
+        trainer: what runs the model; None where nothing does.
 
     Raises:
-        InputError: if its classes are the wanted ones in another order.
+        InputError: if its classes are the wanted ones in another order, or if they are others and
+            the model is not to be trained.
     """
     trained = names_of(config)
     fit = compare_names(trained, names)
+    is_base = not is_classifier(config) and _are_in_order(trained)  # it has no head, only defaults
+    if is_base:
+        return fit != "other"
     if fit == "reordered":
-        written = {_folded(name): name for name in names}
-        right = [name if name in names else written[_folded(name)] for name in trained]
+        raise InputError(_other_order(trained, names, model_name))
+    if fit == "other" and trainer is not None and trainer.state.fn != "fit":
         raise InputError(
-            f"model {model_name!r} has the classes {trained} in this order, the data says "
-            f"{list(names)}. Set `label_names: {right}` in the data, so that the trained head "
-            "keeps its meaning."
+            f"model {model_name!r} has the classes {trained}, the data says {list(names)}: without "
+            "a training it cannot answer these. Take the model that was trained on them, or set "
+            "`label_names` to the classes of the model in its order."
         )
-    if fit == "other" and not _are_numbers(trained):
+    if fit == "other":
         log.warning(
             f"model {model_name!r} was trained on the classes {_short(trained)}, wanted are "
             f"{_short(names)}: its last layer is drawn anew."
         )
-    if fit == "unnamed" and not _are_numbers(trained):
+    if fit == "unnamed" and numbers_of(trained) != numbers_of(names):
         log.warning(f"the classes {_short(names)} are taken to be {_short(trained)} in this order.")
     return fit != "other"
+
+
+def _other_order(trained: Sequence[str], names: Sequence[str], model_name: str) -> str:
+    """Two orders of the same classes, and what to set."""
+    told = (
+        f"model {model_name!r} has the classes {list(trained)} in this order, the data says "
+        f"{list(names)}."
+    )
+    numbers = numbers_of(trained)
+    if numbers is None or numbers_of(names) is None:
+        written = {_folded(name): name for name in names}
+        right = [name if name in names else written[_folded(name)] for name in trained]
+        return (
+            f"{told} Set `label_names: {right}` in the data, so that the trained head keeps its "
+            "meaning."
+        )
+    places = numbers_of(names) or []
+    right = [names[places.index(number)] for number in numbers]
+    first = next(place for place, name in enumerate(right) if name != names[place])
+    return (
+        f"{told} If {trained[first]!r} is the class {right[first]!r}, set `label_names: {right}` "
+        f"in the data; if it was trained on {names[first]!r}, write the names of the data in their "
+        "order into `id2label` of the model's config.json."
+    )
 
 
 def check_names(trained: Sequence[str], names: Sequence[str], owner: str, remedy: str) -> None:

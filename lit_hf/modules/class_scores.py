@@ -10,9 +10,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.modules.base import Stage
-from lit_hf.modules.class_names import names_of, positive_class
+from lit_hf.modules.class_names import positive_class
 
 log = logging.getLogger(__name__)
 

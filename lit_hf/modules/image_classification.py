@@ -156,7 +156,9 @@ class ImageClassifier(ClassScores, HFModule):
         config.problem_type = "single_label_classification"
         if self.label_names is not None:
             if self.pretrained:
-                self._keeps_head = keeps_head(config, self.label_names, self.model_name)
+                self._keeps_head = keeps_head(
+                    config, self.label_names, self.model_name, self._trainer
+                )
             write_names(config, self.label_names)
 
     def check_config(self, config: PreTrainedConfig) -> None:

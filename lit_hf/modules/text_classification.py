@@ -22,6 +22,7 @@ from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatc
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.precision import precise
+from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
 from lit_hf.modules.base import HFModule, Stage
@@ -29,7 +30,6 @@ from lit_hf.modules.causal import check_head
 from lit_hf.modules.class_loss import check_rounding, class_losses
 from lit_hf.modules.class_names import (
     keeps_head,
-    names_of,
     names_of_trained,
     names_with_data,
     write_names,
@@ -163,7 +163,9 @@ class TextClassifier(ClassScores, HFModule):
             config.num_labels = 1
         elif self.label_names is not None:
             if self.pretrained and self._make_head is None:
-                self._keeps_head = keeps_head(config, self.label_names, self.model_name)
+                self._keeps_head = keeps_head(
+                    config, self.label_names, self.model_name, self._trainer
+                )
             write_names(config, self.label_names)
 
     def check_config(self, config: PreTrainedConfig) -> None:

@@ -11,7 +11,7 @@ from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.checkpoints import read_checkpoint
-from lit_hf.modules.class_names import names_of
+from lit_hf.functional.trained_names import names_of
 from tests.trainers import quiet_trainer
 
 Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]

@@ -1,14 +1,24 @@
 import json
 import logging
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Dataset
+from transformers import BertConfig
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.classes import check_classes, check_spellings, class_counts, in_order_of_model
+from lit_hf.data.classes import (
+    check_classes,
+    check_spellings,
+    class_counts,
+    in_order_of_model,
+    known_names,
+    names_without_training,
+)
+from lit_hf.data.tables import Table
 
 Rows = list[dict[str, object]]
 
@@ -38,9 +48,14 @@ def test_label_names__in_the_order_of_the_trained_model(
     assert in_order_of_model(["negative", "neutral"], model) == ["negative", "neutral"]
     three = ["negative", "neutral", "positive"]
     assert in_order_of_model(three, model) == three
-    config["id2label"] = {"0": "10", "1": "09"}
-    (folder / "config.json").write_text(json.dumps(config))
-    assert in_order_of_model(["9", "10.0"], model) == ["10.0", "9"]
+    for names, found, wanted in (
+        (["10", "09"], ["9", "10.0"], ["10.0", "9"]),
+        (["no", "no"], ["no"], ["no"]),
+        (["1", "0"], ["0", "1"], ["0", "1"]),  # numbers for names tell no order
+    ):
+        config["id2label"] = {str(number): name for number, name in enumerate(names)}
+        (folder / "config.json").write_text(json.dumps(config))
+        assert in_order_of_model(found, model) == wanted
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label"])
@@ -49,7 +64,7 @@ def test_classes__never_trained_or_alike_are_told(
     tiny_model: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    names = ["joy", "Joy", "caf\u00e9", "cafe\u0301", "fear"]
+    names = ["joy", "Joy", "very sad", "very  sad", "fear"]
     train: Rows = [{"text": name, "label": name} for name in names[:3]]
     val: Rows = [{"text": name, "label": name} for name in ("a", "b", "c")]
     for row, label in zip(val, ("joy", "fear", "fear"), strict=True):
@@ -59,8 +74,9 @@ def test_classes__never_trained_or_alike_are_told(
         data.with_rows(train=train, val=val).setup("fit")
     assert f"no training row has the label {names[3]!r}, 'fear': it stays" in caplog.text
     assert "2 labels of validation rows stand in no training row ('fear')" in caplog.text
-    assert "classes 'joy', 'Joy' differ only in case" in caplog.text
-    assert f"classes {names[2]!r}, {names[3]!r} differ only in case" in caplog.text
+    told = [message for message in caplog.messages if "differ only" in message]
+    assert len(told) == 1
+    assert "classes 'joy', 'Joy'; 'very sad', 'very  sad' differ only in case" in told[0]
 
 
 def test_spellings__of_one_class_are_told_once(
@@ -121,24 +137,61 @@ def test_classes__in_great_number_are_not_all_listed(caplog: pytest.LogCaptureFi
     ]
 
 
-def _numbered(folder: Path, name: str, names: list[str]) -> str:
-    """A file of texts whose classes are numbers, in the order of these names."""
-    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
-    labels = [names.index(word) for word in ["neg", "pos"] * 4]
-    rows = {"text": [f"text {number}" for number in range(8)], "label": labels}
-    Dataset.from_dict(rows, features=features).to_parquet(str(folder / name))
-    return str(folder / name)
+def test_names__are_one_in_both_unicode_forms(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """macOS writes the names of folders in the parted form."""
+    parted = unicodedata.normalize("NFD", "서울")
+    train: Rows = [{"text": "a", "label": name} for name in ("서울", parted, "서울", "부산")]
+    data = TextClassificationDataModule(tiny_model, val_fraction=0)
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data.with_rows(train=train, val=[{"text": "b", "label": parted}]).setup("fit")
+    assert data.label_names == ["부산", "서울"]
+    assert list(data.splits["train"]["labels"]) == [1, 1, 1, 0]
+    assert list(data.splits["val"]["labels"]) == [1]
+    assert "training rows write one class in several ways" in caplog.text
 
 
-def test_files__that_number_their_classes_in_another_order_are_refused(
+def test_names__without_training_rows_are_those_of_a_trained_model(
     tiny_model: str, tmp_path: Path
 ) -> None:
-    one, same = (_numbered(tmp_path, name, ["neg", "pos"]) for name in ("a.parquet", "b.parquet"))
-    other = _numbered(tmp_path, "c.parquet", ["pos", "neg"])
-    TextClassificationDataModule(tiny_model, train_file=[one, same], val_file=same).setup("fit")
-    for files in ({"train_file": one, "val_file": other}, {"train_file": [one, other]}):
-        data = TextClassificationDataModule(tiny_model, **files)
-        with pytest.raises(
-            InputError, match=r"c\.parquet.*'pos', 'neg'.*a\.parquet as 'neg', 'pos'"
-        ):
-            data.setup("fit")
+    def model(names: list[str], *kinds: str) -> str:
+        config = BertConfig(id2label=dict(enumerate(names)), architectures=list(kinds))
+        config.save_pretrained(tmp_path / "model")
+        return str(tmp_path / "model")
+
+    def names(known: list[str], model_name: str) -> list[str]:
+        return names_without_training(known, model_name)
+
+    kind = "BertForSequenceClassification"
+    words, placeholders = ["no", "yes"], ["LABEL_0", "LABEL_1"]
+    assert names([], model(words, kind)) == words
+    assert names([], model(placeholders, kind)) == placeholders
+    assert names(["yes"], model(words, kind)) == words
+    assert names(["neg", "pos"], model(words, kind)) == [
+        "neg",
+        "pos",
+    ]  # to be compared, and refused
+    assert names(["neg", "pos"], model(placeholders, kind)) == ["neg", "pos"]
+    assert names(["1"], model(placeholders, kind)) == placeholders
+    assert names(["1", "0"], model(placeholders, kind)) == ["1", "0"]
+    assert names(words, tiny_model) == words
+    for base in (tiny_model, model(words, "BertForMaskedLM")):
+        with pytest.raises(InputError, match="the classes are not known"):
+            names([], base)
+
+
+def test_known_names__of_several_tables() -> None:
+    def folder(*names: str) -> Table:
+        return Table("a", "row", ["image", "id", "label"], "", lambda: iter(()), subfolders=names)
+
+    def numbered(*names: str) -> Table:
+        known = {"label": list(names)}
+        return Table("a", "row", ["text", "label"], "", lambda: iter(()), known)
+
+    both = known_names([folder("1", "10", "2"), folder("02", "3")], "label")
+    assert both == ["1", "2", "3", "10"]
+    assert known_names([numbered("b", "a"), numbered("a", "c")], "label") == ["b", "a", "c"]
+    assert known_names([numbered("b", "a")], "other") == []
+    with pytest.raises(InputError, match="'1' and '01' are the same label"):
+        known_names([numbered("1", "01")], "label")

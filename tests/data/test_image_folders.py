@@ -13,7 +13,7 @@ def test_table__names_files_and_classes(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == ["dark/00.png", "dark/02.png", "light/01.png"]
     assert [row["label"] for row in rows] == ["dark", "dark", "light"]
     assert rows[0]["image"] == str(tmp_path / "dark" / "00.png")
-    assert table.class_names == {"label": ["dark", "light"]}
+    assert table.subfolders == ["dark", "light"]
     assert list(table.columns) == ["image", "id", "label"]
 
 

@@ -50,7 +50,7 @@ def test_paths__in_objects_start_there_too(tmp_path: Path) -> None:
 def test_folders__take_the_names_of_columns(tmp_path: Path) -> None:
     table = under_names(image_table(write_folder(tmp_path, 2)), "img", "class")
     assert list(table.columns) == ["img", "id", "class"]
-    assert table.class_names == {"class": ["dark", "light"]}
+    assert table.subfolders == ["dark", "light"]
     assert [row["class"] for _, row in table.rows()] == ["dark", "light"]
 
 

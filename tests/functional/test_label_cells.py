@@ -1,9 +1,12 @@
+import unicodedata
+
 import pytest
 
 from lit_hf.functional.label_cells import (
     class_key,
     class_text,
     class_texts,
+    only_if_listed,
     target_value,
     whole_number,
 )
@@ -22,9 +25,15 @@ from lit_hf.functional.label_cells import (
         ("+1", "1"),
         ("007", "7"),
         ("Ⅷ", "Ⅷ"),
+        ("１", "1"),
+        ("０１", "1"),
+        ("٣", "3"),
         *(
             (word, word)
             for word in ("true", "TRUE", "yes", "null", "None", "NA", "nan", "+", "기쁨")
+        ),
+        *(  # a person sees numbers, a file names
+            (word, word) for word in ("1e3", "1_000", "²", "inf", "Infinity", "1e400")
         ),
     ],
 )
@@ -43,7 +52,7 @@ def test_class_text__as_the_file_writes_it(value: object, text: str) -> None:
     assert class_text(value) == text
 
 
-@pytest.mark.parametrize("value", [None, "", 0.5, "1e3"])
+@pytest.mark.parametrize("value", [None, "", 0.5, "0.5"])
 def test_class_text__refuses_what_is_no_class(value: object) -> None:
     with pytest.raises(ValueError, match="the label is"):
         class_text(value)
@@ -51,7 +60,7 @@ def test_class_text__refuses_what_is_no_class(value: object) -> None:
 
 def test_whole_number__in_plain_digits_only() -> None:
     assert [whole_number(text) for text in ("-03", "+3", "3.00", "3.")] == [-3, 3, 3, 3]
-    for text in ("", "+", "+-3", "3.5", "3e0", "３", "three", ".0"):
+    for text in ("", "+", "+-3", "3.5", "3e0", "³", "three", ".0"):
         assert whole_number(text) is None
 
 
@@ -70,11 +79,7 @@ def test_class_key__fraction(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"),
     [
-        ("inf", "an infinite number"),
         (float("-inf"), "an infinite number"),
-        ("1e3", "not in plain digits"),
-        ("1_000", "not in plain digits"),
-        ("٣", "not in plain digits"),
         ("1" * 4301, "more than 4300 digits"),
         ("a\ud800", "not valid Unicode"),
     ],
@@ -83,6 +88,25 @@ def test_class_key__says_what_is_wrong(value: object, wanted: str) -> None:
     with pytest.raises(ValueError, match=wanted) as caught:
         class_key(value)
     assert "fraction" not in str(caught.value)
+
+
+def test_class_key__is_in_the_composed_form() -> None:
+    composed = "서울"
+    parted = unicodedata.normalize("NFD", composed)
+    assert parted != composed
+    assert class_key(parted) == class_key(composed) == composed
+    assert class_text(parted) == parted
+
+
+@pytest.mark.parametrize("cell", ["0.5", 0.5, " 0.5 "])
+def test_fractions__are_classes_where_they_are_listed(cell: object) -> None:
+    listed = only_if_listed(["0.5", "1", "x"])
+    assert class_text(cell, listed) == "0.5"
+    assert class_texts([cell, "1"], ",", listed) == ["0.5", "1"]
+    with pytest.raises(ValueError, match=r"a fraction, not a class; .* `label_names`"):
+        class_text("0.7", listed)
+    with pytest.raises(ValueError, match="stands twice"):
+        class_texts([cell, "0.5"], ",", listed)
 
 
 def test_class_key__list() -> None:

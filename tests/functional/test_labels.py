@@ -4,6 +4,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     are_numbers,
     class_ids,
+    in_class_order,
     is_ambiguous,
     keys_of_names,
     name_key,
@@ -25,6 +26,24 @@ def _named(*texts: str) -> list[str]:
 def test_names__numbers_by_size_words_by_alphabet() -> None:
     assert _named("10", "2", "1") == ["1", "2", "10"]
     assert _named("b", "a") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [str(number) for number in range(12)],
+        ["-10", "-2", "-0.5", "0", "0.5", "1", "1.5", "10"],
+        ["00", "01", "2.0", "010"],
+        ["9", "1e3", "1_001", "２００００"],
+        [f"LABEL_{number}" for number in range(12)],
+        ["B", "a", "level 2", "level 10", "level 10b", "z"],
+        ["2", "10", "cat"],
+        [str(10**20), str(10**20 + 1)],
+    ],
+)
+def test_order__is_by_size_then_by_alphabet(names: list[str]) -> None:
+    assert in_class_order(sorted(names)) == names
+    assert in_class_order(sorted(names, reverse=True)) == names
 
 
 def test_names__are_written_as_most_rows_write_them() -> None:
@@ -72,6 +91,15 @@ def test_class_ids__decided_by_other_rows() -> None:
     with pytest.raises(InputError, match="unknown label '0' at line 2"):
         class_ids(_places("0"), names, "a.csv", ["1", "2"])
     assert not are_numbers(["4"], names)
+
+
+def test_class_ids__of_a_name_of_several_classes() -> None:
+    names = ["crane (0)", "dog", "crane (2)", "crane fly"]
+    assert class_ids(_places("crane (2)"), names, "a.csv") == {"crane (2)": 2}
+    with pytest.raises(
+        InputError, match=r"'crane' at line 2 .* write 'crane \(0\)' or 'crane \(2\)'"
+    ):
+        class_ids(_places("crane"), names, "a.csv")
 
 
 def test_class_ids__refusals() -> None:

@@ -9,7 +9,6 @@ from lit_hf.modules.class_names import (
     check_names,
     compare_names,
     keeps_head,
-    names_of,
     names_of_trained,
     positive_class,
 )
@@ -34,6 +33,10 @@ NAMES = ["anger", "joy", "optimism"]
         (["LABEL_0", "LABEL_1"], ["a", "b"], "unnamed"),
         (["a", "b"], ["0", "1"], "unnamed"),
         (["LABEL_0", "LABEL_1"], ["0", "1"], "unnamed"),
+        (["LABEL_0", "LABEL_1"], ["1", "0"], "reordered"),
+        (["0", "1"], ["LABEL_1", "LABEL_0"], "reordered"),
+        (["LABEL_0", "LABEL_1", "LABEL_2"], ["1", "2", "3"], "unnamed"),
+        (["\u1109\u1165", "b"], ["\uc11c", "b"], "same"),  # one syllable in two Unicode forms
         (["LABEL_0", "LABEL_1"], ["a", "b", "c"], "other"),
         (["a", "b"], ["a", "c"], "other"),
         (["a", "b"], ["1", "2"], "other"),  # not numbers of classes: those start at 0
@@ -44,12 +47,6 @@ def test_compare_names__knows_the_four_cases(
     trained: list[str], wanted: list[str], fit: str
 ) -> None:
     assert compare_names(trained, wanted) == fit
-
-
-def test_names_of__are_in_the_order_of_their_numbers() -> None:
-    names = [f"class {index}" for index in range(12)]
-    config = BertConfig(id2label={str(index): names[index] for index in reversed(range(12))})
-    assert names_of(config) == names
 
 
 @pytest.mark.parametrize(
@@ -75,6 +72,23 @@ def test_keeps_head__says_so_where_a_trained_meaning_is_lost(
         assert keeps_head(config, wanted, "some/model") is kept
     assert bool(caplog.messages) is bool(warning)
     assert warning in "".join(caplog.messages)
+
+
+def test_keeps_head__says_what_the_classes_of_a_trained_head_without_names_are_taken_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = BertConfig(architectures=["BertForSequenceClassification"])
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        assert keeps_head(config, ["0", "1"], "some/model")
+        assert not caplog.messages
+        assert keeps_head(config, ["no", "yes"], "some/model")
+    assert "the classes 'no', 'yes' are taken to be 'LABEL_0', 'LABEL_1'" in caplog.text
+    with pytest.raises(
+        InputError,
+        match=r"'LABEL_0' is the class '0', set `label_names: \['0', .* on '1', write.*id2label",
+    ):
+        keeps_head(config, ["1", "0"], "some/model")
+    assert keeps_head(BertConfig(architectures=["BertModel"]), ["1", "0"], "some/model")
 
 
 def test_keeps_head__refuses_another_order_naming_the_right_one() -> None:

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from lit_hf import InputError
-from lit_hf.modules.class_names import names_of
+from lit_hf.functional.trained_names import names_of
 from lit_hf.modules.loading import (
     changed_config,
     complete_padding,

@@ -1,0 +1,138 @@
+"""Columns whose format numbers the classes, such as ClassLabel: their rows read by name.
+
+The same number may be another class in another file, or the name of another class: a 1 of
+ClassLabel ["1", "2", "3"] is the class "2".
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from lit_hf.data.tables import Row, Table
+from lit_hf.errors import InputError
+from lit_hf.functional.label_cells import whole_number
+from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names, name_key
+
+
+def by_name(table: Table, column: str) -> Table:
+    """A table whose rows hold names in place of the numbers of its classes; -1 means no label.
+
+    Args:
+        table: a table.
+        column: the label column.
+    """
+    names = table.class_names.get(column)
+    if not names:
+        return table
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in table.rows():
+            place = f"{table.name}, {table.unit} {number}, column {column!r}"
+            yield number, {**row, column: _named(row.get(column), names, place)}
+
+    return replace(table, rows=rows, stamp=f"{table.stamp} by name {names}")
+
+
+def _named(cell: object, names: Sequence[str], place: str) -> object:
+    """The name, or names, of a cell.
+
+    Raises:
+        InputError: for a number that no class has.
+    """
+    if isinstance(cell, list | tuple):
+        return [_named(inner, names, place) for inner in cell]
+    number = whole_number(str(cell)) if type(cell) in (int, str) else None
+    if number is None:
+        return cell
+    if number == -1:  # the convention of `datasets`
+        return None
+    if not 0 <= number < len(names):
+        shown = ", ".join(map(repr, names[:5]))
+        raise InputError(
+            f"{place}: label {number} is out of range: there are {len(names)} classes, 0 to "
+            f"{len(names) - 1} ({shown}{', …' if len(names) > 5 else ''})."
+        )
+    return names[number]
+
+
+def lookup_names(
+    names: Sequence[str], tables: Sequence[Table], trained: Sequence[Table], column: str
+) -> Sequence[str]:
+    """The names in whose order the labels of rows are looked up.
+
+    These are the names of the classes themselves, but where `label_names` calls the classes of a
+    format by other names, as "negative" what ClassLabel calls "neg".
+
+    Args:
+        names: the C class names in order.
+        tables: the rows that are looked up.
+        trained: the training rows, where there are some.
+        column: the label column.
+
+    Raises:
+        InputError: if some of these names are the format's, at other places.
+    """
+    own = [table for table in [*trained, *tables] if table.class_names.get(column)]
+    if not own or not any(table.class_names.get(column) for table in tables):
+        return names
+    known = own[0].class_names[column]
+    numbers = keys_of_names(names)
+    keys = keys_of_names(known)
+    if keys.keys() <= numbers.keys() or len(known) != len(names):
+        return names
+    if any(numbers.get(key, place) != place for key, place in keys.items()):
+        raise InputError(
+            f"`label_names` are {list(names)}, {own[0].name} numbers its classes as {known}: some "
+            "names are the same and stand at other places. List all of them by these names, in any "
+            "order; or other names for all, in this order."
+        )
+    return known
+
+
+def number_labels(
+    places: Mapping[str, str],
+    names: Sequence[str],
+    column: str,
+    tables: Sequence[Table],
+    trained: Sequence[Table],
+    labels_of_training: Callable[[], Iterable[str]],
+) -> dict[str, int]:
+    """The class number of each label of a split.
+
+    Rows of a format that numbers its classes are read by name; other rows as `class_ids` has it.
+
+    Args:
+        places: the distinct labels, each with the place of its first row.
+        names: the C class names in order.
+        column: the label column.
+        tables: the tables of the split.
+        trained: the training tables, where there are some.
+        labels_of_training: the distinct labels of the training rows.
+
+    Raises:
+        InputError: naming labels of no class, or such as may be names or numbers.
+    """
+    where = f"{tables[0].name}, column {column!r}"
+    if any(table.class_names.get(column) for table in tables):
+        lookup = lookup_names(names, tables, trained, column)
+        return class_ids(places, lookup, where, lookup)
+    if not (is_ambiguous(names) and trained):
+        return class_ids(places, names, where)
+    if not any(table.class_names.get(column) for table in trained):
+        return class_ids(places, names, where, labels_of_training())
+    _refuse_two_readings(places, names, where, trained[0].name)
+    return class_ids(places, names, where)
+
+
+def _refuse_two_readings(
+    places: Mapping[str, str], names: Sequence[str], where: str, trained: str
+) -> None:
+    """Refuse labels that are all names of classes and all numbers of others."""
+    numbers, keys = keys_of_names(names), list(map(name_key, places))
+    if all(key in numbers and key in map(str, range(len(names))) for key in keys):
+        label = next((key for key in keys if str(numbers[key]) != key), None)
+        if label is not None:
+            raise InputError(
+                f"{where}: label {label!r} may be the name of class {numbers[label]} or the number "
+                f"of class {names[int(label)]!r}: {trained} numbers its classes {list(names)}. "
+                "Give this split in the same format as the training rows."
+            )

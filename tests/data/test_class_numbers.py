@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.data.class_numbers import by_name, lookup_names
+from lit_hf.data.tables import Row, Table, table_from_rows
+
+TEXTS = [f"text {number}" for number in range(8)]
+
+
+def _table(names: list[str], *cells: object) -> Table:
+    rows: list[Row] = [{"text": "a", "label": cell} for cell in cells]
+    plain = table_from_rows("a", rows)
+    return Table("a", "row", plain.columns, plain.stamp, plain.rows, {"label": names})
+
+
+def test_by_name__of_numbers_names_lists_and_no_label() -> None:
+    table = by_name(_table(["1", "2", "3"], 0, 2, "1", [0, 1], None, -1), "label")
+    cells = [row["label"] for _, row in table.rows()]
+    assert cells == ["1", "3", "2", ["1", "2"], None, None]
+    words = by_name(_table(["no", "yes"], "yes", 0, True), "label")
+    assert [row["label"] for _, row in words.rows()] == ["yes", "no", True]
+    assert words.stamp != _table(["no", "yes"], "yes", 0, True).stamp
+    plain = table_from_rows("a", [{"text": "a", "label": 1}])
+    assert by_name(plain, "label") is plain
+    for number in (2, -2):
+        with pytest.raises(
+            InputError, match=rf"a, row 1, .* label {number} is out of range.* 0 to 1"
+        ):
+            list(by_name(_table(["no", "yes"], number), "label").rows())
+
+
+def _numbered(folder: Path, name: str, names: list[str], labels: list[str]) -> str:
+    """A file of texts whose classes are numbers, in the order of these names."""
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    rows = {"text": TEXTS[: len(labels)], "label": [names.index(label) for label in labels]}
+    Dataset.from_dict(rows, features=features).to_parquet(str(folder / name))
+    return str(folder / name)
+
+
+def _labels(model: str, split: str = "train", **settings: object) -> list[str]:
+    """The class of each row, by the names of the data."""
+    data = TextClassificationDataModule(model, val_fraction=0, **settings)  # type: ignore[arg-type]  # any of the class's
+    data.setup("fit")
+    assert data.label_names is not None
+    return [data.label_names[number] for number in data.splits[split]["labels"]]  # type: ignore[index]  # a split
+
+
+def test_files__that_number_their_classes_in_other_orders(tiny_model: str, tmp_path: Path) -> None:
+    labels = ["neg", "pos", "pos", "neg"]
+    one = _numbered(tmp_path, "a.parquet", ["neg", "pos"], labels)
+    other = _numbered(tmp_path, "b.parquet", ["pos", "neg"], labels)
+    assert _labels(tiny_model, train_file=[one, other]) == labels * 2
+    assert _labels(tiny_model, "val", train_file=one, val_file=other) == labels
+    (tmp_path / "c.csv").write_text("text,label\na,pos\nb,neg\n")
+    assert _labels(tiny_model, "val", train_file=one, val_file=str(tmp_path / "c.csv")) == [
+        "pos",
+        "neg",
+    ]
+
+
+def test_names_that_are_numbers__are_not_taken_for_them(tiny_model: str, tmp_path: Path) -> None:
+    """Also where no row has the number 0, so that all numbers are names, too."""
+    labels = ["2", "3", "2"]
+    file = _numbered(tmp_path, "a.parquet", ["1", "2", "3"], labels)
+    assert _labels(tiny_model, train_file=file) == labels
+    csv = tmp_path / "b.csv"
+    for written, read in ((["1", "3"], ["1", "3"]), (["0", "2"], ["1", "3"])):
+        csv.write_text("text,label\n" + "".join(f"a,{label}\n" for label in written))
+        assert _labels(tiny_model, "val", train_file=file, val_file=str(csv)) == read
+    csv.write_text("text,label\na,1\nb,2\n")
+    with pytest.raises(InputError, match=r"'1' may be the name of class 0 or the number of class"):
+        _labels(tiny_model, "val", train_file=file, val_file=str(csv))
+
+
+def test_label_names__in_another_order_or_other_words(tiny_model: str, tmp_path: Path) -> None:
+    labels = ["neg", "pos", "pos", "neg"]
+    file = _numbered(tmp_path, "a.parquet", ["neg", "pos"], labels)
+    other = _numbered(tmp_path, "b.parquet", ["pos", "neg"], labels)
+    files = {"train_file": file, "val_file": other}
+    assert _labels(tiny_model, **files, label_names=["pos", "neg"]) == labels
+    for split in ("train", "val"):
+        found = _labels(tiny_model, split, **files, label_names=["negative", "positive"])
+        assert found == ["negative", "positive", "positive", "negative"]
+    with pytest.raises(InputError, match=r"numbers its classes as \['neg', 'pos'\].* other places"):
+        _labels(tiny_model, **files, label_names=["pos", "negative"])
+    with pytest.raises(InputError, match="unknown label 'neg'"):
+        _labels(tiny_model, **files, label_names=["a", "b", "c"])
+
+
+def test_lookup__is_by_the_names_of_the_training_rows() -> None:
+    train, val = [_table(["neg", "pos"])], [_table(["pos", "neg"])]
+    csv = [table_from_rows("a.csv", [{"text": "a", "label": "x"}])]
+    assert lookup_names(["x", "y"], val, train, "label") == ["neg", "pos"]
+    assert lookup_names(["x", "y"], val, [], "label") == ["pos", "neg"]
+    assert lookup_names(["x", "y"], csv, train, "label") == ["x", "y"]
+    assert lookup_names(["pos", "neg", "x"], val, train, "label") == ["pos", "neg", "x"]
