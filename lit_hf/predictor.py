@@ -53,10 +53,10 @@ class Predictor:
 
     Args:
         module: a trained module; it is put into evaluation mode.
-        tokenizer: the tokenizer it was trained with; its `model_max_length` is the longest input.
-            Of a model for images its image processor.
-        inputs: how the data was read in training. Of a classifier how a row that is a dict becomes
-            a text: `text_column`, `pair_column` and `text_template`; of questions `max_length`,
+        tokenizer: the tokenizer it was trained with. Of a model for images its image processor.
+        inputs: how the data was read in training: `max_length`, without which a classifier takes
+            as many tokens as tokenizer and model allow; of a classifier how a row that is a dict
+            becomes a text: `text_column`, `pair_column` and `text_template`; of questions
             `doc_stride` and `prompt`.
 
     Raises:
@@ -78,18 +78,16 @@ class Predictor:
         """How items become batches, by the task; where training is not known, as by default."""
         if isinstance(self.module, ImageClassifier):
             return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
-        given = cast("PreTrainedTokenizerBase", self.tokenizer)
-        config, tokenizer = self.module.model.config, settled(given)
-        if tokenizer is not given:  # a copy of a plain one, for which training asks as well
+        own = cast("PreTrainedTokenizerBase", self.tokenizer)
+        config, tokenizer = self.module.model.config, settled(own)
+        if tokenizer is not own:  # a copy of a plain one, for which training asks as well
             ask_for_segments(tokenizer, config)
         self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
+        given = settings.get("max_length")  # earlier exports name it as the tokenizer's limit
         if isinstance(self.module, TextClassifier):
-            return TextInputs(tokenizer, self._longest(), settings)
-        is_written = isinstance(self.module, GenerativeQA)
-        longest = int(str(settings.get("max_length") or (512 if is_written else 384)))
+            return TextInputs(tokenizer, self._longest(given), settings)
+        longest = self._longest(given, 512 if isinstance(self.module, GenerativeQA) else 384)
         stride = settings.get("doc_stride")
-        limit = positions_of(self.module.model.config, "encoder") if is_written else self._longest()
-        longest = min(limit or longest, longest)
         stride = min(stride if isinstance(stride, int) else 128, longest // 2)
         if not isinstance(self.module, GenerativeQA):
             return QuestionInputs(tokenizer, longest, stride)
@@ -184,13 +182,15 @@ class Predictor:
         with torch.inference_mode():
             return self.module.predict_step(moved, 0)
 
-    def _longest(self) -> int:
-        """Longest input in tokens: as in training, else what model and tokenizer allow."""
-        limit = cast("PreTrainedTokenizerBase", self.tokenizer).model_max_length
-        positions = getattr(self.module.model.config, "max_position_embeddings", None)
-        if isinstance(positions, int) and positions > 0:
-            limit = min(limit, positions)
-        return limit if limit < 10**6 else 512
+    def _longest(self, given: object, default: int | None = None) -> int:
+        """Longest input in tokens: as in training, else a default; at most what the model takes."""
+        model, tokenizer = self.module.model, cast("PreTrainedTokenizerBase", self.tokenizer)
+        positions = positions_of(getattr(model, "backbone", model).config, "encoder")
+        if isinstance(given, int):
+            return min(given, positions or given)
+        limit = min(tokenizer.model_max_length, positions or tokenizer.model_max_length)
+        limit = limit if limit < 10**6 else 512
+        return min(default or limit, limit)
 
 
 def _load_processor(

@@ -260,16 +260,6 @@ def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> N
         )
 
 
-def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_length: int) -> None:
-    """Write a tokenizer as a Hugging Face folder that cuts where the data was cut."""
-    limit = tokenizer.model_max_length
-    try:
-        tokenizer.model_max_length = max_length
-        tokenizer.save_pretrained(folder)
-    finally:
-        tokenizer.model_max_length = limit
-
-
 def files_of(folder: Path) -> "dict[str, Tensor]":
     """The files of a folder as bytes in tensors, by their names; empty ones are left out."""
     return {

@@ -5,18 +5,18 @@ which its tokenizer_config.json may say.
 """
 
 import copy
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lit_hf.tokenizer_files import read_settings, write_settings
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerBase
 
 KEY = "split_special_tokens"
-_CONFIG = "tokenizer_config.json"
 
 
 def settle(tokenizer: "PreTrainedTokenizerBase", default: bool = True) -> None:
@@ -108,9 +108,9 @@ def note_former_reading(folder: Path) -> None:
 
     For checkpoints that were written before texts were read otherwise.
     """
-    config = _read_config(folder)
+    config = read_settings(folder)
     if config and KEY not in config:
-        _write(folder, {**config, KEY: False})
+        write_settings(folder, {**config, KEY: False})
 
 
 def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
@@ -126,30 +126,16 @@ def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
     """
     from transformers import AutoTokenizer
 
-    config = _read_config(folder)
+    config = read_settings(folder)
     if not config.get(KEY):
         return
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if any(map(spelling(special_tokens(tokenizer)).search, literals)):
-        _write(folder, {name: value for name, value in config.items() if name != KEY})
+        write_settings(folder, {name: value for name, value in config.items() if name != KEY})
     elif tokenizer.is_fast and _still_special(tokenizer) and not hasattr(tokenizer, "src_lang"):
         # The class of T5's and similar tokenizers makes its parts again, without the cut in
         # tokenizer.json; the class of no model takes them as they are. Those of models that
         # translate also set the language, so they stay.
         names = ("model_input_names", "padding_side", "truncation_side", "pad_token_type_id")
         own = {name: getattr(tokenizer, name) for name in names}
-        _write(folder, {**config, **own, "tokenizer_class": "PreTrainedTokenizerFast"})
-
-
-def _read_config(folder: Path) -> dict[str, object]:
-    """What a tokenizer's files say of it; {} where there are none, or they cannot be read."""
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def _write(folder: Path, config: dict[str, object]) -> None:
-    text = json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / _CONFIG).write_text(f"{text}\n", encoding="utf-8")
+        write_settings(folder, {**config, **own, "tokenizer_class": "PreTrainedTokenizerFast"})

@@ -23,6 +23,7 @@ FLOORS = {
     "randomness": 0,
     "saving": 0,
     "special_tokens": 0,
+    "tokenizer_files": 0,
     "functional": 0,
     "data": 1,
     "metrics": 1,

@@ -9,8 +9,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lit_hf.data.tokens import stamp_of
-from lit_hf.processors import load_tokenizer, save_tokenizer
+from lit_hf.processors import load_tokenizer
 from lit_hf.special_tokens import KEY, note_former_reading, settled, special_tokens, write_for_plain
+from lit_hf.tokenizer_files import save_tokenizer
 from tests.conftest import TWEETS
 
 KINDS = ["WordPiece", "Unigram", "T5", "XLMRoberta", "DebertaV2", "MBart", "Roberta", "MiniLM"]
@@ -131,7 +132,7 @@ def test_saved_tokenizer__reads_the_same_here_and_in_plain_transformers(
     folder, saved = folder_of(kind), tmp_path / "saved"
     tokenizer = load_tokenizer(str(folder))
     texts = [*_all_spelt(tokenizer)[:40], "fire in town", "a  b"]
-    save_tokenizer(tokenizer, saved, 64)
+    save_tokenizer(tokenizer, saved)
     transformers.AutoConfig.from_pretrained(folder).save_pretrained(saved)
     assert stamp_of(load_tokenizer(str(saved))) == stamp_of(tokenizer)
     write_for_plain(saved, ["{"])

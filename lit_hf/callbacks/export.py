@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -21,13 +21,16 @@ from lit_hf.checkpoints import newest_whole, read_whole
 from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.text import printable
+from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.image_classification import ImageClassifier
+from lit_hf.modules.image_sizes import options_of
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.processors import load_tokenizer
+from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings, positions_of
 from lit_hf.special_tokens import note_former_reading, write_for_plain
+from lit_hf.tokenizer_files import forget_calls, limit_to_positions, save_tokenizer
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
@@ -142,14 +145,15 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         data = data_description(checkpoint)
         inputs = cast("dict[str, object]", data.get("inputs") or {})
         module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
+        vars(module.model.config).pop("auto_map", None)  # code of the base model, which is not here
         with _no_bars():
             module.model.save_pretrained(unfinished)
         if not write_processor(checkpoint, unfinished):
-            load_tokenizer(module.model_name).save_pretrained(unfinished)
-        template = str(inputs.get("text_template") or inputs.get("prompt") or "")
-        write_for_plain(unfinished, literals(template))
+            _write_processor_of_base(module, unfinished)
+        _make_plain(unfinished, module, inputs)
+        text = model_card(checkpoint, data, module.settings(), _options(unfinished, module))
         card = unfinished / "README.md"
-        card.write_text(model_card(checkpoint, data, module.settings()), encoding="utf-8")
+        card.write_text(text, encoding="utf-8")
         for path in unfinished.rglob("*"):
             if path.is_file():  # safetensors are written for their owner's eyes only
                 path.chmod(card.stat().st_mode)
@@ -159,6 +163,38 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Path(folder)
+
+
+def _write_processor_of_base(module: HFModule, folder: Path) -> None:
+    """Write what reads the inputs of a module that was trained on loaders of the user's own."""
+    if isinstance(module, ImageClassifier):
+        load_image_processor(module.model_name).save_pretrained(folder)
+        return
+    tokenizer, config = load_tokenizer(module.model_name), module.model.config
+    ask_for_segments(tokenizer, config)
+    save_tokenizer(padded_at_the_end(tokenizer, config), folder)
+
+
+def _make_plain(folder: Path, module: HFModule, inputs: Mapping[str, object]) -> None:
+    """Let the tokenizer of a folder read in plain transformers as it did in the training."""
+    forget_calls(folder)  # of earlier checkpoints
+    config = getattr(module.model, "backbone", module.model).config
+    # The usable positions belong here: those of RoBERTa's family are fewer.
+    limit_to_positions(folder, positions_of(config, "encoder"))
+    write_for_plain(
+        folder, literals(str(inputs.get("text_template") or inputs.get("prompt") or ""))
+    )
+
+
+def _options(folder: Path, module: HFModule) -> dict[str, object]:
+    """What a model has to be told beside images of the size that its processor gives."""
+    if not isinstance(module, ImageClassifier):
+        return {}
+    try:
+        size = pixel_settings(load_image_processor(str(folder))).final_size
+    except InputError:  # one that does more, of a training on loaders of the user's own
+        return {}
+    return options_of(module.model, size) if size is not None else {}
 
 
 @contextmanager

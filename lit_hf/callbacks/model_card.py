@@ -4,22 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from lit_hf.callbacks.card_code import code_of
 from lit_hf.functional.text import markdown_cell, short_number
 from lit_hf.functional.trained_names import ordered_names
 
 _PIPELINES = {
-    "text_classification": ("text-classification", '(["a text"])', "SequenceClassification"),
-    "extractive_qa": (
-        "question-answering",
-        '(question="Who?", context="Ada did.")',
-        "QuestionAnswering",
-    ),
-    "image_classification": ("image-classification", '(["a.png"])', "ImageClassification"),
-    "generative_qa": (
-        "text2text-generation",
-        '(question="Who?", context="Ada did.")',
-        "Seq2SeqLM",
-    ),
+    "text_classification": "text-classification",
+    "extractive_qa": "question-answering",
+    "image_classification": "image-classification",
+    "generative_qa": "text2text-generation",
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size")
@@ -31,6 +24,7 @@ def model_card(
     checkpoint: Mapping[str, Mapping[str, object]],
     data: Mapping[str, object],
     answering: Mapping[str, object],
+    options: Mapping[str, object] | None = None,
 ) -> str:
     """Describe a model in Markdown: task, classes, data, scores, settings and use.
 
@@ -38,9 +32,10 @@ def model_card(
         checkpoint: a checkpoint of a lit_hf module.
         data: what the data module wrote about itself.
         answering: what the answers depend on besides the weights.
+        options: what the model is told beside its inputs.
     """
     about = checkpoint["lit_hf"]
-    tag, call, kind = _PIPELINES.get(str(about.get("task")), _PIPELINES["text_classification"])
+    task = str(about.get("task"))
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
@@ -55,7 +50,7 @@ def model_card(
     lines = [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {tag}",
+        f"pipeline_tag: {_PIPELINES.get(task, _PIPELINES['text_classification'])}",
         "tags:",
         "- lit_hf",
         "---",
@@ -85,7 +80,9 @@ def model_card(
         values = ", ".join(f"{key} {value}" for key, value in group.items())
         shown.append((f"optimizer group {number}", values))
     lines += _table("Settings", ("setting", "value"), shown)
-    lines += _use(call, f"AutoModelFor{kind}", settings)
+    config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
+    inputs = cast("Mapping[str, object]", data.get("inputs") or {})
+    lines += code_of(task, config, inputs, {**answering, "options": options})
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
 
@@ -117,27 +114,6 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[object, ...]]
         return []
     lines = [map(str, header), ["---"] * len(header), *(map(_cell, row) for row in rows)]
     return ["", f"## {title}", "", *(f"| {' | '.join(cells)} |" for cells in lines)]
-
-
-def _use(call: str, auto: str, settings: Mapping[str, object]) -> list[str]:
-    """How to load the folder; an own head has to be known before."""
-    config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
-    head = str(cast("Mapping[str, object]", config.get("head") or {}).get("class") or "")
-    module, _, name = head.rpartition(".") if re.fullmatch(r"\w+(\.\w+)+", head) else ("", "", "")
-    first: list[str] = []
-    if module == "__main__":
-        first = [f"# first define {name}, the head of this model, as in its training", ""]
-    elif module and module.split(".")[0] != "lit_hf":
-        first = [f"import {module}  # the head of this model, {name}", ""]
-    lines = ["", "## Use", "", "```python", *first, "from lit_hf import Predictor", ""]
-    lines += [f'Predictor.from_pretrained("this folder"){call}', "```"]
-    if module:
-        lines += ["", "In plain transformers, which has to know the head:", "", "```python", *first]
-        lines += ["from lit_hf import TextClassifier"]
-    else:
-        lines += ["", "In plain transformers:", "", "```python"]
-    lines += [f"from transformers import {auto}", "", f'{auto}.from_pretrained("this folder")']
-    return [*lines, "```"]
 
 
 def _base_name(model_name: str) -> str:

@@ -24,10 +24,11 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, cutting_ends, stamp_of, tokenizer_of
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
-from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
+from lit_hf.processors import check_vocabulary, longest_input
+from lit_hf.tokenizer_files import save_tokenizer
 
 log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
@@ -235,5 +236,6 @@ class ExtractiveQADataModule(HFDataModule):
         return {**super().describe(), **inputs, "inputs": inputs}
 
     def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer as a Hugging Face folder that knows the longest window."""
-        save_tokenizer(self.processor, folder, self.max_length)
+        """Write the tokenizer as a Hugging Face folder that cuts long contexts at their ends."""
+        with cutting_ends(self.processor):
+            save_tokenizer(self.processor, folder)

@@ -258,7 +258,9 @@ class ImageClassificationDataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Stack the images of a batch as bytes, [B, 3, h, w]."""
+        sizes = {*zip(columns["height"], columns["width"], strict=True)}
         batch: dict[str, object] = {"pixels": stack_images(columns, self.pixels)}
+        batch["is_fitted"] = len(sizes) > 1  # images of several sizes were resized and cut there
         if "labels" in columns:
             batch["labels"] = torch.tensor(columns["labels"], dtype=torch.int64)
         return batch
@@ -270,7 +272,7 @@ class ImageClassificationDataModule(HFDataModule):
 
         The bytes stay beside it as the model sees them, for whoever shows samples.
         """
-        prepared = dict(batch)
+        prepared = {name: value for name, value in batch.items() if name != "is_fitted"}
         images = cast("Tensor", batch["pixels"])
         if self.trainer is not None and self.trainer.training:
             numbers = cast("Sequence[int]", batch["index"])
@@ -281,7 +283,8 @@ class ImageClassificationDataModule(HFDataModule):
                 images, prepared["targets"] = mix(
                     images, labels, len(self.label_names), self.mixings, draws
                 )
-        images = fit(images, self.pixels)
+        if not batch.get("is_fitted"):
+            images = fit(images, self.pixels)
         return {**prepared, "pixels": images, "pixel_values": normalise(images, self.pixels)}
 
     # What is kept.

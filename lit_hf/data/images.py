@@ -91,7 +91,7 @@ def decode(content: bytes, column: str, shown: object) -> Pixels:
 
 
 def pixels_of_image(image: Image.Image, column: str) -> Pixels:
-    """The pixels of a Pillow image, [h, w, 3].
+    """The pixels of a Pillow image, upright as those of its file, [h, w, 3].
 
     Args:
         image: open, its file perhaps not yet read.
@@ -101,7 +101,7 @@ def pixels_of_image(image: Image.Image, column: str) -> Pixels:
         CellError: if it was closed, or its file is cut off.
     """
     try:
-        return as_rgb(image)
+        return as_rgb(ImageOps.exif_transpose(image))
     except (*_DAMAGE, AttributeError) as error:
         reason = str(error) or type(error).__name__
         clause = f"the image is closed, cut off or damaged, {reason} (column {column!r})"

@@ -35,7 +35,8 @@ from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, keys_of_names
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
-from lit_hf.processors import check_vocabulary, longest_input, save_tokenizer
+from lit_hf.processors import check_vocabulary, longest_input
+from lit_hf.tokenizer_files import save_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -291,10 +292,11 @@ class TextClassificationDataModule(HFDataModule):
                 "text_column": self.columns.text,
                 "pair_column": self.columns.pair,
                 "text_template": self.columns.template,
+                "max_length": self.max_length,
                 "split_special_tokens": self.processor.split_special_tokens,
             },
         }
 
     def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer as a Hugging Face folder that cuts where this data was cut."""
-        save_tokenizer(self.processor, folder, self.max_length)
+        """Write the tokenizer as a Hugging Face folder."""
+        save_tokenizer(self.processor, folder)

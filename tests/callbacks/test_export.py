@@ -71,7 +71,7 @@ def test_folder__is_an_ordinary_one_that_answers_the_same(trained: Path, tweet_r
     assert config["id2label"] == {"0": "no", "1": "yes"}
     assert config["label2id"] == {"no": 0, "yes": 1}
     assert config["problem_type"] == "single_label_classification"
-    assert AutoTokenizer.from_pretrained(trained / "pretrained").model_max_length == 12
+    assert AutoTokenizer.from_pretrained(trained / "pretrained").model_max_length == 128
 
 
 def test_folder__has_the_best_weights_not_the_last(trained: Path) -> None:
