@@ -21,6 +21,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.processors import load_tokenizer
+from lit_hf.tokenizer_files import read_settings, write_settings
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -69,6 +70,29 @@ def test_answers__are_those_of_the_trainer(source: str, trained: Path, tweet_row
     assert ten != nine
     assert not predictor.module.training
     assert not predictor.module.model.training
+
+
+def test_earlier_export__is_cut_where_its_tokenizer_says(trained: Path, tmp_path: Path) -> None:
+    """There the length of the training is the tokenizer's own limit, and the inputs say nothing."""
+    wanted = Predictor.from_pretrained(trained / "pretrained")("a " * 900)
+    old = shutil.copytree(trained / "pretrained", tmp_path / "old")
+    config = json.loads((old / "config.json").read_text(encoding="utf-8"))
+    del config["task_specific_params"]["text_classification"]["max_length"]
+    (old / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert Predictor.from_pretrained(old)("a " * 900) != wanted
+    write_settings(old, {**read_settings(old), "model_max_length": 12})
+    assert Predictor.from_pretrained(old)("a " * 900) == wanted
+
+
+def test_inputs__say_how_long_a_text_may_be(tiny_model: str, fit: Fit) -> None:
+    """At most as long as the model takes, also under a head of one's own."""
+    _, module, _ = fit(module={"head": MeanHead})
+    unlimited = load_tokenizer(tiny_model)
+    unlimited.model_max_length = 10**30
+    many = "a " * 900
+    for inputs, length in (({}, 126), ({"max_length": 999}, 126), ({"max_length": 12}, 10)):
+        predictor = Predictor(module, unlimited, inputs)
+        assert predictor(many) == predictor("a " * length) != predictor("a " * (length - 1))
 
 
 @pytest.mark.parametrize("number", [0, 1, 7, 130])

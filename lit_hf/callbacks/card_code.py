@@ -87,12 +87,18 @@ def _plain_texts(
         f'classify = pipeline("text-classification", folder{cut})',
         f"print(classify({text}, top_k=None))",
     ]
-    if not limit:
-        return code, "Longer texts are cut."
-    return code, (
-        f"Texts were cut to `max_length={limit}` tokens in training, and Predictor cuts them so; "
-        "the tokenizer's own limit is that of the model."
-    )
+    notes = "Texts longer than the model's limit are cut."
+    if limit:
+        notes = (
+            f"Texts were cut to `max_length={limit}` tokens in training, and Predictor cuts them "
+            "so; the tokenizer's own limit is that of the model."
+        )
+    if inputs.get("pair_column"):
+        notes += (
+            " The pipeline reads an empty second text as none; "
+            '`tokenizer(["a text"], [""])` with lists reads a pair, as training and Predictor do.'
+        )
+    return code, notes
 
 
 def _plain_spans(

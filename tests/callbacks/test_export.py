@@ -17,6 +17,8 @@ from transformers.utils import logging as hf_logging
 
 from lit_hf import (
     ExportPretrained,
+    ImageClassificationDataModule,
+    ImageClassifier,
     InputError,
     MeanHead,
     Predictor,
@@ -29,6 +31,7 @@ from lit_hf.callbacks.export import export_checkpoint, load_module, write_model_
 from lit_hf.processors import load_tokenizer
 from tests.commands import output_of
 from tests.damage import flip_weight
+from tests.images import drawn
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
@@ -36,11 +39,15 @@ Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModu
 FILES = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
-def _probabilities(folder: Path, texts: list[str]) -> list[list[float]]:
+def _probabilities(
+    folder: Path, texts: list[str], max_length: int | None = None
+) -> list[list[float]]:
     """What plain transformers makes of an exported folder."""
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    batch = tokenizer(
+        texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+    )
     with torch.no_grad():
         values: list[list[float]] = model(**batch).logits.softmax(1).tolist()
     return values
@@ -65,7 +72,7 @@ def _changed(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) 
 def test_folder__is_an_ordinary_one_that_answers_the_same(trained: Path, tweet_rows: Rows) -> None:
     lines = (trained / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     said = [[json.loads(line)["probabilities"][name] for name in ("no", "yes")] for line in lines]
-    found = _probabilities(trained / "pretrained", [str(row["text"]) for row in tweet_rows])
+    found = _probabilities(trained / "pretrained", [str(row["text"]) for row in tweet_rows], 12)
     torch.testing.assert_close(torch.tensor(found), torch.tensor(said), rtol=0, atol=1e-5)
     config = json.loads((trained / "pretrained" / "config.json").read_text(encoding="utf-8"))
     assert config["id2label"] == {"0": "no", "1": "yes"}
@@ -198,6 +205,38 @@ def test_tokenizer__of_the_model_where_the_checkpoint_has_none(
     assert AutoTokenizer.from_pretrained(folder).model_max_length == 128
     assert len(_probabilities(folder, [str(row["text"]) for row in tweet_rows])) == 16
     assert "## Data" not in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_image_processor__of_the_model_where_the_checkpoint_has_none(
+    tiny_vit: str, tmp_path: Path
+) -> None:
+    rows = [{"image": drawn(number), "label": "ab"[number % 2]} for number in range(4)]
+    data = ImageClassificationDataModule(tiny_vit, val_fraction=0).with_rows(train=rows)
+    batch: Any = data.on_after_batch_transfer(cast("Any", next(iter(data.train_dataloader()))), 0)
+    trainer = quiet_trainer(
+        max_epochs=1, default_root_dir=tmp_path, callbacks=[ExportPretrained(), LastCheckpoint()]
+    )
+    module = ImageClassifier(tiny_vit, ["a", "b"])
+    # A list will do as a dataset.
+    trainer.fit(module, DataLoader([batch], batch_size=None))  # type: ignore[arg-type]
+    (answer,) = Predictor.from_pretrained(tmp_path / "pretrained")(drawn(0))
+    assert answer["prediction"] in ("a", "b")
+
+
+def test_config__names_no_code_of_the_base_model(
+    tiny_model: str, tmp_path: Path, tweet_rows: Rows
+) -> None:
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    config["auto_map"] = {"AutoModelForSequenceClassification": "modelling.Bert"}
+    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    data = TextClassificationDataModule(str(base), val_fraction=0).with_rows(train=tweet_rows)
+    trainer = quiet_trainer(
+        max_steps=1, default_root_dir=tmp_path, callbacks=[ExportPretrained(), LastCheckpoint()]
+    )
+    trainer.fit(TextClassifier(str(base), ["0", "1"]), data)
+    said = json.loads((tmp_path / "pretrained" / "config.json").read_text(encoding="utf-8"))
+    assert "auto_map" not in said
 
 
 def test_export__refuses_a_folder_of_something_else(

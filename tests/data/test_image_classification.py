@@ -1,4 +1,6 @@
+import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -51,6 +53,23 @@ def test_batch__travels_as_bytes_and_becomes_what_the_model_reads(tiny_vit: str)
     wanted = (drawn(3)[2, 5] / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
     assert np.allclose(values[3, :, 2, 5].numpy(), wanted, atol=1e-5)
     assert "labels" not in cast("Batch", next(iter(data.predict_dataloader())))
+
+
+def test_batch__of_several_sizes_is_cut_once(tiny_vit: str, tmp_path: Path) -> None:
+    """Else the middle of a cut image would be cut again, in batches of several sizes alone."""
+    shutil.copytree(tiny_vit, tmp_path / "model")
+    said = {"image_processor_type": "CLIPImageProcessor", "crop_size": 8, "resample": 2}
+    said |= {"size": {"shortest_edge": 12}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(said))
+    images = [drawn(0, 8, 8), drawn(1, 9, 20), drawn(2, 12, 12)]
+    data = ImageClassificationDataModule(str(tmp_path / "model"))
+    data.with_rows(predict=[{"image": image} for image in images])
+    batch = data.on_after_batch_transfer(cast("Batch", next(iter(data.predict_dataloader()))), 0)
+    assert batch.keys() == {"id", "index", "is_padding", "pixels", "pixel_values"}
+    found = cast("torch.Tensor", batch["pixel_values"])
+    for place, number in enumerate(cast("list[int]", batch["index"])):
+        image = torch.from_numpy(images[number]).permute(2, 0, 1)[None]
+        assert torch.equal(found[place], to_pixel_values(image, data.pixels)[0])
 
 
 def test_images__are_read_from_every_source(tiny_vit: str, tmp_path: Path) -> None:

@@ -106,8 +106,10 @@ def test_cmyk__is_converted() -> None:
 def test_camera_orientation__is_undone() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    found = _decoded(_file(Image.fromarray(NOISE), exif=exif))
-    assert np.array_equal(found, np.rot90(NOISE, k=-1))
+    content = _file(Image.fromarray(NOISE), exif=exif)
+    assert np.array_equal(_decoded(content), np.rot90(NOISE, k=-1))
+    opened = Image.open(io.BytesIO(content))
+    assert np.array_equal(pixels_of_image(opened, "img"), np.rot90(NOISE, k=-1))
 
 
 def test_animation__gives_its_first_picture() -> None:

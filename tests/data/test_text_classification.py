@@ -210,12 +210,11 @@ def test_description__is_plain_and_whole(tiny_model: str, tweet_rows: Rows) -> N
     state = data.state_dict()
     described = json.loads(json.dumps(state["data"]))
     assert described["rows"] == {"train": 14, "val": 2}
-    assert described["max_length"] == 20
+    assert described["max_length"] == described["inputs"]["max_length"] == 20
     files = state["processor"]
     assert isinstance(files, dict)
     saved = json.loads(bytes(files["tokenizer_config.json"].tolist()))
-    assert saved["model_max_length"] == 20
-    assert data.processor.model_max_length == 128
+    assert saved["model_max_length"] == data.processor.model_max_length == 128
 
 
 def _num_special(data: TextClassificationDataModule, ids: torch.Tensor) -> list[int]:
