@@ -16,8 +16,13 @@ _NO_PART_OF_IT = (
 
 
 def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Write a tokenizer as a Hugging Face folder, the same one whatever it has encoded before."""
+    """Write a tokenizer as a Hugging Face folder, the same one whatever it has encoded before.
+
+    Where it pads and cuts is written, too: transformers leaves that to the default of the class.
+    """
     tokenizer.save_pretrained(folder)
+    sides = {name: getattr(tokenizer, name) for name in ("padding_side", "truncation_side")}
+    write_settings(folder, {**read_settings(folder), **sides})
     forget_calls(folder)
 
 

@@ -11,6 +11,7 @@ from lit_hf.data.tokens import stamp_of
 from lit_hf.processors import load_tokenizer
 from lit_hf.special_tokens import KEY, note_former_reading, settled, special_tokens, write_for_plain
 from lit_hf.tokenizer_files import save_tokenizer
+from tests.conftest import TWEETS
 from tests.model_families import BERT, ROBERTA, T5, byte_pairs, sentence_pieces
 
 KINDS = ["WordPiece", "Unigram", "T5", "XLMRoberta", "DebertaV2", "MBart", "Roberta", "MiniLM"]

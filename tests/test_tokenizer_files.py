@@ -36,6 +36,15 @@ def test_files__are_the_same_whatever_was_encoded_before(tiny_model: str, tmp_pa
     assert tokenizer.backend_tokenizer.truncation["max_length"] == 3  # of a caller beside it
 
 
+def test_files__say_where_it_pads_and_cuts(tiny_model: str, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    for side in ("left", "right"):
+        tokenizer.padding_side = tokenizer.truncation_side = side
+        save_tokenizer(tokenizer, tmp_path)
+        plain = AutoTokenizer.from_pretrained(tmp_path)
+        assert (plain.padding_side, plain.truncation_side) == (side, side)
+
+
 def test_files__that_a_base_model_cuts_by_are_cleaned(tiny_model: str, tmp_path: Path) -> None:
     """As of sentence-transformers; padding and the side that is cut are the tokenizer's own."""
     plain = AutoTokenizer.from_pretrained(tiny_model, truncation_side="left")
