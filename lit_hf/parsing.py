@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import jsonargparse
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
@@ -14,6 +15,7 @@ from torch.optim import AdamW
 
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
+from lit_hf.monitor_settings import complete_modes
 from lit_hf.secret_settings import without_secrets
 from lit_hf.text_settings import read_by_type
 from lit_hf.yaml_scalars import load, plain, write_yaml
@@ -62,7 +64,17 @@ def public_classes() -> list[type]:
 
 
 class OneMessageParser(LightningArgumentParser):
-    """A parser whose errors are one message, without the usage of hundreds of options."""
+    """A parser whose errors are one message, without the usage of hundreds of options.
+
+    Where a monitor is given without a mode, it is that of the score.
+    """
+
+    # What was typed and what is a default is told apart nowhere else: the defaults of classes are
+    # put in here, and `--print_config` prints what comes of it.
+    def _parse_common(self, cfg: Namespace, *args: object, **options: object) -> Namespace:
+        if options.get("defaults"):
+            complete_modes(cfg)
+        return super()._parse_common(cfg, *args, **options)  # type: ignore[arg-type]  # as it came
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
+from lit_hf.metrics.directions import mode_of
 from lit_hf.yaml_scalars import read_settings, write_yaml
 
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
@@ -90,6 +91,8 @@ def config_of_run(folder: Path, verb: str) -> str:
             f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
         )
     config["trainer"]["default_root_dir"] = str(folder)
+    if isinstance(best := config.get("checkpoint"), dict) and mode_of(str(best.get("monitor"))):
+        best.pop("mode", None)  # that of the monitor, also of another one
     config["ckpt_path"] = "auto"  # whatever the run itself was begun with
     if verb != "fit":
         config["trainer"]["logger"] = False

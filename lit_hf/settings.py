@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 from jsonargparse import Namespace
+from lightning.pytorch import Trainer
 
 from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense
@@ -116,6 +117,17 @@ def check_limits(verb: str, options: Mapping[str, Any]) -> None:
             f"{monitor!r} to find the best checkpoint by. Set `checkpoint.monitor: null` too, or "
             "leave it out."
         )
+
+
+def late_interval(trainer: Trainer, error: BaseException) -> InputError | None:
+    """What to say where a validation is due after more batches than there are; None of others."""
+    if "`val_check_interval` (" not in str(error):
+        return None
+    return InputError(
+        f"`trainer.val_check_interval` is {trainer.val_check_interval}, but an epoch has "
+        f"{trainer.fit_loop.max_batches} batches: set it to at most that, or "
+        "`trainer.check_val_every_n_epoch: null` to count batches over epochs."
+    )
 
 
 def check_strategy(trainer: MutableMapping[str, Any]) -> None:

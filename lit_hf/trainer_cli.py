@@ -12,7 +12,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from lit_hf.bundled import classes_of, recipes_first
-from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.checkpoint import LastCheckpoint, decides
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.export import ExportPretrained
@@ -31,6 +31,7 @@ from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, t
 from lit_hf.messages import is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
+from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
 from lit_hf.other_processes import end_others, follow_others, shield_others
 from lit_hf.parsing import OneMessageParser, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
@@ -44,6 +45,7 @@ from lit_hf.settings import (
     check_recipes,
     check_seed,
     check_strategy,
+    late_interval,
     refusal,
     take_back,
 )
@@ -155,7 +157,7 @@ class RunCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.set_defaults(
             {
-                "checkpoint.mode": "max",
+                "checkpoint.mode": None,  # that of the monitor, see `complete_modes`
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -174,6 +176,7 @@ class RunCLI(LightningCLI):
         check_classes(options)
         check_secrets(options.as_dict())
         check_limits(str(self.subcommand), options)
+        check_modes(str(self.subcommand), options)
         self._new = check_paths(options)
         check_accumulation(options["trainer"].get("accumulate_grad_batches"))
         check_strategy(options["trainer"])
@@ -188,6 +191,7 @@ class RunCLI(LightningCLI):
     def instantiate_trainer(self, **settings: object) -> Trainer:
         """Make a Trainer whose checkpoints are whole or not there."""
         trainer = super().instantiate_trainer(**settings)
+        decides(trainer, self._options()["checkpoint"])
         write_whole(trainer)
         share_out(trainer)
         shield_others(trainer)
@@ -198,7 +202,7 @@ class RunCLI(LightningCLI):
         if self._verb == "fit":  # Lightning adds the option after `add_arguments_to_parser`
             self._subcommand_parsers["fit"].set_defaults(ckpt_path="auto")
         self.config = plain(parser.parse_args(cast("list[str]", args)))
-        check_seed(self.config[self.config["subcommand"]].get("seed_everything"))
+        check_seed(self.config[self._verb].get("seed_everything"))
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint brings its own model config."""
@@ -209,12 +213,7 @@ class RunCLI(LightningCLI):
         self._check_ckpt_path()
         if self.trainer.ckpt_path is not None:
             self._same.settings = self._changes(self.trainer.ckpt_path)
-        monitor = getattr(self.trainer.checkpoint_callback, "monitor", None) or ""
-        if monitor.startswith("val/") and not self.datamodule.has_validation:
-            raise InputError(
-                f"`checkpoint.monitor: {monitor}` wants validation rows: set `data.val_file` or "
-                "`data.val_fraction`, or `checkpoint.monitor: null`."
-            )
+        check_validation(self.trainer, self.datamodule.has_validation)
         if may_go_on and self.trainer.is_global_zero:
             tell_start(cast("str | None", self.trainer.ckpt_path), checkpoints_of(self.trainer))
 
@@ -230,20 +229,18 @@ class RunCLI(LightningCLI):
         """Train, unless the checkpoint to go on from has reached the end already.
 
         Raises:
-            InputError: if a validation is wanted after more batches than an epoch has.
+            InputError: if an epoch has fewer batches than are to be validated after, or nothing
+                logs a monitor.
         """
         if is_finished(self.trainer):
             return
         try:
             self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
-        except ValueError as error:
-            if isinstance(error, InputError) or "`val_check_interval` (" not in str(error):
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            told = missing_monitor(self.trainer, error) or late_interval(self.trainer, error)
+            if told is None:
                 raise
-            raise InputError(
-                f"`trainer.val_check_interval` is {self.trainer.val_check_interval}, but an epoch "
-                f"has {self.trainer.fit_loop.max_batches} batches: set it to at most that, or "
-                "`trainer.check_val_every_n_epoch: null` to count batches over epochs."
-            ) from error
+            raise told from error
 
     def before_validate(self) -> None:
         """Check the checkpoint."""

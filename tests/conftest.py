@@ -115,7 +115,7 @@ def _fit(
     data: dict[str, Any] | None = None,
     module: dict[str, Any] | None = None,
     kind: "type[TextClassifier] | None" = None,
-    loss_falls: bool = False,
+    loss_rises: bool = False,
     **trainer: Any,  # noqa: ANN401 - settings of the Trainer
 ) -> "Run":
     """Train on the rows, or on those that `data` holds by the names of the splits."""
@@ -128,18 +128,18 @@ def _fit(
     split = {name: settings.pop(name, rows) for name in ("train", "val", "test", "predict")}
     rows_of = TextClassificationDataModule(model, **settings).with_rows(**split)
 
-    class Falls(pl.Callback):
-        """Makes the loss of the first epoch the largest."""
+    class Rises(pl.Callback):
+        """Makes the loss of the first epoch the smallest."""
 
         def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             if trainer.state.fn != "fit":
                 return
-            bias = torch.tensor([3.0, -3.0]) * (trainer.current_epoch == 0)
+            bias = torch.tensor([3.0, -3.0]) * (trainer.current_epoch > 0)
             with torch.no_grad():
                 cast("TextClassifier", pl_module).model.get_parameter("classifier.bias").copy_(bias)
 
-    if loss_falls:
-        callbacks = [*callbacks, Falls()]
+    if loss_rises:
+        callbacks = [*callbacks, Rises()]
     defaults = {  # each text has an answer of its own
         "label_names": settings["label_names"],
         "pretrained": False,
@@ -172,14 +172,14 @@ def trained(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     model = tmp_path_factory.mktemp("home-of-jane") / "tiny_bert"
     shutil.copytree(tiny_model, model)
-    best = pl.callbacks.ModelCheckpoint(folder / "checkpoints", monitor="val/loss", mode="max")
+    best = pl.callbacks.ModelCheckpoint(folder / "checkpoints", monitor="val/loss")
     runner, classifier, rows = _fit(
         str(model),
         folder,
         _tweet_rows(),
         [LastCheckpoint(), best, ResultsWriter(), ExportPretrained(), PredictionWriter()],
         data={"max_length": 12},
-        loss_falls=True,
+        loss_rises=True,
         max_epochs=2,
     )
     runner.predict(classifier, rows, ckpt_path=best.best_model_path, weights_only=True)

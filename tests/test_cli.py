@@ -65,7 +65,7 @@ def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
         (["--model.optimizer.class_path", "subprocess.Popen"], "not allowed"),
         (["--model.head", "os.system"], "not allowed"),
         (["--nope", "1"], "--nope"),
-        (["--checkpoint.monitor", "val/f2"], "Did you mean 'val/f1'?"),
+        (["--checkpoint.monitor", "val/F1"], "the monitor is called 'val/f1' here"),
         (["--ckpt_path", "http://localhost/x.ckpt"], "only local files"),
         (["--ckpt_path", "nowhere.ckpt"], "no such checkpoint"),
         (["--data.batch_size", "0"], "Expected `batch_size` to be at least 1, but got 0."),

@@ -33,6 +33,7 @@ FLOORS = {
     "image_inputs": 4,
     "inputs": 4,
     "messages": 4,
+    "monitor_settings": 4,
     "other_processes": 4,
     "settings": 4,
     "predictor": 4,

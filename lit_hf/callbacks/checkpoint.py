@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
+from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,13 @@ class LastCheckpoint(ModelCheckpoint):
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Write where a monitor turns out to be wrong: all that was trained so far is right."""
+        if isinstance(exception, MonitorError) or not_logged(exception):
+            self.save_unsaved(trainer)
+
     def save_unsaved(self, trainer: Trainer) -> None:
         """Write where no checkpoint has been written since the last optimizer step."""
         if self._last_global_step_saved != trainer.global_step:
@@ -93,6 +101,19 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]
         "kth_best_model_path": found(state.get("kth_best_model_path")),
         "last_model_path": found(state.get("last_model_path")),
     }
+
+
+def decides(trainer: Trainer, callback: ModelCheckpoint) -> None:
+    """Let a callback decide which checkpoint is the best, before others that have a monitor.
+
+    Args:
+        trainer: who has it among its callbacks.
+        callback: the one of the setting `checkpoint`.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    callbacks.remove(callback)
+    first = next((n for n, c in enumerate(callbacks) if isinstance(c, Checkpoint)), len(callbacks))
+    callbacks.insert(first, callback)
 
 
 def best_callback(trainer: Trainer) -> ModelCheckpoint | None:

@@ -91,7 +91,7 @@ def _why_the_last(trainer: Trainer) -> str:
     if monitor is None:
         return (
             "no checkpoint callback has a `monitor`, so the last checkpoint is exported; for the "
-            'best one set it, such as `ModelCheckpoint(monitor=..., mode="max")`.'
+            'best one set it, such as `ModelCheckpoint(monitor="val/loss")`.'
         )
     return (
         f"the training ended at step {trainer.global_step} with no score {monitor!r}, so the last "

@@ -27,6 +27,7 @@ from lit_hf.modules.loading import (
     keeping_attentions,
     other_weights,
 )
+from lit_hf.modules.monitors import MonitorCheck
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
     SchedulerName,
@@ -86,6 +87,7 @@ class HFModule(PreciseScores):
         self.warmup_ratio = warmup_ratio
         self._resume = ExactResume()
         self._finite = FiniteLoss()
+        self._monitors = MonitorCheck()
 
     # What a subclass says.
 
@@ -191,7 +193,8 @@ class HFModule(PreciseScores):
         """Refuse inputs that the model has no room for, and callbacks that do not go with it."""
         warn_of_lost_updates(self.trainer, self.model)
         check_room(self.model, getattr(self.trainer, "datamodule", None))
-        check_callbacks(self.trainer, self, [f"val/{name}" for name in self.score_names()])
+        check_callbacks(self.trainer, self)
+        self._monitors.begin(self.trainer, self.score_names())
 
     @property
     def backbone(self) -> PreTrainedModel:
@@ -241,6 +244,10 @@ class HFModule(PreciseScores):
         """Log the scores of the validation."""
         self._log_scores("val")
         self._resume.end_validation()
+
+    def on_validation_end(self) -> None:
+        """Look for monitors of other names among what callbacks and subclasses have logged."""
+        self._monitors.after_validation(self.trainer)
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""

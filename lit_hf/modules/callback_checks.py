@@ -1,40 +1,27 @@
 """What a module asks of the Trainer's callbacks before a training begins."""
 
-from collections.abc import Sequence
-
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import BackboneFinetuning, WeightAveraging
 from torch import nn
 
-from lit_hf.errors import InputError, nearest
+from lit_hf.errors import InputError
 
 _COUNTER = "num_batches_tracked"  # of a BatchNorm with a momentum, which never reads it
 
 
-def check_callbacks(trainer: Trainer, module: nn.Module, names: Sequence[str]) -> None:
+def check_callbacks(trainer: Trainer, module: nn.Module) -> None:
     """Refuse callbacks that would do nothing, or the wrong thing, with a module.
 
     Args:
         trainer: who has the callbacks.
         module: what is trained.
-        names: what its validation logs.
 
     Raises:
         InputError: saying what to set instead.
     """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
-        _check_monitor(callback, names)
         _check_averaging(callback, module)
         _check_finetuning(callback)
-
-
-def _check_monitor(callback: Callback, names: Sequence[str]) -> None:
-    monitor = getattr(callback, "monitor", None)
-    if isinstance(monitor, str) and monitor.startswith("val/") and monitor not in names:
-        raise InputError(
-            f"{type(callback).__name__}: no validation logs the monitor {monitor!r}; there "
-            f"are {', '.join(names)}.{nearest(monitor, names)}"
-        )
 
 
 def _check_averaging(callback: Callback, module: nn.Module) -> None:

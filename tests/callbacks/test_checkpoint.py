@@ -19,9 +19,9 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
     tmp_path: Path, fit: Fit
 ) -> None:
     best = ModelCheckpoint(
-        tmp_path / "checkpoints", monitor="val/loss", mode="max", enable_version_counter=False
+        tmp_path / "checkpoints", monitor="val/loss", enable_version_counter=False
     )  # the first epoch stays the "best"
-    fit([best, LastCheckpoint()], data={"batch_size": 16}, loss_falls=True, max_epochs=3)
+    fit([best, LastCheckpoint()], data={"batch_size": 16}, loss_rises=True, max_epochs=3)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["epoch=0-step=1.ckpt", "last.ckpt"]
     last = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
@@ -77,11 +77,11 @@ def test_run_folder__elsewhere_is_the_same_run(
 
     def saver(folder: Path) -> ModelCheckpoint:
         return ModelCheckpoint(
-            folder / "checkpoints", monitor="val/loss", mode="max", enable_version_counter=False
+            folder / "checkpoints", monitor="val/loss", enable_version_counter=False
         )
 
     callbacks = [first := saver(old), LastCheckpoint(), ResultsWriter()]
-    _, module, data = fit(callbacks, folder=old, loss_falls=True, max_epochs=2)
+    _, module, data = fit(callbacks, folder=old, loss_rises=True, max_epochs=2)
     best = Path(first.best_model_path)
     assert best.name == "epoch=0-step=4.ckpt"
     (shutil.copytree if how == "copied" else shutil.move)(old, new)

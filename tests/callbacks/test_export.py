@@ -343,10 +343,10 @@ def test_callback__tells_how_to_export_another_than_a_damaged_best(
     tmp_path: Path, fit: Fit
 ) -> None:
     run = tmp_path / "run"
-    best = ModelCheckpoint(run / "checkpoints", monitor="val/loss", mode="max")
+    best = ModelCheckpoint(run / "checkpoints", monitor="val/loss")
     callbacks = [LastCheckpoint(), best, _Damages(best), ResultsWriter(), ExportPretrained()]
     with pytest.raises(InputError) as refused:
-        fit(callbacks, folder=run, loss_falls=True, max_epochs=2)
+        fit(callbacks, folder=run, loss_rises=True, max_epochs=2)
     message = str(refused.value)
     assert f"the training is done, but its best checkpoint {_best(run)} is damaged" in message
     assert _names(run) == {"checkpoints", "metrics.csv", "results.json"}

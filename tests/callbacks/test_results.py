@@ -122,15 +122,15 @@ def test_metrics__learning_rates_and_no_steps_at_all(tmp_path: Path, fit: Fit) -
 def test_results__of_all_stages_stand_side_by_side(
     tmp_path: Path, fit: Fit, tweet_rows: Rows
 ) -> None:
-    best = ModelCheckpoint(tmp_path / "c", monitor="val/loss", mode="max")
+    best = ModelCheckpoint(tmp_path / "c", monitor="val/loss")
     callbacks = [LastCheckpoint(), ResultsWriter(), best]
     data = {"val": tweet_rows[:6], "test": tweet_rows[:1]}
-    trainer, module, rows = fit(callbacks, data=data, loss_falls=True, max_epochs=2)
+    trainer, module, rows = fit(callbacks, data=data, loss_rises=True, max_epochs=2)
     fitted = _results(tmp_path)["fit"]
     assert fitted["step"] == 8
     assert fitted["monitor"] == "val/loss"
     assert fitted["best_score"] == pytest.approx(float(best.best_model_score or 0), abs=1e-6)
-    assert fitted["best_score"] > fitted["val/loss"]
+    assert fitted["best_score"] < fitted["val/loss"]
     assert fitted["checkpoint"] == "c/epoch=0-step=4.ckpt"
     assert fitted["val/num_examples"] == 6
     scores = trainer.validate(

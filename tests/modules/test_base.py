@@ -258,21 +258,6 @@ def test_dropout__makes_two_passes_of_a_training_batch_differ(
 # Monitors and logged numbers.
 
 
-def test_monitor__that_nothing_logs_is_refused_before_the_first_step(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer, tmp_path: Path
-) -> None:
-    watch = Watch()
-    trainer = make_trainer(
-        max_steps=1,
-        enable_checkpointing=True,
-        callbacks=[watch, ModelCheckpoint(tmp_path, monitor="val/acuracy")],
-    )
-    loader = _loader([make_batch()])
-    with pytest.raises(InputError, match=r"val/acuracy.*Did you mean 'val/accuracy'\?"):
-        trainer.fit(TextClassifier(tiny_model, NAMES), loader, loader)
-    assert watch.modes == []
-
-
 def test_scores__logged_are_those_of_one_validation_each(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:

@@ -1,0 +1,41 @@
+"""Whether a score is better when it is higher or lower, by the name it is logged under."""
+
+import re
+from typing import Literal
+
+Mode = Literal["min", "max"]
+HIGHER_IS_BETTER = {
+    "accuracy": True,
+    "auroc": True,
+    "exact": True,
+    "exact_match": True,
+    "f1": True,
+    "loss": False,
+    "mse": False,
+    "pearson": True,
+    "spearman": True,
+}
+"""The scores of all tasks. Counts (`num_examples`) and thresholds are no scores."""
+_LOGGED = re.compile(
+    r"(train|val|test)/(best_|HasAns_|NoAns_)?"  # stage, and which questions
+    rf"(?P<score>{'|'.join(HIGHER_IS_BETTER)})"
+    r"(_macro|_micro|_weighted|_top\d+)?(_step|_epoch)?"  # how classes are averaged; Lightning's
+    r"(/.+)?"  # of one class
+)
+
+
+def mode_of(name: str) -> Mode | None:
+    """What a callback that monitors a score has to look for; None where the name says nothing.
+
+    >>> mode_of("val/loss"), mode_of("test/accuracy_top5"), mode_of("val/f1/positive")
+    ('min', 'max', 'max')
+    >>> mode_of("val/mcc"), mode_of("val/best_f1_thresh"), mode_of("val/num_examples")
+    (None, None, None)
+    """
+    found = _LOGGED.fullmatch(name)
+    return None if found is None else mode_where(HIGHER_IS_BETTER[found["score"]])
+
+
+def mode_where(higher_is_better: bool) -> Mode:
+    """The mode of a metric that says which way it is better, as those of torchmetrics do."""
+    return "max" if higher_is_better else "min"
