@@ -18,19 +18,23 @@ Settings = MutableMapping[str, Any] | Namespace
 def complete_modes(options: Settings) -> None:
     """Set the mode of each monitor that was given without one, before defaults are filled in.
 
+    Of a score that is none of ours `checkpoint` takes the highest, a callback that looks at the
+    same score what `checkpoint` takes, and any other its own default.
+
     Args:
-        options: the settings of a verb as they were given, changed in place. Of a score that is
-            none of ours `checkpoint` takes the highest, other classes what their default is.
+        options: the settings of a verb as they were given, changed in place.
     """
-    checkpoint = options.get("checkpoint")
-    if checkpoint is not None and checkpoint.get("mode") is None:
-        checkpoint["mode"] = mode_of(str(checkpoint.get("monitor"))) or "max"
+    checkpoint = options.get("checkpoint") or {}
+    if "monitor" in checkpoint and checkpoint.get("mode") is None:
+        checkpoint["mode"] = mode_of(str(checkpoint["monitor"])) or "max"
     for _, callback in _callbacks(options):
-        if (settings := callback.get("init_args")) is None or settings.get("mode") is not None:
-            continue
-        mode = mode_of(str(settings.get("monitor")))
-        if mode is not None and _takes_mode(str(callback.get("class_path"))):
-            settings["mode"] = mode
+        settings = callback.get("init_args") or {}
+        monitor = settings.get("monitor")
+        if monitor is not None and settings.get("mode") is None:
+            is_same = monitor == checkpoint.get("monitor")
+            mode = mode_of(str(monitor)) or (checkpoint["mode"] if is_same else None)
+            if mode is not None and _takes_mode(str(callback.get("class_path"))):
+                settings["mode"] = mode
 
 
 def check_modes(verb: str, options: Settings) -> None:

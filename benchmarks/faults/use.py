@@ -19,7 +19,7 @@ def settings(stage: Stage) -> Outcomes:
         "a file that is not there": (["--config", "nowhere.yaml"], ["nowhere.yaml"]),
         "broken YAML": (["--config", str(broken)], []),
         "rows that are not there": (["--data.train_file", "nowhere.csv"], ["nowhere.csv"]),
-        "a monitor that nothing logs": (["--checkpoint.monitor", "val/los"], ["val/loss"]),
+        "a monitor that nothing logs": (["--checkpoint.monitor", "val_loss"], ["val/loss"]),
     }
     for case, (more, said) in cases.items():
         yield refused(stage, case, [*base, *more], said)

@@ -19,7 +19,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint, best_callback
-from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.checkpoints import best_of, reached
 from lit_hf.metrics.directions import mode_of
 from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
 from tests.trainers import quiet_trainer
@@ -156,7 +156,8 @@ class WithMetric(TextClassifier):
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 - of the base
         output = super().validation_step(batch, batch_idx)
-        self.own.update(output["logits"].argmax(1), batch["labels"])
+        logits = cast("dict[str, torch.Tensor]", output)["logits"]
+        self.own.update(logits.argmax(1), batch["labels"])
         return output
 
     def on_validation_epoch_end(self) -> None:
@@ -213,7 +214,7 @@ def test_own_metric__that_says_its_direction_is_refused_the_wrong_way_round(
         fit([_saver(tmp_path, "max"), Untouched()], kind=WithDistance, num_sanity_val_steps=1)
     with pytest.raises(MonitorError, match=r"'val/own' is better when it is higher"):
         fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithMetric)
-    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 4
+    assert reached(tmp_path / "checkpoints" / "last.ckpt")[1] == 4
     fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithDistance, num_sanity_val_steps=1)
 
 
@@ -241,8 +242,7 @@ def test_missing_monitor__ends_a_training_after_its_first_validation_with_nothin
         fit(callbacks, num_sanity_val_steps=1, val_check_interval=interval / 4)
     assert not_logged(refusal.value) == "val/moc"
     assert "the monitor 'val/moc' was not logged in the sanity check" in caplog.text
-    last = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
-    assert last["global_step"] == interval
+    assert reached(tmp_path / "checkpoints" / "last.ckpt")[1] == interval
 
 
 def test_missing_monitor__of_a_schedule(fit: Fit, tmp_path: Path) -> None:
