@@ -94,6 +94,7 @@ def complete(
     task: str,
     config: "PreTrainedConfig",
     metrics: Mapping[str, Tensor],
+    validated: int | None,
 ) -> None:
     """Write into a checkpoint what it takes to load it with no other file, in plain types.
 
@@ -102,6 +103,7 @@ def complete(
         task: of the module.
         config: of the model, kept whole as the hyperparameter `config_overrides`.
         metrics: those logged last.
+        validated: the step whose weights were validated last.
     """
     given = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
     # One that was loaded from a checkpoint holds a whole config.
@@ -117,6 +119,7 @@ def complete(
         "task": task,
         "from_scratch": given.get("pretrained") is False and not is_loaded,
         "metrics": {name: float(value) for name, value in metrics.items()},
+        "validated": validated,
     }
 
 

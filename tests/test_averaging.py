@@ -24,6 +24,7 @@ from lit_hf import (
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import best_of, read_checkpoint
 from lit_hf.cli import main
+from tests.commands import output_of
 from tests.images import NAMES, drawn, write_folder
 from tests.stopping import StopBefore
 from tests.trainers import quiet_trainer
@@ -129,6 +130,44 @@ def test_command__scores_exports_and_answers_with_the_averages(
         answers = Predictor.from_pretrained(source)(sorted(new.iterdir()))
         for answer, line in zip(answers, lines, strict=True):
             assert answer["probability"] == pytest.approx(json.loads(line)["probability"], abs=1e-5)
+
+
+def test_command__keeps_the_threshold_of_the_averages(
+    tiny_model: str, question_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """In checkpoint, results, export, card, predictions and answers; four validations."""
+    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    file.write_text("".join(json.dumps(row) + "\n" for row in question_rows))
+    output_of(
+        *("fit", "--model", "ExtractiveQA", "--model.model_name", tiny_model),
+        *("--model.no_answer_threshold", "0", "--model.pretrained", "false"),
+        *("--model.config_overrides", "{initializer_range: 0.4}"),
+        *("--model.optimizer", "AdamW", "--model.optimizer.lr", "0.003"),
+        *("--data", "ExtractiveQADataModule", "--data.train_file", str(file)),
+        *("--data.val_file", str(file), "--data.batch_size", "2", "--data.max_length", "64"),
+        *("--data.doc_stride", "16", "--checkpoint.monitor", "val/best_f1"),
+        *("--trainer.default_root_dir", str(run), "--trainer.max_epochs", "2"),
+        *("--trainer.val_check_interval", "0.5", "--trainer.accelerator", "cpu"),
+        *("--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay", "0.5"),
+        *("--trainer.callbacks.use_buffers", "false"),
+    )
+    output_of("validate", "--run", str(run))
+    output_of("predict", "--run", str(run), "--data.predict_file", str(file))
+    best = best_of(run / "checkpoints")
+    assert best is not None
+    kept: Any = read_checkpoint(best)["lit_hf"]["metrics"]
+    again = json.loads((run / "results.json").read_text())["validate"]
+    assert again["f1"] == pytest.approx(kept["val/best_f1"])
+    config = json.loads((run / "pretrained" / "config.json").read_text())
+    threshold = config["task_specific_params"]["extractive_qa"]["no_answer_threshold"]
+    assert threshold == kept["val/best_f1_thresh"] != 0
+    card = (run / "pretrained" / "README.md").read_text(encoding="utf-8")
+    assert rf"| no\_answer\_threshold | {threshold} |" in card
+    lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    asked = [{name: row[name] for name in ("question", "context")} for row in question_rows]
+    for source in (best, run / "pretrained"):
+        answers = Predictor.from_pretrained(source)(asked)
+        assert [a["prediction"] for a in answers] == [line["prediction"] for line in lines]
 
 
 @quiet

@@ -65,6 +65,9 @@ def model_card(
     lines += _table("Scores", ("score", "value"), scores)
     step, epoch = _cell(checkpoint.get("global_step")), _cell(checkpoint.get("epoch"))
     lines += ["", f"After step {step}, epoch {epoch}."]
+    validated = about.get("validated")
+    if scores and validated not in (None, checkpoint.get("global_step")):
+        lines += [f"The scores are those of step {_cell(validated)}, the last that was validated."]
     rows = cast("Mapping[str, int]", data.get("rows") or {})
     sources = cast("Mapping[str, list[str]]", data.get("sources") or {})
     lines += _table(

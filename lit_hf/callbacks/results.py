@@ -28,7 +28,8 @@ class ResultsWriter(Callback):
     a run that goes on, which first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
     stage (fit, validate, test) the final scores with `num_examples`, the positive class that F1 of
-    two classes is of, the step, and the checkpoint that was scored.
+    two classes is of, the step, and the checkpoint that was scored; `validated_step` is the step of
+    the scores where training went on behind it.
     """
 
     def __init__(self) -> None:
@@ -161,6 +162,8 @@ class ResultsWriter(Callback):
             entry["positive_label"] = positive
         entry["step"] = trainer.global_step
         if stage == "fit":
+            if self._validated not in (None, trainer.global_step):
+                entry["validated_step"] = self._validated
             callback = best_callback(trainer)
             checkpoint = "" if callback is None else callback.best_model_path
             if callback is not None and callback.best_model_score is not None:

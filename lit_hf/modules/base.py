@@ -40,6 +40,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.precision import PreciseScores, make_precise, warn_of_lost_updates
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
+from lit_hf.modules.validated import save_validated
 
 Stage = Literal["train", "val", "test"]
 
@@ -88,6 +89,7 @@ class HFModule(PreciseScores):
         self._resume = ExactResume()
         self._finite = FiniteLoss()
         self._monitors = MonitorCheck()
+        self._validated: int | None = None  # the step whose weights were validated last
 
     # What a subclass says.
 
@@ -244,6 +246,7 @@ class HFModule(PreciseScores):
         """Log the scores of the validation."""
         self._log_scores("val")
         self._resume.end_validation()
+        self._validated = self.trainer.global_step
 
     def on_validation_end(self) -> None:
         """Look for monitors of other names among what callbacks and subclasses have logged."""
@@ -292,8 +295,9 @@ class HFModule(PreciseScores):
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
         self._resume.save(self._trainer, checkpoint, self.device)
+        save_validated(self._trainer, self, checkpoint)
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
-        complete(checkpoint, self.task, self.model.config, metrics)
+        complete(checkpoint, self.task, self.model.config, metrics, self._validated)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on."""

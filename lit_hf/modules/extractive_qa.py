@@ -39,6 +39,7 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
+from lit_hf.modules.validated import ValidatedNumber
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,6 @@ class ExtractiveQA(HFModule):
     """
 
     task = "extractive_qa"
-    threshold: Tensor
 
     def __init__(
         self,
@@ -117,8 +117,7 @@ class ExtractiveQA(HFModule):
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
         self.max_windows = max_windows
-        threshold = torch.tensor(no_answer_threshold or 0.0, dtype=torch.float32)
-        self.register_buffer("threshold", threshold)
+        self.best_threshold = ValidatedNumber(no_answer_threshold or 0.0)
         self.save_hyperparameters(
             {
                 "model_name": model_name,
@@ -132,6 +131,11 @@ class ExtractiveQA(HFModule):
                 "warmup_ratio": warmup_ratio,
             }
         )
+
+    @property
+    def threshold(self) -> float | None:
+        """What the last validation of a training found; None where every question is answered."""
+        return None if self.no_answer_threshold is None else self.best_threshold.value
 
     # The model.
 
@@ -165,11 +169,10 @@ class ExtractiveQA(HFModule):
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
-        threshold = None if self.no_answer_threshold is None else float(self.threshold)
         return {
             "max_answer_length": self.max_answer_length,
             "num_best": self.num_best,
-            "no_answer_threshold": threshold,
+            "no_answer_threshold": self.threshold,
         }
 
     def forward(
@@ -249,16 +252,13 @@ class ExtractiveQA(HFModule):
 
     def on_validation_epoch_start(self) -> None:
         """While training, score at the given threshold; later at the best one that was found."""
-        if self.no_answer_threshold is not None:
-            is_fit = self.trainer.state.fn == "fit"
-            score = cast("AnswerScore", self.metrics["val"])
-            threshold = self.no_answer_threshold if is_fit else float(self.threshold)
-            score.no_answer_threshold = threshold
+        is_fit = self.trainer.state.fn == "fit"
+        score = cast("AnswerScore", self.metrics["val"])
+        score.no_answer_threshold = self.no_answer_threshold if is_fit else self.threshold
 
     def on_test_epoch_start(self) -> None:
         """Score at the best threshold that validations found."""
-        if self.no_answer_threshold is not None:
-            cast("AnswerScore", self.metrics["test"]).no_answer_threshold = float(self.threshold)
+        cast("AnswerScore", self.metrics["test"]).no_answer_threshold = self.threshold
 
     def score_names(self) -> list[str]:
         """Names of the scores that an evaluation logs."""
@@ -273,15 +273,14 @@ class ExtractiveQA(HFModule):
         cast("SumMetric", loss).reset()
         trainer = self.trainer
         if "best_f1_thresh" in values and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self.threshold.copy_(values["best_f1_thresh"])
+            self.best_threshold.value = float(values["best_f1_thresh"])
         return values
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer to each question that is no padding copy, with its row number."""
         questions = cast("SpanBatch", batch)
         found = self.extracts(questions, self._run(questions, is_training=False))
-        threshold = None if self.no_answer_threshold is None else float(self.threshold)
-        return without_copies(batch, tell_extracts(questions, found, threshold))
+        return without_copies(batch, tell_extracts(questions, found, self.threshold))
 
     def samples(
         self,

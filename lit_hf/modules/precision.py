@@ -1,4 +1,4 @@
-"""What `trainer.precision` must not touch: scores and thresholds; and what it costs a training."""
+"""What `trainer.precision` must not touch: the scores; and what it costs a training."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class PreciseScores(LightningModule):
     Under bf16-true and 16-true Lightning calls `module.to(torch.bfloat16)`. torchmetrics lets that
     through (it only ignores `half()` and the like), and its sums then stop counting: 256 + 1 is 256
     in bfloat16. Metrics of any class are meant, wherever in the module they are, and buffers of the
-    module itself, such as thresholds; what is in `module.model` is converted.
+    module itself; what is in `module.model` is converted.
     """
 
     def _apply(self, fn: Convert, recurse: bool = True) -> Self:

@@ -67,6 +67,16 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
     assert "train/loss" not in card
 
 
+@pytest.mark.parametrize(("validated", "is_told"), [(None, False), (12, False), (10, True)])
+def test_card__tells_the_step_of_scores_that_are_not_of_these_weights(
+    validated: int | None, is_told: bool
+) -> None:
+    checkpoint = _checkpoint()
+    checkpoint["lit_hf"]["validated"] = validated
+    told = "The scores are those of step 10, the last that was validated."
+    assert (told in model_card(checkpoint, DATA, {}).splitlines()) == is_told
+
+
 def test_card__of_a_real_run(trained: Path) -> None:
     card = (trained / "pretrained" / "README.md").read_text(encoding="utf-8")
     path = next((trained / "checkpoints").glob("epoch=0*.ckpt"))

@@ -192,8 +192,11 @@ def test_steps__after_the_last_validation_are_told(
     settings = {"max_steps": 3, "max_epochs": -1, "limit_val_batches": 1}
     with caplog.at_level("INFO", "lit_hf"):
         fit([ResultsWriter()], val_check_interval=2, **settings)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (results["fit"]["step"], results["fit"]["validated_step"]) == (3, 2)
     assert "the last validation was at step 2, the weights of the end, at step 3" in caplog.text
     caplog.clear()
     with caplog.at_level("INFO", "lit_hf"):
         fit([ResultsWriter()], val_check_interval=3, **settings)
+    assert "validated_step" not in (tmp_path / "results.json").read_text()
     assert "the last validation" not in caplog.text

@@ -178,7 +178,7 @@ def test_threshold__found_in_training_is_kept_and_used(
     module.train(True)
     trainer.fit(module, data)
     found = trainer.callback_metrics["val/best_f1_thresh"]
-    assert float(module.threshold) == float(found) != 0.0
+    assert module.threshold == float(found) != 0.0
     best = float(trainer.callback_metrics["val/best_f1"])
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     again = ExtractiveQA.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
