@@ -26,12 +26,12 @@ from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.text_classification import TextClassifier
+from lit_hf.positions import default_length, positions_of
 from lit_hf.processors import (
     load_config,
     load_image_processor,
     load_tokenizer,
     pixel_settings,
-    positions_of,
 )
 from lit_hf.special_tokens import KEY, settled
 
@@ -84,9 +84,13 @@ class Predictor:
             ask_for_segments(tokenizer, config)
         self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
         given = settings.get("max_length")  # earlier exports name it as the tokenizer's limit
+        usual = default_length(tokenizer, config)
+        if not isinstance(self.module, TextClassifier):
+            usual = 512 if isinstance(self.module, GenerativeQA) else min(384, usual)
+        longest = given if isinstance(given, int) else usual
+        longest = min(longest, positions_of(config) or longest)
         if isinstance(self.module, TextClassifier):
-            return TextInputs(tokenizer, self._longest(given), settings)
-        longest = self._longest(given, 512 if isinstance(self.module, GenerativeQA) else 384)
+            return TextInputs(tokenizer, longest, settings)
         stride = settings.get("doc_stride")
         stride = min(stride if isinstance(stride, int) else 128, longest // 2)
         if not isinstance(self.module, GenerativeQA):
@@ -181,16 +185,6 @@ class Predictor:
         }
         with torch.inference_mode():
             return self.module.predict_step(moved, 0)
-
-    def _longest(self, given: object, default: int | None = None) -> int:
-        """Longest input in tokens: as in training, else a default; at most what the model takes."""
-        model, tokenizer = self.module.model, cast("PreTrainedTokenizerBase", self.tokenizer)
-        positions = positions_of(getattr(model, "backbone", model).config, "encoder")
-        if isinstance(given, int):
-            return min(given, positions or given)
-        limit = min(tokenizer.model_max_length, positions or tokenizer.model_max_length)
-        limit = limit if limit < 10**6 else 512
-        return min(default or limit, limit)
 
 
 def _load_processor(

@@ -228,24 +228,6 @@ def load_config(model_name: str) -> "PreTrainedConfig":
         raise not_loadable(model_name, "config", error) from error
 
 
-def longest_input(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> int:
-    """The longest input in tokens that tokenizer and model allow; 512 where neither says."""
-    limits = [tokenizer.model_max_length]
-    positions = getattr(load_config(model_name), "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        limits.append(positions)
-    return min(limits) if min(limits) < 10**6 else 512
-
-
-def positions_of(config: "PreTrainedConfig", part: str) -> int | None:
-    """How many tokens the encoder or the decoder takes; None where that has no limit, as of T5."""
-    for name in (f"max_{part}_position_embeddings", "max_position_embeddings"):
-        limit = getattr(config, name, None)
-        if isinstance(limit, int) and limit > 0:
-            return limit
-    return None
-
-
 def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> None:
     """Refuse a tokenizer that knows more tokens than the model.
 

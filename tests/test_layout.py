@@ -19,6 +19,7 @@ FLOORS = {
     "checkpoints": 0,
     "model_files": 0,
     "model_inputs": 0,
+    "positions": 0,
     "processors": 0,
     "randomness": 0,
     "saving": 0,

@@ -28,7 +28,8 @@ from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.image_sizes import options_of
 from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings, positions_of
+from lit_hf.positions import positions_of
+from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
 from lit_hf.special_tokens import note_former_reading, write_for_plain
 from lit_hf.tokenizer_files import forget_calls, limit_to_positions, save_tokenizer
 
@@ -179,8 +180,7 @@ def _make_plain(folder: Path, module: HFModule, inputs: Mapping[str, object]) ->
     """Let the tokenizer of a folder read in plain transformers as it did in the training."""
     forget_calls(folder)  # of earlier checkpoints
     config = getattr(module.model, "backbone", module.model).config
-    # The usable positions belong here: those of RoBERTa's family are fewer.
-    limit_to_positions(folder, positions_of(config, "encoder"))
+    limit_to_positions(folder, positions_of(config))
     write_for_plain(
         folder, literals(str(inputs.get("text_template") or inputs.get("prompt") or ""))
     )

@@ -27,7 +27,8 @@ from lit_hf.data.sources import Split
 from lit_hf.data.tokens import check_padding, cutting_ends, stamp_of, tokenizer_of
 from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
 from lit_hf.errors import InputError
-from lit_hf.processors import check_vocabulary, longest_input
+from lit_hf.positions import check_length, positions_of
+from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -131,12 +132,8 @@ class ExtractiveQADataModule(HFDataModule):
         Raises:
             InputError: if the model has fewer positions, or the stride leaves no room.
         """
-        limit = longest_input(self.processor, self.model_name)
-        if self._max_length > limit:
-            raise InputError(
-                f"Expected `max_length` to be at most {limit} (the limit of {self.model_name}), "
-                f"but got {self._max_length}."
-            )
+        limit = positions_of(load_config(self.model_name))
+        check_length("max_length", self._max_length, limit, self.model_name)
         check_padding("max_length", self._max_length, self.pad_to_multiple_of, limit)
         room = question_room(self.processor, self._max_length, self.doc_stride)
         if self.doc_stride < 0 or room < 1:

@@ -38,7 +38,8 @@ from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, cutting_ends, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
-from lit_hf.processors import check_vocabulary, load_config, positions_of
+from lit_hf.positions import check_length, positions_of
+from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -157,16 +158,20 @@ class GenerativeQADataModule(HFDataModule):
             InputError: if the model has fewer positions; those of T5 are relative, without limit.
         """
         config = load_config(self.model_name)
-        for name, part in (("max_length", "encoder"), ("max_answer_length", "decoder")):
-            wanted, limit = getattr(self.prompts, name), positions_of(config, part)
-            if limit is not None and wanted > limit:
-                raise InputError(
-                    f"Expected `{name}` to be at most {limit} (the limit of {self.model_name}), "
-                    f"but got {wanted}."
-                )
-            if limit is not None:
-                check_padding(name, wanted, self.pad_to_multiple_of, limit)
+        lengths = {
+            "max_length": self.prompts.max_length,
+            "max_answer_length": self.max_answer_length,
+        }
+        limits = positions_of(config), positions_of(config, "decoder")
+        for (name, length), limit in zip(lengths.items(), limits, strict=True):
+            check_length(name, length, limit, self.model_name)
+            check_padding(name, length, self.pad_to_multiple_of, limit)
         return self.prompts.max_length
+
+    @property
+    def max_answer_length(self) -> int:
+        """Longest answer in tokens that is taught."""
+        return self.prompts.max_answer_length
 
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""

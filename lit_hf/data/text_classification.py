@@ -35,7 +35,8 @@ from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, keys_of_names
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
-from lit_hf.processors import check_vocabulary, longest_input
+from lit_hf.positions import check_length, default_length, positions_of
+from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class TextClassificationDataModule(HFDataModule):
             rows those of a trained model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
             each, "regression" for a number.
-        max_length: longest text in tokens, longer ones are cut; without it the model's limit.
+        max_length: longest text in tokens, longer ones are cut; without it what tokenizer and model
+            name.
         val_fraction: share of the training rows set aside, by class, where there are no
             validation rows; 0 trains without validation.
         batch_size: training examples a batch on each device.
@@ -180,14 +182,12 @@ class TextClassificationDataModule(HFDataModule):
         Raises:
             InputError: if more was asked for than the model has positions.
         """
-        limit = longest_input(self.processor, self.model_name)
-        max_length = limit if self._max_length is None else self._max_length
-        room = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
-        if not room < max_length <= limit:
-            raise InputError(
-                f"Expected `max_length` to lie above {room} (special tokens) and up to {limit} "
-                f"(the limit of {self.model_name}), but got {max_length}."
-            )
+        config = load_config(self.model_name)
+        limit, max_length = positions_of(config), self._max_length
+        if max_length is None:
+            max_length = default_length(self.processor, config)
+        num_special = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
+        check_length("max_length", max_length, limit, self.model_name, num_special)
         check_padding("max_length", max_length, self.pad_to_multiple_of, limit)
         return max_length
 

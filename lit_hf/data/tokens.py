@@ -119,19 +119,19 @@ def _label_id(label: object, ids: Mapping[str, int] | None) -> object:
     return [ids[key] for key in label] if isinstance(label, list) else ids[str(label)]
 
 
-def check_padding(name: str, length: int, multiple: int, limit: int) -> None:
+def check_padding(name: str, length: int, multiple: int, limit: int | None) -> None:
     """Refuse to pad to more tokens than a model takes.
 
     Args:
         name: the setting of the longest length.
         length: what it is set to.
         multiple: what batches are padded to a multiple of.
-        limit: most tokens that the model takes.
+        limit: most tokens that the model takes; None for any number.
 
     Raises:
         InputError: naming all of them.
     """
-    if (most := rounded_up(length, multiple)) > limit:
+    if limit is not None and (most := rounded_up(length, multiple)) > limit:
         raise InputError(
             f"`pad_to_multiple_of` {multiple} pads `{name}` {length} to {most} tokens, and the "
             f"model takes {limit} at most; set a smaller one of the two."

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.processors import positions_of
+from lit_hf.positions import positions_of
 
 GenerationValue = bool | int | float | str | None | list[int]
 DEFAULTS: dict[str, GenerationValue] = {"max_new_tokens": 32, "num_beams": 1}

@@ -24,6 +24,7 @@ from transformers import (
 
 from lit_hf.errors import InputError, nearest
 from lit_hf.modules.complete_weights import note_gaps
+from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import load_config, load_tokenizer, not_loadable
 
 log = logging.getLogger(__name__)
@@ -259,16 +260,15 @@ def check_room(model: PreTrainedModel, data: object) -> None:
         InputError: naming both numbers.
     """
     config = getattr(model, "backbone", model).config
-    for name, wanted, found in (
-        ("vocab_size", "tokens in the tokenizer", len(getattr(data, "processor", None) or ())),
-        ("max_position_embeddings", "`max_length`", getattr(data, "max_length", 0)),
-    ):
-        limit = getattr(config, name, None)
-        if isinstance(limit, int) and 0 < limit < found:
-            raise InputError(
-                f"the model's `{name}` is {limit}, but there are {found} {wanted}. Change "
-                "`config_overrides` or the data."
-            )
+    size, known = getattr(config, "vocab_size", None), len(getattr(data, "processor", None) or ())
+    if isinstance(size, int) and 0 < size < known:
+        raise InputError(
+            f"the model's `vocab_size` is {size}, but there are {known} tokens in the tokenizer. "
+            "Change `config_overrides` or the data."
+        )
+    check_length("max_length", getattr(data, "max_length", 0), positions_of(config), "the model")
+    longest, limit = getattr(data, "max_answer_length", 0), positions_of(config, "decoder")
+    check_length("max_answer_length", longest, limit, "the model")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
 from lit_hf.modules.generation import ends_of, plain_generation
 from lit_hf.modules.sharding import passes
-from lit_hf.processors import positions_of
+from lit_hf.positions import positions_of
 
 
 class Written(NamedTuple):
