@@ -21,7 +21,7 @@ from lit_hf.data.prompts import (
 )
 from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.data.tokens import encode_batch, pad_tokens
-from lit_hf.data.windows import encode_windows, pad_windows, question_room
+from lit_hf.data.windows import encode_windows, pad_windows, question_lengths, question_room
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
@@ -74,9 +74,7 @@ class TextInputs:
         self._template = str(columns.get("text_template") or "")
         self._template_names = template_columns(self._template) if self._template else []
         self._texts = TemplateTokenizer(tokenizer, self._template)
-        self._separates_pairs = separates_pairs(
-            tokenizer
-        )  # not later: a call changes it for all threads
+        self._separates_pairs = separates_pairs(tokenizer)
         self._is_paired: bool | None = None  # not known
         if self._template or columns.get("text_column"):
             self._is_paired = bool(columns.get("pair_column"))
@@ -177,8 +175,7 @@ class QuestionInputs:
         """Question and context of each item."""
         room = question_room(self.tokenizer, self.longest, self.doc_stride)
         parts = question_parts(items)
-        tokens = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text, _ in parts]
-        check_room([len(ids) for ids in tokens], room)
+        check_room(question_lengths([text for text, _ in parts], self.tokenizer), room)
         return parts
 
     def batch(self, parts: Sequence[Parts]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from lit_hf.errors import InputError
+from lit_hf.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -102,4 +103,4 @@ def _tells_apart(tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 def _pair(tokenizer: "PreTrainedTokenizerBase") -> "Encoding":
     """Two texts of a token each."""
-    return cast("list[Encoding]", tokenizer("a", "a").encodings)[0]
+    return cast("list[Encoding]", tokenize(tokenizer, "a", "a").encodings)[0]

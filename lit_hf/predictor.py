@@ -49,7 +49,7 @@ class Predictor:
     """Answers for texts or questions, the same as `lit-hf predict` writes.
 
     Special tokens that a text spells, such as `</s>`, are text, unless the tokenizer's files say
-    otherwise.
+    otherwise. Several threads may call it at once.
 
     Args:
         module: a trained module; it is put into evaluation mode.

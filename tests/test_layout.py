@@ -25,6 +25,7 @@ FLOORS = {
     "saving": 0,
     "special_tokens": 0,
     "tokenizer_files": 0,
+    "tokenizing": 0,
     "functional": 0,
     "data": 1,
     "metrics": 1,

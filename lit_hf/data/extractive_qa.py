@@ -25,7 +25,13 @@ from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tokens import check_padding, cutting_ends, stamp_of, tokenizer_of
-from lit_hf.data.windows import encode_windows, pad_windows, question_room, window_features
+from lit_hf.data.windows import (
+    encode_windows,
+    pad_windows,
+    question_lengths,
+    question_room,
+    window_features,
+)
 from lit_hf.errors import InputError
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -189,9 +195,7 @@ class ExtractiveQADataModule(HFDataModule):
     def _with_room(self, split: Split, questions: Dataset) -> Dataset:
         return with_room(
             questions,
-            lambda texts: [
-                len(ids) for ids in self.processor(texts, add_special_tokens=False)["input_ids"]
-            ],
+            lambda texts: question_lengths(texts, self.processor),
             question_room(self.processor, self.max_length, self.doc_stride),
             f"`max_length` {self.max_length} and `doc_stride` {self.doc_stride}",
             self.tables(split)[0].name,

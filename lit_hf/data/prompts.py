@@ -15,10 +15,10 @@ from torch import Tensor
 
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.templates import TemplateTokenizer, fill
-from lit_hf.data.tokens import cutting_ends
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
+from lit_hf.tokenizing import cutting_ends, tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -91,8 +91,8 @@ def check_end(
     Raises:
         InputError: saying so, or that `max_answer_length` leaves no room for an answer.
     """
-    ids = tokenizer(text_target="a")["input_ids"]
-    num_marks = len(tokenizer(text_target="")["input_ids"])
+    ids = tokenize(tokenizer, text_target="a")["input_ids"]
+    num_marks = len(tokenize(tokenizer, text_target="")["input_ids"])
     if max_answer_length <= num_marks:
         raise InputError(
             f"Expected `max_answer_length` to be above {num_marks}, the marks around an answer, "
@@ -207,7 +207,7 @@ def encode_taught(
     plain = tokenizer.tokenizer
     with cutting_ends(plain):
         limit = settings.max_answer_length
-        tokens = plain(text_target=answers, truncation=True, max_length=limit)
+        tokens = tokenize(plain, text_target=answers, truncation=True, max_length=limit)
     unknown = plain.unk_token_id
     columns: dict[str, list[object]] = {
         "labels": [],
@@ -216,7 +216,7 @@ def encode_taught(
         "is_cut": [bool(encoding.overflowing) for encoding in tokens.encodings or []],
         "is_unknown": [unknown is not None and unknown in ids for ids in tokens["input_ids"]],
     }
-    nothing = list(plain(text_target="")["input_ids"])
+    nothing = list(tokenize(plain, text_target="")["input_ids"])
     starts = cast("list[list[int]]", batch["starts"])
     for answer, ids, known, context, covers in zip(
         *(answers, tokens["input_ids"], starts, batch["context"], prompts["covers"]), strict=True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from lit_hf.functional.spans import Span
 from lit_hf.special_tokens import special_tokens, spelling
+from lit_hf.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken
@@ -112,12 +113,11 @@ class TemplateTokenizer:
             settings: of the tokenizer's call.
         """
         if not self._marks:
-            plain: BatchEncoding = self.tokenizer([str(t) for t in texts], *pairs, **settings)
-            return plain
+            return tokenize(self.tokenizer, [str(t) for t in texts], *pairs, **settings)
         stand_ins = self._stand_ins(texts)
         tokenizer = self._copy_with(stand_ins)
         marked = [self._marked(text, stand_ins) for text in texts]
-        tokens: BatchEncoding = tokenizer(marked, *pairs, **settings)
+        tokens = tokenize(tokenizer, marked, *pairs, **settings)
         numbers = {
             tokenizer.convert_tokens_to_ids(stand_in): tokenizer.convert_tokens_to_ids(name)
             for name, stand_in in stand_ins.items()

@@ -4,8 +4,7 @@ Letters: B examples in a batch, L tokens of the longest.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -18,6 +17,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.spans import Span
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.processors import load_config, load_tokenizer
+from lit_hf.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -56,16 +56,6 @@ def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
     return key_of({**said, "truncation": None, "padding": None}, *others)
 
 
-@contextmanager
-def cutting_ends(tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
-    """Cut long texts at their ends meanwhile, whatever side the tokenizer cuts otherwise."""
-    side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
-    try:
-        yield
-    finally:
-        tokenizer.truncation_side = side
-
-
 def encode_batch(
     batch: Mapping[str, Sequence[object]],
     tokenizer: "Callable[..., BatchEncoding]",
@@ -89,7 +79,7 @@ def encode_batch(
     if "values" in batch:
         places = cast("Sequence[Sequence[Span]]", batch["values"])
         sides[0] = [FilledText(str(t), p) for t, p in zip(sides[0], places, strict=True)]
-    tokens = tokenizer(*sides, truncation=True, max_length=max_length)
+    tokens = tokenize(tokenizer, *sides, truncation=True, max_length=max_length)
     columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
     encodings = tokens.encodings or []
     columns["is_cut"] = [bool(encoding.overflowing) for encoding in encodings]

@@ -11,8 +11,8 @@ from datasets import Features, List, Value
 from torch import Tensor
 
 from lit_hf.data.batching import rounded_up
-from lit_hf.data.tokens import cutting_ends
 from lit_hf.functional.spans import Span, token_span
+from lit_hf.tokenizing import cutting_ends, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -37,6 +37,14 @@ def question_room(tokenizer: "PreTrainedTokenizerBase", max_length: int, doc_str
     """How many tokens a question may have, so that every window brings a new token of context."""
     special = tokenizer.num_special_tokens_to_add(pair=True)
     return max_length - special - doc_stride - 1
+
+
+def question_lengths(questions: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """How many tokens each question has, special ones not counted."""
+    if not questions:
+        return []
+    tokens = tokenize(tokenizer, list(questions), add_special_tokens=False)
+    return [len(ids) for ids in tokens["input_ids"]]
 
 
 def window_features(tokenizer: "PreTrainedTokenizerBase") -> Features:
@@ -106,15 +114,15 @@ def _tokens(
 ) -> "BatchEncoding":
     """All windows, those of a context from its beginning to its end, however the tokenizer cuts."""
     with cutting_ends(tokenizer):
-        tokens: BatchEncoding = tokenizer(
-            cast("list[str]", list(batch["question"])),
-            cast("list[str]", list(batch["context"])),
+        return tokenize(
+            tokenizer,
+            list(batch["question"]),
+            list(batch["context"]),
             truncation="only_second",
             max_length=max_length,
             stride=doc_stride,
             return_overflowing_tokens=True,
         )
-    return tokens
 
 
 def _context_offsets(encoding: "Encoding") -> list[Span]:
