@@ -24,7 +24,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import check_padding, cutting_ends, stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
 from lit_hf.data.windows import (
     encode_windows,
     pad_windows,
@@ -36,6 +36,7 @@ from lit_hf.errors import InputError
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
+from lit_hf.tokenizing import cutting_ends
 
 log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
