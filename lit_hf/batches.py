@@ -75,6 +75,8 @@ class QuestionBatch(TypedDict):
         question: B texts.
         context: B texts.
         answers: for each question all right answers; none where it has none or they are unknown.
+        starts: for each answer its first character in the context, -1 where unknown; absent where
+            answers are.
         window_of: [W] int64, the question that a window is of.
         input_ids: [W, L] int64.
         attention_mask: [W, L] int64, 0 where padded.
@@ -86,6 +88,7 @@ class QuestionBatch(TypedDict):
     question: list[str]
     context: list[str]
     answers: list[list[str]]
+    starts: NotRequired[list[list[int]]]
     window_of: Tensor
     input_ids: Tensor
     attention_mask: Tensor

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.questions import QuestionColumns, locate, read_questions
+from lit_hf.data.answer_places import locate
+from lit_hf.data.questions import QuestionColumns, read_questions
 from lit_hf.data.readers import open_file
 
 ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"

@@ -11,13 +11,13 @@ from typing import Literal
 
 from datasets import Dataset
 
+from lit_hf.data.answer_places import locate
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import values_of
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
-    locate,
     read_questions,
     refuse_repeated,
 )
@@ -187,7 +187,7 @@ class ExtractiveQADataModule(HFDataModule):
             settings,
             key,
             f"tokenising {split}",
-            remove=["starts"],
+            remove=[],
             features=window_features(tokenizer),
         )
         self._tell_lost(split, encoded)
@@ -225,8 +225,8 @@ class ExtractiveQADataModule(HFDataModule):
         """Lay the windows of a batch under each other, padded to the longest."""
         pad_token_id = int(self.processor.pad_token_id or 0)
         padded = pad_windows(columns, pad_token_id, self.pad_to_multiple_of)
-        texts = {name: columns[name] for name in ("question", "context", "answers")}
-        return {**padded, **texts}
+        names = ("question", "context", "answers", "starts")
+        return {**padded, **{name: columns[name] for name in names if name in columns}}
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from datasets import Dataset, Features
 
+from lit_hf.data.answer_places import told_place
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.prompts import (
@@ -30,7 +31,6 @@ from lit_hf.data.questions import (
     QuestionColumns,
     read_questions,
     refuse_repeated,
-    told_place,
 )
 from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
@@ -203,7 +203,7 @@ class GenerativeQADataModule(HFDataModule):
             {"tokenizer": prompts, "settings": self.prompts},
             key,
             f"tokenising {split}",
-            remove=["starts"],
+            remove=[],
             features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
         )
         if is_known:
@@ -253,8 +253,8 @@ class GenerativeQADataModule(HFDataModule):
         """Lay the windows of a batch under each other, padded to the longest."""
         pad_token_id = int(self.processor.pad_token_id or 0)
         padded = pad_prompts(columns, pad_token_id, self.pad_to_multiple_of)
-        texts = {name: columns[name] for name in ("question", "context", "answers")}
-        return {**padded, **texts}
+        names = ("question", "context", "answers", "starts")
+        return {**padded, **{name: columns[name] for name in names if name in columns}}
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

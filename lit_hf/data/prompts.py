@@ -16,6 +16,8 @@ from torch import Tensor
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.templates import TemplateTokenizer, fill
 from lit_hf.errors import InputError
+from lit_hf.functional.offsets import completed_ends
+from lit_hf.functional.places import find_places
 from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
 from lit_hf.tokenizing import cutting_ends, tokenize
@@ -30,6 +32,7 @@ DEFAULT_PROMPT = "question: {question} context: {context}"  # as T5 was trained 
 PROMPT_FEATURES = {
     **{name: Value("string") for name in ("id", "question", "context")},
     "answers": List(Value("string")),
+    "starts": List(Value("int32")),
     "input_ids": List(List(Value("int32"))),
     "covers": List(List(Value("int32"))),
 }
@@ -141,9 +144,11 @@ def encode_prompts(
         texts.append(text)
     tokens = tokenizer(texts, return_offsets_mapping=True, verbose=False)
     columns: dict[str, list[object]] = {"input_ids": [], "covers": []}
-    for ids, offsets, place, gap in zip(
-        tokens["input_ids"], tokens["offset_mapping"], places, gaps, strict=True
+    for text, ids, spans, place, gap in zip(
+        texts, tokens["input_ids"], tokens["offset_mapping"], places, gaps, strict=True
     ):
+        longer = completed_ends(text, spans)
+        offsets = [(start, longer.get(end, end)) for start, end in spans]
         windows, covers = split_prompt(ids, offsets, place, gap, settings)
         columns["input_ids"].append(windows)
         columns["covers"].append(covers)
@@ -221,8 +226,8 @@ def encode_taught(
     for answer, ids, known, context, covers in zip(
         *(answers, tokens["input_ids"], starts, batch["context"], prompts["covers"]), strict=True
     ):
-        start = known[0] if known else -1
-        held = [_holds(span, answer, start, str(context)) for span in cast("list[Span]", covers)]
+        places = _places(str(context), answer, known[0] if known else -1)
+        held = [not answer or _holds(span, places) for span in cast("list[Span]", covers)]
         if any(held):
             labels = [list(ids) if is_held else nothing for is_held in held]
         else:  # in the writer's own words, or cut by the windows: where to read it is not known
@@ -233,14 +238,14 @@ def encode_taught(
     return {**prompts, **columns}
 
 
-def _holds(span: Span, answer: str, start: int, context: str) -> bool:
-    """Whether a window holds an answer: where it is told to stand or, where unknown, anywhere.
+def _places(context: str, answer: str, start: int) -> list[Span]:
+    """Where an answer stands: where it is told to or, where unknown, wherever its text does."""
+    return [(start, start + len(answer))] if start >= 0 else find_places(context, answer)
 
-    No answer, "", is held by every window.
-    """
-    if start < 0:
-        return answer in context[span[0] : span[1]]
-    return span[0] <= start and start + len(answer) <= span[1]
+
+def _holds(span: Span, places: Sequence[Span]) -> bool:
+    """Whether a window holds an answer, of which it is enough to stand there once."""
+    return any(span[0] <= start and end <= span[1] for start, end in places)
 
 
 def pad_prompts(

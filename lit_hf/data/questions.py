@@ -7,18 +7,22 @@ import ast
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import NamedTuple, cast
+from typing import cast
+from unicodedata import normalize
 
 from datasets import Dataset, Features, List, Value
 
+from lit_hf.data.answer_places import Answer, FindAnswer
 from lit_hf.data.cells import check_unicode, is_blank, name_of, text_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
+from lit_hf.functional.places import find_places
+from lit_hf.functional.text import printable
 
 log = logging.getLogger(__name__)
 _FEATURES = Features(
@@ -30,7 +34,6 @@ _FEATURES = Features(
         "starts": List(Value("int32")),
     }
 )
-_REACH = 50  # characters by which a wrong `answer_start` may miss where the text occurs twice
 
 
 @dataclass(frozen=True)
@@ -65,33 +68,28 @@ class QuestionSummary(RowSummary):
         num_unanswerable: questions without answer.
         num_moved: answers found at another place than `answer_start` says.
         num_unplaced: answers that do not stand in the context beside others that do.
+        num_alike: answers that stand in the context in another form, of other case or spaces.
+        alike: the first of them.
+        num_ambiguous: questions whose answer, told without its place, stands in several.
     """
 
     num_unanswerable: int = 0
     num_moved: int = 0
     num_unplaced: int = 0
-
-
-class Answer(NamedTuple):
-    """A right answer: its text, and its first character in the context (-1 where unknown)."""
-
-    text: str
-    start: int
-
-
-# From context, answer and the start that is told to the place of the answer; None refuses it.
-FindPlace = Callable[[str, str, int | None], int | None]
+    num_alike: int = 0
+    alike: str = ""
+    num_ambiguous: int = 0
 
 
 def read_questions(
-    tables: Sequence[Table], columns: QuestionColumns, find_place: FindPlace, on_bad_row: str
+    tables: Sequence[Table], columns: QuestionColumns, find_answer: FindAnswer, on_bad_row: str
 ) -> tuple[Dataset, QuestionSummary]:
     """Read and check all rows of the tables of a split; cached by their content.
 
     Args:
         tables: the tables of the split, read one after another.
         columns: which columns make a question.
-        find_place: `locate` where answers have to stand in the context, `told_place` where they
+        find_answer: `locate` where answers have to stand in the context, `told_place` where they
             need not.
         on_bad_row: "error" or "all" to refuse bad rows, "skip" to leave them out.
 
@@ -107,10 +105,10 @@ def read_questions(
     kind = RowKind(
         name="questions",
         nothing="no questions",
-        settings=[asdict(columns), find_place.__qualname__],
+        settings=[asdict(columns), find_answer.__qualname__],
         features=_FEATURES,
         summary=QuestionSummary,
-        read=_Reader(columns, find_place).read,
+        read=_Reader(columns, find_answer).read,
     )
     questions, summary = checked_rows(tables, kind, on_bad_row)
     _tell(summary, tables[0].name)
@@ -142,6 +140,18 @@ def _tell(summary: QuestionSummary, name: str) -> None:
             f"{name}: {summary.num_unplaced} answers do not stand in the context, but others of "
             "the same question do: these are taught, all are right."
         )
+    if summary.num_alike:
+        log.warning(
+            f"{name}: {summary.num_alike} answers stand in the context in another form (case, "
+            f"spaces, quotes, widths), such as {printable(summary.alike, 120)}; the context's own "
+            "letters are taught and scored."
+        )
+    if summary.num_ambiguous:
+        log.warning(
+            f"{name}: of {summary.num_ambiguous} of {summary.num_rows} questions the answer stands "
+            "in several places of the context and none is told, the first is taught; give "
+            "`answer_start` to say which."
+        )
     if summary.num_repeated_ids:
         log.warning(f"{name}: {summary.num_repeated_ids} questions have an id that came before.")
 
@@ -151,7 +161,7 @@ class _Reader:
     """Rows to questions."""
 
     columns: QuestionColumns
-    find_place: FindPlace
+    find_answer: FindAnswer
 
     def read(
         self, row: Row, place: Place, summary: QuestionSummary, problems: RowProblems
@@ -186,19 +196,35 @@ class _Reader:
     ) -> list[Answer]:
         """The right answers of a row, each with its place; blank ones say that there is none."""
         told = [(t, start) for t, start in _pairs(row.get(column), column) if not is_blank(t)]
-        answers, num_moved, num_unplaced = [], 0, 0
+        found: list[Answer | None] = []
         for text, start in told:
             check_unicode(text, "answer", column, text)
-            place = self.find_place(context, text, start)
-            num_unplaced += place is None
-            num_moved += place is not None and place >= 0 and start not in (None, place)
-            answers.append(Answer(text, -1 if place is None else place))
-        if told and num_unplaced == len(told):
-            clause = f"the answer does not stand in the context (column {column!r})"
-            raise CellError(clause, column, told[0][0])
-        summary.num_moved += num_moved
-        summary.num_unplaced += num_unplaced
-        return answers
+            found.append(self.find_answer(context, text, start))
+        if told and not any(found):
+            clause = "the answer does not stand in the context"
+            if find_places(context, told[0][0]):
+                clause = "the answer stands in several places, none of them near its `answer_start`"
+            raise CellError(f"{clause} (column {column!r})", column, told[0][0])
+        _count(told, found, summary)
+        return [answer or Answer(text, -1) for (text, _), answer in zip(told, found, strict=True)]
+
+
+def _count(
+    told: Sequence[tuple[str, int | None]],
+    found: Sequence[Answer | None],
+    summary: QuestionSummary,
+) -> None:
+    """Count what is not in the context as the row has it."""
+    for (text, start), answer in zip(told, found, strict=True):
+        if answer is None:
+            summary.num_unplaced += 1
+            continue
+        summary.num_moved += answer.start >= 0 and start not in (None, answer.start)
+        if normalize("NFC", answer.text) != normalize("NFC", text):
+            summary.num_alike += 1
+            summary.alike = summary.alike or f"{answer.text!r} for {text!r}"
+    taught = next((answer for answer in found if answer and answer.start >= 0), None)
+    summary.num_ambiguous += taught is not None and taught.num_places > 1
 
 
 def _pairs(cell: object, column: str) -> list[tuple[str, int | None]]:
@@ -257,44 +283,3 @@ def _written(cell: str, column: str) -> object:
         clause = f"the answers are written as Python text that cannot be read (column {column!r})"
         raise CellError(f"{clause}; save them as JSONL or Parquet", column, cell)
     return cell
-
-
-def locate(context: str, text: str, start: int | None) -> int | None:
-    """Where an answer stands: as said, else in the only place or in one nearby.
-
-    Args:
-        context: the text that holds it.
-        text: the answer.
-        start: where it is said to stand; None where nothing is said, then the first place counts.
-
-    Returns:
-        Its first character; None where it does not stand there, or in several places far away.
-
-    >>> locate("the old mill", "old", 4), locate("the old mill", "old", 5)
-    (4, 4)
-    >>> locate("the old mill", "new", 4)
-    """
-    if start is not None and start >= 0 and context.startswith(text, start):
-        return start
-    places = []
-    place = context.find(text)
-    while place >= 0:
-        places.append(place)
-        place = context.find(text, place + 1)
-    if not places:
-        return None
-    if start is None or len(places) == 1:
-        return places[0]
-    nearest = min(places, key=lambda p: abs(p - start))
-    return nearest if abs(nearest - start) <= _REACH else None
-
-
-def told_place(context: str, text: str, start: int | None) -> int:
-    """Where an answer stands if it stands where it is told to; -1 where that is not known.
-
-    For answers that need not stand in the context.
-
-    >>> told_place("the old mill", "old", 4), told_place("the old mill", "a mill", None)
-    (4, -1)
-    """
-    return start if start is not None and start >= 0 and context.startswith(text, start) else -1

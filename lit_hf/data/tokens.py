@@ -5,6 +5,7 @@ Letters: B examples in a batch, L tokens of the longest.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -14,6 +15,7 @@ from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import key_of
 from lit_hf.data.templates import FilledText
 from lit_hf.errors import InputError
+from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.spans import Span
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.processors import load_config, load_tokenizer
@@ -96,11 +98,17 @@ def _seen(text: str, encoding: "Encoding", side: int) -> str:
     """The part of a text that its tokens stand for, "…" where it was cut; side 1 is the pair."""
     if not encoding.overflowing:
         return text
-    places = zip(encoding.sequence_ids, encoding.offsets, strict=True)
-    own = [place for sequence, place in places if sequence == side]
+    own, rest = _spans(encoding, side), [_spans(more, side) for more in encoding.overflowing]
     start, end = (own[0][0], own[-1][1]) if own else (0, 0)
+    end = completed_ends(text, chain(own, *rest)).get(end, end)
     before, after = ("…" if text[:start].strip() else "", "…" if text[end:].strip() else "")
     return f"{before}{text[start:end]}{after}"
+
+
+def _spans(encoding: "Encoding", side: int) -> list[Span]:
+    """The places of the tokens of one of two texts."""
+    places = zip(encoding.sequence_ids, encoding.offsets, strict=True)
+    return [place for sequence, place in places if sequence == side]
 
 
 def _label_id(label: object, ids: Mapping[str, int] | None) -> object:

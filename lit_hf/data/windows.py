@@ -11,6 +11,7 @@ from datasets import Features, List, Value
 from torch import Tensor
 
 from lit_hf.data.batching import rounded_up
+from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.spans import Span, token_span
 from lit_hf.tokenizing import cutting_ends, tokenize
 
@@ -58,6 +59,7 @@ def window_features(tokenizer: "PreTrainedTokenizerBase") -> Features:
         {
             **texts,
             "answers": List(Value("string")),
+            "starts": List(Value("int32")),
             **{name: List(List(Value(kind))) for name, kind in kinds.items()},
             **{name: List(Value("int32")) for name in marks},
             "num_held": Value("int32"),
@@ -94,8 +96,11 @@ def encode_windows(
     names = [name for name in _Window._fields if name != "token_type_ids" or name in tokens]
     columns: Windows = {name: [[] for _ in contexts] for name in names}
     num_held = [0] * len(contexts)
-    for number, (owner, encoding) in enumerate(zip(owners, tokens.encodings or [], strict=True)):
-        offsets = _context_offsets(encoding)
+    encodings = tokens.encodings or []
+    places = _context_offsets(contexts, encodings, owners)
+    for number, (owner, encoding, offsets) in enumerate(
+        zip(owners, encodings, places, strict=True)
+    ):
         covered = _covered(offsets, owners, number, len(contexts[owner]))
         answer = answers[owner]
         held = token_span(offsets, covered, answer) if answer is not None else None
@@ -125,11 +130,24 @@ def _tokens(
         )
 
 
-def _context_offsets(encoding: "Encoding") -> list[Span]:
-    """Places of the tokens in the context; 0 and 0 for tokens that are not of it."""
+def _context_offsets(
+    contexts: Sequence[str], encodings: Sequence["Encoding"], owners: Sequence[int]
+) -> list[list[Span]]:
+    """Places of each window's tokens in its context; 0 and 0 for tokens that are not of it."""
+    windows = [
+        [
+            place if sequence == 1 else (0, 0)
+            for place, sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
+        ]
+        for encoding in encodings
+    ]
+    spans: list[list[Span]] = [[] for _ in contexts]
+    for owner, offsets in zip(owners, windows, strict=True):
+        spans[owner] += offsets
+    longer = [completed_ends(*texts) for texts in zip(contexts, spans, strict=True)]
     return [
-        place if sequence == 1 else (0, 0)
-        for place, sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
+        [(start, longer[owner].get(end, end)) for start, end in offsets]
+        for owner, offsets in zip(owners, windows, strict=True)
     ]
 
 

@@ -25,13 +25,15 @@ _HAN = re.compile(r"[\u4e00-\u9fa5]")
 def normalise(text: str, language: Language = "en") -> str:
     """Lower case, no punctuation, single spaces; no articles in English.
 
-    Of mixed text each Chinese character becomes a word.
+    Of mixed text each Chinese character becomes a word. The two forms of a letter, one character
+    or several (NFC, NFD), are one, which the scripts leave to the file.
 
     >>> normalise("The  Eiffel-Tower, in Paris!")
     'eiffeltower in paris'
     >>> normalise("《춘향전》(고전)", "ko")
     '춘향전 고전'
     """
+    text = unicodedata.normalize("NFC", text)
     text = text.translate(_KOREAN_MARKS) if language == "ko" else text
     text = text.lower()
     if language == "mixed":

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lit_hf.batches import Prediction, QuestionBatch, Sample, marks_of
 from lit_hf.functional.answers import Language, score_answer
+from lit_hf.functional.places import find_places
 from lit_hf.functional.spans import Span
 
 _AROUND = 90  # characters of context shown at each side of an answer
@@ -31,6 +32,7 @@ def show_questions(
     """
     marks = marks_of(batch, len(batch["context"]))
     samples: list[Sample] = []
+    starts: list[list[int]] = batch.get("starts") or [[] for _ in marks]
     for row, answer in zip(rows, answers, strict=True):
         said, wanted, context = (
             str(answer["prediction"]),
@@ -39,15 +41,16 @@ def show_questions(
         )
         truth = wanted[0] if wanted else ""
         start, end = answer.get("start"), answer.get("end")
-        place = _place_of(context, said)
         if isinstance(start, int) and isinstance(end, int):
-            place = (start, end)
+            place: Span | None = (start, end)
+        else:
+            place = _place_of(context, said)
+        right = _place_of(context, truth, *starts[row][:1])
         probability = answer["probability"]
         samples.append(
             {
                 "id": marks[row][1],
-                "input": f"{batch['question'][row]} ‖ "
-                f"{marked(context, place, _place_of(context, truth))}",
+                "input": f"{batch['question'][row]} ‖ {marked(context, place, right)}",
                 "prediction": said or _NOTHING,
                 "probability": probability if isinstance(probability, float) else None,
                 "truth": truth or _NOTHING,
@@ -58,10 +61,12 @@ def show_questions(
     return samples
 
 
-def _place_of(context: str, answer: str) -> Span | None:
-    """Where an answer first stands in the context."""
-    start = context.find(answer) if answer else -1
-    return (start, start + len(answer)) if start >= 0 else None
+def _place_of(context: str, answer: str, start: int = -1) -> Span | None:
+    """Where an answer stands in the context: where it is known to, else where it does first."""
+    if start >= 0:
+        return start, start + len(answer)
+    places = find_places(context, answer) if answer else []
+    return places[0] if places else None
 
 
 def marked(context: str, prediction: Span | None, truth: Span | None) -> str:

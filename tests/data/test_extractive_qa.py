@@ -38,6 +38,13 @@ def test_batch__holds_whole_examples_with_all_windows(tiny_model: str, question_
     assert torch.zeros(5).index_add(0, first["window_of"], held.float()).min() >= 1
 
 
+def test_batch__knows_where_each_answer_stands(tiny_model: str, question_rows: Rows) -> None:
+    rows = [*question_rows[:2], {**question_rows[2], "answers": ["1921", "in May 1921"]}]
+    (batch,) = _data(tiny_model, rows).val_dataloader()
+    assert isinstance(batch, Mapping)
+    assert batch["starts"] == [[0], [9, 13], [38, -1]]
+
+
 def test_rows_to_predict__need_no_answers(tiny_model: str, question_rows: Rows) -> None:
     bare = [{k: v for k, v in row.items() if k != "answers"} for row in question_rows]
     data = ExtractiveQADataModule(tiny_model, max_length=48, doc_stride=12).with_rows(predict=bare)

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from lit_hf.data.prompts import (
 )
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
+from lit_hf.functional.offsets import joins
 
 LONG = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(20))
 END = 1
@@ -129,6 +131,28 @@ def test_labels__of_an_answer_without_place_are_taught_wherever_its_text_stands(
     (labels,) = columns["labels"]
     assert [END] not in labels
     assert columns["num_held"] == [len(labels)]
+
+
+def test_labels__of_an_answer_inside_words_are_taught_where_it_is_a_word(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """No number is inside another; where it is nowhere a word, it is wherever its letters are."""
+    context = f"In 1951. {'the boat left ' * 40} at 5"
+    (holds,) = _taught(tokenizer, context, ["5"])["holds"]
+    assert holds == [False] * (len(holds) - 1) + [True]
+    assert _taught(tokenizer, f"In 1951. {'the boat ' * 80}", ["5"])["holds"][0][0]
+
+
+def test_windows__end_with_whole_letters(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Of a text as macOS writes it, by a tokenizer that composes its letters."""
+    context = normalize("NFD", "서울은 큰 도시다 " * 30)
+    columns = _taught(tokenizer, context, [])
+    (covers,) = columns["covers"]
+    assert len(covers) > 3
+    for _, end in covers:
+        assert end == len(context) or not joins(context[end])
+        start = max(context.rindex(" ", 0, end - 1) + 1, 0)
+        assert any(_taught(tokenizer, context, [context[start:end]], start)["holds"][0])
 
 
 def test_labels__of_own_words_are_taught_by_the_first_window_alone(

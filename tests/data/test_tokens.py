@@ -57,6 +57,13 @@ def test_encode__keeps_the_text_that_the_model_sees(
     assert encode_batch(texts, tokenizer, num_kept)["text"] == shown
 
 
+def test_text__that_the_model_sees_ends_with_a_whole_letter(tiny_model: str) -> None:
+    """The tokenizer strips accents, which belong to the last letter all the same."""
+    texts = {"text": ["x" + "e\u0301" * 9]}
+    (shown,) = encode_batch(texts, load_tokenizer(tiny_model), max_length=5)["text"]
+    assert shown == "xe\u0301e\u0301…"
+
+
 def test_stamp__is_of_the_tokenizer_and_not_of_its_last_call(tiny_model: str) -> None:
     tokenizer = load_tokenizer(tiny_model)
     stamp = stamp_of(tokenizer)

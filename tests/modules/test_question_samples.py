@@ -64,6 +64,25 @@ def test_shown__without_place_marks_where_the_answer_first_stands() -> None:
     assert sample["probability"] is None
 
 
+def test_shown__truth_is_marked_where_it_was_told_to_stand() -> None:
+    """Or where it is a word, in whatever form its letters are."""
+    told: Prediction = {"prediction": "", "probability": None}
+    batch = _batch(["art", "a"])
+    for context, starts, shown in [
+        ("a party of art", None, "a party of [art]"),
+        ("a party of art", [3, -1], "a p[art]y of art"),
+        ("art or art", [7, 0], "art or [art]"),
+        ("a party of art", [-1, 0], "a party of [art]"),
+        ("a party, Art", None, "a party, [Art]"),
+    ]:
+        batch["context"][1] = context
+        if starts is not None:
+            batch["starts"] = [[0], starts]
+        (sample,) = show_questions(batch, torch.zeros(2), [1], [told], "en")
+        assert sample["input"] == f"What? ‖ {shown}"
+        batch.pop("starts", None)
+
+
 def test_shown__of_no_answer_says_so() -> None:
     told: Prediction = {"prediction": "", "probability": 0.5, "start": None, "end": None}
     (sample,) = show_questions(_batch([]), torch.zeros(2), [1], [told], "en")
