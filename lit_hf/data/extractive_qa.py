@@ -4,6 +4,7 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +132,7 @@ class ExtractiveQADataModule(HFDataModule):
         self._max_length = max_length
         self.doc_stride = doc_stride
         self._summaries: dict[Split, QuestionSummary] = {}
+        self._lengths: dict[Split, Counter[int]] = {}
 
     @cached_property
     def max_length(self) -> int:
@@ -210,11 +212,22 @@ class ExtractiveQADataModule(HFDataModule):
         answers = values_of(encoded, "answers")
         answered = [count for count, texts in zip(held, answers, strict=True) if texts]
         num_lost = sum(count == 0 for count in answered)
+        ends = zip(values_of(encoded, "first_token"), values_of(encoded, "last_token"), strict=True)
+        self._lengths[split] = Counter(
+            max(last - first + 1 for first, last in zip(*windows, strict=True))
+            for windows, count in zip(ends, held, strict=True)
+            if count
+        )
         if num_lost:
             log.warning(
                 f"{split}: {num_lost} of {len(answered)} answers ({num_lost / len(answered):.1%}) "
                 "are whole in no window; a larger `doc_stride` or `max_length` would keep them."
             )
+
+    @property
+    def answer_lengths(self) -> Counter[int]:
+        """How many of the answers that windows hold have how many tokens."""
+        return sum(self._lengths.values(), Counter())
 
     @property
     def has_unanswerable(self) -> bool:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import cache
 
-Span = tuple[int, int]
+from lit_hf.functional.spans import Span
 
 _JOINER = "\u200d"
 _VOWELS_AND_ENDS = ("\u1160", "\u11ff")  # the second and third part of a Korean syllable

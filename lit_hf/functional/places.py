@@ -4,7 +4,8 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 
-from lit_hf.functional.offsets import Span, joins
+from lit_hf.functional.offsets import joins
+from lit_hf.functional.spans import Span
 
 _UNSPACED = (  # how the names of letters begin whose words are written without spaces
     *("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO"),

@@ -3,7 +3,6 @@
 Letters: B questions in a batch, W windows of all of them, V windows that are run, L tokens.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -26,6 +25,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.answer_score import AnswerScore
+from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.base import HFModule, Stage
 from lit_hf.modules.extracts import (
     Extracts,
@@ -40,8 +40,6 @@ from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
 from lit_hf.modules.validated import ValidatedNumber
-
-log = logging.getLogger(__name__)
 
 
 class ExtractiveQA(HFModule):
@@ -140,14 +138,10 @@ class ExtractiveQA(HFModule):
     # The model.
 
     def setup(self, stage: str) -> None:
-        """Warn of questions without answer that would all be answered."""
+        """Warn of answers that would never be given."""
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
-        if self.no_answer_threshold is None and getattr(data, "has_unanswerable", False):
-            log.warning(
-                "there are questions without answer, but the model always answers: set "
-                "`no_answer_threshold: 0` in the model."
-            )
+        warn_of_answers(data, self.no_answer_threshold, self.max_answer_length)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Two outputs a token: start and end."""

@@ -1,5 +1,6 @@
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def test_batch__knows_where_each_answer_stands(tiny_model: str, question_rows: R
     (batch,) = _data(tiny_model, rows).val_dataloader()
     assert isinstance(batch, Mapping)
     assert batch["starts"] == [[0], [9, 13], [38, -1]]
+
+
+def test_lengths__are_those_of_the_answers_that_windows_hold(
+    tiny_model: str, question_rows: Rows
+) -> None:
+    data = _data(tiny_model, question_rows[:4])
+    data.setup("validate")
+    texts = ["Ada", "the old mill", "1921", "the ferry"]
+    assert data.answer_lengths == Counter(len(data.processor.tokenize(text)) for text in texts)
 
 
 def test_rows_to_predict__need_no_answers(tiny_model: str, question_rows: Rows) -> None:
