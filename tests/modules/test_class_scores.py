@@ -30,7 +30,7 @@ Make = Callable[..., tuple[pl.LightningModule, HFDataModule]]
 def make(request: pytest.FixtureRequest, tiny_model: str, tiny_vit: str) -> Make:
     """Makes a module and rows of two classes, of texts and of images."""
 
-    def run(**settings: Any) -> tuple[pl.LightningModule, HFDataModule]:  # noqa: ANN401  # any setting of either module
+    def run(**settings: Any) -> tuple[pl.LightningModule, HFDataModule]:  # noqa: ANN401 - of either class
         if request.param == "texts":
             rows = [{"text": f"a fire {n}", "label": name} for n, name in enumerate(LABELS)]
             data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(
