@@ -18,6 +18,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.metrics.classification import MOST_CLASSES
 from tests.images import drawn
 
 MakeTrainer = Callable[..., pl.Trainer]
@@ -148,3 +149,13 @@ def test_evaluation__by_itself_names_the_positive_class(
         make_trainer().test(*made, verbose=False)
     assert "`val/f1` is that of the positive class 'no'" in caplog.text
     assert "`test/f1` is that of the positive class 'no'" in caplog.text
+
+
+def test_auroc__of_very_many_classes_is_left_out_and_that_is_said_once(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = TextClassifier(tiny_model, [f"class {n}" for n in range(MOST_CLASSES + 1)])
+    with caplog.at_level("INFO", "lit_hf"):
+        _ = module.model
+    assert "val/auroc" not in [f"val/{name}" for name in module.score_names()]
+    assert caplog.text.count(f"no AUROC: {MOST_CLASSES + 1} classes") == 1
