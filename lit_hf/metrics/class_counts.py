@@ -48,9 +48,10 @@ class ClassCounts(Metric):
 
     def update(self, predictions: Tensor, truth: Tensor) -> None:
         """Count a batch."""
-        classes = torch.arange(self.counts.shape[1], device=truth.device)
-        said, right = predictions[:, None] == classes, truth[:, None] == classes  # [B, C]
-        self.counts += torch.stack([(said & right).sum(0), said.sum(0), right.sum(0)])
+        both = truth[predictions == truth]
+        num_classes = self.counts.shape[1]
+        found = [torch.bincount(ids, minlength=num_classes) for ids in (both, predictions, truth)]
+        self.counts += torch.stack(found)
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars; NaN where nothing was counted."""
