@@ -35,6 +35,7 @@ def _first(context: str, text: str) -> str:
         ("राम", "रामा, [राम]"),
         ("", "[]old"),
         ("new", "[]old"),
+        ("art", "Art is [art]"),
         # another form as words goes before the same letters inside a word
         ("Art", "party Artist [art]"),
         ("art", "party, [Art]"),
