@@ -112,7 +112,7 @@ def test_answer__that_another_thread_disturbs_is_the_same(
     plain = PreTrainedTokenizerFast.set_truncation_and_padding
     main = threading.current_thread()
 
-    def set_and_hand_over(self: PreTrainedTokenizerFast, **state: Any) -> None:  # noqa: ANN401
+    def set_and_hand_over(self: PreTrainedTokenizerFast, **state: Any) -> None:  # noqa: ANN401 - as of it
         plain(self, **state)
         is_cut = state["truncation_strategy"].value != "do_not_truncate"
         if threading.current_thread() is main and is_cut:

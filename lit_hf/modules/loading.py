@@ -266,9 +266,12 @@ def check_room(model: PreTrainedModel, data: object) -> None:
             f"the model's `vocab_size` is {size}, but there are {known} tokens in the tokenizer. "
             "Change `config_overrides` or the data."
         )
-    check_length("max_length", getattr(data, "max_length", 0), positions_of(config), "the model")
-    longest, limit = getattr(data, "max_answer_length", 0), positions_of(config, "decoder")
-    check_length("max_answer_length", longest, limit, "the model")
+    whose = "the model with its `config_overrides`"
+    for name, limit in (
+        ("max_length", positions_of(config)),
+        ("max_answer_length", positions_of(config, "decoder")),
+    ):
+        check_length(name, getattr(data, name, 0), limit, whose)
 
 
 @contextmanager

@@ -207,14 +207,20 @@ def test_overrides__that_would_do_harm_are_refused(
         _ = module.model
 
 
-@pytest.mark.parametrize("name", ["vocab_size", "max_position_embeddings"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vocab_size", "the model's `vocab_size` is 60, but there are"),
+        ("max_position_embeddings", r"at most 60 \(.*its `config_overrides`\), but got 128"),
+    ],
+)
 def test_overrides__that_leave_no_room_for_the_data_are_refused(
-    tiny_model: str, make_trainer: MakeTrainer, name: str
+    tiny_model: str, make_trainer: MakeTrainer, name: str, message: str
 ) -> None:
     rows = [{"text": f"a b {label}", "label": label} for label in NAMES]
     data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=rows)
     module = TextClassifier(tiny_model, pretrained=False, config_overrides={name: 60})
-    with pytest.raises(InputError, match=f"the model's `{name}` is 60, but there are"):
+    with pytest.raises(InputError, match=message):
         make_trainer(max_steps=1, log_every_n_steps=1).fit(module, data)
 
 
