@@ -127,9 +127,13 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
     for group in ("model", "data"):
         old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))
         for name, value in sorted(new.items()):
-            if value not in (None, old.get(name)) and name not in _COMPARED_ELSEWHERE:
-                was = f"was {old[name]!r}" if old.get(name) is not None else "was not set"
-                told.append(f"{name} is {value!r}, {was}")
+            # The names of classes that are not set are found in the data, and written.
+            is_found = value is None and not f"{name} ".startswith(_IN_CHECKPOINT)
+            if value != old.get(name) and not is_found and name not in _COMPARED_ELSEWHERE:
+                now, was = (
+                    "not set" if one is None else repr(one) for one in (value, old.get(name))
+                )
+                told.append(f"{name} is {now}, was {was}")
     return told
 
 

@@ -217,7 +217,7 @@ def test_fit__that_goes_on_with_another_learning_rate_is_refused(
     )
     assert done.returncode == 2, done.stderr
     assert "model.optimizer.lr is 0.5, was " in done.stderr
-    assert "model.warmup_ratio is 0.3, was 0.1: a training that goes on takes" in done.stderr
+    assert "model.warmup_ratio is 0.3, was not set: a training that goes on takes" in done.stderr
     assert "the same command" not in done.stdout
     assert _contents(tmp_path / "run") == before
     newest = tmp_path / "run" / "checkpoints" / "last.ckpt"  # in another folder as well

@@ -106,6 +106,16 @@ def test_changes__name_the_settings_of_model_and_data(tmp_path: Path) -> None:
     ]
 
 
+def test_changes__of_a_schedule_that_is_left_out_again_are_told(tmp_path: Path) -> None:
+    def config(**settings: object) -> dict[str, Any]:
+        return {"model": {"class_path": "X", "init_args": settings}, "data": {}}
+
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config(warmup_ratio=0.3, label_names=["a", "b"])))
+    told = changed_settings(path, config(warmup_ratio=None, label_names=None))
+    assert told == ["model.warmup_ratio is not set, was 0.3"]
+
+
 def test_changes__of_what_the_checkpoint_holds_are_refused(tmp_path: Path) -> None:
     last = tmp_path / "checkpoints" / "last.ckpt"
     check_optimizer(["data.batch_size is 2, was 4", "model.label_smoothing is 0.2, was 0.1"], last)

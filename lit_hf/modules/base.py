@@ -35,6 +35,7 @@ from lit_hf.modules.optimizers import (
     let_trainer_unscale,
     make_optimizer,
     unfuse,
+    warmup_of,
     with_schedule,
 )
 from lit_hf.modules.precision import PreciseScores, make_precise, warn_of_lost_updates
@@ -57,9 +58,9 @@ class HFModule(PreciseScores):
         pretrained: load the weights; false builds the model from its config with random weights.
         config_overrides: values that replace the config's, such as `num_hidden_layers: 2`.
         optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
-            "constant"; stepped once per optimizer step.
-        warmup_ratio: share of all steps over which the learning rate rises from 0.
+        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
+            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
+        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
     """
 
     task: str
@@ -75,17 +76,15 @@ class HFModule(PreciseScores):
             params, lr=2e-5, weight_decay=0.01, fused=True
         ),
         scheduler: SchedulerName = "linear",
-        warmup_ratio: float = 0.1,
+        warmup_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= warmup_ratio <= 1:
-            raise InputError(f"Expected `warmup_ratio` to lie in 0..1, but got {warmup_ratio}.")
         self.model_name = model_name
         self.pretrained = pretrained
         self.config_overrides = dict(config_overrides or {})
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.warmup_ratio = warmup_ratio
+        self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
         self._resume = ExactResume()
         self._finite = FiniteLoss()
         self._monitors = MonitorCheck()

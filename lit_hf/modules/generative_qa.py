@@ -74,9 +74,9 @@ class GenerativeQA(HFModule):
         config_overrides: values that replace those of the model's config, such as
             `num_layers: 2`.
         optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
-            "constant"; stepped once per optimizer step.
-        warmup_ratio: share of all steps over which the learning rate rises from 0.
+        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
+            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
+        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
     """
 
     task = "generative_qa"
@@ -94,7 +94,7 @@ class GenerativeQA(HFModule):
             params, lr=3e-4, weight_decay=0.01, fused=True
         ),
         scheduler: SchedulerName = "linear",
-        warmup_ratio: float = 0.1,
+        warmup_ratio: float | None = None,
     ) -> None:
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
@@ -115,7 +115,7 @@ class GenerativeQA(HFModule):
                 "pretrained": pretrained,
                 "config_overrides": self.config_overrides,
                 "scheduler": scheduler,
-                "warmup_ratio": warmup_ratio,
+                "warmup_ratio": self.warmup_ratio,
             }
         )
 

@@ -53,9 +53,9 @@ class ImageClassifier(ClassScores, HFModule):
         config_overrides: values that replace those of the model's config, such as
             `num_hidden_layers: 2`.
         optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after the warm-up: "linear" or "cosine" to 0, or
-            "constant"; stepped once per optimizer step.
-        warmup_ratio: share of all steps over which the learning rate rises from 0.
+        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
+            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
+        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
         positive_label: name of the class, of two, whose F1 is reported; without it the last
             (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
 
@@ -77,7 +77,7 @@ class ImageClassifier(ClassScores, HFModule):
             params, lr=5e-5, weight_decay=0.05, fused=True
         ),
         scheduler: SchedulerName = "cosine",
-        warmup_ratio: float = 0.1,
+        warmup_ratio: float | None = None,
         positive_label: str | None = None,
     ) -> None:
         super().__init__(
@@ -104,7 +104,7 @@ class ImageClassifier(ClassScores, HFModule):
                 "pretrained": pretrained,
                 "config_overrides": self.config_overrides,
                 "scheduler": scheduler,
-                "warmup_ratio": warmup_ratio,
+                "warmup_ratio": self.warmup_ratio,
             }
         )
 

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterable
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,6 +14,7 @@ from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
 SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
+"""As transformers' `get_scheduler` calls them."""
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
 
@@ -32,6 +33,34 @@ def default_optimizer(kind: type) -> OptimizerCallable:
     return cast("OptimizerCallable", default)
 
 
+def warmup_of(scheduler: SchedulerName, warmup_ratio: float | None) -> float:
+    """The share of all steps that are the warm-up of a schedule.
+
+    Args:
+        scheduler: name of the schedule.
+        warmup_ratio: the share that was asked for; None for 0.1, and for 0 where the schedule has
+            no warm-up.
+
+    Raises:
+        InputError: if there is no such schedule, or if it has no such warm-up.
+
+    >>> warmup_of("linear", None), warmup_of("linear", 0.3), warmup_of("constant", None)
+    (0.1, 0.3, 0.0)
+    """
+    if scheduler not in (names := get_args(SchedulerName)):
+        raise InputError(f"Expected `scheduler` to be one of {', '.join(names)}: {scheduler!r}.")
+    if warmup_ratio is None:
+        return 0.0 if scheduler == "constant" else 0.1
+    if not 0 <= warmup_ratio <= 1:
+        raise InputError(f"Expected `warmup_ratio` to lie in 0..1, but got {warmup_ratio}.")
+    if scheduler == "constant" and warmup_ratio:
+        raise InputError(
+            f"`scheduler: constant` has no warm-up, but `warmup_ratio` is {warmup_ratio}: set "
+            "`scheduler: constant_with_warmup`, or `warmup_ratio: 0`."
+        )
+    return float(warmup_ratio)
+
+
 def with_schedule(
     optimizer: Optimizer, name: SchedulerName, warmup_ratio: float, num_steps: float
 ) -> OptimizerLRScheduler:
@@ -41,21 +70,22 @@ def with_schedule(
         optimizer: the optimizer.
         name: how the rate falls after the warm-up.
         warmup_ratio: share of all steps over which it rises from 0.
-        num_steps: optimizer steps of the whole training; infinite where nothing ends it.
+        num_steps: optimizer steps of the whole training; infinite where nothing ends it, -1 where
+            epochs do and nobody knows how long they are.
 
     Raises:
         InputError: if the schedule needs an end and there is none.
     """
-    if name == "constant" and not warmup_ratio:
+    if name == "constant" or (name == "constant_with_warmup" and not warmup_ratio):
         return optimizer
-    if num_steps == float("inf"):
+    if num_steps == float("inf") or num_steps < 0:
         raise InputError(
             "the learning rate schedule needs to know where training ends: set "
-            "`trainer.max_epochs` or `trainer.max_steps`, or `scheduler: constant` with "
-            "`warmup_ratio: 0`."
+            "`trainer.max_epochs` (of rows without a number `trainer.max_steps`), or "
+            "`scheduler: constant`."
         )
     schedule = get_scheduler(
-        "constant_with_warmup" if name == "constant" else name,
+        name,
         optimizer,
         num_warmup_steps=round(warmup_ratio * num_steps),
         num_training_steps=int(num_steps),

@@ -1,15 +1,25 @@
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, cast, get_args
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch.optim import SGD, AdamW, Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from transformers import get_scheduler
 
-from lit_hf import InputError, MeanHead, TextClassifier
+from lit_hf import (
+    ExtractiveQA,
+    GenerativeQA,
+    HFModule,
+    ImageClassifier,
+    InputError,
+    MeanHead,
+    TextClassifier,
+)
 from lit_hf.batches import TextBatch
 from lit_hf.modules.optimizers import SchedulerName, decay_groups, has_fused_step
 
@@ -75,7 +85,7 @@ def _rates(
     batch: TextBatch,
     make_trainer: MakeTrainer,
     scheduler: SchedulerName,
-    warmup_ratio: float,
+    warmup_ratio: float | None,
     num_steps: int = 20,
     accumulate: int = 1,
 ) -> list[float]:
@@ -115,18 +125,51 @@ def test_schedule__cosine_is_at_half_in_the_middle(
     assert rates[6] == pytest.approx(0.4 * (1 + math.cos(math.pi * 2 / 16)) / 2)
 
 
-def test_schedule__constant_stays_after_the_warmup(
+def test_schedule__constant_has_no_warmup(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:
-    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.25)
-    assert rates == pytest.approx([0.4 * step / 5 for step in range(5)] + [0.4] * 16)
+    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", None)
+    assert rates == [0.4] * 21
 
 
-def test_schedule__constant_without_warmup_is_no_schedule(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+@pytest.mark.parametrize("name", get_args(SchedulerName))
+@pytest.mark.parametrize("ratio", [None, 0.0, 0.25])
+def test_schedule__is_that_of_transformers_of_the_same_name(
+    name: SchedulerName,
+    ratio: float | None,
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
 ) -> None:
-    rates = _rates(tiny_model, make_batch(), make_trainer, "constant", 0.0, num_steps=3)
-    assert rates == [0.4] * 4
+    if name == "constant" and ratio:
+        return  # refused, see below
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4)
+    num_warmup = {None: 2, 0.0: 0, 0.25: 5}[ratio]
+    theirs = get_scheduler(name, optimizer, num_warmup, num_training_steps=20)
+    expected = []
+    for _ in range(21):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    rates = _rates(tiny_model, make_batch(), make_trainer, name, ratio)
+    assert rates == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [TextClassifier, ImageClassifier, ExtractiveQA, GenerativeQA])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheduler": "constant", "warmup_ratio": 0.1}, "constant_with_warmup.*warmup_ratio: 0"),
+        ({"scheduler": "polynomial"}, "one of linear, cosine, .*'polynomial'"),
+    ],
+)
+def test_schedule__that_is_none_or_has_no_warmup_is_refused(
+    kind: type[HFModule], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        kind("no model is read", **settings)
+    assert kind("no model is read", scheduler="constant").warmup_ratio == 0
+    assert kind("no model is read", scheduler="constant", warmup_ratio=0).warmup_ratio == 0
 
 
 def test_schedule__steps_with_the_optimizer_not_with_the_batch(
@@ -142,6 +185,24 @@ def test_schedule__without_an_end_is_refused(
     trainer = make_trainer(max_epochs=-1)
     with pytest.raises(InputError, match=r"max_epochs.*max_steps.*scheduler: constant"):
         trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
+
+
+class Endless(IterableDataset[TextBatch]):
+    """One batch again and again, so that nobody can count them."""
+
+    def __init__(self, batch: TextBatch) -> None:
+        self.batch = batch
+
+    def __iter__(self) -> Iterator[TextBatch]:
+        return repeat(self.batch)
+
+
+def test_schedule__of_rows_without_a_number_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    loader = DataLoader(Endless(make_batch()), batch_size=None)
+    with pytest.raises(InputError, match=r"max_steps.*scheduler: constant"):
+        make_trainer(max_epochs=1).fit(TextClassifier(tiny_model, NAMES), loader)
 
 
 # Clipping.
