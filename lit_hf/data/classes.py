@@ -87,6 +87,48 @@ def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]
     return names_in_order(summary.classes, summary.places, where)
 
 
+def check_flags(labels: Iterable[Sequence[str]], where: str) -> None:
+    """Refuse a column of 0 and 1 as lists of labels: it is one label that is on or off.
+
+    Its model would have a class "0" and a class "1", and could answer both of them, or none.
+
+    Args:
+        labels: the labels of each row, as the rows write them.
+        where: file and column, for the message.
+
+    Raises:
+        InputError: saying what to do.
+    """
+    first: dict[str, str] = {}
+    for row in labels:
+        if len(row) != 1:
+            return
+        first.setdefault(name_key(row[0]).casefold(), row[0])
+    if first.keys() in ({"0", "1"}, {"false", "true"}):
+        raise InputError(
+            f"{where}: every row is {' or '.join(map(repr, first.values()))}, one label that is on "
+            "or off, but `problem_type: multi_label` reads lists of labels. Set `problem_type: "
+            "single_label`; for several labels list in one column those that a row has, such as "
+            "'joy,anger'; where these are two labels of which each row has one, set `label_names`."
+        )
+
+
+def check_lists(train: Dataset, problem_type: ProblemType, separator: str) -> None:
+    """Warn of lists of labels that hold one label each.
+
+    Args:
+        train: encoded training rows.
+        problem_type: only those of "multi_label" have lists.
+        separator: what stands between labels that share a cell.
+    """
+    if problem_type == "multi_label" and all(len(row) == 1 for row in values_of(train, "labels")):
+        log.warning(
+            "every training row has one label, though `problem_type: multi_label` reads any number "
+            "of them. For one class each set `problem_type: single_label`; where a cell holds "
+            f"several, set `label_separator` (it is {separator!r})."
+        )
+
+
 def in_order_of_model(found: list[str], model_name: str) -> list[str]:
     """Where a model has trained classes of the same names, put them in its order.
 
@@ -167,6 +209,19 @@ def check_spellings(labels: Mapping[str, int]) -> None:
         log.warning(
             "training rows write one class in several ways, which is taken as most of them have "
             f"it: {', '.join(mixed[:10])}{more}."
+        )
+
+
+def check_shared(train: Dataset, val: Dataset | None) -> None:
+    """Warn of validation texts that are training texts too."""
+    if val is None:
+        return
+    known = {hash(tuple(ids)) for ids in values_of(train, "input_ids")}
+    num_shared = sum(hash(tuple(ids)) in known for ids in values_of(val, "input_ids"))
+    if num_shared:
+        log.warning(
+            f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
+            " stand in the training rows too: scores on them say little."
         )
 
 

@@ -18,6 +18,8 @@ from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.class_numbers import by_name, number_labels
 from lit_hf.data.classes import (
     check_classes,
+    check_flags,
+    check_lists,
     check_spellings,
     class_counts,
     in_order_of_model,
@@ -33,7 +35,7 @@ from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import ProblemType, keys_of_names
+from lit_hf.functional.labels import ProblemType, keys_of_names, refused_names
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -142,7 +144,7 @@ class TextClassificationDataModule(HFDataModule):
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         if label_names is not None and len(keys_of_names(label_names)) < 2:
-            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+            raise refused_names(label_names, problem_type)
         if text_template == "":
             raise InputError("`text_template` is empty; leave it out to read `text_column` alone.")
         template_columns(text_template or "")
@@ -171,8 +173,11 @@ class TextClassificationDataModule(HFDataModule):
         if not trained:
             found = names_without_training(found, self.model_name)
         elif not found:
+            examples, summary = self._read("train")
+            if self.problem_type == "multi_label":
+                check_flags(values_of(examples, "label"), self._where("train"))
             remedy = "For a number to predict set `problem_type: regression`."
-            found = names_of_rows(self._read("train")[1], self._where("train"), remedy)
+            found = names_of_rows(summary, self._where("train"), remedy)
         return in_order_of_model(found, self.model_name)
 
     @cached_property
@@ -256,15 +261,8 @@ class TextClassificationDataModule(HFDataModule):
         trained, validated = (class_counts(part, self.problem_type) for part in (train, val))
         check_classes(self.label_names or [], trained, validated)
         check_spellings(self._summaries["train"].classes)
-        if val is None:
-            return
-        known = {hash(tuple(ids)) for ids in values_of(train, "input_ids")}
-        num_shared = sum(hash(tuple(ids)) in known for ids in values_of(val, "input_ids"))
-        if num_shared:
-            log.warning(
-                f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
-                " stand in the training rows too: scores on them say little."
-            )
+        check_lists(train, self.problem_type, self.columns.separator)
+        check_shared(train, val)
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""

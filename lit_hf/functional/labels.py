@@ -11,6 +11,17 @@ from lit_hf.functional.label_cells import class_key, whole_number
 ProblemType = Literal["single_label", "multi_label", "regression"]
 
 
+def refused_names(names: Sequence[str], problem_type: ProblemType) -> InputError:
+    """The error of names of classes that are too few, or the same."""
+    flag = ""
+    if problem_type == "multi_label" and len(names) == 1:
+        flag = (
+            ". One label that is on or off makes two classes: set `problem_type: single_label` and "
+            f"name both, such as ['not {names[0]}', '{names[0]}']"
+        )
+    return InputError(f"`label_names` wants two names or more, all different: {names}{flag}")
+
+
 def name_key(name: str) -> str:
     """What a class name is matched by: its `class_key`, or itself where no cell is read as it.
 

@@ -2,14 +2,15 @@ import json
 import logging
 import shutil
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from datasets import Dataset
 from transformers import BertConfig
 
-from lit_hf import InputError, TextClassificationDataModule
+from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.data.classes import (
     check_classes,
     check_spellings,
@@ -195,3 +196,51 @@ def test_known_names__of_several_tables() -> None:
     assert known_names([numbered("b", "a")], "other") == []
     with pytest.raises(InputError, match="'1' and '01' are the same label"):
         known_names([numbered("1", "01")], "label")
+
+
+# Lists of labels.
+
+
+def _multi(model: str, labels: Sequence[object], **settings: Any) -> TextClassificationDataModule:  # noqa: ANN401 - settings of the data
+    rows = [{"text": f"fire {n}", "label": label} for n, label in enumerate(labels)]
+    data = TextClassificationDataModule(
+        model, problem_type="multi_label", val_fraction=0, **settings
+    )
+    return data.with_rows(train=rows)
+
+
+@pytest.mark.parametrize("off", [0, "0", 0.0, False, "false"])
+def test_lists__of_one_flag_are_refused_before_any_training(off: object, tiny_model: str) -> None:
+    on = {"0": "1", "false": "true"}.get(str(off)) or type(off)(1)
+    for labels in ([off, on, off, on], [on, off]):
+        with pytest.raises(InputError, match=r"on or off.*`problem_type: single_label`"):
+            _multi(tiny_model, labels).setup("fit")
+
+
+@pytest.mark.parametrize("labels", [["0", "1", ""], ["0,1", "1", "0"], [[0], [1], []]])
+def test_lists__of_numbers_are_read_where_a_row_shows_that_they_are_lists(
+    labels: list[object], tiny_model: str
+) -> None:
+    assert _multi(tiny_model, labels).label_names == ["0", "1"]
+
+
+def test_lists__of_one_label_each_are_told(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = "every training row has one label"
+    _multi(tiny_model, ["a", "b,a", ""]).setup("fit")
+    assert told not in caplog.text
+    _multi(tiny_model, ["a;b", "b", "a"]).setup("fit")  # parted by another separator
+    assert told in caplog.text
+    assert "set `label_separator` (it is ',')" in caplog.text
+    caplog.clear()
+    _multi(tiny_model, [0, 1, 1], label_names=["fire", "flood"]).setup("fit")  # as was asked for
+    assert told in caplog.text
+
+
+def test_lists__of_one_name_say_how_one_label_is_trained(tiny_model: str) -> None:
+    for make in (TextClassificationDataModule, TextClassifier):
+        with pytest.raises(InputError, match=r"single_label.*\['not toxic', 'toxic'\]"):
+            make(tiny_model, label_names=["toxic"], problem_type="multi_label")
+        with pytest.raises(InputError, match=r"two names or more, all different: \['toxic'\]$"):
+            make(tiny_model, label_names=["toxic"])
