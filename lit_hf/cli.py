@@ -159,7 +159,8 @@ def _dispatch(verb: str, words: list[str]) -> int:
     from lit_hf.trainer_cli import run_verb
 
     on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
-    return run_verb(verb, rest, ours.run_folder, ours.imports, on_change)
+    run_verb(verb, rest, ours.run_folder, ours.imports, on_change)
+    return 0
 
 
 def _check_help(words: Sequence[str]) -> None:

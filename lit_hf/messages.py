@@ -28,7 +28,7 @@ _ELSEWHERE = {
     "train_sampling_strategy": "data.num_grouped",
     "seed": "data.seed or seed_everything",
 }
-_MISSING = re.compile(r"[\w.]+ is missing")
+_MISSING = re.compile(r"(--)?[\w.]+ is missing")
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key |a string or stream input is required)"
@@ -118,7 +118,40 @@ def condense(message: str, known: Mapping[str, Sequence[str]] = MappingProxyType
         told[0] += f", but got {given.group(1)[:80]!r}"
     where = f"{'.'.join(dict.fromkeys(keys))}: " if keys else ""
     line = re.sub(r"^([\w.]+): (\w+): ", r"\1.\2: ", where + "; ".join(told or [message]))
-    return re.sub(r"^([\w.]+): ([\w.]+ is missing)", r"\1.\2", line)
+    return re.sub(r"^(?:([\w.]+): )?(?:--)?([\w.]+) is missing", _typed_missing, line)
+
+
+def _typed_missing(found: "re.Match[str]") -> str:
+    return f"--{'.'.join(filter(None, found.groups()))} is missing"
+
+
+def which_classes(parts: Iterable[str]) -> str:
+    """Ask for the class of the model, of the data, or of both."""
+    return (
+        f"which {' and which '.join(parts)}? Give a recipe with `--config`, the folder of a run "
+        "with `--run`, or classes such as `--model TextClassifier --data "
+        "TextClassificationDataModule`."
+    )
+
+
+def as_typed(message: str, options: Mapping[str, Iterable[str]]) -> str:
+    """Name the arguments of classes in a message as they are typed on the command line.
+
+    Args:
+        message: of a class that is used in Python too, where an argument is named `in_quotes`.
+        options: for each beginning of an option, such as "--data.", the arguments behind it.
+
+    >>> options = {"--data.": ["test_file"], "--model.": ["scheduler"]}
+    >>> as_typed("set `test_file`, or `scheduler: constant` for `nothing`", options)
+    'set `--data.test_file`, or `--model.scheduler constant` for `nothing`'
+    """
+    begins = {name: begin for begin, names in options.items() for name in names}
+
+    def typed(found: "re.Match[str]") -> str:
+        name, value = found.groups(default="")
+        return f"`{begins[name]}{name}{value and f' {value}'}`" if name in begins else found[0]
+
+    return re.sub(r"`(\w+)(?:: ([^`]+))?`", typed, message)
 
 
 def _classes(names: Iterable[str]) -> list[str]:
@@ -157,6 +190,9 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
         )
     required = re.search(r"the following arguments are required: (.+)", clause)
     if required:
+        missing = [name.rpartition(".")[2] for name in required.group(1).split(", ")]
+        if parts := [part for part in ("model", "data") if part in missing]:
+            return which_classes(parts)
         is_model = required.group(1).endswith("model_name")
         example = " (such as --model.model_name FOLDER_OR_HUB_ID)" if is_model else ""
         return f"{required.group(1)} is missing, it has no default{example}"

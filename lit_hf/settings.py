@@ -13,8 +13,10 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.missing import sources_of
 from lit_hf.errors import InputError, WriteError
-from lit_hf.messages import condense
+from lit_hf.messages import condense, which_classes
 from lit_hf.yaml_scalars import read_settings
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
@@ -22,6 +24,8 @@ _LINKED = {
     "data.model_name": "model.model_name",
     "checkpoint.dirpath": "trainer.default_root_dir",
 }
+DECIDED_BY_DATA = {"label_names": None, "problem_type": "single_label"}
+"""Arguments of a model that its data module gives, with their defaults where that has none."""
 _BASES = ("HFModule", "HFDataModule")
 _LONGEST_NAME = 200  # bytes; numbers of steps and scores are put in, and an ending
 
@@ -36,17 +40,60 @@ def check_classes(options: Mapping[str, Any]) -> None:
     for part, group in (("model", model), ("data", data)):
         name = str(group.get("class_path")).rsplit(".", 1)[-1]
         if name in _BASES:
-            raise InputError(
-                f"which {part}? Give a recipe with `--config`, or classes such as `--model "
-                "TextClassifier --data TextClassificationDataModule`."
-            )
+            raise InputError(which_classes([part]))
     given, wanted = model.get("init_args") or {}, data.get("init_args") or {}
-    for name, default in (("label_names", None), ("problem_type", "single_label")):
+    for name, default in DECIDED_BY_DATA.items():
         value = given.get(name, default)
         if value not in (default, wanted.get(name)):
             raise InputError(
                 f"`model.{name}` is {value!r}, but the data decides it: set `data.{name}`."
             )
+
+
+def check_rows(verb: str, data: HFDataModule) -> None:
+    """Refuse a verb whose rows no option gives.
+
+    Raises:
+        InputError: naming the options that would.
+    """
+    if (split := data.missing(verb)) is not None:
+        names = [f"`--data.{name}`" for name in sources_of(type(data), split)]
+        remedy = f"set {' or '.join(names)}" if names else f"{type(data).__name__} gives none"
+        raise InputError(f"no {split} rows: {remedy}.")
+
+
+def names_of_data(verb: str, name: str, data: HFDataModule) -> object:
+    """What the data decides of the model, once its rows are known to have a source.
+
+    Args:
+        verb: fit, validate, test or predict.
+        name: argument of the model, and attribute of the data.
+        data: the data module.
+    """
+    check_rows(verb, data)
+    return getattr(data, name, DECIDED_BY_DATA[name])
+
+
+def options_of(settings: Namespace | None) -> dict[str, list[str]]:
+    """The options of a verb by what they begin with; none before they are read.
+
+    An argument of model and data is set where it leads the other.
+    """
+    options = {} if settings is None else settings.as_dict()
+    model, data = (options.get(part, {}).get("init_args") or {} for part in ("model", "data"))
+    behind = [name for name in data if name != "model_name"]
+    return {"--": list(options), "--model.": list(model), "--data.": behind}
+
+
+def refused_interval(error: BaseException, trainer: Trainer) -> InputError | None:
+    """What to set where a validation is wanted after more batches than an epoch has."""
+    if isinstance(error, InputError) or "`val_check_interval` (" not in str(error):
+        return None
+    return InputError(
+        f"`trainer.val_check_interval` is {trainer.val_check_interval}, but an epoch "
+        f"has {trainer.fit_loop.max_batches} batches: set it to at most that, or "
+        "`trainer.check_val_every_n_epoch: null` to count batches over epochs."
+    )
 
 
 def check_recipes(recipes: Sequence[str], words: Sequence[str]) -> None:
@@ -117,17 +164,6 @@ def check_limits(verb: str, options: Mapping[str, Any]) -> None:
             f"{monitor!r} to find the best checkpoint by. Set `checkpoint.monitor: null` too, or "
             "leave it out."
         )
-
-
-def late_interval(trainer: Trainer, error: BaseException) -> InputError | None:
-    """What to say where a validation is due after more batches than there are; None of others."""
-    if "`val_check_interval` (" not in str(error):
-        return None
-    return InputError(
-        f"`trainer.val_check_interval` is {trainer.val_check_interval}, but an epoch has "
-        f"{trainer.fit_loop.max_batches} batches: set it to at most that, or "
-        "`trainer.check_val_every_n_epoch: null` to count batches over epochs."
-    )
 
 
 def check_strategy(trainer: MutableMapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
-from lit_hf.messages import is_lost_worker
+from lit_hf.messages import as_typed, is_lost_worker
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
@@ -38,15 +39,19 @@ from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, conf
 from lit_hf.saving import write_whole
 from lit_hf.secret_settings import check_secrets
 from lit_hf.settings import (
+    DECIDED_BY_DATA,
     check_accumulation,
     check_classes,
     check_limits,
     check_paths,
     check_recipes,
+    check_rows,
     check_seed,
     check_strategy,
-    late_interval,
+    names_of_data,
+    options_of,
     refusal,
+    refused_interval,
     take_back,
 )
 from lit_hf.yaml_scalars import plain, read_settings
@@ -69,7 +74,7 @@ def run_verb(
     run_folder: str | None,
     imports: list[str],
     on_change: OnChange = "error",
-) -> int:
+) -> None:
     """Run fit, validate, test or predict.
 
     Args:
@@ -78,9 +83,6 @@ def run_verb(
         run_folder: folder of an earlier run, whose config and best checkpoint are used.
         imports: modules of the user whose classes a config may name too.
         on_change: "warn" lets a training go on that is not the one that was stopped.
-
-    Returns:
-        The exit code.
 
     Raises:
         InputError: for a mistake in the arguments, files or rows.
@@ -94,11 +96,7 @@ def run_verb(
             recipes.insert(0, str(config))
         check_recipes(recipes, others)
         words = [*classes_of(others), *(f"--config={recipe}" for recipe in recipes), *others]
-        try:
-            RunCLI([verb, *words], on_change)
-        except MisconfigurationException as error:
-            raise InputError(str(error)) from error
-    return 0
+        RunCLI([verb, *words], on_change)
 
 
 class RunCLI(LightningCLI):
@@ -134,9 +132,12 @@ class RunCLI(LightningCLI):
                 load_from_checkpoint_support=False,  # modules keep plain arguments by themselves
                 args=args,
             )
-        except (InputError, SharedFaultError, WriteError, MisconfigurationException):
+        except (InputError, SharedFaultError, WriteError, MisconfigurationException) as error:
             if not self._folder.has_trained:
                 take_back(self._new)
+            if isinstance(error, InputError | MisconfigurationException):
+                options = options_of(getattr(self, "config", {}).get(self._verb))
+                raise InputError(as_typed(str(error), options)) from error
             raise
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # is static there
@@ -167,8 +168,9 @@ class RunCLI(LightningCLI):
             compute_fn=lambda folder: str(Path(folder or ".") / "checkpoints"),
         )
         parser.link_arguments("model.init_args.model_name", "data.init_args.model_name")
-        for name in ("label_names", "problem_type"):
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        for name in DECIDED_BY_DATA:
+            found = partial(names_of_data, self._verb, name)
+            parser.link_arguments("data", f"model.init_args.{name}", found, "instantiate")
 
     def before_instantiate_classes(self) -> None:
         """Refuse what would be overruled in silence, or written outside of the run folder."""
@@ -237,7 +239,7 @@ class RunCLI(LightningCLI):
         try:
             self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them
         except (ValueError, RuntimeError, MisconfigurationException) as error:
-            told = missing_monitor(self.trainer, error) or late_interval(self.trainer, error)
+            told = missing_monitor(self.trainer, error) or refused_interval(error, self.trainer)
             if told is None:
                 raise
             raise told from error
@@ -246,9 +248,7 @@ class RunCLI(LightningCLI):
         """Check the checkpoint."""
         self._check_ckpt_path()
 
-    def before_test(self) -> None:
-        """Check the checkpoint."""
-        self._check_ckpt_path()
+    before_test = before_validate
 
     def before_predict(self) -> None:
         """Check the checkpoint; answers go to files, not to memory."""
@@ -260,6 +260,7 @@ class RunCLI(LightningCLI):
 
     def _check_ckpt_path(self) -> None:
         options, verb = self._options(), str(self.subcommand)
+        check_rows(verb, self.datamodule)
         options["weights_only"] = True
         self._folder.claim(self.trainer, verb)
         path = checkpoint_for(verb, options["ckpt_path"], checkpoints_of(self.trainer))

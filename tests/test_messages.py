@@ -1,4 +1,4 @@
-from lit_hf.messages import condense
+from lit_hf.messages import as_typed, condense
 
 
 def test_condense__an_option_before_its_class() -> None:
@@ -44,6 +44,8 @@ def test_condense__class_and_import_and_missing() -> None:
     told = condense("- Expected a dot import path string: Meanhead", {"head": ["X"], "mean": ["X"]})
     assert told == "class 'Meanhead' is not known. Did you mean 'MeanHead'?"
     assert "model_name is missing" in condense("the following arguments are required: model_name")
+    told = condense("the following arguments are required: fit.data, fit.model")
+    assert told.startswith("which model and which data? Give a recipe with `--config`")
 
 
 def test_condense__what_it_does_not_know_stays() -> None:
@@ -56,13 +58,22 @@ def test_condense__a_missing_setting_is_named_alone() -> None:
         f'Parser key "trainer.logger":\n  Errors:\n    - {inner}\n'
         "    - Expected a <class 'collections.abc.Iterable'>\n    - Expected a <class 'bool'>"
     )
-    assert told == "trainer.logger.save_dir is missing, it has no default"
+    assert told == "--trainer.logger.save_dir is missing, it has no default"
     inner = condense("the following arguments are required: model_name")
     told = condense(f'Parser key "model":\n  Errors:\n    - {inner}')
-    assert told.startswith("model.model_name is missing")
+    assert told.startswith("--model.model_name is missing")
     assert "--model.model_name FOLDER_OR_HUB_ID" in told
 
 
 def test_names_of_other_programs__are_translated() -> None:
     told = condense("Option 'learning_rate' is not accepted", {"lr": ["AdamW"]})
     assert told == "option 'learning_rate' is not known here. Here it is `model.optimizer.lr`."
+
+
+def test_arguments__are_named_as_they_are_typed_on_the_command_line() -> None:
+    options = {"--": ["ckpt_path"], "--model.": ["scheduler"], "--data.": ["test_file", "column"]}
+    told = as_typed("set `test_file`, `ckpt_path` or `scheduler: constant` for `column`", options)
+    expected = "set `--data.test_file`, `--ckpt_path` or `--model.scheduler constant` for "
+    assert told == f"{expected}`--data.column`"
+    for other in ("a column `text`", "`data.test_file`", "test_file", "`with_rows(test=…)`"):
+        assert as_typed(other, options) == other

@@ -2,8 +2,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonargparse import Namespace
 
-from lit_hf import InputError
+from lit_hf import (
+    CIFAR10DataModule,
+    ExtractiveQADataModule,
+    GenerativeQADataModule,
+    HFDataModule,
+    ImageClassificationDataModule,
+    InputError,
+    TextClassificationDataModule,
+    TweetDataModule,
+)
+from lit_hf.data.sources import Split
+from lit_hf.data.tables import Table, table_from_rows
 from lit_hf.errors import WriteError
 from lit_hf.settings import (
     check_accumulation,
@@ -11,11 +23,16 @@ from lit_hf.settings import (
     check_limits,
     check_paths,
     check_recipes,
+    check_rows,
     check_seed,
     check_strategy,
+    names_of_data,
+    options_of,
     refusal,
+    refused_interval,
     take_back,
 )
+from tests.trainers import quiet_trainer
 
 
 def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object]]:
@@ -206,3 +223,76 @@ def test_recipe__that_is_not_yaml_is_refused_by_its_name(
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"^{path}.*{message}"):
         check_recipes([str(path)], [])
+
+
+FIRST: dict[str, Split] = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+DATA = [
+    TextClassificationDataModule,
+    ImageClassificationDataModule,
+    ExtractiveQADataModule,
+    GenerativeQADataModule,
+]
+
+
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("verb", FIRST)
+def test_rows__without_a_source_are_asked_for_by_the_option_of_the_verb(
+    kind: type[HFDataModule], verb: str
+) -> None:
+    name = f"{FIRST[verb]}_file"
+    with pytest.raises(InputError, match=f"set `--data.{name}` or `--data.dataset`.$"):
+        check_rows(verb, kind("no model"))
+    others: dict[str, Any] = {f"{part}_file": "x.csv" for part in FIRST.values()}
+    if verb == "validate":
+        check_rows(verb, kind("no model").with_rows(train=[{"text": "a"}]))  # a part of them
+        others |= {"val_fraction": 0, "train_file": None}
+    others.pop(name)
+    with pytest.raises(InputError, match=f"set `--data.{name}` or `--data.dataset`.$"):
+        check_rows(verb, kind("no model", **others))
+    given: dict[str, Any] = {name: "x.csv"}
+    check_rows(verb, kind("no model", **given))
+    check_rows(verb, kind("no model", dataset="x"))
+
+
+def test_rows__are_asked_for_by_options_that_the_data_has() -> None:
+    with pytest.raises(InputError, match=r"set `--data.test_file`.$"):
+        check_rows("test", TweetDataModule("no model"))
+    with pytest.raises(InputError, match=r"set `--data.dataset`.$"):
+        check_rows("test", CIFAR10DataModule("no model", dataset=None))
+
+
+class Own(HFDataModule):
+    """Rows of a class of one's own, which no argument names."""
+
+    def __init__(self, has_rows: bool = True) -> None:
+        super().__init__("no model")
+        self.has_rows = has_rows
+
+    def tables(self, split: Split) -> list[Table]:
+        return [table_from_rows("mine", [{"text": "a"}])] if self.has_rows else []
+
+
+def test_rows__of_a_class_of_ones_own_are_seen() -> None:
+    check_rows("fit", Own())
+    with pytest.raises(InputError, match="no train rows: Own gives none"):
+        check_rows("fit", Own(has_rows=False))
+    assert names_of_data("fit", "label_names", Own()) is None
+    assert names_of_data("fit", "problem_type", Own()) == "single_label"
+
+
+def test_options__are_those_of_the_classes_where_they_are_set() -> None:
+    data = {"class_path": "Y", "init_args": {"model_name": "x", "label_names": None}}
+    model = {"class_path": "X", "init_args": {"model_name": "x", "label_names": None}}
+    given = {"seed_everything": 0, "model": model, "data": data}
+    settings = Namespace(given)  # type: ignore[no-untyped-call]  # has no types
+    assert options_of(settings) == {
+        "--": ["seed_everything", "model", "data"],
+        "--model.": ["model_name", "label_names"],
+        "--data.": ["label_names"],
+    }
+    assert options_of(None) == {"--": [], "--model.": [], "--data.": []}
+
+
+def test_interval__of_another_fault_is_none() -> None:
+    assert refused_interval(InputError("`val_check_interval` ("), quiet_trainer()) is None
+    assert refused_interval(ValueError("another"), quiet_trainer()) is None

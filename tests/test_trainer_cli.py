@@ -4,6 +4,7 @@ import pytest
 
 from lit_hf import InputError
 from lit_hf.trainer_cli import run_verb
+from tests.commands import TWEETS, run_command
 from tests.images import write_folder
 
 
@@ -12,10 +13,52 @@ def test_run_verb__evaluation_wants_a_checkpoint(
     verb: str, tiny_model: str, tmp_path: Path
 ) -> None:
     recipe = Path(__file__).parent.parent / "configs" / "text_classification" / "demo.yaml"
+    rows = str(TWEETS / "train.csv")
     words = ["--config", str(recipe), "--model.model_name", tiny_model, "--ckpt_path", "null"]
+    words += ["--data.train_file", rows, "--data.test_file", rows, "--data.predict_file", rows]
     root = ["--trainer.default_root_dir", str(tmp_path), "--trainer.logger", "false"]
     with pytest.raises(InputError, match="give `--run DIR`"):
         run_verb(verb, [*words, *root], None, [])
+
+
+TASKS = {
+    "text": ("TextClassifier", "TextClassificationDataModule", "val/f1"),
+    "images": ("ImageClassifier", "ImageClassificationDataModule", "val/accuracy"),
+    "spans": ("ExtractiveQA", "ExtractiveQADataModule", "val/f1"),
+    "written": ("GenerativeQA", "GenerativeQADataModule", "val/f1"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("verb", "option"), [("fit", "train_file"), ("validate", "val_file"), ("test", "test_file")]
+)
+def test_run_verb__names_the_option_that_gives_its_rows(
+    task: str, verb: str, option: str, tmp_path: Path
+) -> None:
+    model, data, monitor = TASKS[task]
+    words = ["--model", model, "--data", data, "--model.model_name", "none is read"]
+    done = run_command(verb, *words, "--checkpoint.monitor", monitor, folder=tmp_path)
+    assert done.returncode == 2
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("lit-hf: error")]
+    assert f"rows: set `--data.{option}` or `--data.dataset`." in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "which model and which data? Give a recipe"),
+        (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give a recipe"),
+        (["--data", "TweetDataModule"], "which model? Give a recipe"),
+        (["--model", "TextClassifier", "--data", "TweetDataModule"], "--model.model_name is miss"),
+    ],
+)
+def test_run_verb__names_what_has_no_default_as_it_is_typed(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run_command("predict", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert f"lit-hf: error: {message}" in done.stderr
 
 
 def test_run_verb__validation_after_more_batches_than_there_are(

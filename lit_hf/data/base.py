@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from lit_hf.data.batching import Batching, sizes_of
 from lit_hf.data.loading import naming_rows
+from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-_STAGES: dict[str, tuple[Split, ...]] = {
-    "fit": ("train", "val"),
-    "validate": ("val",),
-    "test": ("test",),
-    "predict": ("predict",),
-}
 
 
 class HFDataModule(LightningDataModule):
@@ -201,7 +196,7 @@ class HFDataModule(LightningDataModule):
         return self.trainer.state.fn if self.trainer is not None else None
 
     def _load(self, stage: str | None) -> None:
-        wanted = _STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
+        wanted = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
         for split in wanted:
             if split in self.splits:
                 continue
@@ -213,13 +208,20 @@ class HFDataModule(LightningDataModule):
             elif split == "val" and self._splits_off_val:
                 self._split_off_val()
             elif split != "val" or stage == "validate":
-                raise InputError(f"no {split} rows: set `{split}_file`, `dataset` or `with_rows`.")
+                raise no_rows(type(self), split, self.dataset)
         if stage == "fit" and not self._is_checked:
             self.check_fit()
             self._is_checked = True
 
     def check_fit(self) -> None:
         """Compare the training and the validation part, once both are there."""
+
+    def missing(self, stage: str) -> Split | None:
+        """The split that a stage cannot do without and that has no source; None if there is one."""
+        split = STAGES[stage][0]
+        if self.files[split] or self.dataset or self.tables(split):
+            return None
+        return None if split == "val" and self._splits_off_val else split
 
     @property
     def has_validation(self) -> bool:

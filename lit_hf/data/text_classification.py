@@ -20,6 +20,7 @@ from lit_hf.data.classes import (
     check_classes,
     check_flags,
     check_lists,
+    check_shared,
     check_spellings,
     class_counts,
     in_order_of_model,

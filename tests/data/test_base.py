@@ -42,9 +42,11 @@ def test_settings__out_of_range(tiny_model: str) -> None:
 def test_sources__missing_split_says_what_to_set(tiny_model: str, tweet_rows: Rows) -> None:
     data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
     for split in ("test", "predict"):
-        with pytest.raises(InputError, match=f"no {split} rows: set `{split}_file`, `dataset` or"):
+        with pytest.raises(
+            InputError, match=f"no {split} rows: set `{split}_file` or `dataset`, or"
+        ):
             getattr(data, f"{split}_dataloader")()
-    with pytest.raises(InputError, match="set `label_names` or training rows"):
+    with pytest.raises(InputError, match=r"set `train_file` or another source.*`label_names`"):
         _ = TextClassificationDataModule(tiny_model).label_names
 
 
