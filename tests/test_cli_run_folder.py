@@ -40,7 +40,7 @@ def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
     assert wanted <= names
     assert any(name.startswith("lightning_logs/") and "tfevents" in name for name in names)
     results = json.loads((run_folder / "results.json").read_text())
-    assert results["fit"]["val/num_examples"] == 60
+    assert results["fit"]["num_examples"] == 60
     assert (run_folder / results["fit"]["checkpoint"]).is_file()
 
 

@@ -71,6 +71,7 @@ def test_run__holds_the_files_of_the_task(run_folder: Path, rows: Rows) -> None:
     assert predictions == {row["id"]: row["prediction"] for row in answers}
     results = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))
     scores = results["validate"]
+    assert scores.keys() == results["fit"].keys() - {"train/loss", "monitor", "best_score"}
     assert scores["num_examples"] == 5
     wanted = evaluate(predictions, {row["id"]: row["answers"] for row in rows})
     assert scores["exact_match"] == pytest.approx(wanted["exact"], abs=1e-6)
@@ -92,15 +93,18 @@ def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, so
                 assert answer[name] == pytest.approx(row[name], abs=1e-4)
     (one,) = predictor(question=rows[0]["question"], context=rows[0]["context"])
     assert one["prediction"] == wanted[0]["prediction"]
+    assert predictor(rows[0]["question"], rows[0]["context"]) == [one]
     both = predictor(question="Who?", context=[row["context"] for row in rows[1:3]])
     assert len(both) == 2
+    asked, contexts = ([row[name] for row in rows] for name in ("question", "context"))
+    assert predictor(asked, contexts) == answers
 
 
 def test_predictor__wants_question_and_context(run_folder: Path) -> None:
     predictor = Predictor.from_pretrained(run_folder / "pretrained")
     for context in (None, 5):
         wrong: Any = context
-        with pytest.raises(InputError, match="`question` with `context`, a text or a list"):
+        with pytest.raises(InputError, match=r"`question` with `context` .* a text or a list"):
             predictor(question="Who?", context=wrong)
     with pytest.raises(InputError, match="items, or `question` with `context`, not both"):
         predictor(["x"], question="Who?", context="Ada did.")

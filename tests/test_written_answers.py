@@ -49,7 +49,9 @@ def _lines(path: Path) -> Rows:
 
 
 def test_run__has_learnt_all_by_heart(run_folder: Path, rows: Rows) -> None:
-    scores = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["validate"]
+    results = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))
+    scores = results["validate"]
+    assert scores.keys() == results["fit"].keys() - {"train/loss", "monitor", "best_score"}
     assert (scores["exact_match"], scores["f1"], scores["num_examples"]) == (100, 100, 20)
     assert scores["NoAns_total"] == sum(not row["answers"] for row in rows) > 0
     predictions = json.loads((run_folder / "predictions.json").read_text(encoding="utf-8"))
@@ -74,6 +76,7 @@ def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, so
             assert answer["score"] == pytest.approx(row["score"], abs=1e-4)
     (one,) = predictor(question=rows[0]["question"], context=rows[0]["context"])
     assert one["prediction"] == wanted[0]["prediction"]
+    assert predictor(rows[0]["question"], rows[0]["context"]) == [one]
 
 
 def test_predictor__takes_a_context_of_any_length(run_folder: Path, rows: Rows) -> None:

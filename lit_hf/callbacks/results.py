@@ -27,9 +27,11 @@ class ResultsWriter(Callback):
     `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
     a run that goes on, which first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
-    stage (fit, validate, test) the final scores with `num_examples`, the positive class that F1 of
-    two classes is of, the step, and the checkpoint that was scored; `validated_step` is the step of
-    the scores where training went on behind it.
+    stage (fit, validate, test) the final scores by the same names, with `num_examples`, the
+    positive class that F1 of two classes is of, the step of the weights, and their checkpoint, null
+    where they came from none. Those of fit are of its last validation, at `validated_step` where
+    training went on behind it; beside them stand the numbers of the training, and `monitor`,
+    `best_score` and `checkpoint` of the best weights.
     """
 
     def __init__(self) -> None:
@@ -38,10 +40,11 @@ class ResultsWriter(Callback):
         self._last: dict[str, float] = {}  # such numbers of before a checkpoint
         self._validated: int | None = None  # the step of the last validation
         self._held: Mapping[str, float] = {}  # all numbers that stood in the checkpoint
+        self._loaded: int | None = None  # the step of a checkpoint that is scored
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier training."""
-        self._validated, self._held = None, {}
+        self._validated, self._held, self._loaded = None, {}, None
 
     def state_dict(self) -> dict[str, object]:
         """What the end of the epoch asks for."""
@@ -60,7 +63,8 @@ class ResultsWriter(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the scores, for a training that ends before another validation."""
+        """Keep the scores, for a training that ends before another validation, and the step."""
+        self._loaded = checkpoint.get("global_step")
         self._held = (checkpoint.get("lit_hf") or {}).get("metrics") or {}
 
     def on_save_checkpoint(
@@ -153,13 +157,14 @@ class ResultsWriter(Callback):
         path = Path(trainer.default_root_dir) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         results = _results_in(path.parent)
-        prefix = {"validate": "val/", "test": "test/"}.get(stage, "")
+        prefix = "test/" if stage == "test" else "val/"
         entry: dict[str, object] = {
             name.removeprefix(prefix): plain_number(float(value)) for name, value in scores.items()
         }
         positive = getattr(trainer.lightning_module, "positive_label", None)
         if positive is not None and any(name.endswith("/f1") for name in scores):
             entry["positive_label"] = positive
+        checkpoint = str(trainer.ckpt_path or "")
         entry["step"] = trainer.global_step
         if stage == "fit":
             if self._validated not in (None, trainer.global_step):
@@ -169,11 +174,10 @@ class ResultsWriter(Callback):
             if callback is not None and callback.best_model_score is not None:
                 entry["best_score"] = plain_number(float(callback.best_model_score))
                 entry["monitor"] = callback.monitor
-        else:
-            checkpoint = str(trainer.ckpt_path or "")
-            entry.pop("step")  # an evaluation takes no training step
-        if checkpoint:
-            entry["checkpoint"] = os.path.relpath(checkpoint, trainer.default_root_dir)
+        elif self._loaded is not None:  # an evaluation takes no step
+            entry["step"] = self._loaded
+        root = trainer.default_root_dir
+        entry["checkpoint"] = os.path.relpath(checkpoint, root) if checkpoint else None
         results[stage] = entry
         text = json.dumps(results, indent=2, ensure_ascii=False)
         unfinished = path.with_suffix(".json.tmp")

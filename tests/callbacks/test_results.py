@@ -130,9 +130,9 @@ def test_results__of_all_stages_stand_side_by_side(
     assert fitted["step"] == 8
     assert fitted["monitor"] == "val/loss"
     assert fitted["best_score"] == pytest.approx(float(best.best_model_score or 0), abs=1e-6)
-    assert fitted["best_score"] < fitted["val/loss"]
+    assert fitted["best_score"] < fitted["loss"]
     assert fitted["checkpoint"] == "c/epoch=0-step=4.ckpt"
-    assert fitted["val/num_examples"] == 6
+    assert fitted["num_examples"] == 6
     scores = trainer.validate(
         module, rows, ckpt_path=best.best_model_path, weights_only=True, verbose=False
     )
@@ -140,12 +140,15 @@ def test_results__of_all_stages_stand_side_by_side(
     results = _results(tmp_path)
     assert list(results) == ["fit", "validate", "test"]
     assert results["fit"] == fitted
-    assert list(results["validate"]) == [*SCORES, "positive_label", "checkpoint"]
+    assert list(results["validate"]) == [*SCORES, "positive_label", "step", "checkpoint"]
     assert {stage["positive_label"] for stage in results.values()} == {"yes"}
+    assert results["validate"]["step"] == 4  # of the checkpoint, not of the trainer
     assert results["validate"]["checkpoint"] == "c/epoch=0-step=4.ckpt"
     assert results["validate"]["loss"] == pytest.approx(scores[0]["val/loss"])
     assert results["validate"]["loss"] == pytest.approx(fitted["best_score"])
-    assert list(results["test"]) == [*SCORES, "positive_label"]
+    assert list(results["test"]) == list(results["validate"])
+    assert set(fitted) - set(results["test"]) == {"train/loss", "monitor", "best_score"}
+    assert (results["test"]["step"], results["test"]["checkpoint"]) == (8, None)
     assert results["test"]["num_examples"] == 1
     assert isinstance(results["test"]["num_examples"], int)
     assert results["test"]["auroc"] is None  # one class was seen, so it is not defined
@@ -165,14 +168,14 @@ def test_results__a_loss_that_is_nan_is_null(tmp_path: Path, fit: Fit) -> None:
         module.model.get_parameter("classifier.bias").fill_(float("nan"))
     trainer.validate(module, rows, verbose=False)
     assert _results(tmp_path)["validate"]["loss"] is None
-    assert _results(tmp_path)["fit"]["val/loss"] > 0
+    assert _results(tmp_path)["fit"]["loss"] > 0
 
 
 def test_two_processes__write_each_number_once(two_processes: Path) -> None:
     folder = two_processes / "fit"
     assert _steps(folder, "train/loss") == [1, 2, 3, 4]
     assert _steps(folder, "val/num_examples") == [2, 4]
-    assert _results(folder)["fit"]["val/num_examples"] == 5
+    assert _results(folder)["fit"]["num_examples"] == 5
     assert _results(two_processes / "validate")["validate"]["num_examples"] == 5
     printed = (two_processes / "out").read_text(encoding="utf-8")
     assert printed.count("· val/accuracy") == 2
