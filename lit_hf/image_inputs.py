@@ -33,6 +33,11 @@ class ImageInputs:
             return items.ndim < 4
         return isinstance(items, str | bytes | Path | Image.Image | Mapping)
 
+    def paired(self, first: object, second: object) -> Iterable[object]:
+        """Refuse a second argument: images are no pairs."""
+        hint = f"; how many run at once is `batch_size={second}`" if type(second) is int else ""
+        raise InputError(f"wanted are images as one list, such as `[first, second]`{hint}.")
+
     def read(self, items: Iterable[object]) -> list[tuple[Any, ...]]:
         """The pixels of each item.
 
@@ -43,8 +48,10 @@ class ImageInputs:
 
     def _pixels(self, number: int, item: object) -> Pixels:
         cell = item
-        if isinstance(cell, Mapping) and "image" in cell:
-            cell = cell["image"]
+        if isinstance(cell, Mapping):
+            if not cell.keys() & {"image", "bytes", "path"}:
+                raise InputError(f"item {number}: no column 'image'; found {list(cell)}.")
+            cell = cell.get("image", cell)
         try:
             if isinstance(cell, Tensor):
                 cell = _as_array(cell)

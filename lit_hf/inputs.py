@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.data.windows import encode_windows, pad_windows, question_lengths, question_room
 from lit_hf.errors import InputError
-from lit_hf.functional.text import printable
+from lit_hf.items import Parts, checked, no_item, pairs_of
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Picture = bytes | Path | Image.Image | NDArray[np.generic] | Tensor
 Item = str | tuple[str, str] | Mapping[str, object] | Picture
-Parts = tuple[Any, ...]  # texts, or an image's pixels
 
 
 class Inputs(Protocol):
@@ -40,6 +39,13 @@ class Inputs(Protocol):
 
     def is_one(self, items: object) -> bool:
         """Whether this is an item alone, no list of them."""
+
+    def paired(self, first: object, second: object) -> Iterable[object]:
+        """The items that two arguments make.
+
+        Raises:
+            InputError: if they make none.
+        """
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """The texts of each item.
@@ -81,7 +87,9 @@ class TextInputs:
 
     def is_one(self, items: object) -> bool:
         """Whether this is an item alone, no list of them."""
-        return isinstance(items, str | tuple | Mapping)
+        return isinstance(items, str | bytes | tuple | Mapping)
+
+    paired = staticmethod(pairs_of)
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """The text or the two texts of each item.
@@ -95,7 +103,8 @@ class TextInputs:
             raise InputError("single texts and pairs are mixed in one call; send them apart.")
         if self._is_paired is not None and kinds == {not self._is_paired}:
             wanted, given = ("pairs", "single texts") if self._is_paired else ("texts", "pairs")
-            raise InputError(f"the model was trained on {wanted}, but got {given}.")
+            hint = " A pair is a tuple." if self._is_paired else " Several texts are one list."
+            raise InputError(f"the model was trained on {wanted}, but got {given}.{hint}")
         if kinds == {True} and not self._separates_pairs:
             raise inseparable_pairs("{first}", "{second}")
         empty = [number for number, texts in enumerate(parts) if not all(map(str.strip, texts))]
@@ -169,7 +178,9 @@ class QuestionInputs:
 
     def is_one(self, items: object) -> bool:
         """Whether this is an item alone, no list of them."""
-        return isinstance(items, str | tuple | Mapping)
+        return isinstance(items, str | bytes | tuple | Mapping)
+
+    paired = staticmethod(pairs_of)
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """Question and context of each item."""
@@ -202,7 +213,9 @@ class PromptInputs:
 
     def is_one(self, items: object) -> bool:
         """Whether this is an item alone, no list of them."""
-        return isinstance(items, str | tuple | Mapping)
+        return isinstance(items, str | bytes | tuple | Mapping)
+
+    paired = staticmethod(pairs_of)
 
     def read(self, items: Iterable[object]) -> list[Parts]:
         """Question and context of each item."""
@@ -260,27 +273,3 @@ def _columns(parts: Sequence[Parts]) -> dict[str, list[object]]:
         "question": [question for question, _ in parts],
         "context": [context for _, context in parts],
     }
-
-
-def checked(number: int, item: object, texts: tuple[object, ...], wanted: str) -> Parts:
-    """The texts of an item, if they are such.
-
-    Raises:
-        InputError: naming the item.
-    """
-    for text in texts:
-        if not isinstance(text, str):
-            raise no_item(number, item, wanted)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"item {number}: the text holds half a surrogate pair.")
-    return cast("Parts", texts)
-
-
-def no_item(number: int, item: object, wanted: str) -> InputError:
-    """An item that cannot be answered."""
-    hint = ""
-    if isinstance(item, list) and len(item) == 2:
-        hint = " For a pair write (…, …), not […, …]."
-    return InputError(
-        f"item {number}: wanted {wanted}, but got {printable(repr(item), 100)}.{hint}"
-    )

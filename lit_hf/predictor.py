@@ -17,6 +17,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
+from lit_hf.items import no_pairs
 from lit_hf.model_files import check_files
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
@@ -126,9 +127,11 @@ class Predictor:
     def __call__(
         self,
         items: Item | Iterable[Item] | None = None,
-        batch_size: int = 64,
-        question: str | None = None,
+        second: str | Sequence[str] | None = None,
+        *,
+        question: str | Sequence[str] | None = None,
         context: str | Sequence[str] | None = None,
+        batch_size: int = 64,
     ) -> list[Prediction]:
         """Answer each item.
 
@@ -137,9 +140,11 @@ class Predictor:
                 training; for questions pairs of question and context, or dicts of both; for images
                 paths, files' contents, Pillow images, arrays or tensors of bytes or of numbers in
                 0..1. One alone is taken as a list of one.
+            second: the context of the question, or the second text of a pair, where `items` is the
+                first one; lists of both are paired one by one, a text with each of a list.
+            question: `items` by another name.
+            context: `second` by another name.
             batch_size: items run at once.
-            question: a question, in place of items.
-            context: the text that it is asked about, or several.
 
         Returns:
             For each item in order what `lit-hf predict` tells of it, such as `prediction` and
@@ -150,24 +155,7 @@ class Predictor:
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size!r}.")
-        if question is not None or context is not None:
-            if items is not None:
-                raise InputError("wanted are items, or `question` with `context`, not both.")
-            if question is None or not isinstance(context, str | list | tuple):
-                raise InputError(
-                    "wanted is `question` with `context`, a text or a list of texts, but got "
-                    f"{type(question).__name__} and {type(context).__name__}."
-                )
-            contexts = [context] if isinstance(context, str) else context
-            items = [(question, text) for text in contexts]
-        if self._inputs.is_one(items):
-            items = [cast("Item", items)]
-        if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
-            raise InputError(
-                "wanted a list of texts, pairs of texts, images or dicts of columns (of a pandas "
-                f"frame: `frame.to_dict('records')`), but got a {type(items).__name__}."
-            )
-        parts = self._inputs.read(items)
+        parts = self._inputs.read(self._listed(items, second, question, context))
         order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))
         answers: list[Prediction] = [{} for _ in parts]
         for start in range(0, len(order), batch_size):
@@ -176,6 +164,27 @@ class Predictor:
             for row, answer in zip(rows, self._answer(batch), strict=True):
                 answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
         return answers
+
+    def _listed(
+        self, items: object, second: object, question: object, context: object
+    ) -> Iterable[object]:
+        """The items of a call in a list."""
+        if question is not None or context is not None:
+            if items is not None or second is not None:
+                raise InputError("wanted are items, or `question` with `context`, not both.")
+            items, second = question, context
+            if items is None or second is None:
+                raise no_pairs(items, second)
+        if second is not None:
+            return self._inputs.paired(items, second)
+        if self._inputs.is_one(items):
+            return [items]
+        if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
+            raise InputError(
+                "wanted a list of texts, pairs of texts, images or dicts of columns (of a pandas "
+                f"frame: `frame.to_dict('records')`), but got a {type(items).__name__}."
+            )
+        return items
 
     def _answer(self, batch: Mapping[str, object]) -> list[Prediction]:
         device = self.module.device

@@ -48,6 +48,7 @@ def test_batch__takes_images_of_several_sizes() -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
+        ({"picture": "a.png"}, r"item 1: no column 'image'; found \['picture'\]"),
         ("gone.png", "item 1: the image file is not there: 'gone.png'"),
         (b"<html>", "item 1: the content is a web page"),
         (7, "item 1: there is no image: 7; wanted a path, a Pillow image or an array"),
@@ -60,3 +61,10 @@ def test_batch__takes_images_of_several_sizes() -> None:
 def test_items__that_are_no_image_are_named(item: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         INPUTS.read([drawn(0), item])
+
+
+def test_images__in_two_arguments_are_refused() -> None:
+    with pytest.raises(InputError, match=r"as one list, such as `\[first, second\]`\.$"):
+        INPUTS.paired("a.png", "b.png")
+    with pytest.raises(InputError, match=r"is `batch_size=8`\.$"):
+        INPUTS.paired(["a.png"], 8)

@@ -34,6 +34,7 @@ FLOORS = {
     "going_on": 4,
     "image_inputs": 4,
     "inputs": 4,
+    "items": 4,
     "messages": 4,
     "monitor_settings": 4,
     "other_processes": 4,

@@ -177,6 +177,8 @@ def test_pairs__as_tuples_and_rows(saved: Callable[..., tuple[Path, Path, Rows]]
         _same(predictor([(row["a"], row["b"]) for row in rows]), wanted)
         _same(predictor(rows), wanted)
         _same(predictor(("a fire in town", "people leave")), wanted[:1])
+        _same(predictor("a fire in town", "people leave"), wanted[:1])
+        _same(predictor([str(row["a"]) for row in rows], [str(row["b"]) for row in rows]), wanted)
         with pytest.raises(InputError, match="mixed in one call"):
             predictor([("a", "b"), "c " * 99], batch_size=1)
         with pytest.raises(InputError, match="trained on pairs, but got single texts"):
@@ -294,3 +296,21 @@ def test_head__that_is_not_known_is_told_in_one_clause(tmp_path: Path, fit: Fit)
         Predictor.from_pretrained(tmp_path / "pretrained")
     with pytest.raises(InputError, match=wanted):  # built with no weights
         TextClassifier(str(tmp_path / "pretrained"), pretrained=False).configure_model()
+
+
+@pytest.mark.parametrize("item", [b"a fire", None, 5, {"context": "a fire"}, {"text": None}])
+def test_items__of_a_wrong_kind_are_refused_alone_and_in_a_list(
+    item: object, trained: Path
+) -> None:
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    for items in (item, [item]):
+        with pytest.raises(InputError, match=r"wanted a|no column 'text'"):
+            predictor(items)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_two_texts__for_a_model_of_single_ones_are_refused(trained: Path) -> None:
+    predictor = Predictor.from_pretrained(trained / "pretrained")
+    with pytest.raises(InputError, match=r"on texts, but got pairs. Several texts are one list"):
+        predictor("a fire", "a song")
+    with pytest.raises(InputError, match=r"`batch_size=32`"):
+        predictor(["a fire"], 32)  # type: ignore[arg-type]  # wrong on purpose
