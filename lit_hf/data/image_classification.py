@@ -38,7 +38,7 @@ from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import keys_of_names
+from lit_hf.functional.labels import check_label_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
@@ -133,8 +133,7 @@ class ImageClassificationDataModule(HFDataModule):
             on_bad_row=on_bad_row,
             seed=seed,
         )
-        if label_names is not None and len(keys_of_names(label_names)) < 2:
-            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        check_label_names(label_names, "single_label")
         if image_size is not None and image_size < 1:
             raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
         self.columns = ImageColumns(image_column, label_column, id_column)

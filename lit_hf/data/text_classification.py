@@ -36,7 +36,7 @@ from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import ProblemType, keys_of_names, refused_names
+from lit_hf.functional.labels import ProblemType, check_label_names
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -144,8 +144,7 @@ class TextClassificationDataModule(HFDataModule):
         )
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
-        if label_names is not None and len(keys_of_names(label_names)) < 2:
-            raise refused_names(label_names, problem_type)
+        check_label_names(label_names, problem_type)
         if text_template == "":
             raise InputError("`text_template` is empty; leave it out to read `text_column` alone.")
         template_columns(text_template or "")

@@ -11,17 +11,6 @@ from lit_hf.functional.label_cells import class_key, whole_number
 ProblemType = Literal["single_label", "multi_label", "regression"]
 
 
-def refused_names(names: Sequence[str], problem_type: ProblemType) -> InputError:
-    """The error of names of classes that are too few, or the same."""
-    flag = ""
-    if problem_type == "multi_label" and len(names) == 1:
-        flag = (
-            ". One label that is on or off makes two classes: set `problem_type: single_label` and "
-            f"name both, such as ['not {names[0]}', '{names[0]}']"
-        )
-    return InputError(f"`label_names` wants two names or more, all different: {names}{flag}")
-
-
 def name_key(name: str) -> str:
     """What a class name is matched by: its `class_key`, or itself where no cell is read as it.
 
@@ -139,6 +128,29 @@ def keys_of_names(names: Sequence[str]) -> dict[str, int]:
             )
         numbers[key] = number
     return numbers
+
+
+def check_label_names(names: Sequence[str] | None, problem_type: ProblemType) -> None:
+    """Refuse names of classes that are too few, or the same.
+
+    Args:
+        names: the C class names as they were set; None where they were not.
+        problem_type: what the labels are.
+
+    Raises:
+        InputError: saying what to set.
+    """
+    if names is None or len(keys_of_names(names)) > 1:
+        return
+    flag = ""
+    if problem_type == "multi_label" and len(names) == 1:
+        flag = (
+            ". One label that is on or off makes two classes: set `problem_type: single_label` and "
+            f"name both, such as ['not {names[0]}', '{names[0]}']"
+        )
+    raise InputError(
+        f"Expected `label_names` to be two names or more, all different, but got {names}{flag}."
+    )
 
 
 def are_numbers(labels: Iterable[str], names: Sequence[str]) -> bool:

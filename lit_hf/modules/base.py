@@ -32,9 +32,8 @@ from lit_hf.modules.optimizers import (
     OptimizerCallable,
     SchedulerName,
     default_optimizer,
-    let_trainer_unscale,
     make_optimizer,
-    unfuse,
+    prepare_steps,
     warmup_of,
     with_schedule,
 )
@@ -270,10 +269,7 @@ class HFModule(PreciseScores):
 
     def on_train_start(self) -> None:
         """Let fused optimizers step as others do where the device or the precision wants it."""
-        for optimizer in self.trainer.optimizers:
-            unfuse(optimizer)
-            if self.automatic_optimization:
-                let_trainer_unscale(optimizer)
+        prepare_steps(self.trainer.optimizers, self.automatic_optimization)
 
     # Checkpoints.
 

@@ -20,6 +20,7 @@ from lit_hf.batches import (
     without_copies,
 )
 from lit_hf.errors import InputError
+from lit_hf.functional.labels import check_label_names
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.metrics.images import ImageScores
@@ -83,8 +84,7 @@ class ImageClassifier(ClassScores, HFModule):
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
         )
-        if label_names is not None and len(set(label_names)) < max(2, len(label_names)):
-            raise InputError(f"`label_names` wants two names or more, all different: {label_names}")
+        check_label_names(label_names, "single_label")
         if not 0 <= label_smoothing < 1:
             raise InputError(
                 f"Expected `label_smoothing` to be at least 0 and below 1, but got "

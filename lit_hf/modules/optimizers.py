@@ -125,6 +125,19 @@ def let_trainer_unscale(optimizer: Optimizer) -> None:
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones
 
 
+def prepare_steps(optimizers: Iterable[Optimizer], trainer_unscales: bool) -> None:
+    """Let fused optimizers step as others do where the device or the precision needs it.
+
+    Args:
+        optimizers: of the training, with the state of its checkpoint.
+        trainer_unscales: whether the Trainer scales losses and clips gradients.
+    """
+    for optimizer in optimizers:
+        unfuse(optimizer)
+        if trainer_unscales:
+            let_trainer_unscale(optimizer)
+
+
 def unfuse(optimizer: Optimizer) -> None:
     """Take ordinary steps, which come to the same, where PyTorch has no fused kernel.
 
