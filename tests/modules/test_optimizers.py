@@ -187,20 +187,20 @@ def test_schedule__without_an_end_is_refused(
         trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
 
 
-class Endless(IterableDataset[TextBatch]):
-    """One batch again and again, so that nobody can count them."""
+class Unsized(IterableDataset[TextBatch]):
+    """One batch three times, in a data set without a length."""
 
     def __init__(self, batch: TextBatch) -> None:
         self.batch = batch
 
     def __iter__(self) -> Iterator[TextBatch]:
-        return repeat(self.batch)
+        return repeat(self.batch, 3)
 
 
 def test_schedule__of_rows_without_a_number_is_refused(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:
-    loader = DataLoader(Endless(make_batch()), batch_size=None)
+    loader = DataLoader(Unsized(make_batch()), batch_size=None)
     with pytest.raises(InputError, match=r"max_steps.*scheduler: constant"):
         make_trainer(max_epochs=1).fit(TextClassifier(tiny_model, NAMES), loader)
 
