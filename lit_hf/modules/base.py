@@ -33,6 +33,7 @@ from lit_hf.modules.optimizers import (
     SchedulerName,
     default_optimizer,
     make_optimizer,
+    num_steps_of,
     prepare_steps,
     warmup_of,
     with_schedule,
@@ -264,7 +265,7 @@ class HFModule(PreciseScores):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
         optimizer = make_optimizer(self.optimizer, self)
-        num_steps = self.trainer.estimated_stepping_batches
+        num_steps = num_steps_of(self.trainer)
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
 
     def on_train_start(self) -> None:

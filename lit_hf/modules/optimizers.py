@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal, cast, get_args
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
 from transformers import get_scheduler
@@ -94,6 +96,24 @@ def with_schedule(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": schedule, "interval": "step"},
     }
+
+
+def num_steps_of(trainer: Trainer) -> float:
+    """Optimizer steps of a whole training, as Lightning estimates them.
+
+    It leaves out accumulation that changes with the epoch, under which there are fewer.
+    """
+    total = trainer.estimated_stepping_batches
+    plans = [
+        callback
+        for callback in trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+        if isinstance(callback, GradientAccumulationScheduler)
+    ]
+    if not plans or not 0 <= total < float("inf") or (trainer.max_epochs or -1) < 0:
+        return total
+    num_batches, epochs = trainer.num_training_batches, range(trainer.max_epochs or 0)
+    steps = sum(-(-num_batches // plans[0].get_accumulate_grad_batches(n)) for n in epochs)
+    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
 
 
 def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimizer:

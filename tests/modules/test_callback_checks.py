@@ -1,3 +1,6 @@
+from datetime import timedelta
+from typing import Any
+
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -22,8 +25,10 @@ class Positions(nn.Module):
         self.register_buffer(name, torch.arange(4))
 
 
-def _check(callback: Callback, module: nn.Module) -> None:
-    trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[callback])
+def _check(callback: Callback, module: nn.Module, num_epochs: int = 1) -> None:
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, callbacks=[callback], check_val_every_n_epoch=num_epochs
+    )
     check_callbacks(trainer, module)
 
 
@@ -38,3 +43,21 @@ def test_averages_of_whole_numbers__are_refused(kind: type[WeightAveraging]) -> 
 def test_lightnings_finetuning__is_refused_with_what_to_take() -> None:
     with pytest.raises(InputError, match=r"take `lit_hf.HeadFirst`"):
         _check(BackboneFinetuning(), nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"every_n_train_steps": 4},
+        {"train_time_interval": timedelta(minutes=5)},
+        {"save_on_train_epoch_end": True},
+    ],
+)
+def test_checkpoints_between_validations__are_not_compared_by_a_score_of_earlier_weights(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(InputError, match="monitor: null"):
+        _check(ModelCheckpoint(monitor="val/loss", **settings), nn.Linear(2, 2), num_epochs=2)
+    _check(ModelCheckpoint(**settings), nn.Linear(2, 2), num_epochs=2)
+    _check(ModelCheckpoint(monitor="train/loss", **settings), nn.Linear(2, 2), num_epochs=2)
+    _check(ModelCheckpoint(monitor="val/loss", save_on_train_epoch_end=True), nn.Linear(2, 2))

@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import get_scheduler
@@ -177,6 +177,23 @@ def test_schedule__steps_with_the_optimizer_not_with_the_batch(
 ) -> None:
     rates = _rates(tiny_model, make_batch(), make_trainer, "linear", 0.0, 4, accumulate=2)
     assert rates == pytest.approx([0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.0])
+
+
+@pytest.mark.parametrize(("max_steps", "num_steps"), [(-1, 8), (3, 3)])
+def test_schedule__comes_to_its_end_where_accumulation_changes_with_the_epoch(
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+    max_steps: int,
+    num_steps: int,
+) -> None:
+    """Of 4 batches an epoch: 4 steps, then 2, then 2."""
+    plan = GradientAccumulationScheduler({0: 1, 1: 2})
+    trainer = make_trainer(max_epochs=3, max_steps=max_steps, callbacks=[plan])
+    module = TextClassifier(tiny_model, NAMES, warmup_ratio=0.0)
+    trainer.fit(module, _loader([make_batch()] * 4))
+    assert trainer.global_step == num_steps
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0
 
 
 def test_schedule__without_an_end_is_refused(
