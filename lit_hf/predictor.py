@@ -23,6 +23,7 @@ from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.extractive_qa import ExtractiveQA
+from lit_hf.modules.finite import check_answers
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.image_classification import ImageClassifier
@@ -151,7 +152,8 @@ class Predictor:
             `probability`, without its name.
 
         Raises:
-            InputError: naming the item that is none, or that is no pair where others are.
+            InputError: naming the item that is none, or that is no pair where others are; if the
+                model gives no numbers.
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size!r}.")
@@ -163,6 +165,7 @@ class Predictor:
             batch = self._inputs.batch([parts[i] for i in rows])
             for row, answer in zip(rows, self._answer(batch), strict=True):
                 answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
+        check_answers([{**answer, "id": f"item {row}"} for row, answer in enumerate(answers)])
         return answers
 
     def _listed(

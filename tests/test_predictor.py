@@ -13,6 +13,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from lit_hf import (
     ExportPretrained,
+    ExtractiveQA,
+    GenerativeQA,
+    HFModule,
+    ImageClassifier,
     InputError,
     MeanHead,
     Predictor,
@@ -20,7 +24,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.processors import load_tokenizer
+from lit_hf.processors import load_image_processor, load_tokenizer
 from lit_hf.tokenizer_files import read_settings, write_settings
 
 Rows = list[dict[str, Any]]
@@ -314,3 +318,26 @@ def test_two_texts__for_a_model_of_single_ones_are_refused(trained: Path) -> Non
         predictor("a fire", "a song")
     with pytest.raises(InputError, match=r"`batch_size=32`"):
         predictor(["a fire"], 32)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("kind", [TextClassifier, ExtractiveQA, GenerativeQA, ImageClassifier])
+def test_answers__that_are_no_numbers_are_refused(
+    kind: type[HFModule], tiny_model: str, tiny_t5: str, tiny_vit: str
+) -> None:
+    """Of every task: NaN would pass for the first class, or for an empty answer."""
+    named = {"label_names": ["no", "yes"]}
+    folders: dict[type, tuple[str, dict[str, Any]]] = {
+        TextClassifier: (tiny_model, named),
+        ExtractiveQA: (tiny_model, {}),
+        GenerativeQA: (tiny_t5, {}),
+        ImageClassifier: (tiny_vit, named),
+    }
+    folder, settings = folders[kind]
+    module = kind(folder, **settings)
+    torch.nn.init.constant_(next(iter(module.model.parameters())), float("nan"))
+    is_image = kind is ImageClassifier
+    processor = load_image_processor(folder) if is_image else load_tokenizer(folder)
+    is_text = kind is TextClassifier
+    item = torch.zeros(3, 8, 8, dtype=torch.uint8) if is_image else ("Who?", "Ada sold it.")
+    with pytest.raises(InputError, match=r"no numbers.*'item 0'"):
+        Predictor(module, processor)(["a text"] if is_text else [item])

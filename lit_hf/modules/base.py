@@ -14,14 +14,13 @@ from transformers.utils.generic import ModelOutput
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.errors import InputError
-from lit_hf.modules.callback_checks import check_callbacks
-from lit_hf.modules.finite import FiniteLoss
+from lit_hf.modules.finite import FiniteLoss, check_answers
+from lit_hf.modules.fit_start import begin_fit
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
     changed_config,
-    check_room,
     complete_padding,
     config_from_dict,
     keeping_attentions,
@@ -38,7 +37,7 @@ from lit_hf.modules.optimizers import (
     warmup_of,
     with_schedule,
 )
-from lit_hf.modules.precision import PreciseScores, make_precise, warn_of_lost_updates
+from lit_hf.modules.precision import PreciseScores, make_precise
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.validated import save_validated
@@ -191,10 +190,8 @@ class HFModule(PreciseScores):
             raise InputError(f"the data is of the task {task!r}, the module of {self.task!r}.")
 
     def on_fit_start(self) -> None:
-        """Refuse inputs that the model has no room for, and callbacks that do not go with it."""
-        warn_of_lost_updates(self.trainer, self.model)
-        check_room(self.model, getattr(self.trainer, "datamodule", None))
-        check_callbacks(self.trainer, self)
+        """Begin in training mode; refuse what the model or its schedule does not go with."""
+        begin_fit(self.trainer, self, self.model)
         self._monitors.begin(self.trainer, self.score_names())
 
     @property
@@ -236,6 +233,12 @@ class HFModule(PreciseScores):
     def test_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Count a batch in `test/…`."""
         return self.step(batch, "test")
+
+    def on_predict_batch_end(
+        self, outputs: object, batch: object, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop where an answer is no number."""
+        check_answers(outputs)
 
     def on_validation_start(self) -> None:
         """Draw the random numbers of a validation as an uninterrupted training would."""

@@ -1,5 +1,7 @@
 """A loss that is no number ends a training before it reaches the weights; a jump of it is told.
 
+An answer that is no number ends a prediction.
+
 Letters: B examples in a batch.
 """
 
@@ -15,7 +17,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lit_hf.batches import StepOutput
-from lit_hf.errors import SharedFaultError
+from lit_hf.errors import InputError, SharedFaultError
 
 log = logging.getLogger(__name__)
 _FACTOR, _NUM_USUAL = 10, 10  # how far above the largest loss is a jump, and after how many batches
@@ -156,3 +158,28 @@ def _gathered(
     ids = [name for _, names in told for name in names]
     more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
     return told[0][0], f"{', '.join(map(repr, ids[:8]))}{more}"
+
+
+def check_answers(answers: object) -> None:
+    """Refuse answers whose numbers are NaN or infinite: of NaN logits the first class is "largest".
+
+    Args:
+        answers: what `predict_step` gives; anything but a list of dicts is left alone.
+
+    Raises:
+        InputError: naming the examples.
+    """
+    rows = [row for row in answers if isinstance(row, Mapping)] if isinstance(answers, list) else []
+    bad = [
+        row
+        for row in rows
+        if any(isinstance(value, float) and not math.isfinite(value) for value in row.values())
+    ]
+    if bad:
+        names = ", ".join(repr(row["id"]) for row in bad[:8] if "id" in row)
+        more = f" and {len(bad) - 8} more" if len(bad) > 8 else ""
+        raise InputError(
+            f"the model gives no numbers (NaN or infinite) for {len(bad)} of {len(rows)} examples "
+            f"({names}{more}), so there is no answer. Where `trainer.precision` is 16-… "
+            "take bf16-mixed or 32-true; else the weights are damaged, or were trained to NaN."
+        )

@@ -87,7 +87,7 @@ def test_head__that_is_no_class_is_refused(tiny_model: str) -> None:
 
 @pytest.mark.parametrize("names", [["joy"], [], ["joy", "joy"]])
 def test_names__that_cannot_be_classes_are_refused(tiny_model: str, names: list[str]) -> None:
-    with pytest.raises(InputError, match="two names or more|are the same label"):
+    with pytest.raises(InputError, match=r"two names or more|are the same label"):
         TextClassifier(tiny_model, names)
 
 

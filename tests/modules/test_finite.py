@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -7,8 +8,15 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from lit_hf import MeanHead, TextClassificationDataModule, TextClassifier
+from lit_hf import (
+    InputError,
+    MeanHead,
+    PredictionWriter,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.errors import SharedFaultError
+from lit_hf.modules.finite import check_answers
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
@@ -97,3 +105,24 @@ def test_loss__that_jumps_is_told_and_trained_on(
         assert "after 11 optimizer steps (epoch 2), more than 10 times" in told[0]
         assert f"for the examples {keeps.ids[11][1]!r}. It is trained on" in told[0]
         assert len(told) == 1
+
+
+def test_answers__that_are_no_numbers_are_refused_by_name() -> None:
+    good = {"id": "a", "prediction": "no", "probability": 0.5, "no_answer_probability": None}
+    check_answers([good, {"id": "b", "prediction": 1.5}])
+    check_answers(None)
+    bad = {"id": "c", "prediction": "no", "probability": math.nan}
+    with pytest.raises(InputError, match=r"1 of 2 examples \('c'\)"):
+        check_answers([good, bad])
+    with pytest.raises(InputError, match="no numbers"):
+        check_answers([{"id": "d", "prediction": math.inf}])
+
+
+def test_predictions__of_weights_that_are_no_numbers_are_not_written(fit: Fit) -> None:
+    """The first class would be taken for every row."""
+    trainer, module, data = fit(callbacks=[PredictionWriter()], max_steps=1)
+    weight = next(iter(module.model.parameters()))
+    torch.nn.init.constant_(weight, math.nan)
+    with pytest.raises(InputError, match="no numbers"):
+        trainer.predict(module, data)
+    assert not (Path(trainer.default_root_dir) / "predictions.jsonl").exists()
