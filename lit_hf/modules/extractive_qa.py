@@ -13,14 +13,7 @@ from torchmetrics import SumMetric
 from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
-from lit_hf.batches import (
-    Prediction,
-    Sample,
-    SpanBatch,
-    SpanOutput,
-    StepOutput,
-    without_copies,
-)
+from lit_hf.batches import Prediction, Sample, SpanBatch, SpanOutput, StepOutput, without_copies
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
@@ -35,10 +28,11 @@ from lit_hf.modules.extracts import (
     tell_extracts,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded, passes
-from lit_hf.modules.span_loss import chosen_windows, window_losses, window_weights
+from lit_hf.modules.span_loss import chosen_windows, span_loss
 from lit_hf.modules.validated import ValidatedNumber
 
 
@@ -56,12 +50,12 @@ class ExtractiveQA(HFModule):
         no_answer_threshold: for questions without answer (SQuAD 2.0): the answer is "" where "no
             answer" is by more than this likelier than the best one. Each validation of a training
             finds the value with the best F1, which checkpoint and export keep and `validate`,
-            `test` and `predict` use. None always answers (SQuAD 1.1).
+            `test` and `predict` use, unless given another one. None always answers (SQuAD 1.1).
         language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
             Chinese as MLQA, "plain" for others.
-        label_smoothing: share of the target that goes to all other tokens alike.
-        empty_window_weight: weight in the loss of a window without the answer, where another one
-            holds it; 0 leaves such windows out.
+        label_smoothing: share of the target that goes to all other tokens alike, while training.
+        empty_window_weight: weight in the training loss of a window without the answer, where
+            another one holds it; 0 leaves such windows out.
         max_windows: windows run at once. An evaluation runs more in several passes; a training
             batch of more leaves some of those without the answer out.
         pretrained: load the weights; false builds the model from its config with random weights.
@@ -169,6 +163,16 @@ class ExtractiveQA(HFModule):
             "no_answer_threshold": self.threshold,
         }
 
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Keep beside the best threshold the one that was given."""
+        super().on_save_checkpoint(checkpoint)
+        note_threshold(checkpoint, self.no_answer_threshold)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take the best threshold that was found, unless another one is given now."""
+        super().on_load_checkpoint(checkpoint)
+        take_threshold(checkpoint, self.no_answer_threshold)
+
     def forward(
         self,
         batch: SpanBatch,
@@ -196,14 +200,9 @@ class ExtractiveQA(HFModule):
         """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
         questions = cast("SpanBatch", batch)
         output = self._run(questions, stage == "train")
-        losses = window_losses(questions, output, self.label_smoothing)
-        weights = window_weights(questions, self.empty_window_weight)[output["windows"]].to(losses)
-        owners = questions["window_of"][output["windows"]]
-        zeros = losses.new_zeros(len(questions["context"]))
-        sums = zeros.index_add(0, owners, (losses * weights).detach())
-        totals = zeros.index_add(0, owners, weights)
-        output["losses"] = sums / totals.clamp(min=1e-9)
-        output["loss"] = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+        plain = (0.0, 1.0)  # evaluations have one loss, so that runs can be compared
+        given = (self.label_smoothing, self.empty_window_weight) if stage == "train" else plain
+        output["loss"], output["losses"] = span_loss(questions, output, *given)
         output["start_logits"] = output["start_logits"].detach()
         output["end_logits"] = output["end_logits"].detach()
         if stage != "train":

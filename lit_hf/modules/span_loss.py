@@ -66,3 +66,24 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     is_token = logits.isfinite()
     others = -logs.masked_fill(~is_token, 0).sum(1) / is_token.sum(1)
     return (1 - smoothing) * losses + smoothing * others
+
+
+def span_loss(
+    batch: SpanBatch, output: SpanOutput, smoothing: float, empty_weight: float
+) -> tuple[Tensor, Tensor]:
+    """Mean loss of a batch over its windows, scalar, and that of each question, [B], detached.
+
+    Args:
+        batch: the questions.
+        output: the logits of the windows that were run.
+        smoothing: see `cross_entropy`.
+        empty_weight: see `window_weights`.
+    """
+    losses = window_losses(batch, output, smoothing)
+    weights = window_weights(batch, empty_weight)[output["windows"]].to(losses)
+    owners = batch["window_of"][output["windows"]]
+    zeros = losses.new_zeros(len(batch["context"]))
+    sums = zeros.index_add(0, owners, (losses * weights).detach())
+    totals = zeros.index_add(0, owners, weights)
+    mean = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+    return mean, sums / totals.clamp(min=1e-9)

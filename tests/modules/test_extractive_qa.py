@@ -101,6 +101,19 @@ def test_empty_windows__can_be_left_out_of_the_loss(tiny_model: str, question_ro
     assert float(output["losses"][0]) == pytest.approx(losses[held].mean().item(), rel=1e-5)
 
 
+def test_loss_of_validations__is_the_same_whatever_training_is_taught_by(
+    tiny_model: str, question_rows: Rows, make_trainer: MakeTrainer
+) -> None:
+    """Else runs could not be compared by it, nor by a monitor of it."""
+    found = []
+    for settings in ({}, {"label_smoothing": 0.5}, {"empty_window_weight": 0.0}):
+        module = _module(tiny_model, **settings)
+        data = _data(tiny_model, question_rows)
+        (scores,) = make_trainer().validate(module, data, verbose=False)
+        found.append(scores["val/loss"])
+    assert found[0] == found[1] == found[2]
+
+
 # Windows beyond what is run at once.
 
 
@@ -185,6 +198,20 @@ def test_threshold__found_in_training_is_kept_and_used(
     assert again.settings()["no_answer_threshold"] == float(found)
     (scores,) = make_trainer().validate(again, data, verbose=False)
     assert scores["val/f1"] == pytest.approx(best)
+    for given, num_answered in ((1e5, 8), (-1e5, 0)):  # one that is given later goes first
+        other = ExtractiveQA.load_from_checkpoint(
+            tmp_path / "x.ckpt", weights_only=True, no_answer_threshold=given
+        )
+        assert other.settings()["no_answer_threshold"] == given
+        trainer = make_trainer()
+        batches = trainer.predict(
+            _module(tiny_model, no_answer_threshold=given),
+            data,
+            ckpt_path=str(tmp_path / "x.ckpt"),
+            weights_only=True,
+        )
+        rows = [row for batch in batches or [] for row in cast("Rows", batch)]
+        assert sum(row["prediction"] != "" for row in rows) == num_answered
 
 
 def test_training__learns_the_questions_by_heart(
@@ -195,7 +222,7 @@ def test_training__learns_the_questions_by_heart(
         pretrained=False,
         config_overrides={"hidden_size": 48, "hidden_dropout_prob": 0.0},
         no_answer_threshold=0.0,
-        scheduler="constant",
+        scheduler="constant_with_warmup",
         optimizer=lambda params: AdamW(params, lr=3e-3),
     )
     torch.manual_seed(0)

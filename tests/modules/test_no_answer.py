@@ -1,0 +1,41 @@
+from typing import Any
+
+import pytest
+import torch
+
+from lit_hf.modules.no_answer import note_threshold, take_threshold
+
+
+def _checkpoint(trained: float | None) -> dict[str, Any]:
+    """Of a training that was given a threshold, and found 0.5 to be the best."""
+    checkpoint: dict[str, Any] = {
+        "lit_hf": {},
+        "state_dict": {"best_threshold._extra_state": torch.tensor(0.5)},
+        "hyper_parameters": {"no_answer_threshold": trained},
+    }
+    note_threshold(checkpoint, trained)
+    return checkpoint
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "used"),
+    [(0.0, 0.0, 0.5), (0.0, None, 0.5), (0.0, 3.0, 3.0), (None, 0.0, 0.0), (2.0, 2.0, 0.5)],
+)
+def test_threshold__that_is_another_than_in_training_is_used(
+    trained: float | None, given: float | None, used: float
+) -> None:
+    checkpoint = _checkpoint(trained)
+    take_threshold(checkpoint, given)
+    assert float(checkpoint["state_dict"]["best_threshold._extra_state"]) == used
+
+
+def test_threshold__of_the_training_is_known_though_new_arguments_stand_in_the_checkpoint() -> None:
+    """`load_from_checkpoint` writes them over those of the training before it makes the module."""
+    checkpoint = _checkpoint(0.0)
+    checkpoint["hyper_parameters"]["no_answer_threshold"] = 3.0
+    take_threshold(checkpoint, 3.0)
+    assert float(checkpoint["state_dict"]["best_threshold._extra_state"]) == 3.0
+    del checkpoint["lit_hf"]["no_answer_threshold"]  # one that was written before it was noted
+    checkpoint["hyper_parameters"]["no_answer_threshold"] = 0.0
+    take_threshold(checkpoint, 7.0)
+    assert float(checkpoint["state_dict"]["best_threshold._extra_state"]) == 7.0
