@@ -93,8 +93,8 @@ class Predictor:
         longest = min(longest, positions_of(config) or longest)
         if isinstance(self.module, TextClassifier):
             return TextInputs(tokenizer, longest, settings)
-        stride = settings.get("doc_stride")
-        stride = min(stride if isinstance(stride, int) else 128, longest // 2)
+        overlap = settings.get("doc_stride")
+        stride = overlap if isinstance(overlap, int) else min(128, longest // 2)
         if not isinstance(self.module, GenerativeQA):
             return QuestionInputs(tokenizer, longest, stride)
         self.module.tokenizer = tokenizer

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from lit_hf import (
     ExportPretrained,
     ExtractiveQA,
+    ExtractiveQADataModule,
     GenerativeQA,
     HFModule,
     ImageClassifier,
@@ -26,6 +27,7 @@ from lit_hf import (
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.processors import load_image_processor, load_tokenizer
 from lit_hf.tokenizer_files import read_settings, write_settings
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -341,3 +343,25 @@ def test_answers__that_are_no_numbers_are_refused(
     item = torch.zeros(3, 8, 8, dtype=torch.uint8) if is_image else ("Who?", "Ada sold it.")
     with pytest.raises(InputError, match=r"no numbers.*'item 0'"):
         Predictor(module, processor)(["a text"] if is_text else [item])
+
+
+def test_windows__that_share_more_than_half_are_those_of_the_training(
+    tiny_model: str, question_rows: Rows
+) -> None:
+    """Else a context is cut elsewhere, and its answer is another one than `predict` writes."""
+    torch.manual_seed(0)
+    module = ExtractiveQA(tiny_model, pretrained=False, config_overrides={"initializer_range": 0.4})
+    data = ExtractiveQADataModule(tiny_model, max_length=64, doc_stride=42)
+    batches = quiet_trainer(enable_checkpointing=False).predict(
+        module, data.with_rows(predict=question_rows)
+    )
+    wanted = [row for batch in batches or [] for row in cast("Rows", batch)]
+    inputs = cast("dict[str, object]", data.describe()["inputs"])
+    predictor = Predictor(module, data.processor, inputs)
+    answers = predictor([(str(row["question"]), str(row["context"])) for row in question_rows])
+    for answer, row in zip(answers, wanted, strict=True):
+        spans = [
+            [(span["start"], span["end"]) for span in cast("Rows", one["n_best"])]
+            for one in (answer, row)
+        ]
+        assert spans[0] == spans[1]

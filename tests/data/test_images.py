@@ -106,10 +106,10 @@ def test_cmyk__is_converted() -> None:
 def test_camera_orientation__is_undone() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    content = _file(Image.fromarray(NOISE), exif=exif)
-    assert np.array_equal(_decoded(content), np.rot90(NOISE, k=-1))
-    opened = Image.open(io.BytesIO(content))
-    assert np.array_equal(pixels_of_image(opened, "img"), np.rot90(NOISE, k=-1))
+    file = _file(Image.fromarray(NOISE), exif=exif)
+    assert np.array_equal(_decoded(file), np.rot90(NOISE, k=-1))
+    opened = pixels_of_image(Image.open(io.BytesIO(file)), "img")  # as a notebook gives it
+    assert np.array_equal(opened, np.rot90(NOISE, k=-1))
 
 
 def test_animation__gives_its_first_picture() -> None:
