@@ -139,6 +139,11 @@ class HFDataModule(LightningDataModule):
         """Classes by which the validation part is drawn evenly; None draws without them."""
         return None
 
+    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
+        """Draw the row numbers that are trained, and those set aside for validation."""
+        strata = self.strata(examples)
+        return stratified_split(strata, examples.num_rows, self.val_fraction, self.seed)
+
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
         return {
@@ -234,9 +239,7 @@ class HFDataModule(LightningDataModule):
 
     def _split_off_val(self) -> None:
         examples = self.encode("train")
-        kept, held_out = stratified_split(
-            self.strata(examples), examples.num_rows, self.val_fraction, self.seed
-        )
+        kept, held_out = self.split(examples)
         if not held_out:
             raise InputError(
                 f"{self.tables('train')[0].name}: {examples.num_rows} rows are too few to set "

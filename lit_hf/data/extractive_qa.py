@@ -16,6 +16,7 @@ from lit_hf.data.answer_places import locate
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import values_of
+from lit_hf.data.context_split import split_by_context
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -233,6 +234,10 @@ class ExtractiveQADataModule(HFDataModule):
     def has_unanswerable(self) -> bool:
         """Whether questions without answer were found."""
         return any(summary.num_unanswerable for summary in self._summaries.values())
+
+    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
+        """Draw the questions that are trained, and those set aside; each context in one part."""
+        return split_by_context(examples, self.val_fraction, self.seed)
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""

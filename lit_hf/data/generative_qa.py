@@ -15,6 +15,7 @@ from datasets import Dataset, Features
 from lit_hf.data.answer_places import told_place
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.context_split import split_by_context
 from lit_hf.data.prompts import (
     ANSWER_FEATURES,
     DEFAULT_PROMPT,
@@ -248,6 +249,10 @@ class GenerativeQADataModule(HFDataModule):
             return rows
         drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
         return rows.select(sorted(drawn.tolist()))
+
+    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
+        """Draw the questions that are trained, and those set aside; each context in one part."""
+        return split_by_context(examples, self.val_fraction, self.seed)
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""

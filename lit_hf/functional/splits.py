@@ -60,3 +60,33 @@ def stratified_split(
     for key, rows in groups.items():
         val.update(rng.permutation(rows)[: counts[key]].tolist())
     return [row for row in range(num_examples) if row not in val], sorted(val)
+
+
+def grouped_split(
+    groups: Sequence[object], fraction: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Draw a validation part of whole groups, such as all questions on a context.
+
+    Groups are drawn as long as they have room in the share, so it is smaller where they are large.
+
+    Args:
+        groups: the group of each example.
+        fraction: share of the validation part, above 0 and below 1.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The row numbers of the training part and of the validation part, disjoint and sorted; the
+        latter is empty where no group is as small as the share.
+
+    >>> grouped_split(["a", "a", "b", "b", "c", "c"], 0.4, seed=0)
+    ([0, 1, 4, 5], [2, 3])
+    """
+    members: dict[object, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    room, val = round(len(groups) * fraction), set[int]()
+    parts = list(members.values())
+    for number in np.random.default_rng(seed).permutation(len(parts)).tolist():
+        if len(val) + len(parts[number]) <= room:
+            val.update(parts[number])
+    return [row for row in range(len(groups)) if row not in val], sorted(val)

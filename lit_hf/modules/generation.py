@@ -3,6 +3,7 @@
 Letters: N sequences, A tokens of the longest.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import cast
 
@@ -12,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 from lit_hf.errors import InputError, nearest
 from lit_hf.positions import positions_of
 
+log = logging.getLogger(__name__)
 GenerationValue = bool | int | float | str | None | list[int]
 DEFAULTS: dict[str, GenerationValue] = {"max_new_tokens": 32, "num_beams": 1}
 # What may be set: the settings under which a prompt has one answer, whatever it is batched with.
@@ -70,6 +72,23 @@ def check_precision(trainer: Trainer, config: PreTrainedConfig) -> None:
             f"`trainer.precision: {precision}`: {config.model_type!r} was trained in bfloat16, and "
             "its activations overflow in float16 to NaN. Set bf16-mixed, or 32-true where the "
             "device knows no bfloat16."
+        )
+
+
+def warn_of_cut_answers(data: object, model: PreTrainedModel) -> None:
+    """Warn where longer answers are taught than are written: those score low and nobody sees why.
+
+    Args:
+        data: what may teach answers of up to `prompts.max_answer_length` tokens.
+        model: with the settings by which it writes.
+    """
+    taught = getattr(getattr(data, "prompts", None), "max_answer_length", 0)
+    written = model.generation_config.max_new_tokens
+    if isinstance(written, int) and written < taught:
+        log.warning(
+            f"answers of up to {taught} tokens are taught (`data.max_answer_length`), but at most "
+            f"{written} are written (`model.generation.max_new_tokens`): longer ones are cut, in "
+            "scores and predictions. Set both alike."
         )
 
 

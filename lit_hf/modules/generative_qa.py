@@ -18,14 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from lit_hf.batches import (
-    AnswerOutput,
-    Prediction,
-    PromptBatch,
-    Sample,
-    StepOutput,
-    without_copies,
-)
+from lit_hf.batches import AnswerOutput, Prediction, PromptBatch, Sample, StepOutput, without_copies
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
@@ -39,6 +32,7 @@ from lit_hf.modules.generation import (
     check_settings,
     plain_generation,
     set_generation,
+    warn_of_cut_answers,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName, parameters_of
@@ -222,6 +216,7 @@ class GenerativeQA(HFModule):
     def on_fit_start(self) -> None:
         """Check data and monitor; forget the tokens of a training that was cut off."""
         super().on_fit_start()
+        warn_of_cut_answers(getattr(self.trainer, "datamodule", None), self.model)
         self.token_mean = TokenMean()
 
     def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:

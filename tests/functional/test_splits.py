@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_hf.functional.splits import stratified_split
+from lit_hf.functional.splits import grouped_split, stratified_split
 
 
 @given(
@@ -36,3 +36,16 @@ def test_split__size_and_seed() -> None:
 def test_split__fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(ValueError, match="fraction"):
         stratified_split(None, 10, fraction, seed=0)
+
+
+@given(
+    groups=st.lists(st.integers(0, 20), min_size=1, max_size=200),
+    fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 5),
+)
+def test_groups__are_not_parted(groups: list[int], fraction: float, seed: int) -> None:
+    train, val = grouped_split(groups, fraction, seed)
+    assert sorted(train + val) == list(range(len(groups)))
+    assert not {groups[row] for row in train} & {groups[row] for row in val}
+    assert len(val) <= round(len(groups) * fraction)
+    assert grouped_split(groups, fraction, seed) == (train, val)

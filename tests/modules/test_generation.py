@@ -11,6 +11,7 @@ from transformers import (
     T5Config,
 )
 
+from lit_hf import GenerativeQADataModule
 from lit_hf.errors import InputError
 from lit_hf.modules.generation import (
     check_precision,
@@ -19,6 +20,7 @@ from lit_hf.modules.generation import (
     ends_of,
     plain_generation,
     set_generation,
+    warn_of_cut_answers,
 )
 from lit_hf.modules.loading import from_config
 from tests.modules.conftest import MakeTrainer
@@ -137,3 +139,14 @@ def test_ends__may_be_none_or_one(model: PreTrainedModel) -> None:
     assert ends_of(model) == [1]
     model.generation_config.eos_token_id = None
     assert ends_of(model) == []
+
+
+@pytest.mark.parametrize(("taught", "is_told"), [(64, True), (32, False)])
+def test_answers__longer_than_those_written_are_told(
+    model: PreTrainedModel, caplog: pytest.LogCaptureFixture, taught: int, is_told: bool
+) -> None:
+    data = GenerativeQADataModule("any", max_answer_length=taught)
+    set_generation(model, {"max_new_tokens": 32})
+    warn_of_cut_answers(data, model)
+    assert ("at most 32 are written" in caplog.text) == is_told
+    warn_of_cut_answers(None, model)

@@ -1,0 +1,36 @@
+"""Dividing questions into a training and a validation part that share no context."""
+
+import logging
+
+from datasets import Dataset
+
+from lit_hf.data.classes import values_of
+from lit_hf.functional.splits import grouped_split, stratified_split
+
+log = logging.getLogger(__name__)
+
+
+def split_by_context(questions: Dataset, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Draw a validation part with all questions on each of its contexts.
+
+    Where every context has more questions than the part, single ones are drawn, with a warning.
+
+    Args:
+        questions: with `context`.
+        fraction: share of the validation part.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The row numbers of the training part and of the validation part.
+    """
+    kept, held_out = grouped_split(list(values_of(questions, "context")), fraction, seed)
+    if held_out:
+        return kept, held_out
+    kept, held_out = stratified_split(None, questions.num_rows, fraction, seed)
+    if held_out:
+        log.warning(
+            f"every context has more questions than the {len(held_out)} that are set aside for "
+            "validation (`val_fraction`), so these are on contexts that are trained: scores on "
+            "them say little. Set `val_file`."
+        )
+    return kept, held_out

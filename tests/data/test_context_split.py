@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from lit_hf import ExtractiveQADataModule, GenerativeQADataModule, HFDataModule
+from lit_hf.data.context_split import split_by_context
+
+
+def test_contexts__are_in_one_part_only() -> None:
+    contexts = [f"context {row // 3}" for row in range(60)]
+    kept, held_out = split_by_context(Dataset.from_dict({"context": contexts}), 0.2, seed=0)
+    assert sorted(kept + held_out) == list(range(60))
+    assert len(held_out) == 12
+    assert not {contexts[row] for row in kept} & {contexts[row] for row in held_out}
+
+
+def test_contexts__of_many_questions_are_parted_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    questions = Dataset.from_dict({"context": ["one"] * 10 + ["two"] * 10})
+    _, held_out = split_by_context(questions, 0.1, seed=0)
+    assert len(held_out) == 2
+    assert "on contexts that are trained" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])
+def test_questions__that_are_set_aside_are_on_other_contexts(
+    kind: type[HFDataModule], tiny_model: str, tiny_t5: str
+) -> None:
+    rows = [
+        {
+            "question": f"Who sold mill {number}?",
+            "context": f"Ada sold mill {number} in 1921. Bob kept the ferry.",
+            "answers": ["Ada" if half else "Bob"],
+        }
+        for number in range(20)
+        for half in (0, 1)
+    ]
+    model = tiny_model if kind is ExtractiveQADataModule else tiny_t5
+    sizes: dict[str, Any] = {"max_length": 64, "doc_stride": 16, "val_fraction": 0.25}
+    data = kind(model, **sizes).with_rows(train=rows)
+    trained, validated = (set(data.rows(split)["context"]) for split in ("train", "val"))
+    assert len(validated) == 5
+    assert not trained & validated
