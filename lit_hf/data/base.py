@@ -17,7 +17,7 @@ from lit_hf.data.loading import naming_rows
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
-from lit_hf.data.tables import Row, Table, plain_rows, table_from_rows
+from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processors import files_of
@@ -159,17 +159,17 @@ class HFDataModule(LightningDataModule):
 
     def with_rows(
         self,
-        train: "Sequence[Row] | pd.DataFrame | None" = None,
-        val: "Sequence[Row] | pd.DataFrame | None" = None,
-        test: "Sequence[Row] | pd.DataFrame | None" = None,
-        predict: "Sequence[Row] | pd.DataFrame | None" = None,
+        train: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        val: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        test: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        predict: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
     ) -> Self:
-        """Take rows from memory: pandas frames or lists of dicts, in a notebook."""
+        """Take rows from memory: pandas frames, lists of dicts or data sets of `datasets`."""
         given: dict[Split, object] = {"train": train, "val": val, "test": test, "predict": predict}
         for split, rows in given.items():
             if rows is not None:
                 name = f"the rows given as {split}"
-                self._tables[split] = [table_from_rows(name, plain_rows(name, rows))]
+                self._tables[split] = [table_in_memory(name, rows)]
                 self.splits.pop(split, None)
                 self._is_checked = False
         return self

@@ -167,12 +167,12 @@ class ImageClassificationDataModule(HFDataModule):
 
     def with_rows(
         self,
-        train: "Sequence[Row] | pd.DataFrame | None" = None,
-        val: "Sequence[Row] | pd.DataFrame | None" = None,
-        test: "Sequence[Row] | pd.DataFrame | None" = None,
-        predict: "Sequence[Row] | pd.DataFrame | None" = None,
+        train: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        val: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        test: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        predict: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
     ) -> "ImageClassificationDataModule":
-        """Take images from memory: pandas frames or lists of dicts with Pillow images or arrays."""
+        """Take images from memory: as rows, with Pillow images or arrays in their cells."""
         given = {"train": train, "val": val, "test": test, "predict": predict}
         return super().with_rows(
             **{

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from datasets import Dataset
 from PIL import Image
 
 from lit_hf.data.images import pixels_of_array, pixels_of_image
@@ -76,8 +77,10 @@ def with_file_stamps(table: Table, column: str) -> Table:
     return replace(table, stamp=digest.hexdigest())
 
 
-def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
+def with_images(name: str, rows: object, column: str) -> Sequence[Row] | Dataset:
     """Rows from memory whose Pillow images and arrays are files' contents.
+
+    A data set of `datasets` stays as it is: it holds files, and knows the names of its classes.
 
     Args:
         name: what messages call the rows.
@@ -87,6 +90,8 @@ def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
     Raises:
         InputError: if they are no rows, or an array is no image or an image cannot be read.
     """
+    if isinstance(rows, Dataset):
+        return rows
     changed: list[Row] = []
     for number, row in enumerate(plain_rows(name, rows), start=1):
         cell = row.get(column)

@@ -95,6 +95,19 @@ def table_from_rows(
     return Table(name, unit, columns_of(iter(numbered)), stamp, lambda: iter(numbered))
 
 
+def table_in_memory(name: str, rows: object) -> Table:
+    """Wrap what a notebook gives: a `datasets.Dataset`, a pandas frame or a list of dicts.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    from datasets import Dataset
+
+    if isinstance(rows, Dataset):  # which knows the names of its classes
+        return table_from_dataset(name, rows)
+    return table_from_rows(name, plain_rows(name, rows))
+
+
 def _stamp_of(value: object) -> str:
     """What changes with a value that JSON has no form for; of bytes, such as images, short."""
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)

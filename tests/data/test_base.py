@@ -2,13 +2,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from lit_hf import (
     ExtractiveQADataModule,
     GenerativeQADataModule,
     HFDataModule,
+    ImageClassificationDataModule,
     InputError,
     TextClassificationDataModule,
 )
@@ -66,7 +69,7 @@ def test_with_rows__of_another_kind(rows: object, given: str, tiny_model: str) -
     wanted = f"rows given as val: wanted a list of dicts or a pandas frame, but got {given}[.]"
     with pytest.raises(InputError, match=wanted):
         # Wrong on purpose.
-        TextClassificationDataModule(tiny_model).with_rows(val=rows)  # type: ignore[arg-type]
+        TextClassificationDataModule(tiny_model).with_rows(val=rows)
 
 
 @pytest.mark.filterwarnings("ignore:You requested to overfit but enabled")
@@ -174,3 +177,29 @@ def test_budget__counts_what_is_padded_to_a_multiple(tiny_model: str) -> None:
     sizes = [batch["input_ids"].numel() for batch in cast("Any", data.train_dataloader())]
     assert max(sizes) <= 160
     assert min(sizes) >= 80  # each has room for no other row
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_data_sets_in_memory__keep_the_names_of_their_classes(
+    kind: str, tiny_model: str, tiny_vit: str
+) -> None:
+    """As those of a folder or of the Hub; as plain rows their classes would be "0" and "1"."""
+    features: dict[str, Any] = {"label": ClassLabel(names=["pos", "neg"])}
+    columns: dict[str, Any] = {"label": [0, 1] * 4}
+    if kind == "text":
+        rows = Dataset.from_dict(
+            {**columns, "text": [f"row {n}" for n in range(8)]},
+            features=Features({**features, "text": Value("string")}),
+        )
+        data: HFDataModule = TextClassificationDataModule(tiny_model, val_fraction=0)
+    else:
+        pictures = [PIL.Image.new("RGB", (8, 8), (n, 0, 0)) for n in range(8)]
+        rows = Dataset.from_dict(
+            {**columns, "image": pictures}, features=Features({**features, "image": Image()})
+        )
+        data = ImageClassificationDataModule(tiny_vit, val_fraction=0)
+    data.with_rows(train=rows)
+    assert data.label_names == ["pos", "neg"]  # type: ignore[attr-defined]  # of both classes
+    assert list(data.rows("train")["labels"]) == [0, 1] * 4
+    batch = next(iter(data.train_dataloader()))
+    assert len(batch["labels"]) == 8
