@@ -103,11 +103,9 @@ class HFDataModule(LightningDataModule):
         }
         self.column_names = column_names
         self.val_fraction = val_fraction
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed = num_workers, seed
         self.on_bad_row = on_bad_row
-        self.seed = seed
         self.num_grouped, self.max_tokens = num_grouped, max_tokens
         self.pad_to_multiple_of = pad_to_multiple_of
         self.splits: dict[Split, Dataset] = {}
@@ -141,8 +139,8 @@ class HFDataModule(LightningDataModule):
 
     def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
         """Draw the row numbers that are trained, and those set aside for validation."""
-        strata = self.strata(examples)
-        return stratified_split(strata, examples.num_rows, self.val_fraction, self.seed)
+        num_rows, strata = examples.num_rows, self.strata(examples)
+        return stratified_split(strata, num_rows, self.val_fraction, self.seed)
 
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""

@@ -234,9 +234,7 @@ class HFModule(PreciseScores):
         """Count a batch in `test/…`."""
         return self.step(batch, "test")
 
-    def on_predict_batch_end(
-        self, outputs: object, batch: object, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
+    def on_predict_batch_end(self, outputs: object, *args: object, **kwargs: object) -> None:
         """Stop where an answer is no number."""
         check_answers(outputs)
 
@@ -261,15 +259,15 @@ class HFModule(PreciseScores):
     @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
     def _log_scores(self, stage: Stage) -> None:
         if (scores := self.scores(stage)) is not None:
-            # Equal on all processes already; sync_dist only tells Lightning so.
             named = {f"{stage}/{name}": value for name, value in scores.items()}
-            self.log_dict(named, prog_bar=False, sync_dist=True, batch_size=1)
+            self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
         optimizer = make_optimizer(self.optimizer, self)
-        num_steps = num_steps_of(self.trainer)
-        return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
+        return with_schedule(
+            optimizer, self.scheduler, self.warmup_ratio, num_steps_of(self.trainer)
+        )
 
     def on_train_start(self) -> None:
         """Let fused optimizers step as others do where the device or the precision wants it."""
