@@ -265,9 +265,8 @@ class HFModule(PreciseScores):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
         optimizer = make_optimizer(self.optimizer, self)
-        return with_schedule(
-            optimizer, self.scheduler, self.warmup_ratio, num_steps_of(self.trainer)
-        )
+        length = num_steps_of(self.trainer)
+        return with_schedule(optimizer, self.scheduler, self.warmup_ratio, length)
 
     def on_train_start(self) -> None:
         """Let fused optimizers step as others do where the device or the precision wants it."""
