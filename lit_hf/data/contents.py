@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from lit_hf.errors import InputError, nearest
@@ -82,3 +83,22 @@ def content_stamp(*paths: Path) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file with their numbers, split at line feeds only.
+
+    Raises:
+        InputError: naming the first line that is not UTF-8.
+    """
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                bad = raw[max(0, error.start - 10) : error.end + 10]
+                raise InputError(
+                    f"{path}, line {number}: not UTF-8 (bytes {bad!r}); is the file in latin-1, "
+                    "cp949 or UTF-16? Save it as UTF-8."
+                ) from None
+            yield number, line

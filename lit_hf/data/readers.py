@@ -3,17 +3,15 @@
 A reader knows formats and nothing of tasks. It checks what a parser would pass over in silence.
 """
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lit_hf.data.contents import check_content, content_stamp, head_of, refuse_archive
+from lit_hf.data.contents import check_content, content_stamp, head_of, lines_of, refuse_archive
+from lit_hf.data.delimited import open_csv, open_tsv
 from lit_hf.data.squad_json import is_squad, squad_rows
 from lit_hf.data.tables import Row, Table, check_names, class_names, columns_of, table_from_rows
 from lit_hf.errors import InputError
-
-csv.field_size_limit(2**31 - 1)  # the default refuses a field of 128 KiB
 
 
 def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
@@ -28,11 +26,11 @@ def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
     """
     file = Path(path)
     openers: dict[str, Callable[[Path, Sequence[str] | None], Table]] = {
-        ".csv": _open_csv,
+        ".csv": open_csv,
         ".json": _open_json,
         ".jsonl": _open_jsonl,
         ".parquet": _open_parquet,
-        ".tsv": _open_tsv,
+        ".tsv": open_tsv,
         ".txt": _open_text,
     }
     suffix = file.suffix.lower()
@@ -45,119 +43,9 @@ def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
     return openers[suffix](file, column_names)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a UTF-8 file with their numbers, split at line feeds only.
-
-    Raises:
-        InputError: naming the first line that is not UTF-8.
-    """
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                bad = raw[max(0, error.start - 10) : error.end + 10]
-                raise InputError(
-                    f"{path}, line {number}: not UTF-8 (bytes {bad!r}); is the file in latin-1, "
-                    "cp949 or UTF-16? Save it as UTF-8."
-                ) from None
-            yield number, line
-
-
-def _parse_delimited(
-    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str] | None
-) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """Give each record its column names; refuse one with more or fewer fields."""
-    header = list(names) if names else next(records, (0, []))[1]
-    if names:
-        records = _without_header(path, records, header)
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"{path}: the header names {twice[0]!r} twice: {header}. "
-            "If the file has no header line, set `column_names`."
-        )
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, record in records:
-            if not record:
-                continue  # a blank line
-            if len(record) != len(header):
-                raise InputError(
-                    f"{path}, line {number}: {len(record)} fields, wanted {len(header)} "
-                    f"({', '.join(header)}). A field with a comma, tab or line break needs quotes."
-                )
-            yield number, dict(zip(header, record, strict=True))
-
-    return header, rows()
-
-
-def _without_header(
-    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str]
-) -> Iterator[tuple[int, list[str]]]:
-    """Refuse a first record that is the header line: it would be read as a row."""
-    for place, (number, record) in enumerate(records):
-        if place == 0 and [cell.strip() for cell in record] == list(names):
-            raise InputError(
-                f"{path}, line {number}: this is a header line with the names of `column_names`, "
-                "which are for files without one; leave `column_names` out."
-            )
-        yield number, record
-
-
-def _quoted_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Records by the rules of RFC 4180, each with the number of the line where it begins."""
-    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
-    start = 1
-    try:
-        for record in reader:
-            yield start, record
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, line {start}: broken quoting: {error}. Every quote that opens a field needs "
-            'one that closes it, and a quote inside a quoted field is written twice ("").'
-        ) from None
-
-
-def _tab_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Records of a TSV without quoting rules; well-formed quotes around a field are taken off."""
-    for number, line in _lines(path):
-        text = line.rstrip("\r\n")
-        fields = text.split("\t") if text else []
-        yield number, [_unquote(cell) for cell in fields]
-
-
-def _unquote(cell: str) -> str:
-    inner = cell[1:-1]
-    quoted = len(cell) >= 2 and cell[0] == cell[-1] == '"'
-    if quoted and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return cell
-
-
-def _open_csv(path: Path, column_names: Sequence[str] | None) -> Table:
-    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
-        return _parse_delimited(path, _quoted_records(path, ","), column_names)
-
-    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
-
-
-def _open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
-    """Most TSV files know no quotes; where a line break stands inside quotes they do."""
-    widths = {len(record) for _, record in _tab_records(path) if record}
-
-    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
-        plain = len(widths) <= 1
-        records = _tab_records(path) if plain else _quoted_records(path, "\t")
-        return _parse_delimited(path, records, column_names)
-
-    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
-
-
 def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
     def rows() -> Iterator[tuple[int, Row]]:
-        for number, line in _lines(path):
+        for number, line in lines_of(path):
             if not line.strip():
                 continue
             row = _from_json(line.rstrip("\r\n"), f"{path}, line {number}", " One object a line.")
@@ -171,7 +59,7 @@ def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
 
 
 def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
-    text = "".join(line for _, line in _lines(path))
+    text = "".join(line for _, line in lines_of(path))
     content = _from_json(text, str(path), " One object a line? Name it .jsonl.")
     if isinstance(content, dict) and is_squad(content):
         return table_from_rows(
@@ -252,11 +140,11 @@ def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
         names = {"label": _names_of_mapping(mapping)}
 
     def rows() -> Iterator[tuple[int, Row]]:
-        texts = [line.rstrip("\r\n") for _, line in _lines(path)]
+        texts = [line.rstrip("\r\n") for _, line in lines_of(path)]
         if not paired:
             yield from ((number, {"text": text}) for number, text in enumerate(texts, start=1))
             return
-        values = [line.strip() for _, line in _lines(labels)]
+        values = [line.strip() for _, line in lines_of(labels)]
         if len(values) != len(texts):
             raise InputError(
                 f"{path} has {len(texts)} lines but {labels} has {len(values)}; "
@@ -276,7 +164,7 @@ def _names_of_mapping(path: Path) -> list[str]:
     Raises:
         InputError: naming the first line that is another, or whose number is not its own.
     """
-    lines = [(at, line.strip().split("\t")) for at, line in _lines(path) if line.strip()]
+    lines = [(at, line.strip().split("\t")) for at, line in lines_of(path) if line.strip()]
     names: dict[str, str] = {}
     for at, cells in lines:
         if len(cells) < 2 or not cells[0].strip().isdigit():
