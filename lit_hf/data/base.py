@@ -157,20 +157,23 @@ class HFDataModule(LightningDataModule):
 
     def with_rows(
         self,
-        train: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        val: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        test: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        predict: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
+        train: "Sequence[Row] | pd.DataFrame | Dataset | None" = None,
+        val: "Sequence[Row] | pd.DataFrame | Dataset | None" = None,
+        test: "Sequence[Row] | pd.DataFrame | Dataset | None" = None,
+        predict: "Sequence[Row] | pd.DataFrame | Dataset | None" = None,
     ) -> Self:
-        """Take rows from memory: pandas frames, lists of dicts or data sets of `datasets`."""
+        """Take rows from memory: pandas frames, lists of dicts or a `datasets.Dataset` each."""
         given: dict[Split, object] = {"train": train, "val": val, "test": test, "predict": predict}
         for split, rows in given.items():
             if rows is not None:
-                name = f"the rows given as {split}"
-                self._tables[split] = [table_in_memory(name, rows)]
+                self._tables[split] = [self.in_memory(f"the rows given as {split}", rows)]
                 self.splits.pop(split, None)
                 self._is_checked = False
         return self
+
+    def in_memory(self, name: str, rows: object) -> Table:
+        """A table of rows that are given in memory."""
+        return table_in_memory(name, rows)
 
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; [] where it has no source of its own."""
@@ -189,14 +192,11 @@ class HFDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read, check and encode once on a machine, before any weights are loaded."""
-        self._load(self._stage())
+        self._load(self.trainer.state.fn if self.trainer is not None else None)
 
     def setup(self, stage: str) -> None:
         """Open what `prepare_data` made."""
         self._load(stage)
-
-    def _stage(self) -> str | None:
-        return self.trainer.state.fn if self.trainer is not None else None
 
     def _load(self, stage: str | None) -> None:
         wanted = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))

@@ -63,7 +63,10 @@ def names_without_training(known: list[str], model_name: str) -> list[str]:
     if known and not {name_key(name) for name in known} <= readable:
         return known
     if not trained:
-        raise InputError("the classes are not known: set `label_names` or training rows.")
+        raise InputError(
+            "the classes are not known: set `train_file` or another source of training rows, or "
+            "`label_names`."
+        )
     return trained
 
 

@@ -30,11 +30,11 @@ from lit_hf.data.classes import (
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
 from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
-from lit_hf.data.image_tables import under_names, with_file_stamps, with_folder, with_images
+from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
 from lit_hf.data.mixing import ImageMixing, mix
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
-from lit_hf.data.tables import Row, Table
+from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.label_cells import only_if_listed
@@ -43,7 +43,6 @@ from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import BaseImageProcessor
 
 log = logging.getLogger(__name__)
@@ -165,22 +164,9 @@ class ImageClassificationDataModule(HFDataModule):
         _ = self.pixels
         super().prepare_data()
 
-    def with_rows(
-        self,
-        train: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        val: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        test: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-        predict: "Sequence[Row] | Dataset | pd.DataFrame | None" = None,
-    ) -> "ImageClassificationDataModule":
-        """Take images from memory: as rows, with Pillow images or arrays in their cells."""
-        given = {"train": train, "val": val, "test": test, "predict": predict}
-        return super().with_rows(
-            **{
-                split: with_images(f"the rows given as {split}", rows, self.columns.image)
-                for split, rows in given.items()
-                if rows is not None
-            }
-        )
+    def in_memory(self, name: str, rows: object) -> Table:
+        """A table of rows that are given in memory, whose images may be Pillow's or arrays."""
+        return table_of_images(name, rows, self.columns.image)
 
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; paths in a file start at its folder."""

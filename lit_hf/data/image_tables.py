@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 from datasets import Dataset
 from PIL import Image
 
 from lit_hf.data.images import pixels_of_array, pixels_of_image
 from lit_hf.data.problems import CellError
-from lit_hf.data.tables import Row, Table, plain_rows
+from lit_hf.data.tables import Row, Table, plain_rows, table_in_memory
 from lit_hf.errors import InputError
 
 
@@ -77,10 +78,24 @@ def with_file_stamps(table: Table, column: str) -> Table:
     return replace(table, stamp=digest.hexdigest())
 
 
-def with_images(name: str, rows: object, column: str) -> Sequence[Row] | Dataset:
-    """Rows from memory whose Pillow images and arrays are files' contents.
+def table_of_images(name: str, given: object, column: str) -> Table:
+    """Wrap rows from memory whose images are Pillow's or arrays; see `table_in_memory`.
 
-    A data set of `datasets` stays as it is: it holds files, and knows the names of its classes.
+    Args:
+        name: what messages call them.
+        given: a `datasets.Dataset`, a pandas frame or a list of dicts.
+        column: which cells hold images.
+
+    Raises:
+        InputError: if they are no rows, or an array is no image or an image cannot be read.
+    """
+    if isinstance(given, Dataset) and isinstance(given.features.get(column), datasets.Image):
+        return table_in_memory(name, given)  # it holds files
+    return table_in_memory(name, given, with_images(name, given, column))
+
+
+def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
+    """Rows from memory whose Pillow images and arrays are files' contents.
 
     Args:
         name: what messages call the rows.
@@ -90,8 +105,6 @@ def with_images(name: str, rows: object, column: str) -> Sequence[Row] | Dataset
     Raises:
         InputError: if they are no rows, or an array is no image or an image cannot be read.
     """
-    if isinstance(rows, Dataset):
-        return rows
     changed: list[Row] = []
     for number, row in enumerate(plain_rows(name, rows), start=1):
         cell = row.get(column)

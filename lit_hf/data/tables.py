@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -95,19 +95,6 @@ def table_from_rows(
     return Table(name, unit, columns_of(iter(numbered)), stamp, lambda: iter(numbered))
 
 
-def table_in_memory(name: str, rows: object) -> Table:
-    """Wrap what a notebook gives: a `datasets.Dataset`, a pandas frame or a list of dicts.
-
-    Raises:
-        InputError: if it is something else.
-    """
-    from datasets import Dataset
-
-    if isinstance(rows, Dataset):  # which knows the names of its classes
-        return table_from_dataset(name, rows)
-    return table_from_rows(name, plain_rows(name, rows))
-
-
 def _stamp_of(value: object) -> str:
     """What changes with a value that JSON has no form for; of bytes, such as images, short."""
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
@@ -128,6 +115,27 @@ def table_from_dataset(name: str, dataset: object) -> Table:
 
     names = class_names(plain.features)
     return Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
+
+
+def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None) -> Table:
+    """Wrap what a notebook gives: a `datasets.Dataset`, a pandas frame or a list of dicts.
+
+    Args:
+        name: what messages call them.
+        given: the rows; a Dataset knows the names of the classes that it numbers.
+        rows: these rows, where they have been made fit to be read.
+
+    Raises:
+        InputError: if they are no rows.
+    """
+    from datasets import Dataset
+
+    if rows is None and isinstance(given, Dataset):  # read from disk, also where it is large
+        return table_from_dataset(name, given.with_format(None))
+    plain = plain_rows(name, given) if rows is None else rows
+    features = getattr(given, "features", None)  # None of a stream that does not know them
+    names = class_names(features) if isinstance(features, Mapping) else {}
+    return replace(table_from_rows(name, plain), class_names=names)
 
 
 def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:
@@ -172,7 +180,7 @@ def plain_rows(name: str, rows: object) -> Sequence[Row]:
 
     Args:
         name: what messages call them.
-        rows: the frame, or an iterable of mappings.
+        rows: the frame, or an iterable of mappings such as a `datasets.Dataset`.
 
     Raises:
         InputError: if they are something else, or if a frame names a column twice.

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.class_numbers import by_name, lookup_names
@@ -46,6 +46,31 @@ def _labels(model: str, split: str = "train", **settings: object) -> list[str]:
     data.setup("fit")
     assert data.label_names is not None
     return [data.label_names[number] for number in data.splits[split]["labels"]]  # type: ignore[index]  # a split
+
+
+def test_rows__of_a_dataset_have_its_names(tiny_model: str) -> None:
+    def given(names: list[str], labels: list[str]) -> Dataset:
+        features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+        rows = {"text": TEXTS[:4], "label": [names.index(label) for label in labels]}
+        return Dataset.from_dict(rows, features=features)
+
+    labels = ["neg", "pos", "pos", "neg"]
+    data = TextClassificationDataModule(tiny_model)
+    data.with_rows(train=given(["neg", "pos"], labels), val=given(["pos", "neg"], labels))
+    data.setup("fit")
+    assert data.label_names == ["neg", "pos"]
+    for split in (data.splits["train"], data.splits["val"]):
+        assert list(split["labels"]) == [0, 1, 1, 0]
+
+
+def test_rows__of_a_dataset_with_lists_of_classes(tiny_model: str) -> None:
+    kind = List(ClassLabel(names=["joy", "anger", "fear"]))
+    features = Features({"text": Value("string"), "label": kind})
+    rows = {"text": TEXTS[:3], "label": [[0, 2], [], [1]]}
+    data = TextClassificationDataModule(tiny_model, problem_type="multi_label", val_fraction=0)
+    data.with_rows(train=Dataset.from_dict(rows, features=features)).setup("fit")
+    assert data.label_names == ["joy", "anger", "fear"]
+    assert list(data.splits["train"]["labels"]) == [[0, 2], [], [1]]
 
 
 def test_files__that_number_their_classes_in_other_orders(tiny_model: str, tmp_path: Path) -> None:

@@ -98,8 +98,9 @@ def test_images__are_read_from_every_source(tiny_vit: str, tmp_path: Path) -> No
         {"train_file": str(tmp_path / "a.parquet")},
         {"dataset": str(tmp_path / "disk")},
     ]
-    for source in sources:
-        data = ImageClassificationDataModule(tiny_vit, val_fraction=0, **source)
+    modules = [ImageClassificationDataModule(tiny_vit, val_fraction=0, **s) for s in sources]
+    modules.append(ImageClassificationDataModule(tiny_vit, val_fraction=0).with_rows(train=hub))
+    for data, source in zip(modules, [*sources, {"with_rows": "a Dataset"}], strict=True):
         data.setup("fit")
         assert data.label_names == ["dark", "light"], source
         part = data.splits["train"]
@@ -288,7 +289,7 @@ def test_label_names__number_the_classes(tiny_vit: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"label_names": ["a"]}, "`label_names` wants two names"),
+        ({"label_names": ["a"]}, "`label_names` to be two names"),
         ({"image_size": 0}, "`image_size` to be at least 1"),
         ({"image_column": "picture"}, "`image_column`"),
     ],

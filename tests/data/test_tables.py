@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf.data.tables import Row, plain_rows, table_from_dataset, table_from_rows
+from lit_hf.data.tables import Row, plain_rows, table_from_dataset, table_from_rows, table_in_memory
 from lit_hf.errors import InputError
 
 
@@ -55,6 +55,12 @@ def test_dataset__class_names() -> None:
     table = table_from_dataset("hub [train]", data)
     assert table.class_names == {"label": ["no", "yes"]}
     assert list(table.rows()) == [(1, {"text": "a", "label": 1})]
+    given = table_in_memory("given", data)
+    assert (given.class_names, list(given.rows())) == (table.class_names, list(table.rows()))
+    assert table_in_memory("given", data.with_format("torch")).class_names == table.class_names
+    assert not table_in_memory("given", list(data)).class_names
+    stream = data.to_iterable_dataset()
+    assert table_in_memory("given", stream).class_names == table.class_names
 
 
 def test_require__names_table_found_setting_and_nearest() -> None:
