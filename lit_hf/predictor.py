@@ -13,6 +13,7 @@ from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import MODULES, data_description, load_module, write_processor
 from lit_hf.checkpoints import read_whole
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
+from lit_hf.data.unknown_tokens import warn_of_items
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
@@ -74,6 +75,7 @@ class Predictor:
         self.module = module
         self.module.train(False)
         self.tokenizer = tokenizer
+        self._has_told_unknown = False
         self._inputs = self._inputs_of(dict(inputs or {}))
 
     def _inputs_of(self, settings: Mapping[str, object]) -> Inputs:
@@ -160,12 +162,17 @@ class Predictor:
         parts = self._inputs.read(self._listed(items, second, question, context))
         order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))
         answers: list[Prediction] = [{} for _ in parts]
+        token_ids: list[Tensor] = []
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = self._inputs.batch([parts[i] for i in rows])
+            token_ids += [cast("Tensor", batch["input_ids"])] if "input_ids" in batch else []
             for row, answer in zip(rows, self._answer(batch), strict=True):
                 answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
         check_answers([{**answer, "id": f"item {row}"} for row, answer in enumerate(answers)])
+        if not self._has_told_unknown and not isinstance(self.module, ImageClassifier):
+            tokenizer = cast("PreTrainedTokenizerBase", self.tokenizer)
+            self._has_told_unknown = warn_of_items(parts, token_ids, tokenizer)
         return answers
 
     def _listed(

@@ -24,6 +24,7 @@ from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
 from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
+_FLAGS = ({("0",), ("1",)}, {("false",), ("true",)})
 
 
 def known_names(tables: Sequence[Table], column: str) -> list[str]:
@@ -90,29 +91,47 @@ def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]
     return names_in_order(summary.classes, summary.places, where)
 
 
-def check_flags(labels: Iterable[Sequence[str]], where: str) -> None:
-    """Refuse a column of 0 and 1 as lists of labels: it is one label that is on or off.
+def check_flags(
+    labels: Iterable[Sequence[str]], where: str, names: Sequence[str] | None, is_train: bool
+) -> None:
+    """Refuse 0 and 1 as lists of labels: they say of one label, or of two, whether it is on.
 
-    Its model would have a class "0" and a class "1", and could answer both of them, or none.
+    A model of a column of them would have a class "0" and a class "1", and could answer both or
+    none. Of pairs, such as [1, 0], each row would have both classes. Flags of more labels hold one
+    of the two twice, which no list of labels does.
 
     Args:
         labels: the labels of each row, as the rows write them.
         where: file and column, for the message.
+        names: `label_names`, where they are listed.
+        is_train: whether these are training rows; of others fewer things can be told.
 
     Raises:
         InputError: saying what to do.
     """
-    first: dict[str, str] = {}
+    first: dict[tuple[str, ...], Sequence[str]] = {}
     for row in labels:
-        if len(row) != 1:
+        keys = tuple(name_key(label).casefold() for label in row)
+        if len(keys) not in (1, 2) or (set(keys) - {"0", "1"} and set(keys) - {"false", "true"}):
             return
-        first.setdefault(name_key(row[0]).casefold(), row[0])
-    if first.keys() in ({"0", "1"}, {"false", "true"}):
+        first.setdefault(keys, row)
+    if is_train and names is None and first.keys() in _FLAGS:
         raise InputError(
-            f"{where}: every row is {' or '.join(map(repr, first.values()))}, one label that is on "
-            "or off, but `problem_type: multi_label` reads lists of labels. Set `problem_type: "
-            "single_label`; for several labels list in one column those that a row has, such as "
-            "'joy,anger'; where these are two labels of which each row has one, set `label_names`."
+            f"{where}: every row is {' or '.join(repr(*row) for row in first.values())}, one label "
+            "that is on or off, but `problem_type: multi_label` reads lists of labels. Set "
+            "`problem_type: single_label`; for several labels list in one column those that a row "
+            "has, such as 'joy,anger'; where these are two labels of which each row has one, set "
+            "`label_names`."
+        )
+    is_pair = bool(first) and all(len(keys) == 2 for keys in first)
+    in_order = all(keys == tuple(sorted(keys)) for keys in first)  # may truly be the two classes
+    if is_pair and len(names or ()) in (0, 2) and (is_train or not in_order):
+        shown = " or ".join(f"[{', '.join(row)}]" for row in first.values())
+        raise InputError(
+            f"{where}: every row is {shown}: these look like flags of two labels that are on or "
+            "off, but `problem_type: multi_label` reads lists of labels, of which every row would "
+            "have both. List the names of those that are on, such as 'joy' or 'joy,anger', or [] "
+            "for none."
         )
 
 

@@ -27,6 +27,7 @@ from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
+from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.data.windows import (
     encode_windows,
     pad_windows,
@@ -193,6 +194,7 @@ class ExtractiveQADataModule(HFDataModule):
             remove=[],
             features=window_features(tokenizer),
         )
+        warn_of_rows(encoded, tokenizer, split, ["question", "context"])
         self._tell_lost(split, encoded)
         return encoded
 

@@ -38,6 +38,7 @@ from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
+from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -207,6 +208,7 @@ class GenerativeQADataModule(HFDataModule):
             remove=[],
             features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
         )
+        warn_of_rows(encoded, tokenizer, split, ["question", "context"])
         if is_known:
             self._tell(split, encoded)
         return encoded

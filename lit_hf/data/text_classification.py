@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.cache import key_of
 from lit_hf.data.class_numbers import by_name, number_labels
 from lit_hf.data.classes import (
     check_classes,
@@ -33,7 +33,7 @@ from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, tem
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
-from lit_hf.data.tokens import check_padding, encode_batch, pad_tokens, stamp_of, tokenizer_of
+from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, stamp_of, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, check_label_names
@@ -173,9 +173,7 @@ class TextClassificationDataModule(HFDataModule):
         if not trained:
             found = names_without_training(found, self.model_name)
         elif not found:
-            examples, summary = self._read("train")
-            if self.problem_type == "multi_label":
-                check_flags(values_of(examples, "label"), self._where("train"))
+            _, summary = self._read("train")
             remedy = "For a number to predict set `problem_type: regression`."
             found = names_of_rows(summary, self._where("train"), remedy)
         return in_order_of_model(found, self.model_name)
@@ -211,6 +209,9 @@ class TextClassificationDataModule(HFDataModule):
             tables = [by_name(table, columns.label) for table in tables]
         examples, summary = read_examples(tables, columns, self.problem_type, on_bad_row, listed)
         self._summaries[split] = summary
+        if columns.label is not None and self.problem_type == "multi_label":
+            labels, is_train = values_of(examples, "label"), split == "train"
+            check_flags(labels, self._where(split), self._label_names, is_train)
         return examples, summary
 
     def encode(self, split: Split) -> Dataset:
@@ -232,21 +233,8 @@ class TextClassificationDataModule(HFDataModule):
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), stamp_of(tokenizer), max_length, ids
         )
-        encoded = cached_map(
-            examples,
-            encode_batch,
-            {"tokenizer": texts, "max_length": max_length, "label_ids": ids},
-            key,
-            f"tokenising {split}",
-            remove=[name for name in examples.column_names if name != "id"],
-        )
-        num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())
-        if num_cut:
-            log.info(
-                f"{split}: {num_cut} of {encoded.num_rows} texts ({num_cut / encoded.num_rows:.1%})"
-                f" are longer than {max_length} tokens and are cut."
-            )
-        return encoded.remove_columns("is_cut")
+        settings = {"max_length": max_length, "label_ids": ids}
+        return encode_texts(examples, settings, texts, key, split)
 
     def _stamp(self, split: Split) -> list[str]:
         return [table.stamp for table in self.tables(split)] + [repr(self.columns)]

@@ -4,16 +4,19 @@ Letters: B examples in a batch, L tokens of the longest.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import torch
+from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.batching import rounded_up
-from lit_hf.data.cache import key_of
-from lit_hf.data.templates import FilledText
+from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.templates import FilledText, TemplateTokenizer
+from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.spans import Span
@@ -24,6 +27,8 @@ from lit_hf.tokenizing import tokenize
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 
 def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
@@ -92,6 +97,35 @@ def encode_batch(
     if "label" in batch:
         columns["labels"] = [_label_id(label, label_ids) for label in batch["label"]]
     return columns
+
+
+def encode_texts(
+    examples: Dataset,
+    settings: Mapping[str, object],
+    texts: TemplateTokenizer,
+    key: str,
+    split: str,
+) -> Dataset:
+    """Encode the rows of a split, cached, and say how many are cut or hold what is unknown.
+
+    Args:
+        examples: the columns of `encode_batch` and `id`.
+        settings: its `max_length` and `label_ids`.
+        texts: its tokenizer.
+        key: determines the result, see `key_of`.
+        split: its name.
+    """
+    remove = [name for name in examples.column_names if name != "id"]
+    settings = {"tokenizer": texts, **settings}
+    encoded = cached_map(examples, encode_batch, settings, key, f"tokenising {split}", remove)
+    num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())
+    if num_cut:
+        log.info(
+            f"{split}: {num_cut} of {encoded.num_rows} texts ({num_cut / encoded.num_rows:.1%})"
+            f" are longer than {settings['max_length']} tokens and are cut."
+        )
+    warn_of_rows(encoded, texts.tokenizer, split, ["text"])
+    return encoded.remove_columns("is_cut")
 
 
 def _seen(text: str, encoding: "Encoding", side: int) -> str:

@@ -13,6 +13,7 @@ from transformers import BertConfig
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.data.classes import (
     check_classes,
+    check_flags,
     check_spellings,
     class_counts,
     in_order_of_model,
@@ -249,3 +250,55 @@ def test_lists__of_one_name_say_how_one_label_is_trained(tiny_model: str) -> Non
             InputError, match=r"two names or more, all different, but got \['toxic'\]\.$"
         ):
             make(tiny_model, label_names=["toxic"])
+
+
+@pytest.mark.parametrize("names", [None, ["joy", "anger"]])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[1, 0], [0, 1]],
+        [[True, False], [True, False]],
+        ["0 1", "0 1"],
+        ["[0, 1]", [1.0, 0.0], "01 00"],
+    ],
+)
+def test_flags_of_two_labels__are_refused(
+    tiny_model: str, cells: list[object], names: list[str] | None
+) -> None:
+    rows: Rows = [{"text": f"text {n}", "label": cell} for n, cell in enumerate(cells)]
+    data = TextClassificationDataModule(
+        tiny_model,
+        problem_type="multi_label",
+        label_separator=" ",
+        label_names=names,
+        val_fraction=0,
+    )
+    with pytest.raises(InputError, match=r"given as train, column 'label': .* flags.* List the na"):
+        data.with_rows(train=rows).prepare_data()
+
+
+def test_flags_of_two_labels__in_evaluations(tiny_model: str) -> None:
+    kind: dict[str, Any] = {"problem_type": "multi_label", "label_names": ["joy", "anger"]}
+    data = TextClassificationDataModule(tiny_model, **kind)
+    rows: Rows = [{"text": "a", "label": [0, 1]}, {"text": "b", "label": [1, 0]}]
+    with pytest.raises(InputError, match=r"given as test, .* flags"):
+        data.with_rows(test=rows).setup("test")
+    data.with_rows(test=rows[:1]).setup("test")  # both labels, by their numbers
+    assert list(data.splits["test"]["labels"]) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([["0"], ["1"], ["0", "1"]], None),
+        ([["0", "1"], ["1", "0"], []], None),
+        ([["0", "1"], ["0", "2"]], None),
+        ([["0", "1"], ["1", "0"]], ["a", "b", "c"]),
+        ([["joy", "anger"], ["anger", "joy"]], None),
+        ([], None),
+    ],
+)
+def test_flags_of_two_labels__lists_that_are_none(
+    rows: list[list[str]], names: list[str] | None
+) -> None:
+    check_flags(rows, "a.csv", names, is_train=True)
