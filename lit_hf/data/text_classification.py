@@ -3,7 +3,6 @@
 Letters: B examples in a batch, L tokens of the longest, C classes.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -41,8 +40,6 @@ from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
-
-log = logging.getLogger(__name__)
 
 
 class TextClassificationDataModule(HFDataModule):
