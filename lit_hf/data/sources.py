@@ -1,5 +1,6 @@
 """Where the rows of a split come from: files, a folder or a Hub data set."""
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
 
+log = logging.getLogger(__name__)
 Split = Literal["train", "val", "test", "predict"]
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -22,6 +24,7 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test",),
     "predict": ("predict", "unlabelled", "unlabeled"),
 }
+_SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00002
 _DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
 
 
@@ -90,7 +93,32 @@ def tables_from_dataset(
             f"{folder}: no file for any split; wanted names such as train.csv, "
             "validation-00000.parquet or test_text.txt."
         )
+    _tell_several(folder, split, named)
     return [_open(str(file), column_names) for file in named]
+
+
+def _tell_several(folder: Path, split: Split, files: Sequence[Path]) -> None:
+    """Say which files are read for a split where these are no shards of one."""
+    kinds = {_SHARD.sub("", _DATA_FILE.sub("", file.name)) for file in files}
+    if len(kinds) > 1:
+        names = ", ".join(file.name for file in files)
+        log.warning(
+            f"{folder}: the {split} rows are those of {names} together; to read one of them set "
+            f"`{split}_file`."
+        )
+
+
+def _names_of(name: str, split: Split, found: Sequence[str]) -> list[str]:
+    """The name of a split among those of a data set; [] where none of them is it."""
+    names = [known for known in SPLIT_NAMES[split] if known in found]
+    others = [other for other in found if not any(other in known for known in SPLIT_NAMES.values())]
+    if split == "val" and not names and others:
+        log.warning(
+            f"{name}: no split has one of the names {', '.join(SPLIT_NAMES['val'])}; its splits "
+            f"{', '.join(others)} are not read. To validate on one of them write it to a file and "
+            "set `val_file`; else a part of the training rows is set aside."
+        )
+    return names[:1]
 
 
 def _folder_of(dataset: str, subset: str | None) -> Path:
@@ -125,8 +153,8 @@ def _from_disk(folder: Path, split: Split) -> list[Table]:
         ) from error
     if isinstance(loaded, Dataset):
         loaded = {"train": loaded}
-    names = [name for name in SPLIT_NAMES[split] if name in loaded]
-    return [table_from_dataset(f"{folder} [{name}]", loaded[name]) for name in names[:1]]
+    names = _names_of(str(folder), split, list(loaded))
+    return [table_from_dataset(f"{folder} [{name}]", loaded[name]) for name in names]
 
 
 def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
@@ -134,8 +162,8 @@ def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
 
     try:
         found = get_dataset_split_names(dataset, subset)
-        names = [name for name in SPLIT_NAMES[split] if name in found]
-        loaded = [(name, load_dataset(dataset, subset, split=name)) for name in names[:1]]
+        names = _names_of(dataset, split, found)
+        loaded = [(name, load_dataset(dataset, subset, split=name)) for name in names]
     except (OSError, ValueError, RuntimeError) as error:  # network, unknown id, unknown subset
         if os.path.isdir(dataset):
             raise _no_subset(Path(dataset), str(subset)) from error

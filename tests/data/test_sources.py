@@ -110,3 +110,34 @@ def test_image__in_place_of_a_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.PNG").write_bytes(png(0))
     with pytest.raises(InputError, match=r"a.PNG: this is an image; wanted is a folder of images"):
         tables_from_files(str(tmp_path / "*.PNG"))
+
+
+def test_splits__of_other_names_are_told_where_none_is_for_validation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As those of MNLI: a part of the training rows would be set aside in silence."""
+    rows = Dataset.from_dict({"text": ["a", "b"]})
+    DatasetDict({"train": rows, "validation_matched": rows}).save_to_disk(tmp_path / "set")
+    assert tables_from_dataset(str(tmp_path / "set"), None, "val") == []
+    assert "validation_matched are not read" in caplog.text
+    caplog.clear()
+    DatasetDict({"train": rows, "dev": rows, "extra": rows}).save_to_disk(tmp_path / "other")
+    assert len(tables_from_dataset(str(tmp_path / "other"), None, "val")) == 1
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("names", "is_told"),
+    [
+        (["train.csv", "train_folds.csv"], True),
+        (["train-00000-of-00002.csv", "train-00001-of-00002.csv"], False),
+        (["train_1.csv", "train_2.csv"], False),
+    ],
+)
+def test_files__of_a_split_that_are_no_shards_are_told(
+    names: list[str], is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("text,label\na,0\nb,1\n", encoding="utf-8")
+    assert len(tables_from_dataset(str(tmp_path), None, "train")) == 2
+    assert ("those of train.csv, train_folds.csv together" in caplog.text) == is_told
