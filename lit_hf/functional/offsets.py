@@ -15,6 +15,7 @@ _JOINER = "\u200d"
 _VOWELS_AND_ENDS = ("\u1160", "\u11ff")  # the second and third part of a Korean syllable
 _SKIN_TONES = ("\U0001f3fb", "\U0001f3ff")
 _TAGS = ("\U000e0020", "\U000e007f")  # letters behind a flag
+_VOICED = "\u309b\u309c"  # as ﾞ and ﾟ, but written as a space with a mark by NFKD
 
 
 @cache
@@ -28,17 +29,32 @@ def joins(character: str) -> bool:
     (True, True, True, True, False, False)
     """
     first = unicodedata.normalize("NFKD", character)[0]
-    if unicodedata.category(first).startswith("M") or first == _JOINER:
+    if unicodedata.category(first).startswith("M") or first == _JOINER or character in _VOICED:
         return True
     ranges = (_VOWELS_AND_ENDS, _SKIN_TONES, _TAGS)
     return any(low <= first <= high for low, high in ranges)
+
+
+@cache
+def is_spaced_accent(character: str) -> bool:
+    """Whether a character is an accent that stands alone, such as ´, ¨, ˚ and ‾.
+
+    NFKD makes a space with an accent of it, of which a tokenizer that strips accents leaves
+    nothing.
+
+    >>> is_spaced_accent("´"), is_spaced_accent("a"), is_spaced_accent(" ")
+    (True, False, False)
+    """
+    parts = unicodedata.normalize("NFKD", character)
+    return parts[0] == " " and len(parts) > 1 and unicodedata.category(parts[1])[0] == "M"
 
 
 def completed_ends(text: str, spans: Iterable[Span]) -> dict[int, int]:
     r"""Ends of tokens that leave out what is written into their last character.
 
     Only characters that no token stands for are added, so that tokens of single accents keep their
-    places.
+    places. An accent that stands alone is added where no letter or number follows: to "6´", but not
+    to "Ada" in "Ada´s".
 
     Args:
         text: the text.
@@ -52,8 +68,10 @@ def completed_ends(text: str, spans: Iterable[Span]) -> dict[int, int]:
     >>> completed_ends("e\u0301te\u0301", [(0, 1), (1, 2), (2, 5)])
     {}
     """
-    joining = set() if text.isascii() else {c for c in set(text) if joins(c)}
-    if not joining:
+    letters = set() if text.isascii() else set(text)
+    joining = {c for c in letters if joins(c)}
+    accents = {c for c in letters if is_spaced_accent(c)} - joining
+    if not joining and not accents:
         return {}
     claimed = bytearray(len(text))
     ends = set()
@@ -64,7 +82,11 @@ def completed_ends(text: str, spans: Iterable[Span]) -> dict[int, int]:
     changed = {}
     for end in sorted(ends):
         last = end
-        while last < len(text) and text[last] in joining and not claimed[last]:
+        while last < len(text) and not claimed[last]:
+            behind = text[last + 1 : last + 2]
+            is_last = behind in accents or not behind.isalnum()
+            if text[last] not in joining and not (is_last and text[last] in accents):
+                break
             last += 1
         if last > end:
             changed[end] = last
