@@ -1,12 +1,56 @@
 """What a Predictor is called with: two arguments to pairs, and items that are none."""
 
+import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from numbers import Real
+from typing import Any, SupportsIndex, TypeGuard, cast
 
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
 Parts = tuple[Any, ...]  # texts, or an image's pixels
+
+
+def is_list(items: object) -> TypeGuard[Iterable[object]]:
+    """Whether several items are given in an order.
+
+    A set has none, and an array without a dimension holds no several; a frame of pandas would give
+    the names of its columns.
+
+    >>> is_list(["a"]), is_list({"a"}), is_list("a text")
+    (True, False, True)
+    """
+    is_other = isinstance(items, bytes | Mapping | set | frozenset) or hasattr(items, "iterrows")
+    return isinstance(items, Iterable) and not is_other and getattr(items, "ndim", 1) != 0
+
+
+def remedy(items: object) -> str:
+    """What to give in place of items that are no list, where that is known."""
+    if isinstance(items, set | frozenset):
+        return " A set has no order; give a list."
+    if getattr(items, "ndim", 1) == 0 and hasattr(items, "item"):
+        return " An array of one text is a text by `array.item()`."
+    return ""
+
+
+def checked_size(batch_size: object) -> int:
+    """How many items are run at once, of whatever kind of whole number, also numpy's.
+
+    Raises:
+        InputError: if it is none, or below 1.
+
+    >>> checked_size(4)
+    4
+    """
+    try:
+        size = operator.index(cast("SupportsIndex", batch_size))
+    except TypeError:
+        size = 0
+    if isinstance(batch_size, bool) or size < 1:
+        raise InputError(
+            f"Expected `batch_size` to be a whole number, 1 or more, but got {batch_size!r}."
+        )
+    return size
 
 
 def pairs_of(first: object, second: object) -> list[tuple[object, object]]:
@@ -21,8 +65,7 @@ def pairs_of(first: object, second: object) -> list[tuple[object, object]]:
     ([('Who?', 'Ada did.')], [('Who?', 'Ada did.'), ('Who?', 'Ben did.')])
     """
     for item in (first, second):
-        is_list = isinstance(item, Iterable) and not isinstance(item, bytes | Mapping)
-        if not is_list or hasattr(item, "iterrows"):  # a frame of pandas
+        if not is_list(item):
             raise no_pairs(first, second)
     firsts, seconds = (None if isinstance(s, str) else list(s) for s in (first, second))  # type: ignore[call-overload]  # seen above
     firsts = [first] * len(seconds or [0]) if firsts is None else firsts
@@ -38,8 +81,9 @@ def pairs_of(first: object, second: object) -> list[tuple[object, object]]:
 def no_pairs(first: object, second: object) -> InputError:
     """Two arguments of which one is neither a text nor a list."""
     kinds = f"{type(first).__name__} and {type(second).__name__}"
-    number = next((item for item in (second, first) if isinstance(item, int | float)), None)
+    number = next((item for item in (second, first) if isinstance(item, Real)), None)
     hint = "" if number is None else f" How many are run at once is `batch_size={number}`."
+    hint = hint or remedy(first) or remedy(second)
     return InputError(
         "wanted is `question` with `context` (or a text with its second one), each a text or a "
         f"list of texts, but got {kinds}.{hint}"

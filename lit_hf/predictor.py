@@ -18,7 +18,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
-from lit_hf.items import no_pairs
+from lit_hf.items import checked_size, is_list, no_pairs, remedy
 from lit_hf.model_files import check_files
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
@@ -157,14 +157,13 @@ class Predictor:
             InputError: naming the item that is none, or that is no pair where others are; if the
                 model gives no numbers.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"Expected `batch_size` to be at least 1, but got {batch_size!r}.")
+        size = checked_size(batch_size)
         parts = self._inputs.read(self._listed(items, second, question, context))
         order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))
         answers: list[Prediction] = [{} for _ in parts]
         token_ids: list[Tensor] = []
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             batch = self._inputs.batch([parts[i] for i in rows])
             token_ids += [cast("Tensor", batch["input_ids"])] if "input_ids" in batch else []
             for row, answer in zip(rows, self._answer(batch), strict=True):
@@ -189,10 +188,11 @@ class Predictor:
             return self._inputs.paired(items, second)
         if self._inputs.is_one(items):
             return [items]
-        if not isinstance(items, Iterable) or hasattr(items, "iterrows"):
+        if not is_list(items):
             raise InputError(
                 "wanted a list of texts, pairs of texts, images or dicts of columns (of a pandas "
                 f"frame: `frame.to_dict('records')`), but got a {type(items).__name__}."
+                f"{remedy(items)}"
             )
         return items
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -110,6 +111,7 @@ def test_answers__in_the_given_order_for_any_number(number: int, trained: Path) 
     for text, answer in list(zip(texts, answers, strict=True))[::9]:
         _same([answer], predictor(text))
     _same(predictor(texts, batch_size=3), answers)
+    _same(predictor(np.array(texts), batch_size=np.int64(3)), answers)  # type: ignore[arg-type]  # a whole number
     _same(predictor(iter(texts)), answers)
     assert len({json.dumps(answer) for answer in answers}) >= 0.8 * number
 
@@ -220,7 +222,7 @@ def test_items__that_are_none(trained: Path) -> None:
             predictor(["fine", item])  # type: ignore[list-item]  # wrong on purpose
     with pytest.raises(InputError, match=r"got \['a', 'b'\]\. For a pair write \(…, …\), not"):
         predictor([["a", "b"]])  # type: ignore[list-item]  # wrong on purpose
-    for items in (None, 5, pd.DataFrame({"text": ["a"]})):
+    for items in (None, 5, pd.DataFrame({"text": ["a"]}), np.array("a"), torch.tensor(1), {"a"}):
         with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
             predictor(items)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError, match="item 0: no column 'text'"):
@@ -229,8 +231,8 @@ def test_items__that_are_none(trained: Path) -> None:
         predictor(["a", "\ud800"])
     with pytest.raises(InputError, match="trained on texts, but got pairs"):
         predictor([("a", "b")])
-    for size in (0, -1):
-        with pytest.raises(InputError, match=f"`batch_size` to be at least 1, but got {size}"):
+    for size in (0, -1, True):
+        with pytest.raises(InputError, match=f"`batch_size` to be a whole number.* but got {size}"):
             predictor(["a"], batch_size=size)
     assert len(predictor(list(pd.Series(["a", ""])))) == 2
 
