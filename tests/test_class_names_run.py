@@ -231,6 +231,19 @@ def test_texts__names_of_a_trained_model_are_matched_by_name(
     assert _accuracy(model, _of_texts(model, files, label_names=WORDS)) == 1.0
 
 
+@pytest.mark.parametrize("names", [["3", "4"], ["0", "2"], ["-1", "1"]])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_names__of_a_trained_model_that_are_numbers_are_no_numbers_of_its_classes(
+    names: list[str], is_listed: bool, text_model: Make, tmp_path: Path
+) -> None:
+    model, settings = text_model(names), {"label_names": names} if is_listed else {}
+    file = _csv(tmp_path, names)["val_file"]
+    assert _accuracy(model, _of_texts(model, {"val_file": file}, **settings)) == 1.0
+    file = _csv(tmp_path, ["0", "1"])["val_file"]
+    with pytest.raises(InputError, match=r"rows\.csv.* unknown label '[01]' at line .*classes are"):
+        _accuracy(model, _of_texts(model, {"val_file": file}, **settings))
+
+
 @pytest.mark.parametrize("has_training", [True, False])
 def test_placeholders__beside_an_order_of_its_own_are_refused(
     has_training: bool, text_model: Make, tmp_path: Path

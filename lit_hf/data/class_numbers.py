@@ -10,7 +10,13 @@ from dataclasses import replace
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import whole_number
-from lit_hf.functional.labels import class_ids, is_ambiguous, keys_of_names, name_key
+from lit_hf.functional.labels import (
+    are_all_numbers,
+    class_ids,
+    hold_numbers,
+    keys_of_names,
+    name_key,
+)
 
 
 def by_name(table: Table, column: str) -> Table:
@@ -99,6 +105,8 @@ def number_labels(
     """The class number of each label of a split.
 
     Rows of a format that numbers its classes are read by name; other rows as `class_ids` has it.
+    Where names are numbers, the training rows decide for all splits: a 2 that they do not have is
+    no class, even where the third class has another number for its name.
 
     Args:
         places: the distinct labels, each with the place of its first row.
@@ -115,12 +123,14 @@ def number_labels(
     if any(table.class_names.get(column) for table in tables):
         lookup = lookup_names(names, tables, trained, column)
         return class_ids(places, lookup, where, lookup)
-    if not (is_ambiguous(names) and trained):
+    if any(table.class_names.get(column) for table in trained):
+        _refuse_two_readings(places, names, where, trained[0].name)
         return class_ids(places, names, where)
-    if not any(table.class_names.get(column) for table in trained):
-        return class_ids(places, names, where, labels_of_training())
-    _refuse_two_readings(places, names, where, trained[0].name)
-    return class_ids(places, names, where)
+    decided_by: Iterable[str] | None = None
+    if hold_numbers(names):
+        alone = names if are_all_numbers(names) else None
+        decided_by = labels_of_training() if trained else alone
+    return class_ids(places, names, where, decided_by)
 
 
 def _refuse_two_readings(

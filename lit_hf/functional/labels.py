@@ -168,14 +168,25 @@ def are_numbers(labels: Iterable[str], names: Sequence[str]) -> bool:
     return is_numbered and all(whole_number(key) is not None for key in found)
 
 
-def is_ambiguous(names: Sequence[str]) -> bool:
-    """Whether a key can be the name of one class and the number of another.
+def hold_numbers(names: Sequence[str]) -> bool:
+    """Whether names of classes are numbers, some at least, other than those of the classes.
 
-    >>> is_ambiguous(["1", "2", "3"]), is_ambiguous(["0", "1"]), is_ambiguous(["no", "yes"])
+    A number in a row may then be the name of one class and the number of another.
+
+    >>> hold_numbers(["0", "1", "3"]), hold_numbers(["0", "1"]), hold_numbers(["no", "yes"])
     (True, False, False)
     """
-    by_number = _keys_of_numbers(names)
-    return any(by_number.get(key, number) != number for key, number in keys_of_names(names).items())
+    is_same = keys_of_names(names) == _keys_of_numbers(names)
+    return not is_same and any(_size(name) is not None for name in names)
+
+
+def are_all_numbers(names: Sequence[str]) -> bool:
+    """Whether every name of a class is a number.
+
+    >>> are_all_numbers(["-1", "0.5"]), are_all_numbers(["1", "cat"])
+    (True, False)
+    """
+    return all(_size(name) is not None for name in names)
 
 
 def class_ids(

@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.class_numbers import by_name, lookup_names
+from lit_hf import ImageClassificationDataModule, InputError, TextClassificationDataModule
+from lit_hf.data.class_numbers import by_name, lookup_names, number_labels
 from lit_hf.data.tables import Row, Table, table_from_rows
 
 TEXTS = [f"text {number}" for number in range(8)]
@@ -122,3 +124,88 @@ def test_lookup__is_by_the_names_of_the_training_rows() -> None:
     assert lookup_names(["x", "y"], val, [], "label") == ["pos", "neg"]
     assert lookup_names(["x", "y"], csv, train, "label") == ["x", "y"]
     assert lookup_names(["pos", "neg", "x"], val, train, "label") == ["pos", "neg", "x"]
+
+
+OTHER_NUMBERS = [  # names of classes, labels of training rows read by name, labels of other rows
+    (None, [0, 1, 3], [0, 1, 2]),
+    (None, [3, 4], [0, 1]),
+    (None, [0, 2], [0, 1]),
+    (None, [0, 5, 10], [0, 1, 2]),
+    (["-1", "1"], [-1, 1], [0, 1]),
+    (["2", "1"], [1, 2], [0, 1]),
+    (["3", "1"], [1, 3], [0, 1]),
+    (["0.5", "1.5"], ["0.5", "1.5"], ["0", "1"]),
+    (["0", "cat"], ["0", "cat"], ["0", "1"]),
+]
+
+
+def _rows(labels: list[Any]) -> list[Row]:
+    return [{"text": text, "label": label} for text, label in zip(TEXTS, labels, strict=False)]
+
+
+@pytest.mark.parametrize(("names", "train", "other"), OTHER_NUMBERS)
+@pytest.mark.parametrize("kind", ["rows", "files", "lists", "images"])
+def test_numbers__that_the_training_rows_do_not_have_are_refused(
+    kind: str,
+    names: list[str] | None,
+    train: list[Any],
+    other: list[Any],
+    tiny_model: str,
+    tiny_vit: str,
+    tmp_path: Path,
+) -> None:
+    """They are no numbers of the classes where the training rows are read by name."""
+    settings: dict[str, Any] = {"val_fraction": 0, "label_names": names}
+    splits = {"train": _rows(train), "val": _rows(train[:1]), "test": _rows(other)}
+    if kind == "images":
+        white = np.full((8, 8, 3), 255, np.uint8)
+        pictures = {
+            split: [{"image": white, "label": row["label"]} for row in rows]
+            for split, rows in splits.items()
+        }
+        data: Any = ImageClassificationDataModule(tiny_vit, **settings).with_rows(**pictures)
+    elif kind == "files":
+        for split, rows in splits.items():
+            lines = [f"{row['text']},{row['label']}\n" for row in rows]
+            (tmp_path / f"{split}.csv").write_text("text,label\n" + "".join(lines))
+            settings[f"{split}_file"] = str(tmp_path / f"{split}.csv")
+        data = TextClassificationDataModule(tiny_model, **settings)
+    else:
+        if kind == "lists":
+            settings["problem_type"] = "multi_label"
+            splits = {split: _listed(rows) for split, rows in splits.items()}
+        data = TextClassificationDataModule(tiny_model, **settings).with_rows(**splits)
+    with pytest.raises(
+        InputError, match=r"test.*unknown label '.' at (row|line) .*the classes are"
+    ):
+        data.prepare_data()
+
+
+def _listed(rows: list[Row]) -> list[Row]:
+    return [*({**row, "label": [row["label"]]} for row in rows), {**rows[0], "label": []}]
+
+
+def _numbers(names: list[str], labels: list[str], train: list[str] | None = None) -> dict[str, int]:
+    """The class numbers of labels, beside training rows of others."""
+    table = table_from_rows("a", _rows(labels))
+    trained = [] if train is None else [table_from_rows("t", _rows(train))]
+    places = {label: f"row {number}" for number, label in enumerate(labels)}
+    return number_labels(places, names, "label", [table], trained, lambda: train or [])
+
+
+def test_numbers__of_training_rows_that_number_the_classes_do_so_in_all_splits() -> None:
+    words, numbers = ["no", "yes", "maybe"], ["0", "1", "3"]
+    for train in (["0", "1", "2"], None):
+        assert _numbers(words, ["1", "2"], train) == {"1": 1, "2": 2}
+    assert _numbers(words, ["1", "2"], words) == {"1": 1, "2": 2}
+    assert _numbers(numbers, ["1", "2"], ["0", "1", "2"]) == {"1": 1, "2": 2}
+    with pytest.raises(InputError, match="label '3' at row 0 is out of range"):
+        _numbers(numbers, ["3"], ["0", "1", "2"])
+    assert _numbers(["LABEL_0", "LABEL_1"], ["1", "0"]) == {"1": 1, "0": 0}
+
+
+def test_numbers__without_training_rows_are_names_where_the_names_are_numbers() -> None:
+    assert _numbers(["0", "1", "3"], ["3", "1"]) == {"3": 2, "1": 1}
+    for names, labels in ((["0", "1", "3"], ["0", "1", "2"]), (["3", "4"], ["0", "1"])):
+        with pytest.raises(InputError, match=rf"a, .*unknown label '{labels[-1]}|'0'.*classes are"):
+            _numbers(names, labels)

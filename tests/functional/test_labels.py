@@ -2,10 +2,11 @@ import pytest
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
+    are_all_numbers,
     are_numbers,
     class_ids,
+    hold_numbers,
     in_class_order,
-    is_ambiguous,
     keys_of_names,
     name_key,
     names_in_order,
@@ -71,7 +72,22 @@ def test_class_ids__by_name_else_by_number() -> None:
     assert class_ids(_places("1", "0"), ["anger", "joy"], "a.csv") == {"1": 1, "0": 0}
     assert class_ids(_places("01", "0.0"), ["anger", "joy"], "a.csv") == {"01": 1, "0.0": 0}
     assert class_ids(_places("1", "2"), ["2", "1"], "a.csv") == {"1": 1, "2": 0}
-    assert is_ambiguous(["01", "02"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["01", "02"], ["1", "0"], ["0", "1", "3"], ["-1", "1"], ["0.5", "1.5"], ["0", "cat"]],
+)
+def test_names__that_are_other_numbers_than_those_of_the_classes(names: list[str]) -> None:
+    assert hold_numbers(names)
+    assert are_all_numbers(names) == ("cat" not in names)
+
+
+@pytest.mark.parametrize(
+    "names", [["00", "1.0"], ["0", "1", "2"], ["no", "yes"], ["a1", "LABEL_0"]]
+)
+def test_names__that_are_words_or_the_numbers_of_the_classes(names: list[str]) -> None:
+    assert not hold_numbers(names)
 
 
 @pytest.mark.parametrize("names", [["01", "02"], ["1.0", "2.0"], [" 1", "2 "]])
