@@ -41,6 +41,8 @@ class RegressionScore(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars."""
+        if len(self.predictions) == 0:  # never updated
+            return {name: torch.tensor(np.nan, device=self.device) for name in self.names}
         kept = dim_zero_cat(self.predictions)
         predicted = kept.cpu().double().numpy()  # MPS has no float64
         target = dim_zero_cat(self.targets).cpu().double().numpy()

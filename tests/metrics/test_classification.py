@@ -311,3 +311,15 @@ def test_confusion_matrix__only_of_single_labels_of_not_too_many_classes(
     problem: ProblemType, num_classes: int
 ) -> None:
     assert ClassificationScores(problem, num_classes).confusion_matrix() is None
+
+
+@pytest.mark.filterwarnings("ignore:.*was called before the ``update`` method")
+@pytest.mark.parametrize(
+    ("problem", "num_classes"),
+    [("single_label", 2), ("single_label", 4), ("multi_label", 3), ("regression", 1)],
+)
+def test_scores__of_nothing_are_no_numbers(problem: ProblemType, num_classes: int) -> None:
+    values = ClassificationScores(problem, num_classes).compute()
+    assert values.pop("num_examples") == 0
+    assert math.isnan(values["loss"])
+    assert all(math.isnan(values[name]) for name in {"auroc", "pearson", "mse"} & values.keys())
