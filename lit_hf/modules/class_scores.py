@@ -9,6 +9,7 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import ClassificationScores
@@ -100,12 +101,25 @@ class ClassScores(LightningModule):
         """Take the positive class of the checkpoint where none was chosen.
 
         It is the same class by its number: the data may give other names to its classes.
+
+        Raises:
+            InputError: if a training that goes on has chosen another one.
         """
         super().on_load_checkpoint(checkpoint)
         held = (checkpoint.get("hyper_parameters") or {}).get("positive_label")
         trained = names_of(cast("Any", self).model.config)
-        if self.hparams.get("positive_label") is None and held in trained:
-            assert self.label_names is not None
-            self.positive_label = self.label_names[trained.index(held)]
+        if held not in trained:
+            return
+        assert self.label_names is not None
+        known = self.label_names[trained.index(held)]
+        if self.hparams.get("positive_label") is None:
+            self.positive_label = known
             for scores in self.metrics.values():
                 cast("ClassificationScores", scores).set_positive(self._positive_number())
+        elif self.positive_label != known and self._trainer and self._trainer.state.fn == "fit":
+            raise InputError(
+                f"`positive_label` is {self.positive_label!r}, that of the checkpoint {known!r}: "
+                "a training that goes on compares its F1 with the best one before, of the same "
+                f"class. Leave {known!r} and choose another one in `validate` or `test`; or begin "
+                "a new training with `ckpt_path: null`."
+            )

@@ -100,6 +100,21 @@ def test_positive__of_a_checkpoint_is_used_where_none_is_chosen(
     assert _validated(make_trainer(), (again, data)) == pytest.approx(own, abs=1e-6)
 
 
+def test_positive__that_is_another_one_than_before_does_not_go_on(
+    make: Make, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ckpt"
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(*make())
+    trainer.save_checkpoint(path)
+    with pytest.raises(InputError, match="`positive_label` is 'no', that of the checkpoint 'yes'"):
+        make_trainer(max_steps=2).fit(*make(positive_label="no"), ckpt_path=path, weights_only=True)
+    for same in ("yes", None):
+        module, data = make(positive_label=same)
+        make_trainer(max_steps=2).fit(module, data, ckpt_path=path, weights_only=True)
+        assert getattr(module, "positive_label") == "yes"  # noqa: B009 - of either class
+
+
 def test_positive__of_a_checkpoint_is_the_same_class_under_another_name(
     tiny_model: str, make_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
