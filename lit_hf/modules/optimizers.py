@@ -86,11 +86,15 @@ def with_schedule(
             "`trainer.max_epochs` (of rows without a number `trainer.max_steps`), or "
             "`scheduler: constant`."
         )
+    num_warmup = round(warmup_ratio * num_steps)
+    if num_warmup and num_warmup >= num_steps:
+        log.warning(
+            f"the warm-up takes all steps of the training ({num_warmup}): the learning rate rises "
+            "from 0 in the first one and never gets to its full value. Set a smaller "
+            f"`warmup_ratio` (it is {warmup_ratio:g})."
+        )
     schedule = get_scheduler(
-        name,
-        optimizer,
-        num_warmup_steps=round(warmup_ratio * num_steps),
-        num_training_steps=int(num_steps),
+        name, optimizer, num_warmup_steps=num_warmup, num_training_steps=int(num_steps)
     )
     return {
         "optimizer": optimizer,

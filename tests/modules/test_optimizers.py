@@ -21,7 +21,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.batches import TextBatch
-from lit_hf.modules.optimizers import SchedulerName, decay_groups, has_fused_step
+from lit_hf.modules.optimizers import SchedulerName, decay_groups, has_fused_step, with_schedule
 
 MakeBatch = Callable[..., TextBatch]
 MakeTrainer = Callable[..., pl.Trainer]
@@ -113,6 +113,17 @@ def test_schedule__linear_rises_from_zero_and_falls_to_zero(
     fall = [0.4 * (20 - step) / 16 for step in range(4, 21)]
     assert rates == pytest.approx([*rise, *fall])
     assert (rates[0], rates[4], rates[-1]) == (0.0, 0.4, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "num_steps", "is_told"),
+    [(1.0, 1, True), (0.7, 1, True), (1.0, 20, True), (0.1, 1, False), (0.9, 20, False)],
+)
+def test_warmup__that_takes_all_steps_is_told(
+    ratio: float, num_steps: int, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_schedule(SGD([torch.zeros(1)], lr=0.4), "linear", ratio, num_steps)
+    assert ("the warm-up takes all steps of the training" in caplog.text) == is_told
 
 
 def test_schedule__cosine_is_at_half_in_the_middle(
