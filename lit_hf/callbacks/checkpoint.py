@@ -1,6 +1,7 @@
 """LastCheckpoint: where a stopped run goes on from; and which checkpoint is the best."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class LastCheckpoint(ModelCheckpoint):
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and isinstance(state, dict):
                 checkpoint["callbacks"][callback.state_key] = _at_home(state, callback)
+        _tell_uncounted(trainer.checkpoint_callbacks, checkpoint["callbacks"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the epoch behind the checkpoint that the training goes on from."""
@@ -65,6 +67,36 @@ class LastCheckpoint(ModelCheckpoint):
         """Write where no checkpoint has been written since the last optimizer step."""
         if self._last_global_step_saved != trainer.global_step:
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+def _tell_uncounted(callbacks: Sequence[Checkpoint], states: Mapping[str, Any]) -> None:
+    """Say where the best checkpoint of before counts no longer, as `monitor` and the like changed.
+
+    Args:
+        callbacks: of a training that goes on.
+        states: of all callbacks before, by their keys, which hold their settings.
+    """
+    own = {callback.state_key for callback in callbacks}
+    new = [
+        callback.monitor
+        for callback in callbacks
+        if isinstance(callback, ModelCheckpoint)
+        and callback.monitor is not None
+        and callback.state_key not in states
+    ]
+    lost = [
+        (state["monitor"], state["best_model_path"])
+        for key, state in states.items()
+        if key not in own and isinstance(state, dict) and state.get("best_model_path")
+        if state.get("monitor") is not None
+    ]
+    if new and lost:
+        monitor, path = lost[0]
+        same = " of other settings" if monitor == new[0] else ""
+        log.warning(
+            f"the best checkpoint is that by {new[0]!r}{same} from here on: what was validated "
+            f"before does not count. {path}, the best by {monitor!r}, stays where it is."
+        )
 
 
 def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from transformers.utils import logging as hf_logging
 
@@ -87,12 +88,23 @@ class ExportPretrained(Callback):
 
 def _why_the_last(trainer: Trainer) -> str:
     """Why no checkpoint is called the best, and what to set."""
-    monitors = [getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks]
-    monitor = next((name for name in monitors if name is not None), None)
-    if monitor is None:
+    found = [c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None]
+    if not found:
         return (
             "no checkpoint callback has a `monitor`, so the last checkpoint is exported; for the "
             'best one set it, such as `ModelCheckpoint(monitor="val/loss")`.'
+        )
+    callback = cast("ModelCheckpoint", found[0])
+    monitor = callback.monitor
+    if callback.save_top_k == 0:
+        return (
+            f"no checkpoint is kept by {monitor!r}, as `save_top_k` is 0, so the last checkpoint "
+            "is exported; for the best one set `save_top_k` to 1."
+        )
+    if not trainer.callback_metrics:  # no batch has logged its loss
+        return (
+            f"nothing was left to train and no checkpoint before was scored by {monitor!r}, so the "
+            "last checkpoint is exported; for a score train on, with a larger `max_epochs`."
         )
     return (
         f"the training ended at step {trainer.global_step} with no score {monitor!r}, so the last "

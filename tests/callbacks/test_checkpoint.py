@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
@@ -106,3 +107,33 @@ def test_run_folder__elsewhere_is_the_same_run(
     assert found["checkpoint"] == f"checkpoints/{best.name}"
     names = sorted(path.name for path in (new / "checkpoints").iterdir())
     assert names == ["epoch=0-step=4.ckpt", "last.ckpt"]
+
+
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [
+        ({"monitor": "val/f1", "mode": "max"}, True),
+        ({"monitor": "val/loss", "every_n_epochs": 2}, True),
+        ({"monitor": "val/loss"}, False),
+        ({}, False),
+    ],
+)
+def test_best__by_another_monitor_than_before_is_told(
+    settings: dict[str, Any],
+    is_told: bool,
+    tmp_path: Path,
+    fit: Fit,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = tmp_path / "checkpoints"
+    first = ModelCheckpoint(folder, monitor="val/loss", enable_version_counter=False)
+    _, module, data = fit([first, LastCheckpoint()], max_epochs=1)
+    other = ModelCheckpoint(folder, filename="other-{epoch}", **settings)
+    trainer = quiet_trainer(
+        max_epochs=2, default_root_dir=tmp_path, callbacks=[other, LastCheckpoint()]
+    )
+    trainer.fit(module, data, ckpt_path=folder / "last.ckpt", weights_only=True)
+    told = f"{first.best_model_path}, the best by 'val/loss', stays where it is"
+    assert (told in caplog.text) == is_told
+    assert Path(first.best_model_path).is_file() == (settings != {"monitor": "val/loss"})

@@ -392,3 +392,29 @@ def test_callback__says_why_it_exports_the_last_one(
     best = ModelCheckpoint(tmp_path / "e", monitor="val/f1", mode="max")
     fit([best, ExportPretrained()], folder=tmp_path / "c")
     assert "so the last checkpoint" not in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*`save_top_k=0`")
+def test_callback__says_that_no_checkpoint_is_kept_by_score(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = ModelCheckpoint(tmp_path / "c", monitor="val/f1", mode="max", save_top_k=0)
+    fit([LastCheckpoint(), best, ExportPretrained()])
+    assert "kept by 'val/f1', as `save_top_k` is 0" in caplog.text
+    assert "validate sooner" not in caplog.text
+
+
+def test_callback__says_that_nothing_was_left_to_train(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, module, data = fit([LastCheckpoint()], max_epochs=1)
+    best = ModelCheckpoint(tmp_path / "checkpoints", monitor="val/f1", mode="max")
+    again = quiet_trainer(
+        max_epochs=1,
+        default_root_dir=tmp_path,
+        callbacks=[LastCheckpoint(), best, ExportPretrained()],
+    )
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    again.fit(module, data, ckpt_path=last, weights_only=True)
+    assert "nothing was left to train" in caplog.text
+    assert "validate sooner" not in caplog.text
