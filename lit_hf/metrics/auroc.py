@@ -163,7 +163,7 @@ def _ranks(
         Numbers in the order of the odds, [N], equal for equal rows; NaN where a logit is none.
     """
     with np.errstate(invalid="ignore"):
-        odds = lead - np.log1p(sums[0] - own + sums[1:].sum(0))
+        odds: NDArray[np.float64] = lead - np.log1p(sums[0] - own + sums[1:].sum(0))
     if len(np.unique(odds)) == len(odds):
         return odds
     keys = np.stack([*-sums[::-1], odds])  # the last one counts first
