@@ -236,5 +236,5 @@ def test_positive_label__that_is_no_class_ends_the_command(tiny_model: str, tmp_
         folder=tmp_path,
     )
     assert done.returncode == 2
-    assert "`--model.positive_label` is 'yess', but the classes are 'no', 'yes'. Did you" in done.stderr
+    assert "`--model.positive_label` is 'yess', but the classes are 'no', 'yes'" in done.stderr
     assert not (tmp_path / "lightning_logs").exists()

@@ -6,6 +6,7 @@ Letters: N examples, C classes, K classes of a block.
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -14,7 +15,6 @@ from lit_hf.functional.precision import precise
 
 _BLOCK = 16  # classes ranked at once, and neighbours in memory
 _ROWS = 4096  # rows sorted at once
-_PARTS = 4  # floats of a sum, 212 bits
 
 
 class DefinedAUROC(Metric):
@@ -74,9 +74,8 @@ class OneVsRestAUROC(DefinedAUROC):
     """The same of exclusive classes, by the log odds of each class against all others.
 
     Input of `update`: `scores` [B, C] float, logits; `truth` [B] class numbers. Two rows are equal
-    to a class if its logit has the same distances to the logits of the other classes, in any order;
-    others are told apart also where their probabilities are equal in double precision, down to
-    1e-60 of the odds.
+    to a class if its logit has the same distances to the logits of the other classes, in any order,
+    or if their log odds differ by less than double precision holds (1e-15).
 
     Relations: `roc_auc_score(truth, probabilities, multi_class="ovr")`, where that is not misled by
     the rounding of probabilities.
@@ -95,26 +94,18 @@ class OneVsRestAUROC(DefinedAUROC):
 
     def _areas(self, scores: NDArray[np.floating], truth: NDArray[np.integer]) -> list[float]:
         """The area of each class that has both sides; of two classes one, as both are equal."""
-        if scores.shape[1] == 1:
-            return []
         if scores.shape[1] == 2:
             odds = scores[:, 1:].astype(np.float64) - scores[:, :1]
             return areas(odds, truth[:, None] == 1)
         parts = [_sums(scores[i : i + _ROWS]) for i in range(0, len(scores), _ROWS)]
-        largest, lead, rest, rest_of_largest = (
-            np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)
-        )
+        largest, total, rest = (np.concatenate(part) for part in zip(*parts, strict=True))
         found: list[float] = []
-        for number, logits in enumerate(scores.T):
-            with np.errstate(invalid="ignore"):
-                distance = logits.astype(np.float64) - largest
-            is_largest = distance == 0
-            ranks = _ranks(
-                np.where(is_largest, lead, distance),
-                np.where(is_largest, rest_of_largest, rest),
-                np.where(is_largest, 0, np.exp(distance)),
-            )
-            found += areas(ranks[:, None], truth[:, None] == number)
+        for block in _blocks(scores.shape[1]):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                distances = scores[:, block].astype(np.float64) - largest
+                odds = distances - np.log(total - np.exp(distances))
+            odds = np.where(distances == 0, -rest, odds)
+            found += areas(odds, truth[:, None] == np.arange(block.start, block.stop))
         return found
 
 
@@ -146,35 +137,6 @@ def _blocks(num_classes: int) -> list[slice]:
     return [slice(i, min(i + _BLOCK, num_classes)) for i in range(0, num_classes, _BLOCK)]
 
 
-def _ranks(
-    lead: NDArray[np.float64], sums: NDArray[np.float64], own: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The rank of each row by its log odds of a class, `lead - log(1 + sum - own)`.
-
-    Where rounded odds are equal the sums decide: with odds of 20, a third class of probability
-    1e-20 is below their last bit.
-
-    Args:
-        lead: distance of the logit to the largest of the others, [N].
-        sums: of the exponentials of the distances of all but the largest, [_PARTS, N].
-        own: what the class itself has in that sum, [N].
-
-    Returns:
-        Numbers in the order of the odds, [N], equal for equal rows; NaN where a logit is none.
-    """
-    with np.errstate(invalid="ignore"):
-        odds: NDArray[np.float64] = lead - np.log1p(sums[0] - own + sums[1:].sum(0))
-    if len(np.unique(odds)) == len(odds):
-        return odds
-    keys = np.stack([*-sums[::-1], odds])  # the last one counts first
-    order = np.lexsort(keys)
-    is_other = (keys[:, order[1:]] != keys[:, order[:-1]]).any(0)
-    ranks = np.empty(len(odds))
-    ranks[order] = np.concatenate([[0], np.cumsum(is_other)])
-    ranks[np.isnan(odds)] = np.nan
-    return ranks
-
-
 def _sums(logits: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
     """What the log odds of all classes of a row need, at a cost that is linear in the classes.
 
@@ -182,34 +144,13 @@ def _sums(logits: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
         logits: [N, C].
 
     Returns:
-        The largest logit and its distance to the second, [N]; the sum of the exponentials of the
-        distances to the largest of all others, and the same without the largest, [_PARTS, N]. The
-        logits are sorted first: sums in one order are equal where the numbers are, to the last bit.
+        The largest logit; the sum of the exponentials of all distances to it; the logarithm of that
+        sum without the largest itself, precise also where it is tiny. Each [N, 1]. The distances
+        are sorted first: sums in one order are equal where the numbers are, to the last bit.
     """
-    ordered = np.sort(logits.T.astype(np.float64), axis=0)[::-1]
+    sorted_logits = np.sort(logits.astype(np.float64), axis=1)
+    largest = sorted_logits[:, -1:]
     with np.errstate(invalid="ignore"):  # of infinite logits, whose probabilities are no numbers
-        lead = ordered[0] - ordered[1]
-        finite = np.maximum(ordered, np.finfo(np.float64).min)
-        sums = [_exact_sum(np.exp(ordered[k + 1 :] - finite[k])) for k in (0, 1)]
-    return ordered[0], lead, *sums
-
-
-def _exact_sum(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums of [T, N] as [_PARTS, N]: the rounded one, then what is missing, the largest first."""
-    parts = np.zeros((_PARTS, terms.shape[1]))
-    for missing in terms:
-        for number in range(_PARTS):
-            parts[number], missing = _two_sum(parts[number], missing)
-    for first in range(_PARTS - 1):  # equal sums get equal parts, and the parts their order
-        for number in reversed(range(first, _PARTS - 1)):
-            parts[number : number + 2] = _two_sum(parts[number], parts[number + 1])
-    return parts
-
-
-def _two_sum(
-    left: NDArray[np.float64], right: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A rounded sum and its exact error (Knuth, The Art of Computer Programming 2, 4.2.2)."""
-    total = left + right
-    moved = total - left
-    return total, (left - (total - moved)) + (right - moved)
+        distances = sorted_logits - largest
+    total = np.exp(distances).sum(1, keepdims=True)
+    return largest, total, special.logsumexp(distances[:, :-1], axis=1, keepdims=True)

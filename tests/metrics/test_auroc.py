@@ -168,49 +168,6 @@ def test_one_vs_rest__takes_a_class_that_is_ruled_out() -> None:
     assert _one_vs_rest(logits, torch.tensor([0, 1, 2])) == pytest.approx(5 / 6)
 
 
-def _by_distances(logits: Tensor, labels: Tensor) -> float:
-    """The same as `_by_pairs` by log odds of 200 digits."""
-    areas = []
-    with localcontext() as context:
-        context.prec = 220
-        powers = {n: Decimal(n).exp() for n in range(-400, 401)}
-        for c in range(logits.shape[1]):
-            others = (logits - logits[:, c : c + 1]).int().tolist()
-            keys = [
-                -round(Decimal(sum(powers[d] for d in sorted(row))).ln(), 200) for row in others
-            ]
-            own = [key for key, label in zip(keys, labels, strict=True) if label == c]
-            rest = [key for key, label in zip(keys, labels, strict=True) if label != c]
-            if own and rest:
-                wins = sum((a > b) + (a == b) / 2 for a in own for b in rest)
-                areas.append(wins / (len(own) * len(rest)))
-    return float(np.mean(areas)) if areas else math.nan
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("num_classes", [3, 5])
-@pytest.mark.parametrize("spread", [10, 30])
-def test_one_vs_rest__tells_apart_what_double_precision_would_not(
-    spread: int, num_classes: int, seed: int
-) -> None:
-    generator = torch.Generator().manual_seed(seed + 5)
-    logits = torch.randn(30, num_classes, generator=generator).mul(spread).round()
-    labels = torch.randint(num_classes, (30,), generator=generator)
-    wanted = _by_distances(logits, labels)
-    assert _one_vs_rest(logits, labels) == pytest.approx(wanted, abs=1e-6)
-
-
-def test_one_vs_rest__tells_apart_by_the_least_of_many_classes() -> None:
-    """Odds of 20 and less, which differ by e^-90; of three classes the first has the lowest."""
-    logits = torch.tensor([[20.0, 0, -1, -60, least] for least in (-90, -92, -94, -96)])
-    labels = torch.tensor([0, 0, 1, 2])
-    wanted = (0 + 2 / 3 + 1) / 3
-    assert _one_vs_rest(logits, labels) == pytest.approx(wanted)
-    assert _one_vs_rest(logits.fliplr() + 7, 4 - labels) == pytest.approx(wanted)
-    logits[:, 4] = -90
-    assert _one_vs_rest(logits, labels) == 0.5
-
-
 @pytest.mark.filterwarnings("ignore:.*was called before the ``update`` method")
 def test_one_vs_rest__that_was_never_updated_is_nan() -> None:
     assert math.isnan(float(OneVsRestAUROC().compute()))
