@@ -140,7 +140,7 @@ def check_label_names(names: Sequence[str] | None, problem_type: ProblemType) ->
     Raises:
         InputError: saying what to set.
     """
-    if names is None or len(keys_of_names(names)) > 1:
+    if names is None or (len(set(names)) == len(names) and len(keys_of_names(names)) > 1):
         return
     flag = ""
     if problem_type == "multi_label" and len(names) == 1:

@@ -171,7 +171,7 @@ class ExtractiveQA(HFModule):
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the best threshold that was found, unless another one is given now."""
         super().on_load_checkpoint(checkpoint)
-        take_threshold(checkpoint, self.no_answer_threshold)
+        take_threshold(checkpoint, self.no_answer_threshold, self.best_threshold)
 
     def forward(
         self,

@@ -110,13 +110,12 @@ class MonitorCheck:
             return
         logged = trainer.callback_metrics
         for monitor in monitors_of(trainer):
-            if monitor.mode is None or mode_of(monitor.name) or monitor in self._seen:
-                continue
-            if monitor.name in logged:
+            if monitor.name not in logged:
+                if trainer.sanity_checking and not _comes_later(monitor.name):
+                    log.warning(_missing(monitor.name, logged))
+            elif not (monitor.mode is None or mode_of(monitor.name) or monitor in self._seen):
                 self._seen.add(monitor)
                 _check_metric(monitor, trainer)
-            elif trainer.sanity_checking and not _comes_later(monitor.name):
-                log.warning(_missing(monitor.name, logged))
 
 
 def _contradiction(monitor: Monitor, wanted: str | None) -> str | None:

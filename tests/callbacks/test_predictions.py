@@ -133,9 +133,9 @@ def test_submission__several_labels_and_numbers(tmp_path: Path, fit: Fit) -> Non
     ]
     with torch.no_grad():
         module.model.get_parameter("classifier.bias").fill_(float("nan"))
-    _trainer(tmp_path / "broken").predict(module, rows_of)
-    assert [answer["prediction"] for answer in _answers(tmp_path / "broken")] == [None] * 4
-    assert _table(tmp_path / "broken")[1:] == [[str(i), ""] for i in range(4)]
+    with pytest.raises(InputError, match="no numbers"):
+        _trainer(tmp_path / "broken").predict(module, rows_of)
+    assert not (tmp_path / "broken" / "submission.csv").exists()
 
 
 def test_ids__survive_both_files(tmp_path: Path, fit: Fit) -> None:

@@ -77,7 +77,8 @@ def test_training__learns_what_can_be_learnt(tiny_vit: str, make_trainer: MakeTr
 def test_batch__straight_from_a_loader_is_told_what_it_lacks(tiny_vit: str) -> None:
     module, data = ImageClassifier(tiny_vit, NAMES), _data(tiny_vit)
     batch: Any = next(iter(data.train_dataloader()))
-    with pytest.raises(InputError, match=r"no `pixel_values` but pixels, labels.*by hand"):
+    expected = r"no `pixel_values` but pixels, is_fitted, labels.*by hand"
+    with pytest.raises(InputError, match=expected):
         module(batch)
     assert module(data.on_after_batch_transfer(batch, 0)).logits.shape == (4, 2)
 
@@ -164,7 +165,7 @@ def test_model__of_grey_images_is_refused(tiny_vit: str) -> None:
     ("settings", "message"),
     [
         ({"label_smoothing": 1.0}, "`label_smoothing`"),
-        ({"label_names": ["a", "a"]}, "`label_names` wants two names"),
+        ({"label_names": ["a", "a"]}, "`label_names` to be two names"),
     ],
 )
 def test_settings__that_cannot_be_are_refused(

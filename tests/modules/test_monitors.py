@@ -228,20 +228,24 @@ def test_own_number__is_taken_as_typed_and_said_once(
     assert caplog.text.count("the lowest 'val/own' is taken for the best (mode 'min')") == 1
 
 
-@pytest.mark.parametrize("interval", [2, 4])
+@pytest.mark.parametrize(
+    ("interval", "name"),
+    [(2, "val/moc"), (4, "val/moc"), (4, "val/f1_micro")],  # the last is a score of more classes
+)
 @pytest.mark.parametrize("kind", [EarlyStopping, ModelCheckpoint])
 def test_missing_monitor__ends_a_training_after_its_first_validation_with_nothing_lost(
     kind: Callable[..., Callback],
     interval: int,
+    name: str,
     fit: Fit,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    callbacks = [kind(monitor="val/moc", mode="max"), LastCheckpoint()]
+    callbacks = [kind(monitor=name, mode="max"), LastCheckpoint()]
     with pytest.raises(Exception, match="val/accuracy") as refusal:
         fit(callbacks, num_sanity_val_steps=1, val_check_interval=interval / 4)
-    assert not_logged(refusal.value) == "val/moc"
-    assert "the monitor 'val/moc' was not logged in the sanity check" in caplog.text
+    assert not_logged(refusal.value) == name
+    assert f"the monitor {name!r} was not logged in the sanity check" in caplog.text
     assert reached(tmp_path / "checkpoints" / "last.ckpt")[1] == interval
 
 
