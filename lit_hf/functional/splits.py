@@ -79,7 +79,7 @@ def grouped_split(
         latter is empty where no group is as small as the share.
 
     >>> grouped_split(["a", "a", "b", "b", "c", "c"], 0.4, seed=0)
-    ([0, 1, 4, 5], [2, 3])
+    ([0, 1, 2, 3], [4, 5])
     """
     members: dict[object, list[int]] = {}
     for row, group in enumerate(groups):
