@@ -3,15 +3,17 @@
 In a clone the recipes lie in `configs` beside the package, in an installed package inside it.
 """
 
+import argparse
 import os
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lit_hf.errors import InputError, nearest
 
 _PACKAGE = Path(__file__).parent
+GROUPS = ("trainer", "model", "data", "checkpoint", "samples", "export", "predictions")
+"""What the settings of a verb belong to."""
 _NAME = re.compile(r"[\w./-]+")
 
 
@@ -48,45 +50,44 @@ def find_recipe(name: str) -> str:
     )
 
 
-def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take the recipes out of a command line: an option wins over them wherever it stands.
+def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Take a command line apart, so that an option wins over recipes wherever it stands.
 
     Args:
         words: the words behind the verb.
 
     Returns:
-        The paths of the recipes, and the other words.
+        The paths of the recipes; options that set a whole group, such as a class or a file of its
+        settings; and all other words as they are, for single settings win over both.
 
-    >>> recipes_first(["--data.seed", "1", "--config", "{a: 1}"])
-    (['{a: 1}'], ['--data.seed', '1'])
+    Raises:
+        InputError: if no recipe follows `--config`.
+
+    >>> recipes_first(["--data.seed", "1", "-c", "{a: 1}", "--data", "CIFAR10DataModule"])
+    (['{a: 1}'], ['--data=CIFAR10DataModule'], ['--data.seed', '1'])
     """
-    recipes, others = [], []
-    rest = iter(words)
-    for word in rest:
-        name, mark, value = word.partition("=")
-        if name != "--config":
-            others.append(word)
-        elif mark:
-            recipes.append(find_recipe(value))
-        elif (following := next(rest, None)) is not None:
-            recipes.append(find_recipe(following))
-        else:
-            raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
-    return recipes, others
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for names in (("-c", "--config"), *((f"--{group}",) for group in GROUPS)):
+        parser.add_argument(*names, action="append", default=[])
+    try:
+        known, others = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        if error.argument_name != "-c/--config":
+            raise InputError(str(error)) from None
+        known, others = argparse.Namespace(config=[""]), []
+    if not all(known.config):
+        raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
+    groups = [f"--{group}={value}" for group in GROUPS for value in getattr(known, group)]
+    return [find_recipe(recipe) for recipe in known.config], groups, others
 
 
-def classes_of(words: Sequence[str]) -> list[str]:
-    """The classes that a command line names: a recipe may give settings of them alone.
+def classes_of(groups: Iterable[str]) -> list[str]:
+    """The classes among options of groups: a recipe may give settings of them alone.
 
-    >>> classes_of(["--data.seed", "1", "--model", "TextClassifier", "--data=TweetDataModule"])
-    ['--model=TextClassifier', '--data=TweetDataModule']
+    >>> classes_of(["--trainer=short.yaml", "--model=TextClassifier"])
+    ['--model=TextClassifier']
     """
-    pairs = (
-        (name, value if mark else following)
-        for word, following in pairwise([*words, ""])
-        for name, mark, value in [word.partition("=")]
-    )
-    return [f"{name}={value}" for name, value in pairs if name in ("--model", "--data")]
+    return [word for word in groups if word.startswith(("--model=", "--data="))]
 
 
 def list_recipes() -> str:

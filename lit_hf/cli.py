@@ -142,6 +142,8 @@ def _dispatch(verb: str, words: list[str]) -> int:
         return _recipes(words)
     if verb not in TRAINER_VERBS:
         known = (*TRAINER_VERBS, "export", "recipes")
+        if verb.startswith("-"):
+            raise InputError(f"{verb}: the verb comes first, one of {', '.join(known)}.")
         raise InputError(f"unknown verb {verb!r}; known: {', '.join(known)}.{nearest(verb, known)}")
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     flags.add_argument("--run", dest="run_folder")

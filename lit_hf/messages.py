@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from lit_hf.bundled import GROUPS
 from lit_hf.errors import nearest
 
-_GROUPS = ("model", "data", "trainer", "checkpoint", "samples", "export", "predictions", "config")
 # What other programs call a setting, and what it is called here.
 _ELSEWHERE = {
     "learning_rate": "model.optimizer.lr",
@@ -166,8 +166,8 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
             return f"option {name!r} is not known here. Here it is `{here}`."
         if owners := known.get(name.rsplit(".", 1)[-1]):
             return (
-                f"option {name!r} is none of the class named so far (--config stands before it); "
-                f"it is one of {', '.join(owners)}"
+                f"option {name!r} is none of the class that was chosen; it is one of "
+                f"{', '.join(owners)}"
             )
         return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
@@ -199,7 +199,13 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
     unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", clause)
     if unknown:
         group, _, name = unknown.group(1).removeprefix("--").partition(".")
-        meant = nearest(name, known) if group in _GROUPS and name else nearest(group, _GROUPS)
+        meant = (
+            nearest(name, known)
+            if group in GROUPS and name
+            else nearest(group, (*GROUPS, "config"))
+        )
         return f"option {unknown.group(1)} is not known.{meant}"
+    if stray := re.search(r"unrecognized arguments: ([^-].*)", clause):
+        return f"{stray.group(1)!r} belongs to no option; recipes are given with `--config`"
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
     return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")

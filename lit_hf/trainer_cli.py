@@ -88,15 +88,15 @@ def run_verb(
         InputError: for a mistake in the arguments, files or rows.
     """
     set_up_parsing(imports)
-    recipes, others = recipes_first(words)
+    recipes, groups, others = recipes_first(words)
     with tempfile.TemporaryDirectory() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"
             config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
             recipes.insert(0, str(config))
         check_recipes(recipes, others)
-        words = [*classes_of(others), *(f"--config={recipe}" for recipe in recipes), *others]
-        RunCLI([verb, *words], on_change)
+        first = [*classes_of(groups), *(f"--config={recipe}" for recipe in recipes)]
+        RunCLI([verb, *first, *groups, *others], on_change)
 
 
 class RunCLI(LightningCLI):

@@ -48,7 +48,7 @@ def test_recipe__is_found_by_its_name_from_any_folder(
     path = find_recipe(name)
     assert Path(path).read_text() == (ROOT / "configs/text_classification/demo.yaml").read_text()
     words = ["--model.x", "--config", name, "--data.y=2", f"--config={name}", "--config", "{a: 1}"]
-    assert recipes_first(words) == ([path, path, "{a: 1}"], ["--model.x", "--data.y=2"])
+    assert recipes_first(words) == ([path, path, "{a: 1}"], [], ["--model.x", "--data.y=2"])
 
 
 def test_recipe__a_path_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,16 +144,66 @@ def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_p
     assert done.stdout.split() == ["vit", str(installed / "lit_hf" / "bundled.py")]
 
 
-def test_options__win_over_recipes_wherever_they_stand(tiny_model: str) -> None:
+def test_recipes_first__leaves_all_other_words_as_they_are() -> None:
+    others = [
+        "--a.b",
+        "- c d",
+        "-1",
+        "--e='#2 String'",
+        "--trainer.callbacks+=X",
+        "--model.help",
+        "",
+    ]
+    words = [*others[:2], "-c", "{a: 1}", *others[2:4], "-c={b: 2}", *others[4:], "-c{c: 3}"]
+    assert recipes_first(words) == (["{a: 1}", "{b: 2}", "{c: 3}"], [], others)
+    for nothing in (["--config"], ["-c"], ["--config="], ["--config", "--data.seed", "1"]):
+        with pytest.raises(InputError, match="which recipe"):
+            recipes_first(nothing)
+    with pytest.raises(InputError, match="--model: expected one argument"):
+        recipes_first(["--model", "--data.seed", "1"])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ["--config", "text_classification/demo"],
+        ["--config=text_classification/demo"],
+        ["-c", "text_classification/demo"],
+        ["-c", "overlays/smoke", "-ctext_classification/demo"],
+    ],
+)
+def test_options__win_over_recipes_wherever_they_stand(recipe: list[str], tiny_model: str) -> None:
     options = ["--data.batch_size", "8", "--trainer.max_epochs", "1"]
-    recipe = ["--config", "text_classification/demo"]
+    callback = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/f1"]
     model = ["--model.model_name", tiny_model]
-    shown = output_of("fit", *options, *model, *recipe, "--print_config")
-    assert shown == output_of("fit", *recipe, *options, *model, "--print_config")
-    assert "batch_size: 8" in shown
-    assert "max_epochs: 1" in shown
-    with pytest.raises(InputError, match="which recipe"):
-        recipes_first(["--config"])
+    words = [*options, *callback, *model]
+    shown = output_of("fit", *recipe, *words, "--print_config")
+    assert shown == output_of("fit", *words, *recipe, "--print_config")
+    assert shown == output_of("fit", *words[:5], *recipe, *words[5:], "--print_config")
+    for wanted in ("batch_size: 8", "max_epochs: 1", "EarlyStopping", "num_grouped: 50"):
+        assert wanted in shown
+
+
+def test_options__win_over_a_file_of_their_group_wherever_they_stand(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.yaml").write_text(
+        f"class_path: TextClassifier\ninit_args: {{model_name: {tiny_model}, warmup_ratio: 0.5}}\n"
+    )
+    recipe = ["--config", "text_classification/demo"]
+    groups = ["--model", str(tmp_path / "model.yaml"), "--trainer={max_epochs: 7, max_steps: 9}"]
+    options = ["--model.warmup_ratio", "0.25", "--trainer.max_epochs", "3"]
+    shown = output_of("fit", *recipe, *groups, *options, "--print_config")
+    for words in ([*options, *recipe, *groups], [*groups, *options, *recipe]):
+        assert output_of("fit", *words, "--print_config") == shown
+    for wanted in ("warmup_ratio: 0.25", "max_epochs: 3", "max_steps: 9", tiny_model):
+        assert wanted in shown
+
+
+def test_options__before_the_verb_are_refused_with_what_comes_first() -> None:
+    done = run_command("--config", "text_classification/demo", "fit", folder=ROOT)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the verb comes first" in done.stderr
 
 
 def test_recipe__may_give_settings_of_a_class_that_the_command_line_names(

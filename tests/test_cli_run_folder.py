@@ -66,6 +66,21 @@ def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path)
     assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
 
 
+def test_options__win_over_those_of_a_run_wherever_they_stand(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more.yaml").write_text("data: {eval_batch_size: 5, batch_size: 6}\n")
+    options = ["--data.batch_size", "7", "-c", "more.yaml", "--print_config"]
+    run = ["--run", str(run_folder)]
+    shown = [
+        run_command("test", *words, folder=tmp_path).stdout
+        for words in ([*run, *options], [*options, *run], [*options[:2], *run, *options[2:]])
+    ]
+    assert shown[0] == shown[1] == shown[2]
+    assert "  batch_size: 7" in shown[0]
+    assert "eval_batch_size: 5" in shown[0]
+
+
 def test_predict__writes_every_row_once_in_order(run_folder: Path, tmp_path: Path) -> None:
     done = run_command("predict", "--run", str(run_folder), folder=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ def test_condense__an_option_before_its_class() -> None:
   Errors:
     - Option 'doc_stride' is not accepted"""
     told = condense(message, {"doc_stride": ["ExtractiveQADataModule", "GenerativeQADataModule"]})
-    assert told.startswith("data: option 'doc_stride' is none of the class named so far (--config")
+    assert told.startswith("data: option 'doc_stride' is none of the class that was chosen;")
     assert told.endswith("it is one of ExtractiveQADataModule, GenerativeQADataModule")
 
 
@@ -50,6 +50,7 @@ def test_condense__class_and_import_and_missing() -> None:
 
 def test_condense__what_it_does_not_know_stays() -> None:
     assert condense("something else went wrong") == "something else went wrong"
+    assert "`--config`" in condense("unrecognized arguments: my.yaml")
 
 
 def test_condense__a_missing_setting_is_named_alone() -> None:
