@@ -1,4 +1,4 @@
-"""The states of all random number generators of a process, as plain values and tensors."""
+"""All random number generators of a process: their states as plain values, and their places."""
 
 import random
 from typing import TypedDict, cast
@@ -56,3 +56,21 @@ def set_random_state(state: RandomState, device: torch.device) -> None:
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_normal, normal))
     version, inner, normal_of_python = state["python"]
     random.setstate((version, tuple(inner), normal_of_python))
+
+
+def spread_generators(rank: int) -> None:
+    """Move the generators of a process to a place of its own, where those of all stand alike.
+
+    Processes are seeded alike so that they begin with the same weights. From there on they would
+    draw the same dropout masks for other examples.
+
+    Args:
+        rank: number of the process; the first one keeps its place.
+    """
+    if rank == 0:
+        return
+    common = int(torch.randint(2**62, (), device="cpu"))
+    for_torch, for_numpy, for_python = np.random.SeedSequence([common, rank]).generate_state(3)
+    torch.manual_seed(int(for_torch))  # on all devices
+    np.random.seed(for_numpy)
+    random.seed(int(for_python))

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lit_hf.randomness import random_state, set_random_state
+from lit_hf.randomness import random_state, set_random_state, spread_generators
 
 CPU = torch.device("cpu")
 
@@ -29,3 +29,19 @@ def test_state__is_plain_enough_for_a_checkpoint(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "state")
     set_random_state(torch.load(tmp_path / "state", weights_only=True), CPU)
     assert _draw() == first
+
+
+def test_spread__gives_each_process_numbers_of_its_own_and_the_first_those_it_has() -> None:
+    state = random_state(CPU)
+    without = _draw()
+    drawn = []
+    for rank in (0, 1, 2, 1):
+        set_random_state(state, CPU)
+        spread_generators(rank)
+        drawn.append(_draw())
+    assert drawn[0] == without
+    assert drawn[1] == drawn[3]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert all(a != b for a, b in zip(drawn[one], drawn[other], strict=True))
+    spread_generators(1)
+    assert _draw() != drawn[1]  # a second training

@@ -1,4 +1,4 @@
-"""What a module looks at before a training begins, and the mode that it begins in."""
+"""What a module looks at before a training begins, the mode and the numbers it begins with."""
 
 import logging
 
@@ -8,12 +8,13 @@ from transformers import PreTrainedModel
 from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.loading import check_room
 from lit_hf.modules.precision import warn_of_lost_updates
+from lit_hf.randomness import spread_generators
 
 log = logging.getLogger(__name__)
 
 
 def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel) -> None:
-    """Check what is to be trained, and put it into training mode.
+    """Check what is to be trained, put it into training mode, and give it numbers of its own.
 
     Lightning leaves a module in the mode that it is in, and a `Predictor` puts it into evaluation
     mode, in which a training would be one without dropout. Single parts in evaluation mode stay so.
@@ -33,3 +34,6 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
     warn_of_lost_updates(trainer, model)
     check_room(model, getattr(trainer, "datamodule", None))
     check_callbacks(trainer, module)
+    # All weights are there, alike on every process. Each process takes examples of its own, also
+    # where weights are in parts; a training that goes on sets what its checkpoint holds later.
+    spread_generators(trainer.global_rank)
