@@ -125,7 +125,7 @@ def test_processes__draw_masks_of_their_own_over_one_order_of_rows(
     assert all(a != b for a, b in zip(first["losses"], second["losses"], strict=True))
     steps = [a + b for a, b in zip(first["rows"], second["rows"], strict=True)]
     for epoch in (steps[:4], steps[4:]):
-        assert sorted(sum(epoch, [])) == list(range(16))
+        assert sorted(row for rows in epoch for row in rows) == list(range(16))
     for whole, resumed in zip((first, second), found("resumed"), strict=True):
         assert resumed["losses"] == whole["losses"][3:]
         assert torch.equal(resumed["end"], whole["end"])
