@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import pickle
 import struct
 import sys
@@ -205,11 +206,36 @@ def best_of(folder: Path) -> Path | None:
             best = folder / Path(str(state.get("best_model_path") or "")).name
             if best.is_file() and not is_whole(best):
                 raise InputError(f"{best}: the best checkpoint is damaged; give another one.")
-            if best.is_file():
+            if best.is_file() and is_scored(best, str(state["monitor"]), score):
                 return best
             if best != folder:  # a name was told
-                log.warning(f"the best checkpoint {best} is not there; {newest} is used.")
+                fault = "holds other weights now" if best.is_file() else "is not there"
+                log.warning(f"the best checkpoint {best} {fault}; {newest} is used.")
     return newest
+
+
+def is_scored(path: str | Path, monitor: str, score: object) -> bool:
+    """Whether a checkpoint holds the weights that had a score, and not others of the same name.
+
+    One that cannot be read, or does not tell its scores, is taken at its word.
+
+    Args:
+        path: of the checkpoint.
+        monitor: name of the score.
+        score: its value; None where it is not known.
+    """
+    try:
+        checkpoint = read_checkpoint(path)
+    except InputError:
+        return True
+    about = checkpoint.get("lit_hf") or {}
+    validated = about.get("validated")
+    if monitor.startswith("val/") and validated not in (None, checkpoint.get("global_step")):
+        return False
+    found = cast("Mapping[str, float]", about.get("metrics") or {}).get(monitor)
+    if found is None or score is None:
+        return True
+    return math.isclose(found, float(cast("Tensor", score)), rel_tol=1e-6)
 
 
 def checkpoint_to_come(trainer: object) -> str | None:

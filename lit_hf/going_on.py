@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.export import write_model_files
-from lit_hf.callbacks.results import ended_at
+from lit_hf.callbacks.results_file import ended_at
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,8 +41,8 @@ def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
     assert wanted <= names
     assert any(name.startswith("lightning_logs/") and "tfevents" in name for name in names)
     results = json.loads((run_folder / "results.json").read_text())
-    assert results["fit"]["num_examples"] == 60
-    assert (run_folder / results["fit"]["checkpoint"]).is_file()
+    assert results["fit"]["best"]["num_examples"] == 60
+    assert (run_folder / results["fit"]["best"]["checkpoint"]).is_file()
 
 
 def test_evaluation__needs_no_pretrained_model(run_folder: Path, tmp_path: Path) -> None:
@@ -51,7 +52,9 @@ def test_evaluation__needs_no_pretrained_model(run_folder: Path, tmp_path: Path)
     done = run_command("validate", "--run", "run", "--model.model_name", gone, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((moved / "results.json").read_text())
-    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+    assert results["validate"]["f1"] == pytest.approx(
+        results["fit"]["best"]["best_score"], abs=1e-6
+    )
 
 
 def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path) -> None:
@@ -62,8 +65,10 @@ def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path)
         assert scores["num_examples"] == count
         assert 0 <= scores["accuracy"] <= 1
     results = json.loads((run_folder / "results.json").read_text())
-    assert results["validate"]["checkpoint"] == results["fit"]["checkpoint"]  # the best one
-    assert results["validate"]["f1"] == pytest.approx(results["fit"]["best_score"], abs=1e-6)
+    assert results["validate"]["checkpoint"] == results["fit"]["best"]["checkpoint"]  # the best one
+    assert results["validate"]["f1"] == pytest.approx(
+        results["fit"]["best"]["best_score"], abs=1e-6
+    )
 
 
 def test_options__win_over_those_of_a_run_wherever_they_stand(
@@ -176,10 +181,55 @@ def test_fit__again_with_more_epochs_goes_on(
     assert not warnings_with(recwarn, "is not empty")  # of the folder of its checkpoints
     assert "step 30 · val/accuracy" not in done.stdout  # the epochs that were done
     assert "step 45 · val/accuracy" in done.stdout
-    assert json.loads((moved / "results.json").read_text())["fit"]["step"] == 45
+    assert json.loads((moved / "results.json").read_text())["fit"]["last"]["step"] == 45
     with (moved / "metrics.csv").open() as stream:
         steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
     assert steps == ["15", "30", "45"]
+
+
+def test_files__name_their_weights_and_are_marked_where_those_are_gone(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def results() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((run / "results.json").read_text())
+        return found
+
+    shutil.copytree(run_folder, run := tmp_path / "run")
+    (run / "results.json").write_text(json.dumps({"fit": results()["fit"]}))
+    last = {"step": 30, "checkpoint": "checkpoints/last.ckpt"}
+    words = ["--run", "run", "--ckpt_path", "run/checkpoints/last.ckpt"]
+    done = run_command("predict", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "by the weights of step 30, checkpoints/last.ckpt" in done.stdout
+    assert results()["files"] == {"predictions.jsonl": last, "submission.csv": last}
+    more = ["--trainer.max_epochs", "3", "--checkpoint.monitor", "val/loss"]
+    with caplog.at_level("INFO", "lit_hf"):
+        done = run_command("fit", "--run", "run", *more, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert results()["fit"]["best"]["step"] == 45
+    assert results()["earlier"] == [
+        {"file": "predictions.jsonl", **last},
+        {"file": "submission.csv", **last},
+    ]
+    assert "predictions.jsonl, submission.csv: of earlier weights" in caplog.text + done.stderr
+    assert run_command("predict", "--run", "run", folder=tmp_path).returncode == 0
+    best = {name: results()["fit"]["best"][name] for name in ("step", "checkpoint")}
+    assert results()["files"] == {"predictions.jsonl": best, "submission.csv": best}
+    assert "earlier" not in results()
+
+
+def test_names__that_collide_are_refused_before_a_batch_is_trained(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    words = fit_words(tiny_model, tmp_path / "run")
+    for name, more, told in (
+        ("last", [], "`--checkpoint.filename last` in "),
+        ("best", ["--checkpoint.save_top_k", "2"], "put {step} into the name"),
+    ):
+        done = run_command(*words, "--checkpoint.filename", name, *more, folder=tmp_path)
+        assert done.returncode == 2
+        assert told in done.stderr.splitlines()[-1]
+        assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_fit__that_is_refused_leaves_the_run_as_it_was(run_folder: Path, tmp_path: Path) -> None:

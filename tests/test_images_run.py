@@ -51,8 +51,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run__scores_and_predicts_each_image_once(run_folder: Path) -> None:
     results = json.loads((run_folder / "results.json").read_text())
     assert results["test"]["num_examples"] == 7
-    of_training = {"train/loss", "monitor", "best_score"}
-    assert results["test"].keys() == results["fit"].keys() - of_training
+    assert results["test"].keys() == results["fit"]["best"].keys() - {"monitor", "best_score"}
     assert 0 <= results["test"]["accuracy"] <= 1
     lines = (run_folder / "predictions.jsonl").read_text().splitlines()
     answers = [json.loads(line) for line in lines]

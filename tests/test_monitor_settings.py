@@ -158,7 +158,7 @@ def test_best__by_loss_is_the_lowest_in_export_run_and_going_on(
         assert done.returncode == 0, done.stderr
         losses = _logged(run, "val/loss")
         step = min(losses, key=lambda key: losses[key])
-        results = json.loads((run / "results.json").read_text())["fit"]
+        results = json.loads((run / "results.json").read_text())["fit"]["best"]
         assert results["best_score"] == pytest.approx(losses[step], rel=1e-5)
         best = best_of(run / "checkpoints")
         assert best is not None
@@ -182,7 +182,7 @@ def test_best__is_that_of_the_setting_checkpoint_beside_another_callback(
     words = fit_words(tiny_model, tmp_path / "run", *SHORT, "--config", config)
     done = run_command(*words, "--checkpoint.monitor", "val/loss", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    fitted = json.loads((tmp_path / "run" / "results.json").read_text())["fit"]
+    fitted = json.loads((tmp_path / "run" / "results.json").read_text())["fit"]["best"]
     assert fitted["monitor"] == "val/loss"
     best = best_of(tmp_path / "run" / "checkpoints")
     assert best == tmp_path / "run" / fitted["checkpoint"]
@@ -202,7 +202,7 @@ def test_monitor__that_a_callback_logs_is_good_and_its_mode_is_said(
         done = _own(tiny_model, own, *words)
         assert done.returncode == 0, done.stderr
         assert "the highest 'val/mcc' is taken for the best (mode 'max')" in done.stderr
-        fitted = json.loads((own / "run" / "results.json").read_text())["fit"]
+        fitted = json.loads((own / "run" / "results.json").read_text())["fit"]["best"]
         assert (fitted["monitor"], fitted["best_score"]) == ("val/mcc", 0)
         assert fitted["checkpoint"] == "checkpoints/epoch=0-step=3.ckpt"
 

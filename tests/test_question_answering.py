@@ -71,7 +71,7 @@ def test_run__holds_the_files_of_the_task(run_folder: Path, rows: Rows) -> None:
     assert predictions == {row["id"]: row["prediction"] for row in answers}
     results = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))
     scores = results["validate"]
-    assert scores.keys() == results["fit"].keys() - {"train/loss", "monitor", "best_score"}
+    assert scores.keys() == results["fit"]["best"].keys() - {"monitor", "best_score"}
     assert scores["num_examples"] == 5
     wanted = evaluate(predictions, {row["id"]: row["answers"] for row in rows})
     assert scores["exact_match"] == pytest.approx(wanted["exact"], abs=1e-6)

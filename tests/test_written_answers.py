@@ -51,7 +51,7 @@ def _lines(path: Path) -> Rows:
 def test_run__has_learnt_all_by_heart(run_folder: Path, rows: Rows) -> None:
     results = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))
     scores = results["validate"]
-    assert scores.keys() == results["fit"].keys() - {"train/loss", "monitor", "best_score"}
+    assert scores.keys() == results["fit"]["best"].keys() - {"monitor", "best_score"}
     assert (scores["exact_match"], scores["f1"], scores["num_examples"]) == (100, 100, 20)
     assert scores["NoAns_total"] == sum(not row["answers"] for row in rows) > 0
     predictions = json.loads((run_folder / "predictions.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""LastCheckpoint: where a stopped run goes on from; and which checkpoint is the best."""
+"""LastCheckpoint: where a stopped run goes on from."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
-from torch import Tensor
 
+from lit_hf.checkpoints import is_scored
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
 
@@ -107,22 +107,24 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]
     """
     folder, before = Path(str(callback.dirpath)), Path(str(state.get("dirpath") or ""))
 
-    def found(path: object) -> str:
+    def found(path: object, score: object = None) -> str:
         old = Path(str(path or ""))
         name = old.relative_to(before) if old.is_relative_to(before) else Path(old.name)
         here = folder / name
-        return str(here) if old.name and ".." not in name.parts and here.exists() else ""
+        is_here = old.name and ".." not in name.parts and here.exists()
+        return str(here) if is_here and is_scored(here, str(callback.monitor), score) else ""
 
     scores = state.get("best_k_models") or {}
-    kept = {found(path): score for path, score in scores.items() if found(path)}
-    best, score = found(state.get("best_model_path")), state.get("best_model_score")
+    kept = {found(path): score for path, score in scores.items() if found(path, score)}
+    score = state.get("best_model_score")
+    best = found(state.get("best_model_path"), score)
     if not best:
         best = (min if callback.mode == "min" else max)(kept, key=lambda k: kept[k], default="")
         score = kept.get(best)
     if not best and callback.monitor is not None and state.get("best_model_path"):
         log.warning(
-            f"the best checkpoint of before, {state['best_model_path']}, is not in {folder}: the "
-            "best of what is trained from here on will be taken."
+            f"the best checkpoint of before, {state['best_model_path']}, is not in {folder}, or "
+            "holds other weights now: the best of what is trained from here on will be taken."
         )
     return {
         **state,
@@ -146,25 +148,3 @@ def decides(trainer: Trainer, callback: ModelCheckpoint) -> None:
     callbacks.remove(callback)
     first = next((n for n, c in enumerate(callbacks) if isinstance(c, Checkpoint)), len(callbacks))
     callbacks.insert(first, callback)
-
-
-def best_callback(trainer: Trainer) -> ModelCheckpoint | None:
-    """The callback that knows the best checkpoint: the first that has written one by a monitor.
-
-    `trainer.checkpoint_callback` is the first of all, which may only keep the last one. Without a
-    monitor it is `LastCheckpoint`, else the first that has written any; None where none has.
-    """
-    found = [
-        callback
-        for callback in trainer.checkpoint_callbacks
-        if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path).is_file()
-    ]
-    # Lightning keeps a checkpoint of the score NaN, as the worst of all.
-    scored = [c for c in found if c.monitor is not None and _is_number(c.best_model_score)]
-    found = [c for c in found if c.monitor is None or c in scored]
-    last = [c for c in found if isinstance(c, LastCheckpoint)]
-    return next(iter([*scored, *last, *found]), None)
-
-
-def _is_number(score: Tensor | None) -> bool:
-    return score is None or bool(score.isfinite())

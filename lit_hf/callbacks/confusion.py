@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lit_hf.callbacks.fonts import fonts
 from lit_hf.callbacks.panels import log_image
+from lit_hf.callbacks.results_file import name_files
 from lit_hf.metrics.classification import MOST_CLASSES
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class ConfusionMatrixWriter(Callback):
         title = {"test": "test", "val": "validation"}[stage]
         picture = draw_matrix(title, counts, names)
         picture.save(path.with_suffix(".png"), "PNG")
+        name_files(trainer, module, [path.with_suffix(".csv"), path.with_suffix(".png")])
         for logger in trainer.loggers:
             log_image(logger, f"{stage}/confusion_matrix", picture, trainer.global_step)
 

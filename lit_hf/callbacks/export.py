@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from transformers.utils import logging as hf_logging
 
-from lit_hf.callbacks.checkpoint import best_callback
+from lit_hf.callbacks.best import best_callback, others_best, why_the_last
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import newest_whole, read_whole
@@ -82,34 +81,10 @@ class ExportPretrained(Callback):
         except DamagedError as error:
             raise InputError(_how_to_export(callback.best_model_path, target)) from error
         if callback.monitor is None:
-            log.warning(_why_the_last(trainer))
+            log.warning(why_the_last(trainer))
+        if others := others_best(trainer, callback):
+            log.info(others)
         show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
-
-
-def _why_the_last(trainer: Trainer) -> str:
-    """Why no checkpoint is called the best, and what to set."""
-    found = [c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None]
-    if not found:
-        return (
-            "no checkpoint callback has a `monitor`, so the last checkpoint is exported; for the "
-            'best one set it, such as `ModelCheckpoint(monitor="val/loss")`.'
-        )
-    callback = cast("ModelCheckpoint", found[0])
-    monitor = callback.monitor
-    if callback.save_top_k == 0:
-        return (
-            f"no checkpoint is kept by {monitor!r}, as `save_top_k` is 0, so the last checkpoint "
-            "is exported; for the best one set `save_top_k` to 1."
-        )
-    if not trainer.callback_metrics:  # no batch has logged its loss
-        return (
-            f"nothing was left to train and no checkpoint before was scored by {monitor!r}, so the "
-            "last checkpoint is exported; for a score train on, with a larger `max_epochs`."
-        )
-    return (
-        f"the training ended at step {trainer.global_step} with no score {monitor!r}, so the last "
-        "checkpoint is exported; train longer, or validate sooner with `val_check_interval`."
-    )
 
 
 def _how_to_export(damaged: str, target: Path) -> str:

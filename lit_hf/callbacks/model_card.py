@@ -39,10 +39,12 @@ def model_card(
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
+    step, validated = checkpoint.get("global_step"), about.get("validated")
+    is_scored = validated in (None, step)
     scores = [
         (_score_name(name, settings.get("positive_label")), short_number(value))
         for name, value in metrics.items()
-        if name.startswith("val/")
+        if name.startswith("val/") and is_scored
     ]
     is_new = bool(about.get("from_scratch"))
     origin, made = ("Config", "trained from scratch") if is_new else ("Base model", "fine-tuned")
@@ -63,11 +65,12 @@ def model_card(
     if names:
         lines += ["", f"Classes, in order: {', '.join(map(_cell, names))}."]
     lines += _table("Scores", ("score", "value"), scores)
-    step, epoch = _cell(checkpoint.get("global_step")), _cell(checkpoint.get("epoch"))
-    lines += ["", f"After step {step}, epoch {epoch}."]
-    validated = about.get("validated")
-    if scores and validated not in (None, checkpoint.get("global_step")):
-        lines += [f"The scores are those of step {_cell(validated)}, the last that was validated."]
+    after = f"After step {_cell(step)}, epoch {_cell(checkpoint.get('epoch'))}"
+    if not is_scored:
+        after += f"; only the weights of step {_cell(validated)} were scored, not these"
+    elif scores and validated is not None:
+        after += "; the scores are of these weights"
+    lines += ["", f"{after}."]
     rows = cast("Mapping[str, int]", data.get("rows") or {})
     sources = cast("Mapping[str, list[str]]", data.get("sources") or {})
     lines += _table(

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.panels import json_line, show
+from lit_hf.callbacks.results_file import name_files
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
@@ -22,7 +23,8 @@ class PredictionWriter(Callback):
     Each process writes its answers as they come; at the end the first one puts them in the order
     of the rows and gives the files their names. For classes of data with an id column the other
     file is `submission.csv`, with the columns of the training file and the labels as that file
-    writes them; for questions it is `predictions.json`, as SQuAD's script reads it.
+    writes them; for questions it is `predictions.json`, as SQuAD's script reads it. `results.json`
+    says which weights each file is of.
 
     Args:
         file_name: name of the file of answers in the run folder.
@@ -82,7 +84,10 @@ class PredictionWriter(Callback):
         written = join_parts(parts, folder / self.file_name, form_of(trainer))
         for part in parts:
             part.unlink()
+        weights = name_files(trainer, pl_module, written)
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
+        of = f", {printable(weights['checkpoint'], 300)}" if weights["checkpoint"] else ""
+        show(trainer, f"by the weights of step {weights['step']}{of}")
 
 
 def earlier_answers(trainer: Trainer) -> str:

@@ -1,11 +1,7 @@
 """ResultsWriter: the numbers of a run, as files a person and a script can read."""
 
 import csv
-import json
 import logging
-import math
-import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +9,16 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lit_hf.callbacks.checkpoint import best_callback
+from lit_hf.callbacks.fit_results import best_weights, entry_of, last_weights, stopped_by
 from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import show
+from lit_hf.callbacks.results_file import (
+    evaluated_weights,
+    read_results,
+    set_aside,
+    stand_now,
+    write_results,
+)
 from lit_hf.functional.text import printable, short_number
 
 log = logging.getLogger(__name__)
@@ -27,11 +30,12 @@ class ResultsWriter(Callback):
     `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
     a run that goes on, which first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
-    stage (fit, validate, test) the final scores by the same names, with `num_examples`, the
+    stage (validate, test) the final scores by the same names, with `num_examples`, the
     positive class that F1 of two classes is of, the step of the weights, and their checkpoint, null
-    where they came from none. Those of fit are of its last validation, at `validated_step` where
-    training went on behind it; beside them stand the numbers of the training, and `monitor`,
-    `best_score` and `checkpoint` of the best weights.
+    where they came from none. For fit it holds the same of the `best` weights, by `monitor` and its
+    `best_score`, and of the `last`, which have no scores where training went on behind the last
+    validation, at `validated_step`. What is of weights that a training has left behind moves to
+    the list `earlier`.
     """
 
     def __init__(self) -> None:
@@ -40,11 +44,11 @@ class ResultsWriter(Callback):
         self._last: dict[str, float] = {}  # such numbers of before a checkpoint
         self._validated: int | None = None  # the step of the last validation
         self._held: Mapping[str, float] = {}  # all numbers that stood in the checkpoint
-        self._loaded: int | None = None  # the step of a checkpoint that is scored
+        self._begins_at: int | None = None  # the step before the first batch that is trained
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier training."""
-        self._validated, self._held, self._loaded = None, {}, None
+        self._validated, self._held, self._begins_at = None, {}, None
 
     def state_dict(self) -> dict[str, object]:
         """What the end of the epoch asks for."""
@@ -63,9 +67,9 @@ class ResultsWriter(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the scores, for a training that ends before another validation, and the step."""
-        self._loaded = checkpoint.get("global_step")
-        self._held = (checkpoint.get("lit_hf") or {}).get("metrics") or {}
+        """Keep the scores, for a training that ends before another validation."""
+        about = checkpoint.get("lit_hf") or {}
+        self._held, self._validated = about.get("metrics") or {}, about.get("validated")
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
@@ -77,7 +81,7 @@ class ResultsWriter(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin counting where training begins or goes on."""
-        self._logged_step = trainer.global_step
+        self._logged_step = self._begins_at = trainer.global_step
         drop_later(trainer, "metrics.csv", lambda line: int(line.partition(",")[0]))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,6 +97,9 @@ class ResultsWriter(Callback):
         batch_idx: int,
     ) -> None:
         """Write the training numbers of the steps that loggers get too."""
+        if self._begins_at is not None:  # the first batch
+            self._leave_behind(trainer, self._begins_at)
+            self._begins_at = None
         step = trainer.global_step
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
         if not every or step % every or step == self._logged_step:
@@ -127,14 +134,32 @@ class ResultsWriter(Callback):
         self._write_results(trainer, "test", _of_stage(trainer, "test/"))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the last scores of a training, and those that chose the best checkpoint."""
-        if self._validated not in (None, trainer.global_step):
+        """Write the scores of the best and of the last weights, each of their own."""
+        if not trainer.is_global_zero:
+            return
+        if stopped := stopped_by(trainer):
+            log.info(stopped)
+        numbers: dict[str, Tensor | float] = {**self._held, **_of_stage(trainer, "")}
+        last = last_weights(trainer, numbers, self._validated)
+        fit = {"best": best, "last": last} if (best := best_weights(trainer)) else {"last": last}
+        if "validated_step" in last:
             log.info(
-                f"the last validation was at step {self._validated}, the weights of the end, at "
-                f"step {trainer.global_step}, were not scored: `validate` them with `--run` and "
-                "`--ckpt_path` of `last.ckpt`."
+                f"the last validation was at step {self._validated}, its scores are in metrics.csv;"
+                f" the weights of the end, at step {trainer.global_step}, were not scored: "
+                "`validate` them with `--run` and `--ckpt_path` of `last.ckpt`."
             )
-        self._write_results(trainer, "fit", {**self._held, **_of_stage(trainer, "")})
+        folder = Path(trainer.default_root_dir)
+        results = {**read_results(folder), "fit": fit}
+        set_aside(results, stand_now(list(fit.values())))
+        write_results(folder, results)
+
+    def _leave_behind(self, trainer: Trainer, step: int) -> None:
+        """Set aside what is of steps that are trained again, or of an earlier training."""
+        folder = Path(trainer.default_root_dir)
+        if trainer.is_global_zero and (before := read_results(folder)):
+            set_aside(results := dict(before), lambda weights: weights["step"] <= step)
+            if results != before:
+                write_results(folder, results)
 
     def _append(self, trainer: Trainer, numbers: "Mapping[str, Tensor | float]") -> None:
         if not (trainer.is_global_zero and numbers):
@@ -154,67 +179,9 @@ class ResultsWriter(Callback):
     ) -> None:
         if not trainer.is_global_zero:
             return
-        path = Path(trainer.default_root_dir) / "results.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        results = _results_in(path.parent)
-        prefix = "test/" if stage == "test" else "val/"
-        entry: dict[str, object] = {
-            name.removeprefix(prefix): plain_number(float(value)) for name, value in scores.items()
-        }
-        positive = getattr(trainer.lightning_module, "positive_label", None)
-        if positive is not None and any(name.endswith("/f1") for name in scores):
-            entry["positive_label"] = positive
-        checkpoint = str(trainer.ckpt_path or "")
-        entry["step"] = trainer.global_step
-        if stage == "fit":
-            if self._validated not in (None, trainer.global_step):
-                entry["validated_step"] = self._validated
-            callback = best_callback(trainer)
-            checkpoint = "" if callback is None else callback.best_model_path
-            if callback is not None and callback.best_model_score is not None:
-                entry["best_score"] = plain_number(float(callback.best_model_score))
-                entry["monitor"] = callback.monitor
-        elif self._loaded is not None:  # an evaluation takes no step
-            entry["step"] = self._loaded
-        root = trainer.default_root_dir
-        entry["checkpoint"] = os.path.relpath(checkpoint, root) if checkpoint else None
-        results[stage] = entry
-        text = json.dumps(results, indent=2, ensure_ascii=False)
-        unfinished = path.with_suffix(".json.tmp")
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
-
-
-def ended_at(folder: Path) -> int | None:
-    """The step at which the training in a run folder has come to its end; None where it has not."""
-    found = _results_in(folder).get("fit")
-    step = found.get("step") if isinstance(found, dict) else None
-    return step if isinstance(step, int) else None
-
-
-def _results_in(folder: Path) -> dict[str, object]:
-    try:
-        return dict(json.loads((folder / "results.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # none yet, or not ours
-        return {}
-
-
-def plain_number(value: float) -> float | int | None:
-    """A number as JSON has it: whole ones without a point, NaN and infinity as null.
-
-    Of a number in single precision the digits that mean something, of others twelve.
-
-    >>> plain_number(3.0), plain_number(0.5), plain_number(float("nan"))
-    (3, 0.5, None)
-    >>> plain_number(0.10000000149011612), plain_number(70.6633870362762)
-    (0.1, 70.6633870363)
-    """
-    if not math.isfinite(value):
-        return None
-    if value.is_integer():
-        return int(value)
-    is_single = struct.unpack("f", struct.pack("f", value))[0] == value
-    return float(f"{value:.{7 if is_single else 12}g}")
+        folder, module = Path(trainer.default_root_dir), trainer.lightning_module
+        entry = {**entry_of(scores, module), **evaluated_weights(trainer, module)}
+        write_results(folder, {**read_results(folder), stage: entry})
 
 
 def _line(scores: "Mapping[str, Tensor]", module: LightningModule) -> str:

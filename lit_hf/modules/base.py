@@ -40,7 +40,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.precision import PreciseScores, make_precise
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
-from lit_hf.modules.validated import save_validated
+from lit_hf.modules.validated import WeightsStep, save_validated
 
 Stage = Literal["train", "val", "test"]
 
@@ -84,10 +84,8 @@ class HFModule(PreciseScores):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
-        self._resume = ExactResume()
-        self._finite = FiniteLoss()
-        self._monitors = MonitorCheck()
-        self._validated: int | None = None  # the step whose weights were validated last
+        self._resume, self._finite = ExactResume(), FiniteLoss()
+        self._monitors, self.weights_step = MonitorCheck(), WeightsStep()
 
     # What a subclass says.
 
@@ -225,6 +223,7 @@ class HFModule(PreciseScores):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop where a loss was no number."""
         self._finite.settle(self.trainer)
+        self.weights_step.trained = self.trainer.global_step + 1
 
     def validation_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Count a batch in `val/…`."""
@@ -246,7 +245,7 @@ class HFModule(PreciseScores):
         """Log the scores of the validation."""
         self._log_scores("val")
         self._resume.end_validation()
-        self._validated = self.trainer.global_step
+        self.weights_step.end_validation(self.trainer)
 
     def on_validation_end(self) -> None:
         """Look for monitors of other names among what callbacks and subclasses have logged."""
@@ -293,8 +292,9 @@ class HFModule(PreciseScores):
         self._resume.save(self._trainer, checkpoint, self.device)
         save_validated(self._trainer, self, checkpoint)
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
-        complete(checkpoint, self.task, self.model.config, metrics, self._validated)
+        complete(checkpoint, self.task, self.model.config, metrics, self.weights_step.validated)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on."""
         self._resume.load(self._trainer, checkpoint)
+        self.weights_step.load(checkpoint)

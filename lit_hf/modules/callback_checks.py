@@ -1,5 +1,9 @@
 """What a module asks of the Trainer's callbacks before a training begins."""
 
+import re
+from collections.abc import Sequence
+from itertools import combinations
+
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint, WeightAveraging
 from torch import nn
@@ -19,8 +23,10 @@ def check_callbacks(trainer: Trainer, module: nn.Module) -> None:
     Raises:
         InputError: saying what to set instead.
     """
+    _check_shared_names([c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)])
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         _check_saving(callback, trainer)
+        _check_names(callback, trainer)
         _check_averaging(callback, module)
         _check_finetuning(callback)
 
@@ -46,6 +52,60 @@ def _check_saving(callback: Callback, trainer: Trainer) -> None:
             f"monitor {callback.monitor!r} would compare them by the score of earlier ones. Leave "
             f"it out and {often}, or set `monitor: null`."
         )
+
+
+def _check_shared_names(callbacks: Sequence[ModelCheckpoint]) -> None:
+    """Refuse two callbacks that write files of one name in one folder.
+
+    The weights of one would then stand under the name, and be exported by the score, of the other.
+    Lightning appends `-v1` where both look for files that are there already.
+    """
+    for first, second in combinations(callbacks, 2):
+        names = {_place(callback) for callback in (first, second)}
+        if len(names) == 1 and not (
+            first._enable_version_counter and second._enable_version_counter
+        ):
+            folder, name = names.pop()
+            raise InputError(
+                f"{type(first).__name__} and {type(second).__name__} both write `filename: {name}` "
+                f"in {folder}, each over the file of the other: give one of them another name."
+            )
+
+
+def _place(callback: ModelCheckpoint) -> tuple[str, str]:
+    return str(callback.dirpath), callback.filename or "{epoch}-{step}"
+
+
+def _check_names(callback: Callback, trainer: Trainer) -> None:
+    """Refuse names under which a checkpoint is written over a better one.
+
+    A single best checkpoint is written over by a better one alone.
+    """
+    if not isinstance(callback, ModelCheckpoint) or _is_distinct(callback, trainer):
+        return
+    name = f"`filename: {callback.filename}`"
+    if callback.save_on_exception and callback.monitor is not None:
+        raise InputError(
+            f"ModelCheckpoint: with `save_on_exception` the weights at an error are written over "
+            f"the best ones, as {name} names them the same: put {{step}} into the name."
+        )
+    if callback.save_top_k not in (0, 1) and not callback._enable_version_counter:
+        raise InputError(
+            f"ModelCheckpoint: `save_top_k: {callback.save_top_k}` keeps several checkpoints, but "
+            f"{name} gives them one name, so that a worse one is written over a better one: put "
+            "{step} into the name, or set `enable_version_counter: true`."
+        )
+
+
+def _is_distinct(callback: ModelCheckpoint, trainer: Trainer) -> bool:
+    """Whether each checkpoint of a training gets a name of its own.
+
+    Every step has, and every epoch where at its end alone a checkpoint is written.
+    """
+    fields = set(re.findall(r"{(\w+)", callback.filename or "{step}"))
+    often = callback._every_n_train_steps or callback._train_time_interval is not None
+    is_once = trainer.val_check_interval == 1.0 or callback._save_on_train_epoch_end
+    return "step" in fields or ("epoch" in fields and bool(is_once) and not often)
 
 
 def _check_averaging(callback: Callback, module: nn.Module) -> None:

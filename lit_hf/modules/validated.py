@@ -1,11 +1,37 @@
-"""What validations find, such as a threshold: it belongs to the weights that were validated."""
+"""Which weights a module holds, and what validations find, such as a threshold: it is theirs."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
+
+
+class WeightsStep:
+    """The training step of the weights that a module holds, and of those validated last.
+
+    Attributes:
+        trained: the last step of the training that made the weights, also one before a checkpoint;
+            None where they were not trained.
+        validated: the step whose weights were validated last.
+    """
+
+    def __init__(self) -> None:
+        self.trained: int | None = None
+        self.validated: int | None = None
+
+    def end_validation(self, trainer: Trainer) -> None:
+        """Note what was validated; a sanity check validates a few batches only."""
+        if not trainer.sanity_checking:
+            self.validated = trainer.global_step
+
+    def load(self, checkpoint: Mapping[str, object]) -> None:
+        """Take the steps of a checkpoint's weights."""
+        self.trained = cast("int | None", checkpoint.get("global_step"))
+        about = cast("Mapping[str, int | None]", checkpoint.get("lit_hf") or {})
+        self.validated = about.get("validated")
 
 
 class ValidatedNumber(nn.Module):

@@ -9,7 +9,8 @@ import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.checkpoint import LastCheckpoint, best_callback
+from lit_hf.callbacks.best import best_callback
+from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import best_of, read_checkpoint
 from tests.trainers import quiet_trainer
 
@@ -41,35 +42,6 @@ def test_last_checkpoint__is_written_where_nothing_is_validated(
     assert int(str(last["global_step"])) == trainer.global_step == 2
 
 
-def test_best__is_what_a_monitor_says_whatever_the_order(tmp_path: Path, fit: Fit) -> None:
-    last, plain = LastCheckpoint(), ModelCheckpoint(tmp_path / "plain")
-    scored = ModelCheckpoint(tmp_path / "scored", monitor="val/f1", mode="max")
-    nothing = ModelCheckpoint(tmp_path / "nothing", monitor="val/loss", every_n_epochs=9)
-    trainer, _, _ = fit([last, plain, nothing, scored])
-    assert best_callback(trainer) is scored
-    trainer, _, _ = fit([nothing, plain, last], folder=tmp_path / "second")
-    assert best_callback(trainer) is last
-    trainer, _, _ = fit([nothing], folder=tmp_path / "third")
-    assert best_callback(trainer) is None
-
-
-class _NoNumber(pl.Callback):
-    """Makes the score of every validation NaN."""
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl_module.log("odd", float("nan"))
-
-
-def test_best__is_never_one_without_a_number(tmp_path: Path, fit: Fit) -> None:
-    folder = tmp_path / "checkpoints"
-    scored = ModelCheckpoint(folder, monitor="odd", mode="max", enable_version_counter=False)
-    last = LastCheckpoint()
-    trainer, _, _ = fit([_NoNumber(), scored, last])
-    assert Path(scored.best_model_path).is_file()
-    assert best_callback(trainer) is last
-    assert best_of(folder) == folder / "last.ckpt"
-
-
 @pytest.mark.parametrize("how", ["moved", "copied", "moved without its best"])
 def test_run_folder__elsewhere_is_the_same_run(
     how: str, tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
@@ -97,7 +69,7 @@ def test_run_folder__elsewhere_is_the_same_run(
     last = new / "checkpoints" / "last.ckpt"
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
     assert best_callback(trainer) is again
-    found = json.loads((new / "results.json").read_text())["fit"]
+    found = json.loads((new / "results.json").read_text())["fit"]["best"]
     if how == "moved without its best":
         assert f"{best}, is not in {new / 'checkpoints'}" in caplog.text
         assert found["checkpoint"] == "checkpoints/epoch=2-step=12.ckpt"

@@ -65,7 +65,7 @@ def test_predictions__each_row_once_in_order(
         ["id", "label"],
         *([a["id"], labels[a["prediction"]]] for a in answers),
     ]
-    assert _names(tmp_path / "out") == {"predictions.jsonl", "submission.csv"}
+    assert _names(tmp_path / "out") == {"predictions.jsonl", "submission.csv", "results.json"}
     out = tmp_path / "out"
     assert f"wrote {out}/predictions.jsonl and {out}/submission.csv" in capsys.readouterr().out
 
@@ -177,7 +177,10 @@ def test_predictions__of_a_killed_run_do_not_look_finished(tmp_path: Path, fit: 
     _trainer(folder).predict(module, data)
     finished = (folder / "predictions.jsonl").read_bytes()
     assert len(_answers(folder)) == 16
-    assert _names(folder) == {"predictions.jsonl"}  # no id column, so no submission.csv
+    assert _names(folder) == {
+        "predictions.jsonl",
+        "results.json",
+    }  # no id column
     with pytest.raises(KeyError, match="killed"):
         _trainer(folder, Kill()).predict(module, data)
     assert (folder / "predictions.jsonl").read_bytes() == finished
@@ -215,6 +218,6 @@ def test_two_processes__write_the_same_files(
         tmp_path / "predictions.jsonl"
     ).read_bytes()
     assert [name for name, _ in _table(shared)[1:]] == [row["id"] for row in ddp_rows[:number]]
-    assert _names(shared) == {"predictions.jsonl", "submission.csv"}
+    assert _names(shared) == {"predictions.jsonl", "submission.csv", "results.json"}
     printed = (two_processes / "out").read_text(encoding="utf-8")
     assert printed.count(f"wrote {shared}/predictions.jsonl") == 1

@@ -11,7 +11,12 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
+from lit_hf import (
+    PredictionWriter,
+    ResultsWriter,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from tests.trainers import quiet_trainer
 
@@ -58,11 +63,11 @@ def test_line__of_a_validation_names_the_class_that_f1_is_of(
 ) -> None:
     fit([ResultsWriter()], module={"positive_label": "no"})
     assert re.search(r"val/f1 [\d.]+ \(of 'no'\) · val/auroc", capsys.readouterr().out)
-    assert _results(tmp_path)["fit"]["positive_label"] == "no"
+    assert _results(tmp_path)["fit"]["last"]["positive_label"] == "no"
     three = {"label_names": ["no", "yes", "perhaps"]}
     fit([ResultsWriter()], data=three)
     assert re.search(r"val/f1 [\d.]+ · val/f1_micro", capsys.readouterr().out)
-    assert "positive_label" not in _results(tmp_path)["fit"]
+    assert "positive_label" not in _results(tmp_path)["fit"]["last"]
 
 
 def test_metrics__losses_are_those_of_their_steps(tmp_path: Path, fit: Fit) -> None:
@@ -127,12 +132,15 @@ def test_results__of_all_stages_stand_side_by_side(
     data = {"val": tweet_rows[:6], "test": tweet_rows[:1]}
     trainer, module, rows = fit(callbacks, data=data, loss_rises=True, max_epochs=2)
     fitted = _results(tmp_path)["fit"]
-    assert fitted["step"] == 8
-    assert fitted["monitor"] == "val/loss"
-    assert fitted["best_score"] == pytest.approx(float(best.best_model_score or 0), abs=1e-6)
-    assert fitted["best_score"] < fitted["loss"]
-    assert fitted["checkpoint"] == "c/epoch=0-step=4.ckpt"
-    assert fitted["num_examples"] == 6
+    assert list(fitted) == ["best", "last"]
+    found, last = fitted["best"], fitted["last"]
+    assert (found["step"], found["checkpoint"]) == (4, "c/epoch=0-step=4.ckpt")
+    assert (last["step"], last["checkpoint"]) == (8, "checkpoints/last.ckpt")
+    assert found["monitor"] == "val/loss"
+    assert found["best_score"] == pytest.approx(float(best.best_model_score or 0), abs=1e-6)
+    assert found["loss"] == found["best_score"] < last["loss"]
+    assert last["loss"] == pytest.approx(float(trainer.callback_metrics["val/loss"]))
+    assert found["num_examples"] == last["num_examples"] == 6
     scores = trainer.validate(
         module, rows, ckpt_path=best.best_model_path, weights_only=True, verbose=False
     )
@@ -141,14 +149,15 @@ def test_results__of_all_stages_stand_side_by_side(
     assert list(results) == ["fit", "validate", "test"]
     assert results["fit"] == fitted
     assert list(results["validate"]) == [*SCORES, "positive_label", "step", "checkpoint"]
-    assert {stage["positive_label"] for stage in results.values()} == {"yes"}
+    assert {results[stage]["positive_label"] for stage in ("validate", "test")} == {"yes"}
+    assert results["validate"] == {name: found[name] for name in results["validate"]}
+    assert found.keys() - results["validate"].keys() == {"monitor", "best_score"}
+    assert last.keys() - results["validate"].keys() == {"train/loss"}
     assert results["validate"]["step"] == 4  # of the checkpoint, not of the trainer
     assert results["validate"]["checkpoint"] == "c/epoch=0-step=4.ckpt"
     assert results["validate"]["loss"] == pytest.approx(scores[0]["val/loss"])
-    assert results["validate"]["loss"] == pytest.approx(fitted["best_score"])
     assert list(results["test"]) == list(results["validate"])
-    assert set(fitted) - set(results["test"]) == {"train/loss", "monitor", "best_score"}
-    assert (results["test"]["step"], results["test"]["checkpoint"]) == (8, None)
+    assert (results["test"]["step"], results["test"]["checkpoint"]) == (4, None)  # still the best
     assert results["test"]["num_examples"] == 1
     assert isinstance(results["test"]["num_examples"], int)
     assert results["test"]["auroc"] is None  # one class was seen, so it is not defined
@@ -168,14 +177,14 @@ def test_results__a_loss_that_is_nan_is_null(tmp_path: Path, fit: Fit) -> None:
         module.model.get_parameter("classifier.bias").fill_(float("nan"))
     trainer.validate(module, rows, verbose=False)
     assert _results(tmp_path)["validate"]["loss"] is None
-    assert _results(tmp_path)["fit"]["loss"] > 0
+    assert _results(tmp_path)["fit"]["last"]["loss"] > 0
 
 
 def test_two_processes__write_each_number_once(two_processes: Path) -> None:
     folder = two_processes / "fit"
     assert _steps(folder, "train/loss") == [1, 2, 3, 4]
     assert _steps(folder, "val/num_examples") == [2, 4]
-    assert _results(folder)["fit"]["num_examples"] == 5
+    assert _results(folder)["fit"]["last"]["num_examples"] == 5
     assert _results(two_processes / "validate")["validate"]["num_examples"] == 5
     printed = (two_processes / "out").read_text(encoding="utf-8")
     assert printed.count("· val/accuracy") == 2
@@ -189,17 +198,57 @@ def test_metrics__an_epoch_too_short_for_a_line_has_one(tmp_path: Path, fit: Fit
     assert _steps(tmp_path / "b", "train/loss") == [4]
 
 
-def test_steps__after_the_last_validation_are_told(
+def test_results__of_weights_that_a_training_leaves_behind_are_set_aside(
     tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = {"max_steps": 3, "max_epochs": -1, "limit_val_batches": 1}
+    def callbacks() -> list[pl.Callback]:
+        best = ModelCheckpoint(tmp_path / "c", monitor="val/loss", enable_version_counter=False)
+        return [best, LastCheckpoint(), ResultsWriter(), PredictionWriter()]
+
+    def trainer(num_epochs: int) -> pl.Trainer:
+        return quiet_trainer(
+            max_epochs=num_epochs,
+            default_root_dir=tmp_path,
+            callbacks=callbacks(),
+            num_sanity_val_steps=0,
+        )
+
+    first, module, data = fit(callbacks(), loss_rises=True, max_epochs=2)
+    last, best = (_results(tmp_path)["fit"][name]["checkpoint"] for name in ("last", "best"))
+    first.validate(module, data, ckpt_path=tmp_path / last, weights_only=True, verbose=False)
+    first.test(module, data, ckpt_path=tmp_path / best, weights_only=True, verbose=False)
+    first.predict(module, data, ckpt_path=tmp_path / last, weights_only=True)
+    before = _results(tmp_path)
+    assert before["files"] == {"predictions.jsonl": {"step": 8, "checkpoint": last}}
     with caplog.at_level("INFO", "lit_hf"):
-        fit([ResultsWriter()], val_check_interval=2, **settings)
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert (results["fit"]["step"], results["fit"]["validated_step"]) == (3, 2)
-    assert "the last validation was at step 2, the weights of the end, at step 3" in caplog.text
-    caplog.clear()
-    with caplog.at_level("INFO", "lit_hf"):
-        fit([ResultsWriter()], val_check_interval=3, **settings)
-    assert "validated_step" not in (tmp_path / "results.json").read_text()
-    assert "the last validation" not in caplog.text
+        trainer(3).fit(module, data, ckpt_path=tmp_path / last, weights_only=True)
+    after = _results(tmp_path)
+    assert after["test"] == before["test"]  # of the best weights, which are still there
+    assert "files" not in after
+    assert after["earlier"] == [
+        {"file": "predictions.jsonl", "step": 8, "checkpoint": last},
+        {"stage": "validate", **before["validate"]},
+    ]
+    assert (tmp_path / "predictions.jsonl").is_file()
+    assert "predictions.jsonl, validate: of earlier weights" in caplog.text
+    trainer(1).predict(module, data)
+    now = _results(tmp_path)
+    assert now["files"] == {"predictions.jsonl": {"step": 12, "checkpoint": None}}
+    assert [entry.get("stage") for entry in now["earlier"]] == ["validate"]
+    trainer(1).fit(module, data)  # from scratch: all that was there is of another training
+    stages = [entry.get("stage", entry.get("file")) for entry in _results(tmp_path)["earlier"]]
+    assert stages == ["validate", "predictions.jsonl", "fit", "test"]
+    assert list(_results(tmp_path)) == ["fit", "earlier"]
+
+
+def test_results__stay_where_no_batch_is_trained(tmp_path: Path, fit: Fit) -> None:
+    class _Refuses(pl.Callback):
+        def on_train_batch_start(self, *args: object) -> None:
+            raise KeyError("refused")
+
+    trainer, module, data = fit([ResultsWriter()])
+    trainer.test(module, data, verbose=False)
+    before = _results(tmp_path)
+    with pytest.raises(KeyError, match="refused"):
+        fit([ResultsWriter(), _Refuses()])
+    assert _results(tmp_path) == before

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import (
 from torch import nn
 
 from lit_hf import InputError
+from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.modules.callback_checks import check_callbacks
 
 
@@ -62,3 +64,62 @@ def test_checkpoints_between_validations__are_not_compared_by_a_score_of_earlier
     _check(ModelCheckpoint(**settings), nn.Linear(2, 2), num_epochs=2)
     _check(ModelCheckpoint(monitor="train/loss", **settings), nn.Linear(2, 2), num_epochs=2)
     _check(ModelCheckpoint(monitor="val/loss", save_on_train_epoch_end=True), nn.Linear(2, 2))
+
+
+def _check_names(folder: Path, *callbacks: ModelCheckpoint, **settings: Any) -> None:  # noqa: ANN401 - of the Trainer
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        callbacks=list(callbacks),
+        default_root_dir=folder,
+        **settings,
+    )
+    for callback in callbacks:
+        callback.setup(trainer, pl.LightningModule(), "validate")
+    check_callbacks(trainer, nn.Linear(2, 2))
+
+
+def _saver(folder: Path, name: str | None, **settings: Any) -> ModelCheckpoint:  # noqa: ANN401
+    return ModelCheckpoint(
+        folder / "checkpoints",
+        name,
+        **{"monitor": "val/loss", "enable_version_counter": False, **settings},
+    )
+
+
+def test_names__of_two_callbacks_in_one_folder_are_refused(tmp_path: Path) -> None:
+    last = LastCheckpoint()
+    for counts in (False, True):
+        own = _saver(tmp_path, "last", enable_version_counter=counts)
+        for callbacks in ([own, last], [last, own]):
+            with pytest.raises(InputError, match=r"`filename: last` in .*checkpoints"):
+                _check_names(tmp_path, *callbacks)
+    other = _saver(tmp_path, None, monitor="val/f1", mode="max")
+    with pytest.raises(InputError, match="each over the file of the other"):
+        _check_names(tmp_path, _saver(tmp_path, None), other)
+    _check_names(tmp_path, _saver(tmp_path, "best"), other, last)
+    _check_names(tmp_path, _saver(tmp_path / "own", "last"), last)
+    counted = [_saver(tmp_path, "best", enable_version_counter=True, monitor=m) for m in "ab"]
+    _check_names(tmp_path, *counted)
+
+
+@pytest.mark.parametrize("name", ["best", "{val/loss:.2f}", "{epoch}"])
+def test_names__of_several_checkpoints_tell_them_apart(name: str, tmp_path: Path) -> None:
+    often = {"val_check_interval": 0.5}
+    for top_k in (2, -1):
+        with pytest.raises(InputError, match=r"put \{step\} into the name"):
+            _check_names(tmp_path, _saver(tmp_path, name, save_top_k=top_k), **often)
+        _check_names(tmp_path, _saver(tmp_path, name + "-{step}", save_top_k=top_k), **often)
+        own = _saver(tmp_path, name, save_top_k=top_k, enable_version_counter=True)
+        _check_names(tmp_path, own, **often)
+    _check_names(tmp_path, _saver(tmp_path, name), **often)  # a better one alone is written over it
+    _check_names(tmp_path, _saver(tmp_path, None, save_top_k=3), **often)
+    _check_names(tmp_path, _saver(tmp_path, "{epoch}", save_top_k=3))
+
+
+def test_names__of_what_is_saved_at_an_error_are_not_those_of_the_best(tmp_path: Path) -> None:
+    settings = {"save_on_exception": True, "enable_version_counter": True}
+    with pytest.raises(InputError, match="the weights at an error are written over the best"):
+        _check_names(tmp_path, _saver(tmp_path, "best", **settings))
+    _check_names(tmp_path, _saver(tmp_path, "best-{step}", **settings))
+    _check_names(tmp_path, _saver(tmp_path, "best", monitor=None, **settings))

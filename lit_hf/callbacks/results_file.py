@@ -1,0 +1,131 @@
+"""`results.json` of a run folder: scores, and which weights they and other files are of."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+
+from lit_hf.checkpoints import read_checkpoint
+from lit_hf.errors import InputError
+from lit_hf.functional.text import printable
+
+log = logging.getLogger(__name__)
+Results = dict[str, Any]
+FILE_NAME = "results.json"
+STAGES = ("fit", "validate", "test")
+
+
+def read_results(folder: Path) -> Results:
+    """What stands in the file of a run folder; {} where there is none, or it is not ours."""
+    try:
+        found = dict(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+    earlier = found.get("earlier", [])
+    is_ours = isinstance(found.get("files", {}), dict) and isinstance(earlier, list)
+    return found if is_ours and all(isinstance(entry, dict) for entry in earlier) else {}
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write the file beside its name and rename it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = {name: results[name] for name in (*STAGES, "files") if name in results}
+    text = json.dumps({**first, **results}, indent=2, ensure_ascii=False)
+    unfinished = folder / f"{FILE_NAME}.tmp"
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(folder / FILE_NAME)
+
+
+def ended_at(folder: Path) -> int | None:
+    """The step at which the training in a run folder has come to its end; None where it has not."""
+    found = read_results(folder).get("fit")
+    last = found.get("last") if isinstance(found, dict) else None
+    step = last.get("step") if isinstance(last, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def evaluated_weights(trainer: Trainer, module: LightningModule) -> Results:
+    """The step of the weights that an evaluation uses, and their checkpoint.
+
+    The checkpoint is None where the evaluation was given none.
+    """
+    path = str(trainer.ckpt_path or "")
+    step = step_of(path) if path else None
+    if step is None and (found := getattr(module, "weights_step", None)) is not None:
+        step = found.trained
+    step = trainer.global_step if step is None else step
+    return {"step": step, "checkpoint": name_in_run(trainer, path)}
+
+
+def step_of(path: str) -> int | None:
+    """The training step of a checkpoint's weights; None where it cannot be read."""
+    try:
+        step = read_checkpoint(path).get("global_step")
+    except InputError:
+        return None
+    return step if isinstance(step, int) else None
+
+
+def name_in_run(trainer: Trainer, path: str) -> str | None:
+    """The name of a checkpoint as seen from the run folder; None for none."""
+    return os.path.relpath(path, trainer.default_root_dir) if path else None
+
+
+def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path]) -> Results:
+    """Write into `results.json` which weights files of the run folder are of, by their names.
+
+    Returns:
+        Step and checkpoint of the weights.
+    """
+    folder = Path(trainer.default_root_dir)
+    results, weights = read_results(folder), evaluated_weights(trainer, module)
+    names = [path.name for path in paths]
+    earlier = [e for e in results.pop("earlier", []) if e.get("file") not in names]
+    results["files"] = {**results.get("files", {}), **dict.fromkeys(names, weights)}
+    write_results(folder, {**results, **({"earlier": earlier} if earlier else {})})
+    return weights
+
+
+def set_aside(results: Results, is_kept: Callable[[Results], bool]) -> None:
+    """Move what is of weights that are gone to the list `earlier`, and say so.
+
+    Args:
+        results: what stands in the file, changed in place.
+        is_kept: tells of step and checkpoint whether such weights are there.
+    """
+
+    def stands(entry: object) -> bool:
+        weights = entry.get("last", entry) if isinstance(entry, dict) else None
+        return isinstance(weights, dict) and "step" in weights and is_kept(weights)
+
+    files = results.pop("files", {})
+    kept = {name: entry for name, entry in files.items() if stands(entry)}
+    old = [{"file": name, **entry} for name, entry in files.items() if name not in kept]
+    stages = [stage for stage in STAGES if stage in results and not stands(results[stage])]
+    old += [{"stage": stage, **results.pop(stage)} for stage in stages]
+    if kept:
+        results["files"] = kept
+    if old:
+        results["earlier"] = [*results.get("earlier", []), *old]
+        names = [printable(str(entry.get("file", entry.get("stage"))), 100) for entry in old]
+        log.info(
+            f"{', '.join(names)}: of earlier weights than this training leaves; `earlier` in "
+            f"{FILE_NAME} says of which."
+        )
+
+
+def stand_now(standing: Sequence[Results]) -> Callable[[Results], bool]:
+    """Tell whether weights are among those that a training has left.
+
+    Checkpoints of one step hold the same weights, as the best and the last one may.
+
+    Args:
+        standing: step and checkpoint of the best and of the last weights.
+    """
+    steps = [weights["step"] for weights in standing]
+    names = [None, *(weights["checkpoint"] for weights in standing)]
+    return lambda weights: weights["step"] in steps and weights.get("checkpoint") in names
