@@ -223,7 +223,7 @@ def test_names__that_collide_are_refused_before_a_batch_is_trained(
 ) -> None:
     words = fit_words(tiny_model, tmp_path / "run")
     for name, more, told in (
-        ("last", [], "`--checkpoint.filename last` in "),
+        ("last", [], "both write `filename: last` in "),
         ("best", ["--checkpoint.save_top_k", "2"], "put {step} into the name"),
     ):
         done = run_command(*words, "--checkpoint.filename", name, *more, folder=tmp_path)

@@ -79,7 +79,7 @@ def _check_names(folder: Path, *callbacks: ModelCheckpoint, **settings: Any) -> 
     check_callbacks(trainer, nn.Linear(2, 2))
 
 
-def _saver(folder: Path, name: str | None, **settings: Any) -> ModelCheckpoint:  # noqa: ANN401
+def _saver(folder: Path, name: str | None, **settings: Any) -> ModelCheckpoint:  # noqa: ANN401 - its own
     return ModelCheckpoint(
         folder / "checkpoints",
         name,
