@@ -121,9 +121,12 @@ def find_bundled(path: str) -> str:
     Args:
         path: such as "lit_hf/assets/tweets/train.csv" or "configs/image_classification/vit_32".
     """
-    if os.path.exists(path):
-        return path
+    return path if os.path.exists(path) else bundled_path(path) or path
+
+
+def bundled_path(path: str) -> str | None:
+    """Where the package brings a file or folder of this path; None where it brings none."""
     top, _, rest = path.replace(os.sep, "/").partition("/")
     home = {"lit_hf": _PACKAGE, "configs": recipes_folder()}.get(top)
     inside = None if home is None else home / rest
-    return str(inside) if inside is not None and inside.exists() else path
+    return str(inside) if inside is not None and inside.exists() else None

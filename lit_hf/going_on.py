@@ -60,6 +60,8 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
     check_task(path, checkpoint := read_checkpoint(path), task)
     if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
         raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
+    if verb != "fit" and (name := checkpoint["lit_hf"].get("averaged_by")):
+        print(f"the weights of {path} are averages ({name})")
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
     folder = tempfile.TemporaryDirectory(prefix="lit_hf-")

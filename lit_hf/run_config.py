@@ -1,5 +1,6 @@
 """The configuration of a run: written to its folder, read again for other verbs, compared."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,10 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
 from lit_hf.metrics.directions import mode_of
+from lit_hf.run_paths import CONFIG_NAME, header, started_in, with_absolute_paths
 from lit_hf.yaml_scalars import read_settings, write_yaml
 
+log = logging.getLogger(__name__)
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
 _COMPARED_ELSEWHERE = {
@@ -62,22 +65,23 @@ class RunConfig(SaveConfigCallback):
         init_args = config["data"].get("init_args", {})
         if names is not None and "label_names" in init_args:
             init_args["label_names"] = list(names)
-        path = Path(trainer.default_root_dir) / "config.yaml"
+        path = Path(trainer.default_root_dir) / CONFIG_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".yaml.tmp")
-        unfinished.write_text(write_yaml(config), encoding="utf-8")
+        unfinished.write_text(header() + write_yaml(config), encoding="utf-8")
         os.replace(unfinished, path)
 
 
 def config_of_run(folder: Path, verb: str) -> str:
     """The configuration that a run wrote, made fit for another verb.
 
-    An evaluation takes all rows, however few the validations of the training have taken.
+    An evaluation takes all rows, however few the validations of the training have taken. Relative
+    paths are those of the folder where the run was started.
 
     Raises:
         InputError: if the folder holds no run.
     """
-    path = folder / "config.yaml"
+    path = folder / CONFIG_NAME
     if not path.is_file():
         raise InputError(f"--run {folder}: no run here, there is no {path}.")
     try:
@@ -90,6 +94,7 @@ def config_of_run(folder: Path, verb: str) -> str:
         raise InputError(
             f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
         )
+    config = _of_its_folder(config, path)
     config["trainer"]["default_root_dir"] = str(folder)
     if isinstance(best := config.get("checkpoint"), dict) and mode_of(str(best.get("monitor"))):
         best.pop("mode", None)  # that of the monitor, also of another one
@@ -103,6 +108,17 @@ def config_of_run(folder: Path, verb: str) -> str:
             raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
         config["ckpt_path"] = str(best)
     return write_yaml(config)
+
+
+def _of_its_folder(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The configuration with paths that mean the same in the folder where this command runs."""
+    base = started_in(path)
+    if base is None or base == os.getcwd():
+        return config
+    found = with_absolute_paths(config, base)
+    if found != config:
+        log.info(f"{path}: relative paths start at {base}, where the run was started.")
+    return found
 
 
 def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
@@ -123,6 +139,8 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
         return []  # one that is damaged or gone is written anew
     if not isinstance(held, Mapping):
         return []
+    if (base := started_in(path)) is not None:  # a file may be named from another folder
+        held, given = with_absolute_paths(held, base), with_absolute_paths(given, os.getcwd())
     told = []
     for group in ("model", "data"):
         old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))

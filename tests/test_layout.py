@@ -22,6 +22,7 @@ FLOORS = {
     "positions": 0,
     "processors": 0,
     "randomness": 0,
+    "run_paths": 0,
     "saving": 0,
     "special_tokens": 0,
     "tokenizer_files": 0,

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.checkpoints import is_scored
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
@@ -49,6 +50,18 @@ class LastCheckpoint(ModelCheckpoint):
         """Begin the epoch behind the checkpoint that the training goes on from."""
         super().on_train_start(trainer, pl_module)
         begin_next_epoch(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - as in the base class
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Begin without the checkpoints of an earlier training."""
+        set_aside(trainer)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write where no validation has done so in this epoch."""

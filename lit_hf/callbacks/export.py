@@ -62,6 +62,7 @@ class ExportPretrained(Callback):
                 f"checkpoints, but got {folder_name!r}."
             )
         self.folder_name = folder_name
+        self.run_files = (folder_name,) if folder_name else ()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the best checkpoint, or the last one where none is called the best.

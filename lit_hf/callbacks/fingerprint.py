@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from datasets import Dataset
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    GradientAccumulationScheduler,
+    ModelPruning,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
 from torch import Tensor
 
 from lit_hf import __version__
@@ -16,7 +23,12 @@ from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import is_sharded
 
+_CHANGING = (
+    *(WeightAveraging, StochasticWeightAveraging, ModelPruning),
+    *(BaseFinetuning, GradientAccumulationScheduler),
+)
 Fact = str | int | float | None
+_CALLBACKS = "callback that changes the weights"
 PLANNED = ("max_epochs", "max_steps")
 """Facts that may change: they decide the end and the learning rate, not the rows."""
 
@@ -42,6 +54,7 @@ def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
         "precision": str(trainer.precision),
         "number of processes": trainer.world_size,
         **({"weights": "shared among the processes"} if is_sharded(trainer) else {}),
+        **facts_of_callbacks(getattr(trainer, "callbacks", [])),
         "config of the model": _stamp(module.model.config.to_json_string(use_diff=False).encode()),
         **{name: getattr(trainer, name) for name in PLANNED},
     }
@@ -67,6 +80,30 @@ def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
     return facts
 
 
+def facts_of_callbacks(callbacks: Sequence[Callback]) -> dict[str, Fact]:
+    """The callbacks that have a part in the weights, with their settings; {} where there are none.
+
+    Those are Lightning's averages, pruning, freezing and accumulation, and any whose class says
+    `changes_weights = True`.
+    """
+    found = [
+        f"{type(callback).__name__}({_settings_of(callback)})"
+        for callback in callbacks
+        if isinstance(callback, _CHANGING) or getattr(callback, "changes_weights", False)
+    ]
+    return {_CALLBACKS: ", ".join(sorted(found))} if found else {}
+
+
+def _settings_of(callback: Callback) -> str:
+    """The public settings of a callback that are plain values."""
+    plain = {
+        name: value
+        for name, value in sorted(vars(callback).items())
+        if not name.startswith("_") and isinstance(value, bool | int | float | str | dict)
+    }
+    return ", ".join(f"{name}={value}" for name, value in plain.items())
+
+
 def held_fingerprint(checkpoint: Mapping[str, object]) -> dict[str, Fact] | None:
     """The fingerprint in a checkpoint; None where there is none."""
     about = checkpoint.get("lit_hf")
@@ -89,8 +126,8 @@ def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
 
 
 def _said(name: str, facts: Mapping[str, Fact]) -> Fact:
-    absent = "whole on each process" if name == "weights" else None
-    return facts.get(name, absent)
+    absent = {"weights": "whole on each process", _CALLBACKS: "none"}
+    return facts.get(name, absent.get(name))
 
 
 def rows_stamp(rows: Dataset) -> str:

@@ -24,6 +24,8 @@ class HeadFirst(Callback):
             strategy wait for the gradients of frozen weights.
     """
 
+    changes_weights = True
+
     def __init__(self, num_epochs: int = 1) -> None:
         if num_epochs < 0:
             raise InputError(f"Expected `num_epochs` to be at least 0, but got {num_epochs}.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from lit_hf.callbacks.card_code import code_of
@@ -17,6 +18,7 @@ _PIPELINES = {
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size")
 _SAYING_NOTHING = ("model", "pretrained")
+_TAG = "- lit_hf"
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")
 
 
@@ -54,7 +56,7 @@ def model_card(
         "library_name: transformers",
         f"pipeline_tag: {_PIPELINES.get(task, _PIPELINES['text_classification'])}",
         "tags:",
-        "- lit_hf",
+        _TAG,
         "---",
         "",
         f"# {markdown_cell(base)}, {made}",
@@ -71,6 +73,8 @@ def model_card(
     elif scores and validated is not None:
         after += "; the scores are of these weights"
     lines += ["", f"{after}."]
+    if (averaging := about.get("averaged_by")) is not None:
+        lines += [f"The weights are averages over the training ({_cell(averaging)})."]
     rows = cast("Mapping[str, int]", data.get("rows") or {})
     sources = cast("Mapping[str, list[str]]", data.get("sources") or {})
     lines += _table(
@@ -91,6 +95,14 @@ def model_card(
     lines += code_of(task, config, inputs, {**answering, "options": options})
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
+
+
+def is_own_card(path: Path) -> bool:
+    """Whether a file is the model card of an export."""
+    try:
+        return _TAG in path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _class_names(settings: Mapping[str, object]) -> list[str]:

@@ -41,6 +41,7 @@ class PredictionWriter(Callback):
                 f"samples.jsonl, but got {file_name!r}."
             )
         self.file_name = file_name
+        self.run_files = (file_name,)
 
     def _part(self, trainer: Trainer, rank: int) -> Path:
         return Path(trainer.default_root_dir) / f".{self.file_name}.part-{rank}"

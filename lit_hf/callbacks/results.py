@@ -9,13 +9,14 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lit_hf.callbacks.earlier_run import METRICS_HEADER, set_aside
 from lit_hf.callbacks.fit_results import best_weights, entry_of, last_weights, stopped_by
 from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import show
 from lit_hf.callbacks.results_file import (
     evaluated_weights,
+    mark_earlier,
     read_results,
-    set_aside,
     stand_now,
     write_results,
 )
@@ -97,6 +98,7 @@ class ResultsWriter(Callback):
         batch_idx: int,
     ) -> None:
         """Write the training numbers of the steps that loggers get too."""
+        set_aside(trainer)
         if self._begins_at is not None:  # the first batch
             self._leave_behind(trainer, self._begins_at)
             self._begins_at = None
@@ -150,14 +152,14 @@ class ResultsWriter(Callback):
             )
         folder = Path(trainer.default_root_dir)
         results = {**read_results(folder), "fit": fit}
-        set_aside(results, stand_now(list(fit.values())))
+        mark_earlier(results, stand_now(list(fit.values())))
         write_results(folder, results)
 
     def _leave_behind(self, trainer: Trainer, step: int) -> None:
         """Set aside what is of steps that are trained again, or of an earlier training."""
         folder = Path(trainer.default_root_dir)
         if trainer.is_global_zero and (before := read_results(folder)):
-            set_aside(results := dict(before), lambda weights: weights["step"] <= step)
+            mark_earlier(results := dict(before), lambda weights: weights["step"] <= step)
             if results != before:
                 write_results(folder, results)
 
@@ -170,7 +172,7 @@ class ResultsWriter(Callback):
         with path.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             if is_new:
-                writer.writerow(["step", "epoch", "name", "value"])
+                writer.writerow(METRICS_HEADER)
             for name, value in numbers.items():
                 writer.writerow([trainer.global_step, trainer.current_epoch, name, float(value)])
 

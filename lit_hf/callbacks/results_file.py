@@ -90,7 +90,7 @@ def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path])
     return weights
 
 
-def set_aside(results: Results, is_kept: Callable[[Results], bool]) -> None:
+def mark_earlier(results: Results, is_kept: Callable[[Results], bool]) -> None:
     """Move what is of weights that are gone to the list `earlier`, and say so.
 
     Args:

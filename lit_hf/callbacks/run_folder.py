@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.errors import InputError, WriteError
 from lit_hf.saving import sweep
 
@@ -27,7 +28,8 @@ class RunFolder(Callback):
     and an evaluation of its best checkpoint do no harm to each other. What holds the folder is a
     lock of the operating system, on `.training.lock` or `.evaluation.lock`: it ends with the
     process that holds it, however that ends, so a file that stays means nothing. The folder is also
-    tried out, and what killed writers of checkpoints left in it is removed.
+    tried out, and what killed writers of checkpoints left in it is removed. What an earlier
+    training left in it moves to `earlier/1`, `earlier/2` and so on when another one begins there.
 
     A folder that is moved or removed while it is held ends the run before it writes anything more.
     """
@@ -107,9 +109,10 @@ class RunFolder(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """See to it that the folder is still there, before anybody writes."""
+        """See to it that the folder is still there, and holds nothing of an earlier training."""
         self.has_trained = True
         self._check_place()
+        set_aside(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See to it that the folder is still there, before anybody writes."""

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Sample, StepOutput
+from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.grids import draw_grid, save_grid
 from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
@@ -111,6 +112,8 @@ class SampleLogger(Callback):
         batch_idx: int,
     ) -> None:
         """Remember the batch; show a panel when its step has come."""
+        if self.num_samples:
+            set_aside(trainer)
         if not (self.every_n_steps and self.num_samples and trainer.is_global_zero):
             return
         if not (isinstance(outputs, Mapping) and "losses" in outputs):

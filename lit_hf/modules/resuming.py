@@ -1,15 +1,19 @@
 """What a resumed training needs beside weights and counters, to go on as if never stopped."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loops.progress import _ProcessedTracker, _StartedTracker
 
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.randomness import RandomState, random_state, set_random_state
+
+log = logging.getLogger(__name__)
 
 
 class ExactResume:
@@ -26,10 +30,14 @@ class ExactResume:
         self._to_set: RandomState | None = None
         self._of_window: RandomState | None = None
         self._of_validation: RandomState | None = None
+        self._message = ""  # told when the training has begun: it may be refused before
 
     def begin_batch(self, trainer: Trainer, batch_idx: int, device: torch.device) -> None:
         """Set the generators in the first batch after a resume; keep them where a window begins."""
         self._set(device)
+        if self._message:
+            log.warning(self._message)
+            self._message = ""
         if trainer.accumulate_grad_batches > 1 and batch_idx % trainer.accumulate_grad_batches == 0:
             self._of_window = random_state(device)
 
@@ -80,11 +88,35 @@ class ExactResume:
             dist.all_gather_object(states, own)
         checkpoint["random_states"] = states
 
-    def load(self, trainer: Trainer | None, checkpoint: Mapping[str, object]) -> None:
+    def load(self, trainer: Trainer | None, checkpoint: "dict[str, Any]") -> None:
         """Take the states of this process, to be set when training goes on."""
         states = cast("list[RandomState]", checkpoint.get("random_states") or [])
         rank = 0 if trainer is None else trainer.global_rank
         self._to_set = states[rank] if rank < len(states) else None
+        self._message = ""
+        is_fit = trainer is not None and trainer.state.fn == "fit"
+        if is_fit and take_trained_weights(getattr(trainer, "callbacks", []), checkpoint):
+            self._message = (
+                "the weights of the checkpoint are averages, and no callback averages here: the "
+                "training goes on with the trained weights, which lie beside them."
+            )
+
+
+def take_trained_weights(callbacks: Sequence[Callback], checkpoint: "dict[str, Any]") -> bool:
+    """Put the trained weights in the place of their averages where no callback does so.
+
+    Args:
+        callbacks: of a training that goes on.
+        checkpoint: in which `WeightAveraging` has kept both, changed in place.
+
+    Returns:
+        Whether they were put there.
+    """
+    trained = checkpoint.get("current_model_state")
+    if trained is None or any(isinstance(callback, WeightAveraging) for callback in callbacks):
+        return False
+    checkpoint["state_dict"] = trained
+    return True
 
 
 def name_states(trainer: Trainer, checkpoint: "dict[str, Any]") -> None:

@@ -64,6 +64,7 @@ def save_validated(
 
     Averages of the weights are those of a copy of the module, which finds nothing; and of the
     checkpoints without optimizer (`save_weights_only`) Lightning 2.6 does not tell who averages.
+    The checkpoint says who has averaged its weights.
 
     Args:
         trainer: whose callbacks may average the weights.
@@ -71,6 +72,9 @@ def save_validated(
         checkpoint: as Lightning has filled it, changed in place.
     """
     for callback in getattr(trainer, "callbacks", []):
+        if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+            about = cast("dict[str, object]", checkpoint.setdefault("lit_hf", {}))
+            about["averaged_by"] = type(callback).__name__
         if isinstance(callback, WeightAveraging) and "callbacks" not in checkpoint:
             assert trainer is not None
             callback.on_save_checkpoint(trainer, module, checkpoint)

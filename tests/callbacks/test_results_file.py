@@ -11,9 +11,9 @@ from lit_hf.callbacks.results_file import (
     Results,
     ended_at,
     evaluated_weights,
+    mark_earlier,
     name_files,
     read_results,
-    set_aside,
     stand_now,
     step_of,
     write_results,
@@ -87,7 +87,7 @@ def test_aside__goes_what_is_of_other_weights(caplog: pytest.LogCaptureFixture) 
         "of mine": 3,
     }
     with caplog.at_level("INFO", "lit_hf"):
-        set_aside(results, stand_now(standing))
+        mark_earlier(results, stand_now(standing))
     assert list(results) == ["fit", "validate", "of mine", "files", "earlier"]
     assert list(results["files"]) == ["best.csv", "same.csv", "none.csv"]
     assert results["earlier"] == [
@@ -98,5 +98,5 @@ def test_aside__goes_what_is_of_other_weights(caplog: pytest.LogCaptureFixture) 
     assert "gone.csv, else.csv, test: of earlier weights" in caplog.text
     before = json.dumps(results)
     caplog.clear()
-    set_aside(results, stand_now(standing))
+    mark_earlier(results, stand_now(standing))
     assert (json.loads(before), caplog.text) == (results, "")
