@@ -231,6 +231,8 @@ def _set_up_messages() -> None:
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     # A training that ends before its first validation: the export says so, in plain words.
     warnings.filterwarnings("ignore", ".*monitor='val/.*could not find the monitored key.*")
+    # What an earlier training left there is set aside.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
     # Averages of weights are no matter of sharding here, nor of an evaluation.
     warnings.filterwarnings("ignore", "You're using the WeightAveraging callback.*")
     remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -48,7 +48,6 @@ def tell_start(path: str | None, folder: Path) -> None:
         print(f"no checkpoint in {folder}: a new training begins")
     else:
         print(f"going on from {path}")
-        warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
 
 
 def take(path: str, verb: str, task: str, data: HFDataModule) -> None:

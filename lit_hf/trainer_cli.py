@@ -150,7 +150,7 @@ class RunCLI(LightningCLI):
             "Beside these: --run DIR takes the configuration of an earlier run (and for validate, "
             "test and predict its best checkpoint); --import MODULE lets a configuration name "
             "classes of yours. With `ckpt_path: auto` fit goes on from the newest whole checkpoint "
-            "of its run folder; `--ckpt_path null` begins anew."
+            "of its run folder; `--ckpt_path null` begins anew, the old run moves to `earlier/1`."
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleLogger, "samples")

@@ -17,7 +17,9 @@ from transformers import AutoModelForImageClassification
 from lit_hf import (
     ImageClassificationDataModule,
     ImageClassifier,
+    InputError,
     Predictor,
+    SameTraining,
     TextClassificationDataModule,
     TextClassifier,
 )
@@ -53,8 +55,15 @@ class ByHand(Callback):
             self.average[name] = DECAY * before + (1 - DECAY) * value
 
 
-def _fit(model: str, folder: Path, *callbacks: Callback, ckpt_path: Path | None = None) -> None:
+def _fit(
+    model: str,
+    folder: Path,
+    *callbacks: Callback,
+    ckpt_path: Path | None = None,
+    has_averages: bool = True,
+) -> None:
     """Train on images of three classes, whose names only the data knows."""
+    averages = [EMAWeightAveraging(decay=DECAY)] if has_averages else []
     pl.seed_everything(0, verbose=False)
     names = [*NAMES, "other"]
     rows = [{"image": drawn(n), "label": names[n % 3]} for n in range(24)]
@@ -62,7 +71,7 @@ def _fit(model: str, folder: Path, *callbacks: Callback, ckpt_path: Path | None 
     trainer = quiet_trainer(
         max_epochs=3,
         default_root_dir=folder,
-        callbacks=[EMAWeightAveraging(decay=DECAY), LastCheckpoint(), *callbacks],
+        callbacks=[*averages, LastCheckpoint(), *callbacks],
     )
     trainer.fit(
         ImageClassifier(model), data.with_rows(train=rows), ckpt_path=ckpt_path, weights_only=True
@@ -93,14 +102,41 @@ def test_averages__are_kept_as_the_weights_and_a_stopped_run_goes_on_with_them(
         assert all(torch.equal(parts[part][name], whole[part][name]) for name in whole[part])
 
 
+@quiet
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.filterwarnings("ignore:The checkpoint was not created with WeightAveraging")
+def test_averages__that_are_left_out_or_added_in_a_resumed_run(
+    tiny_vit: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refused by SameTraining; else the trained weights go on, not their averages."""
+    _fit(tiny_vit, tmp_path / "plain", SameTraining(), has_averages=False)
+    with pytest.raises(SystemExit):
+        _fit(tiny_vit, tmp_path / "parts", StopBefore(1), SameTraining())
+    last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match=r"was EMAWeightAveraging\(.*\), is none"):
+        _fit(tiny_vit, tmp_path / "a", SameTraining(), ckpt_path=last, has_averages=False)
+    assert "trained weights" not in caplog.text
+    _fit(tiny_vit, tmp_path / "b", ckpt_path=last, has_averages=False)
+    assert "goes on with the trained weights" in caplog.text
+    plain, mixed = (
+        read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("plain", "b")
+    )
+    weights: Any = mixed["state_dict"]
+    assert all(torch.equal(weights[name], value) for name, value in plain["state_dict"].items())
+    assert "averaged_by" not in mixed["lit_hf"]
+    last = tmp_path / "plain" / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match=r"was none, is EMAWeightAveraging\("):
+        _fit(tiny_vit, tmp_path / "c", SameTraining(), ckpt_path=last)
+
+
 def test_command__scores_exports_and_answers_with_the_averages(
     tiny_vit: str, tmp_path: Path
 ) -> None:
     write_folder(tmp_path / "set" / "train", 24)
     new = write_folder(tmp_path / "new", 3, by_class=False)
     run = tmp_path / "run"
-    said = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+    said, shown = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
         words = [
             *("--model", "ImageClassifier", "--model.model_name", tiny_vit),
             *("--data", "ImageClassificationDataModule", "--data.dataset", str(tmp_path / "set")),
@@ -114,6 +150,9 @@ def test_command__scores_exports_and_answers_with_the_averages(
         assert main(["validate", "--run", str(run)]) == 0
         assert main(["predict", "--run", str(run), "--data.predict_file", str(new)]) == 0
     assert "WeightAveraging" not in said.getvalue()
+    assert shown.getvalue().count("are averages (EMAWeightAveraging)") == 2  # of both evaluations
+    card = (run / "pretrained" / "README.md").read_text(encoding="utf-8")
+    assert "weights are averages over the training (EMAWeightAveraging)" in card
     best = best_of(run / "checkpoints")
     assert best is not None
     checkpoint: Any = read_checkpoint(best)

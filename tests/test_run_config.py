@@ -1,3 +1,5 @@
+import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ import yaml
 from lit_hf import InputError
 from lit_hf.cli import main
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
+from tests.commands import run_command
 
 
 def _run_folder(folder: Path) -> Path:
@@ -147,3 +150,79 @@ def test_fit__refused_in_its_first_batch_leaves_the_settings_of_the_run(
     assert "after 0 optimizer steps" in capsys.readouterr().err
     assert left[0] == {}
     assert left[2] == left[1]
+
+
+def _table(path: Path, label: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"fire in town {n},{'yes' if n % 2 else label}" for n in range(8)]
+    path.write_text("\n".join(["text,label", *lines, ""]))
+
+
+def test_run__from_another_folder_reads_the_files_that_it_was_started_with(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder, label in ((home, "no"), (here, "yes")):  # of another run, with the same names
+        _table(folder / "data" / "train.csv", label)
+        _table(folder / "data" / "val.csv", label)
+    shutil.copytree(tiny_model, home / "bert")
+    (here / "bert").mkdir()
+    words = [
+        *("fit", "--model", "TextClassifier", "--model.model_name", "bert"),
+        *("--data", "TextClassificationDataModule", "--data.train_file", "data/train.csv"),
+        *("--data.val_file", "data/val.csv", "--data.predict_file", "data/val.csv"),
+        *("--trainer.default_root_dir", "run", "--trainer.accelerator", "cpu"),
+        *("--trainer.max_epochs", "1", "--samples.num_samples", "0"),
+    ]
+    done = run_command(*words, folder=home)
+    assert done.returncode == 0, done.stderr
+    done = run_command("validate", "--run", "../home/run", folder=here)
+    assert done.returncode == 0, done.stderr
+    assert f"relative paths start at {home}" in done.stderr
+    results = json.loads((home / "run" / "results.json").read_text())
+    assert results["validate"]["accuracy"] == results["fit"]["accuracy"]
+    assert results["validate"]["loss"] == pytest.approx(results["fit"]["loss"], abs=1e-6)
+    more = ("--trainer.max_epochs", "2")
+    done = run_command("fit", "--run", "../home/run", *more, folder=here)
+    assert done.returncode == 0, done.stderr
+    assert "other settings" not in done.stderr  # the files are the same by another name
+    (here / "new.csv").write_text("text\nsmoke over the old town\n")
+    given = ("--data.predict_file", "new.csv")  # what is typed here is a path here
+    done = run_command("predict", "--run", "../home/run", *given, folder=here)
+    assert done.returncode == 0, done.stderr
+    assert len((home / "run" / "predictions.jsonl").read_text().splitlines()) == 1
+    home.rename(tmp_path / "moved")
+    done = run_command("validate", "--run", "../moved/run", folder=here)
+    assert done.returncode == 2
+    assert str(home / "data" / "val.csv") in done.stderr
+
+
+def test_run__from_scratch_again_is_the_one_that_is_evaluated(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    _table(tmp_path / "train.csv", "no")
+    words = [
+        *("fit", "--model", "TextClassifier", "--model.model_name", tiny_model),
+        *("--data", "TextClassificationDataModule", "--data.train_file", "train.csv"),
+        *("--data.val_file", "train.csv", "--trainer.default_root_dir", "run"),
+        *("--trainer.accelerator", "cpu", "--samples.num_samples", "0"),
+    ]
+    assert run_command(*words, "--trainer.max_epochs", "2", folder=tmp_path).returncode == 0
+    old = (tmp_path / "run" / "config.yaml").read_text()
+    again = ("--ckpt_path", "null", "--trainer.max_epochs", "1", "--data.batch_size", "4")
+    done = run_command("fit", "--run", "run", *again, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "lie in run/earlier/1 now" in done.stderr
+    assert run_command("validate", "--run", "run", folder=tmp_path).returncode == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["validate"]["step"] == results["fit"]["step"] == 2
+    assert "test" not in results
+    aside = tmp_path / "run" / "earlier" / "1"
+    assert (aside / "config.yaml").read_text() == old
+    done = run_command("validate", "--run", str(aside), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    more = ("--trainer.max_epochs", "2", "--data.batch_size", "4")
+    done = run_command("fit", "--run", "run", *more, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["fit"]["step"] == 4

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class ResultsWriter(Callback):
     """Writes `metrics.csv` while training and `results.json` at the end of each stage.
 
-    `metrics.csv` has one line for each number: step, epoch, name, value; it is appended to, also by
-    a run that goes on, which first drops the lines of steps that it trains again. An epoch too
+    `metrics.csv` has one line for each number: step, epoch, name, value; a run that goes on appends
+    to it, and first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
     stage (validate, test) the final scores by the same names, with `num_examples`, the
     positive class that F1 of two classes is of, the step of the weights, and their checkpoint, null

@@ -147,9 +147,10 @@ def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scra
         moved.append(source)
         move(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(shutil, "move", killed)
+    monkeypatch.setattr(shutil, "move", killed)
+    with pytest.raises(SystemExit):
         fit(_all(tmp_path))
+    monkeypatch.undo()
     assert newest_whole(tmp_path / "checkpoints") is None
     fit(_all(tmp_path))
     aside = {**_files(tmp_path / "earlier" / "1"), **_files(tmp_path / "earlier" / "2")}

@@ -6,10 +6,17 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 from datasets import Dataset
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    GradientAccumulationScheduler,
+    StochasticWeightAveraging,
+)
 
 from lit_hf import (
     CropAndFlip,
     CutMix,
+    HeadFirst,
     ImageClassificationDataModule,
     RandAugment,
     TextClassificationDataModule,
@@ -17,6 +24,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.fingerprint import (
     differences,
+    facts_of_callbacks,
     facts_of_data,
     fingerprint,
     held_fingerprint,
@@ -136,3 +144,29 @@ def test_fingerprint__knows_the_number_of_processes(tiny_model: str) -> None:
 @pytest.mark.parametrize("checkpoint", [{}, {"lit_hf": 1}, {"lit_hf": {"fingerprint": None}}])
 def test_held__is_none_where_there_is_none(checkpoint: dict[str, object]) -> None:
     assert held_fingerprint(checkpoint) is None
+
+
+def test_facts__name_the_callbacks_that_have_a_part_in_the_weights() -> None:
+    class Noise(pl.Callback):
+        changes_weights = True
+
+        def __init__(self, size: float) -> None:
+            self.size = size
+
+    changing = {
+        "HeadFirst(num_epochs=2)": HeadFirst(2),
+        "GradientAccumulationScheduler(": GradientAccumulationScheduler({1: 4}),
+        "StochasticWeightAveraging(": StochasticWeightAveraging(swa_lrs=1e-3),
+        "EMAWeightAveraging(": EMAWeightAveraging(),
+        "Noise(size=0.5)": Noise(0.5),
+    }
+    watching = EarlyStopping("val/loss")
+    assert facts_of_callbacks([watching]) == {}
+    for name, callback in changing.items():
+        (fact,) = facts_of_callbacks([watching, callback]).values()
+        assert str(fact).startswith(name)
+    left_out = differences(facts_of_callbacks([HeadFirst(2)]), facts_of_callbacks([watching]))
+    assert left_out == ["callback that changes the weights was HeadFirst(num_epochs=2), is none"]
+    assert differences(facts_of_callbacks([HeadFirst(2)]), facts_of_callbacks([HeadFirst(1)]))
+    both = [HeadFirst(2), EMAWeightAveraging()]
+    assert facts_of_callbacks(both) == facts_of_callbacks(both[::-1])

@@ -54,7 +54,9 @@ def test_lines__of_steps_that_are_trained_again_stand_once(tmp_path: Path, fit: 
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_lines__of_a_training_that_begins_anew_stay(tmp_path: Path, fit: Fit) -> None:
+def test_lines__of_a_training_that_begins_anew_are_its_own(tmp_path: Path, fit: Fit) -> None:
     (tmp_path / "samples.jsonl").write_text('{"step": 900}\n')
     fit([SampleLogger(every_n_steps=3, num_samples=2)])
-    assert (tmp_path / "samples.jsonl").read_text().startswith('{"step": 900}\n')
+    assert '{"step": 900}\n' not in (tmp_path / "samples.jsonl").read_text()
+    aside = tmp_path / "earlier" / "1" / "samples.jsonl"
+    assert aside.read_text() == '{"step": 900}\n'

@@ -168,7 +168,8 @@ def test_results__take_the_place_of_a_file_of_something_else(tmp_path: Path, fit
         (tmp_path / "results.json").write_text(text, encoding="utf-8")
         fit([ResultsWriter()], limit_train_batches=1, limit_val_batches=0)
         assert list(_results(tmp_path)) == ["fit"]
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "metrics.csv"}
+    names = {"results.json", "metrics.csv", "earlier"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_results__a_loss_that_is_nan_is_null(tmp_path: Path, fit: Fit) -> None:
