@@ -37,7 +37,8 @@ from lit_hf.data.room import with_room
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
-from lit_hf.data.tokens import check_padding, stamp_of, tokenizer_of
+from lit_hf.data.tokenizer_stamp import stamp_of
+from lit_hf.data.tokens import check_padding, tokenizer_of
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.positions import check_length, positions_of

@@ -32,7 +32,8 @@ from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, tem
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
-from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, stamp_of, tokenizer_of
+from lit_hf.data.tokenizer_stamp import stamp_of
+from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, check_label_names

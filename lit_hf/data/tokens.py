@@ -3,7 +3,6 @@
 Letters: B examples in a batch, L tokens of the longest.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -14,7 +13,7 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.batching import rounded_up
-from lit_hf.data.cache import cached_map, key_of
+from lit_hf.data.cache import cached_map
 from lit_hf.data.templates import FilledText, TemplateTokenizer
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
@@ -46,21 +45,6 @@ def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
     config = load_config(data.model_name)
     ask_for_segments(tokenizer, config)
     return padded_at_the_end(tokenizer, config)
-
-
-def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Names what a tokenizer makes of texts; how long texts were cut at last is no part of it.
-
-    Two models may share their tokens, but not which columns of them they read, what a special token
-    is that a text spells, and which end of a long text is cut.
-    """
-    said = json.loads(tokenizer.backend_tokenizer.to_str())
-    others = (
-        tokenizer.model_input_names,
-        tokenizer.split_special_tokens,
-        tokenizer.truncation_side,
-    )
-    return key_of({**said, "truncation": None, "padding": None}, *others)
 
 
 def encode_batch(

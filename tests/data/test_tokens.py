@@ -4,7 +4,7 @@ import pytest
 from transformers import ByT5Tokenizer, T5Config
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.tokens import encode_batch, pad_tokens, stamp_of
+from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.processors import load_tokenizer
 
 
@@ -62,28 +62,6 @@ def test_text__that_the_model_sees_ends_with_a_whole_letter(tiny_model: str) -> 
     texts = {"text": ["x" + "e\u0301" * 9]}
     (shown,) = encode_batch(texts, load_tokenizer(tiny_model), max_length=5)["text"]
     assert shown == "xe\u0301e\u0301…"
-
-
-def test_stamp__is_of_the_tokenizer_and_not_of_its_last_call(tiny_model: str) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    stamp = stamp_of(tokenizer)
-    tokenizer(["fire in town"], truncation=True, max_length=3, padding=True)
-    assert stamp_of(tokenizer) == stamp
-    tokenizer.add_tokens(["callowmere"])
-    assert stamp_of(tokenizer) != stamp
-
-
-def test_stamp__knows_which_columns_a_model_reads(tiny_model: str) -> None:
-    tokenizer, other = load_tokenizer(tiny_model), load_tokenizer(tiny_model)
-    assert stamp_of(tokenizer) == stamp_of(other)
-    other.model_input_names = ["input_ids", "attention_mask"]
-    assert stamp_of(tokenizer) != stamp_of(other)
-
-
-def test_stamp__knows_which_end_of_a_text_is_cut(tiny_model: str) -> None:
-    tokenizer, other = load_tokenizer(tiny_model), load_tokenizer(tiny_model)
-    other.truncation_side = "left"
-    assert stamp_of(tokenizer) != stamp_of(other)
 
 
 def test_tokenizer__without_a_fast_version_is_refused(tmp_path: Path) -> None:
