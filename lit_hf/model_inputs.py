@@ -36,20 +36,40 @@ def ask_for_segments(tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedCo
         tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
 
 
+def add_padding(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
+    """Let a tokenizer without padding token, such as GPT-2's, pad with its end token.
+
+    Args:
+        tokenizer: changed in place.
+        name: of the tokenizer, for the message.
+
+    Raises:
+        InputError: if it has no end token either.
+    """
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(f"{name}: the tokenizer has neither padding nor end token.")
+        tokenizer.pad_token = tokenizer.eos_token
+
+
 def padded_at_the_end(
     tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedConfig"
 ) -> "PreTrainedTokenizerBase":
-    """A tokenizer that pads where its model wants it, whatever side its files name; else a copy.
+    """A tokenizer that pads, and where its model wants it, whatever side its files name; or a copy.
 
     Behind padding a token has another position, so that what a causal model answers would depend on
     the longest text of the batch. Its heads look for the last token that is no padding; XLNet's
     reads the last place.
+
+    Raises:
+        InputError: if it has neither padding nor end token.
     """
     side = "left" if _values(config).get("model_type") == "xlnet" else "right"
-    if tokenizer.padding_side == side:
+    if tokenizer.padding_side == side and tokenizer.pad_token is not None:
         return tokenizer
     own = copy.deepcopy(tokenizer)
     own.padding_side = side
+    add_padding(own, type(own).__name__)
     return own
 
 

@@ -46,6 +46,11 @@ def positions_of(
     return limit - _num_unused(config, part)
 
 
+def begins_behind_padding(config: "PreTrainedConfig") -> bool:
+    """Whether a model numbers its places from behind the padding token's id on."""
+    return config.model_type in _BEHIND_PADDING
+
+
 def _of_backbone(config: "PreTrainedConfig") -> "PreTrainedConfig":
     backbone = getattr(config, "backbone", None)
     if not isinstance(backbone, dict):

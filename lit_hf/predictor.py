@@ -28,6 +28,7 @@ from lit_hf.modules.finite import check_answers
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.image_classification import ImageClassifier
+from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import default_length, positions_of
 from lit_hf.processors import (
@@ -87,6 +88,7 @@ class Predictor:
         if tokenizer is not own:  # a copy of a plain one, for which training asks as well
             ask_for_segments(tokenizer, config)
         self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
+        follow_padding(config, cast("int", tokenizer.pad_token_id))
         given = settings.get("max_length")  # earlier exports name it as the tokenizer's limit
         usual = default_length(tokenizer, config)
         if not isinstance(self.module, TextClassifier):

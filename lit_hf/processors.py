@@ -14,6 +14,7 @@ from lit_hf.bundled import find_bundled
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 from lit_hf.model_files import check_files
+from lit_hf.model_inputs import add_padding
 from lit_hf.special_tokens import settle
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def load_tokenizer(
             f"model {model_name!r}: there is no tokenizer with it (no tokenizer.json and no "
             "vocabulary); copy the tokenizer's files of the base model into the folder."
         )
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise InputError(f"{model_name}: the tokenizer has neither padding nor end token.")
-        tokenizer.pad_token = tokenizer.eos_token
+    add_padding(tokenizer, model_name)
     settle(tokenizer, special_tokens_are_text)
     return tokenizer
 

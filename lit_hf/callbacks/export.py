@@ -27,6 +27,7 @@ from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.image_sizes import options_of
+from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import positions_of
 from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
@@ -169,6 +170,9 @@ def _make_plain(folder: Path, module: HFModule, inputs: Mapping[str, object]) ->
     forget_calls(folder)  # of earlier checkpoints
     config = getattr(module.model, "backbone", module.model).config
     limit_to_positions(folder, positions_of(config))
+    if not isinstance(module, ImageClassifier):
+        follow_padding(module.model.config, load_tokenizer(str(folder)).pad_token_id)
+        module.model.config.save_pretrained(folder)
     write_for_plain(
         folder, literals(str(inputs.get("text_template") or inputs.get("prompt") or ""))
     )

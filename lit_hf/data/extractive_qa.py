@@ -37,6 +37,7 @@ from lit_hf.data.windows import (
     window_features,
 )
 from lit_hf.errors import InputError
+from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
@@ -168,7 +169,8 @@ class ExtractiveQADataModule(HFDataModule):
         if split == "predict":
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
         questions = self._with_room(split, questions)
-        tokenizer, max_length = self.processor, self.max_length
+        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        self.processor, max_length = tokenizer, self.max_length
         check_vocabulary(tokenizer, self.model_name)
         vocabulary = stamp_of(tokenizer)
         stamps = [table.stamp for table in self.tables(split)]

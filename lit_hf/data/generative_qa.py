@@ -41,6 +41,7 @@ from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, tokenizer_of
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
+from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
@@ -186,7 +187,8 @@ class GenerativeQADataModule(HFDataModule):
         questions, summary = read_questions(self.tables(split), columns, told_place, on_bad_row)
         if split == "predict":
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
-        tokenizer = self.processor
+        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        self.processor = tokenizer
         prompts = TemplateTokenizer(tokenizer, self.prompts.prompt)
         questions = self._with_room(split, questions, prompts)
         check_vocabulary(tokenizer, self.model_name)

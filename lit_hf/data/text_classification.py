@@ -37,7 +37,7 @@ from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, tokenize
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, check_label_names
-from lit_hf.model_inputs import inseparable_pairs, separates_pairs
+from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_files import save_tokenizer
@@ -222,7 +222,8 @@ class TextClassificationDataModule(HFDataModule):
                 *(self.tables(split), self.tables("train")),
                 lambda: self._read("train")[1].places,
             )
-        tokenizer, max_length = self.processor, self.max_length
+        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        self.processor, max_length = tokenizer, self.max_length
         check_vocabulary(tokenizer, self.model_name)
         if self.columns.pair is not None and not separates_pairs(tokenizer):
             first = self.columns.template or f"{{{self.columns.text}}}"

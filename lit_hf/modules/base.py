@@ -13,15 +13,13 @@ from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
-from lit_hf.errors import InputError
 from lit_hf.modules.finite import FiniteLoss, check_answers
-from lit_hf.modules.fit_start import begin_fit
+from lit_hf.modules.fit_start import begin_fit, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
     changed_config,
-    complete_padding,
     config_from_dict,
     keeping_attentions,
     other_weights,
@@ -37,6 +35,7 @@ from lit_hf.modules.optimizers import (
     warmup_of,
     with_schedule,
 )
+from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import PreciseScores, make_precise
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
@@ -170,7 +169,7 @@ class HFModule(PreciseScores):
         else:
             config = changed_config(self.model_name, self.config_overrides)
             self.complete_config(config)
-            complete_padding(config, self.model_name)
+        complete_padding(config, self._trainer, overrides, self.model_name)
         self.model = self.load_model(config, pretrained)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         make_precise(self.setup_scores)
@@ -183,9 +182,9 @@ class HFModule(PreciseScores):
 
     def fit_to_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""
-        task = getattr(getattr(self.trainer, "datamodule", None), "task", self.task)
-        if task != self.task:
-            raise InputError(f"the data is of the task {task!r}, the module of {self.task!r}.")
+        check_same_task(self.trainer, self.task)
+        if "model" in self._modules:
+            complete_padding(self.model.config, self.trainer, self.config_overrides)
 
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""

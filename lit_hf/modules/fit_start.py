@@ -5,12 +5,28 @@ import logging
 from lightning.pytorch import LightningModule, Trainer
 from transformers import PreTrainedModel
 
+from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.loading import check_room
 from lit_hf.modules.precision import warn_of_lost_updates
 from lit_hf.randomness import spread_generators
 
 log = logging.getLogger(__name__)
+
+
+def check_same_task(trainer: Trainer, task: str) -> None:
+    """Refuse data of another task.
+
+    Args:
+        trainer: whose data may name a task.
+        task: of the module.
+
+    Raises:
+        InputError: naming both.
+    """
+    found = getattr(getattr(trainer, "datamodule", None), "task", task)
+    if found != task:
+        raise InputError(f"the data is of the task {found!r}, the module of {task!r}.")
 
 
 def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel) -> None:

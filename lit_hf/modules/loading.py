@@ -25,7 +25,7 @@ from transformers import (
 from lit_hf.errors import InputError, nearest
 from lit_hf.modules.complete_weights import note_gaps
 from lit_hf.positions import check_length, positions_of
-from lit_hf.processors import load_config, load_tokenizer, not_loadable
+from lit_hf.processors import load_config, not_loadable
 
 log = logging.getLogger(__name__)
 # What models raise of a config that they cannot be built from.
@@ -233,20 +233,6 @@ def redraw_head(model: PreTrainedModel) -> None:
                 parameter._is_hf_initialized = False  # type: ignore[attr-defined]
             with torch.no_grad():
                 model._init_weights(layer)  # type: ignore[no-untyped-call]  # has no types
-
-
-def complete_padding(config: PreTrainedConfig, model_name: str) -> None:
-    """Give a language model the padding token that batches are padded with.
-
-    Its ready head looks for the last token that is none.
-    """
-    ends = getattr(config, "eos_token_id", None)
-    if getattr(config, "pad_token_id", None) is not None or ends is None:
-        return
-    try:
-        config.pad_token_id = load_tokenizer(model_name).pad_token_id
-    except InputError:  # there is no tokenizer beside the model
-        config.pad_token_id = ends[0] if isinstance(ends, list) else ends
 
 
 def check_room(model: PreTrainedModel, data: object) -> None:

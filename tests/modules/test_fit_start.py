@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
+from lit_hf.modules.fit_start import check_same_task
 from tests.processes import run_script
 from tests.trainers import quiet_trainer
 
@@ -129,3 +130,12 @@ def test_processes__draw_masks_of_their_own_over_one_order_of_rows(
     for whole, resumed in zip((first, second), found("resumed"), strict=True):
         assert resumed["losses"] == whole["losses"][3:]
         assert torch.equal(resumed["end"], whole["end"])
+
+
+def test_data__of_another_task_is_refused(tiny_model: str) -> None:
+    trainer: Any = quiet_trainer()
+    check_same_task(trainer, "a")  # has no data yet
+    trainer.datamodule = TextClassificationDataModule(tiny_model)
+    check_same_task(trainer, "text_classification")
+    with pytest.raises(InputError, match="the data is of the task 'text_classification'"):
+        check_same_task(trainer, "a")

@@ -10,8 +10,6 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     BertConfig,
-    GPT2Config,
-    LlamaConfig,
     PreTrainedConfig,
 )
 
@@ -19,7 +17,6 @@ from lit_hf import InputError
 from lit_hf.functional.trained_names import names_of
 from lit_hf.modules.loading import (
     changed_config,
-    complete_padding,
     config_from_dict,
     from_config,
     from_pretrained,
@@ -142,42 +139,6 @@ def test_from_config__tells_what_cannot_be_built() -> None:
     config = BertConfig(hidden_size=15, num_attention_heads=4)
     with pytest.raises(InputError, match=r"'bert' model.*hidden size \(15\)"):
         from_config(AutoModel, config)
-
-
-@pytest.mark.parametrize(("ends", "pad"), [(0, 0), (7, 7), ([9, 8], 9)])
-def test_padding__of_a_model_without_tokenizer_is_its_first_end_token(
-    ends: int | list[int], pad: int, tmp_path: Path
-) -> None:
-    config = LlamaConfig(eos_token_id=ends)
-    complete_padding(config, str(tmp_path))
-    assert config.pad_token_id == pad
-
-
-def test_padding__is_that_of_the_tokenizer(tiny_model: str) -> None:
-    config = GPT2Config(eos_token_id=50)
-    assert config.pad_token_id is None
-    complete_padding(config, tiny_model)
-    assert config.pad_token_id == 0
-
-
-@pytest.mark.parametrize("pad", [3, 0])
-def test_padding__that_is_there_stays(tiny_model: str, pad: int) -> None:
-    config = GPT2Config(eos_token_id=50, pad_token_id=pad)
-    complete_padding(config, tiny_model)
-    assert config.pad_token_id == pad
-
-
-def test_padding__lets_a_language_model_find_the_last_token(tmp_path: Path) -> None:
-    config = GPT2Config(
-        vocab_size=40, n_positions=16, n_embd=8, n_layer=1, n_head=2, eos_token_id=0
-    )
-    complete_padding(config, str(tmp_path))
-    model = from_config(AutoModelForSequenceClassification, config).train(False)
-    ids = torch.tensor([[5, 6, 7, 0, 0], [8, 9, 10, 11, 12]])
-    with torch.no_grad():
-        both = model(input_ids=ids, attention_mask=(ids != 0).long()).logits
-        alone = model(input_ids=ids[:1, :3], attention_mask=torch.ones(1, 3).long()).logits
-    assert torch.allclose(both[0], alone[0], atol=1e-6)
 
 
 def test_changed_config__what_is_computed_from_a_value_follows_it(tiny_t5: str) -> None:
