@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lit_hf.data.cells import number_text
+from lit_hf.data.cells import is_blank, number_text
 from lit_hf.data.examples import template_columns
 from lit_hf.data.prompts import (
     PromptSettings,
@@ -107,7 +107,7 @@ class TextInputs:
             raise InputError(f"the model was trained on {wanted}, but got {given}.{hint}")
         if kinds == {True} and not self._separates_pairs:
             raise inseparable_pairs("{first}", "{second}")
-        empty = [number for number, texts in enumerate(parts) if not all(map(str.strip, texts))]
+        empty = [number for number, texts in enumerate(parts) if "" in texts]
         if empty:
             log.warning(
                 f"{len(empty)} of {len(parts)} items have an empty text, the first is item "
@@ -139,7 +139,8 @@ class TextInputs:
             texts = self._columns_of(number, item)
         else:
             raise no_item(number, item, wanted)
-        return checked(number, item, texts, wanted)
+        checked_texts = checked(number, item, texts, wanted)
+        return tuple("" if is_blank(text) else text for text in checked_texts)
 
     def _columns_of(self, number: int, row: Mapping[str, object]) -> tuple[object, ...]:
         """The texts of a row, as training reads them."""
@@ -249,7 +250,7 @@ def question_parts(items: Iterable[object]) -> list[Parts]:
         if not isinstance(item, tuple) or len(item) != 2:
             raise no_item(number, item, wanted)
         question, context = checked(number, item, item, wanted)
-        if not question.strip() or not context.strip():
+        if is_blank(question) or is_blank(context):
             raise InputError(f"item {number}: the question or the context is empty.")
         parts.append((question, context))
     return parts

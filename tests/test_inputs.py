@@ -23,6 +23,8 @@ def tokenizer(tiny_model: str) -> PreTrainedTokenizerBase:
         ({}, "fire", ("fire",)),
         ({}, ("fire", "flood"), ("fire", "flood")),
         ({}, {"text": "fire"}, ("fire",)),
+        ({}, " \u200b ", ("",)),  # as rows to predict
+        ({"pair_column": "b"}, {"text": " a ", "b": " "}, (" a ", "")),
         ({"text_column": "tweet"}, {"tweet": "fire", "id": 5}, ("fire",)),
         ({"text_column": "a", "pair_column": "b"}, {"a": "x", "b": "y"}, ("x", "y")),
         ({"text_template": "{k}: {t}"}, {"k": None, "t": 5}, (": 5",)),
@@ -61,6 +63,7 @@ def test_questions__become_windows(tokenizer: PreTrainedTokenizerBase, item: obj
         (("who?", 5), "item 0: wanted a"),
         (("who?", " "), "item 0: the question or the context is empty"),
         (("", CONTEXT), "item 0: the question or the context is empty"),
+        (("who?", "\u200b"), "item 0: the question or the context is empty"),
         (("who " * 50, CONTEXT), "item 0: the question has .* tokens, there is room for 16"),
         (("\ud800?", CONTEXT), "half a surrogate"),
     ],

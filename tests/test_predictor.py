@@ -20,7 +20,9 @@ from lit_hf import (
     HFModule,
     ImageClassifier,
     InputError,
+    MaxHead,
     MeanHead,
+    PoolingHead,
     Predictor,
     TextClassificationDataModule,
     TextClassifier,
@@ -28,6 +30,7 @@ from lit_hf import (
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.processors import load_image_processor, load_tokenizer
 from lit_hf.tokenizer_files import read_settings, write_settings
+from tests.model_families import write_texts
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
@@ -282,6 +285,25 @@ def test_items__that_are_empty_are_answered_with_a_warning(
     assert not caplog.records
     assert len(predictor(["a", "", " "])) == 3
     assert "2 of 3 items have an empty text, the first is item 1" in caplog.text
+
+
+@pytest.mark.parametrize("head", [None, MeanHead, MaxHead])
+@pytest.mark.parametrize("texts", [["a fire", "", " ", "\u200b"], [""]])
+def test_items__of_no_token_are_answered_as_rows_are(
+    texts: list[str], head: type[PoolingHead] | None, tmp_path: Path
+) -> None:
+    """Of a tokenizer that adds no special tokens: an empty text is its end token."""
+    base = write_texts("GPT2", tmp_path)
+    module = TextClassifier(base, ["a", "b"], pretrained=False, head=head)
+    data = TextClassificationDataModule(base, eval_batch_size=4, max_tokens=64)
+    data.with_rows(predict=[{"text": text} for text in texts])
+    (rows,) = cast("Any", quiet_trainer().predict(module, data))
+    predictor = Predictor(module, data.processor)
+    found = [cast("float", answer["probability"]) for answer in predictor(texts)]
+    assert found == pytest.approx([row["probability"] for row in rows], abs=1e-6)
+    assert len({round(value, 6) for value in found}) == len({*texts} & {"a fire", ""})
+    (alone,) = predictor(texts[-1])
+    assert alone["probability"] == pytest.approx(found[-1], abs=1e-6)
 
 
 def test_folder__of_a_run_names_its_model(trained: Path, tmp_path: Path) -> None:

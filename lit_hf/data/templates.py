@@ -105,7 +105,7 @@ class TemplateTokenizer:
         *pairs: Sequence[str],
         **settings: bool | int,
     ) -> "BatchEncoding":
-        """Tokenise as the tokenizer does.
+        """Tokenise as the tokenizer does; a text of no token is the token that ends a text.
 
         Args:
             texts: each a `FilledText` where the template holds special tokens.
@@ -113,7 +113,8 @@ class TemplateTokenizer:
             settings: of the tokenizer's call.
         """
         if not self._marks:
-            return tokenize(self.tokenizer, [str(t) for t in texts], *pairs, **settings)
+            plain = [str(text) for text in texts]
+            return _never_empty(tokenize(self.tokenizer, plain, *pairs, **settings), self.tokenizer)
         stand_ins = self._stand_ins(texts)
         tokenizer = self._copy_with(stand_ins)
         marked = [self._marked(text, stand_ins) for text in texts]
@@ -155,6 +156,20 @@ class TemplateTokenizer:
         ]
         values = [text[start:end] for start, end in places]
         return "".join(chain.from_iterable(zip_longest(parts, values, fillvalue="")))
+
+
+def _never_empty(tokens: "BatchEncoding", tokenizer: "PreTrainedTokenizerBase") -> "BatchEncoding":
+    """Let a text of no token be the end token alone, as a model cannot run on nothing.
+
+    Such is an empty text where the tokenizer adds no special tokens, as GPT-2's.
+    """
+    end = tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    alone = {"input_ids": end, "attention_mask": 1}
+    empty = [row for row, ids in enumerate(tokens["input_ids"]) if not ids]
+    for row in empty:
+        for name in tokens:
+            tokens[name][row] = [alone.get(name, 0)]
+    return tokens
 
 
 def _as_text(stand_in: str, token: "AddedToken") -> "AddedToken":

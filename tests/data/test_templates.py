@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lit_hf.data.templates import FilledText, TemplateTokenizer, fill, trimmed
 from lit_hf.processors import load_tokenizer
+from tests.model_families import write_texts
 
 SPELT = ["[SEP]", "[MASK]", "</s>", "<pad>"]
 VALUES = [
@@ -68,6 +70,19 @@ def test_value__that_spells_a_token_is_text(tokenizer: PreTrainedTokenizerBase, 
     assert special & {*ids[:middle], *ids[middle + 1 : -1]} == set()
     plain = tokenizer(f"fire {spelt} ", add_special_tokens=False)["input_ids"]
     assert [token for token in ids[:middle] if token != tokenizer.cls_token_id] == plain
+
+
+def test_text__of_no_token_is_the_end_token(tmp_path: Path) -> None:
+    """GPT-2's tokenizer adds no special tokens, and a model cannot run on nothing."""
+    tokenizer = load_tokenizer(write_texts("GPT2", tmp_path))
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokens = TemplateTokenizer(tokenizer, "")(["fire", "", "fire"])
+    end = [tokenizer.eos_token_id]
+    assert tokens["input_ids"] == [tokens["input_ids"][0], end, tokens["input_ids"][2]]
+    assert (tokens["attention_mask"][1], tokens["token_type_ids"][1]) == ([1], [0])
+    tokenizer.pad_token, tokenizer.eos_token = "a", None
+    (ids,) = TemplateTokenizer(tokenizer, "")([""])["input_ids"]
+    assert ids == [tokenizer.pad_token_id]
 
 
 def test_template__without_special_tokens_goes_to_the_tokenizer_itself(
