@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lit_hf.data.cells import is_blank, number_text
+from lit_hf.data.cells import is_blank, text_of
 from lit_hf.data.examples import template_columns
+from lit_hf.data.problems import CellError
 from lit_hf.data.prompts import (
     PromptSettings,
     check_prompt,
@@ -19,10 +20,12 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
+from lit_hf.data.tables import plain_value
 from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.data.tokens import encode_batch, pad_tokens
 from lit_hf.data.windows import encode_windows, pad_windows, question_lengths, question_room
 from lit_hf.errors import InputError
+from lit_hf.functional.text import printable
 from lit_hf.items import Parts, checked, no_item, pairs_of
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 
@@ -152,14 +155,13 @@ class TextInputs:
         second = (row[str(pair)],) if pair else ()
         if not self._template_names:
             return (row[names[0]], *second)
-        cells = {name: row[name] for name in names}
-        for name, cell in cells.items():
-            if cell is None or cell != cell:
-                cells[name] = ""
-            elif not isinstance(cell, str | int | float):
-                raise no_item(number, row, "texts in the columns")
-            elif not isinstance(cell, str):
-                cells[name] = number_text(cell)
+        plain = {name: plain_value(row[name]) for name in names}
+        try:
+            cells = {name: text_of(plain, name, strict=False, may_be_number=True) for name in names}
+        except CellError as error:
+            raise InputError(
+                f"item {number}: {error}: {printable(repr(error.value), 100)}."
+            ) from None
         return (trimmed(fill(self._template, cells)), *second)
 
 

@@ -16,6 +16,7 @@ from lit_hf.data.generative_qa import GenerativeQADataModule
 from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.image_rows import ImageColumns
 from lit_hf.data.text_classification import TextClassificationDataModule
+from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import are_numbers, name_key, spellings
 
 
@@ -41,7 +42,7 @@ class TableForm:
     Attributes:
         header: names of the id and the label column.
         labels: how the training file writes each class, by its name.
-        separator: what stands between several labels.
+        separator: what stands between several labels; lists are written where a name holds it.
         file_name: its name.
     """
 
@@ -54,7 +55,14 @@ class TableForm:
         """Write the header and a line for each answer."""
         writer = csv.writer(_UnixLines(out))
         writer.writerow(self.header)
-        writer.writerows([row["id"], _cell(row["prediction"], self)] for row in rows)
+        several = labels_writer(self.labels.values(), self.separator)
+        for row in rows:
+            cell: object = row["prediction"]
+            if isinstance(cell, list):
+                cell = several([self.labels.get(name, name) for name in cell])
+            elif isinstance(cell, str):
+                cell = self.labels.get(cell, cell)
+            writer.writerow([row["id"], cell])
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,6 @@ class _UnixLines:
     def write(self, line: str) -> None:
         r"""Take a line that ends in "\r\n"."""
         self.stream.write(line.removesuffix("\r\n") + "\n")
-
-
-def _cell(answer: object, form: TableForm) -> object:
-    if isinstance(answer, list):
-        return form.separator.join(form.labels.get(name, name) for name in answer)
-    return form.labels.get(answer, answer) if isinstance(answer, str) else answer
 
 
 def form_of(trainer: Trainer) -> Form | None:

@@ -65,7 +65,8 @@ def model_card(
         f"{origin}: {markdown_cell(base)} ({_cell(_architecture(settings))}).",
     ]
     if names:
-        lines += ["", f"Classes, in order: {', '.join(map(_cell, names))}."]
+        shown_names = map(repr, names) if any("," in name for name in names) else names
+        lines += ["", f"Classes, in order: {', '.join(map(_cell, shown_names))}."]
     lines += _table("Scores", ("score", "value"), scores)
     after = f"After step {_cell(step)}, epoch {_cell(checkpoint.get('epoch'))}"
     if not is_scored:

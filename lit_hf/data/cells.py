@@ -2,8 +2,8 @@
 
 from lit_hf.data.problems import CellError
 from lit_hf.data.tables import Row
+from lit_hf.functional.values import value_text
 
-_EXACT = 2**53  # the largest whole number up to which floats hold each one
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
@@ -16,29 +16,21 @@ def name_of(row: Row, column: str) -> str | None:
     name = row.get(column)
     if name is None or name != name or name == "":
         return None
-    if isinstance(name, float) and abs(name) > _EXACT:
-        raise CellError(
-            "the id is a number that was rounded, a float holds whole numbers up to 2**53; read "
-            f"the column as text, such as with dtype=str (column {column!r})",
-            column,
-            name,
-        )
-    if not isinstance(name, str | int | float):
-        raise CellError(
-            f"the id is no text but {type(name).__name__} (column {column!r})", column, name
-        )
-    text = name if isinstance(name, str) else number_text(name)
+    text = _as_text(name, "id", column)
     check_unicode(text, "id", column, name)
     return text
 
 
-def number_text(number: int | float) -> str:
-    """The text of a number: whole ones without a point, as pandas has those of a column with gaps.
+def _as_text(value: object, part: str, column: str) -> str:
+    """The text of a value.
 
-    >>> number_text(1999.0), number_text(0.5), number_text(7)
-    ('1999', '0.5', '7')
+    Raises:
+        CellError: if it has none, saying which part of the row it is.
     """
-    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
+    try:
+        return value_text(value)
+    except ValueError as error:
+        raise CellError(f"the {part} {error} (column {column!r})", column, value) from None
 
 
 def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
@@ -48,7 +40,7 @@ def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) ->
         row: the row.
         column: which cell.
         strict: refuse an empty text.
-        may_be_number: take a number as its digits.
+        may_be_number: take numbers, truth values and dates as `value_text` writes them.
 
     Raises:
         CellError: if there is none, or it cannot be encoded.
@@ -56,8 +48,8 @@ def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) ->
     value = row.get(column)
     if value is None or value != value:
         value = ""
-    if may_be_number and isinstance(value, int | float):
-        value = number_text(value)
+    if may_be_number:
+        value = _as_text(value, "text", column)
     if not isinstance(value, str):
         kind = type(value).__name__
         raise CellError(f"the text is no text but {kind} (column {column!r})", column, value)

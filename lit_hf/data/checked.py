@@ -52,6 +52,7 @@ class RowKind(Generic[SummaryT]):
         summary: makes an empty summary.
         read: makes an item of a row and adds to the summary. A bad row it adds to the problems, and
             gives None to leave it out. An item without `id` is numbered.
+        texts: columns whose cells the model reads as text.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RowKind(Generic[SummaryT]):
     features: Features
     summary: type[SummaryT]
     read: Callable[[Row, Place, SummaryT, RowProblems], Item | None]
+    texts: Sequence[str] = ()
 
 
 def checked_rows(
@@ -98,6 +100,8 @@ def checked_rows(
     summary = kind.summary(**json.loads((folder / "summary.json").read_text(encoding="utf-8")))
     if summary.problems:
         log.warning(summary.problems)
+    if summary.missing_words:
+        log.warning(summary.words_report(tables[0].name))
     return Dataset.from_file(str(folder / f"{kind.name}.arrow")), summary
 
 
@@ -114,6 +118,8 @@ def _items(
         summary.num_repeated_ids += name in seen
         seen.add(name)
         summary.num_rows += 1
+        for column in kind.texts:
+            summary.look(column, row.get(column), place.short)
         yield item
 
 

@@ -6,17 +6,21 @@ ClassLabel ["1", "2", "3"] is the class "2".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal, cast
 
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import whole_number
 from lit_hf.functional.labels import (
     are_all_numbers,
+    are_numbers,
     class_ids,
     hold_numbers,
     keys_of_names,
     name_key,
 )
+
+Reading = Literal["names", "numbers"]
 
 
 def by_name(table: Table, column: str) -> Table:
@@ -46,7 +50,7 @@ def _named(cell: object, names: Sequence[str], place: str) -> object:
     """
     if isinstance(cell, list | tuple):
         return [_named(inner, names, place) for inner in cell]
-    number = whole_number(str(cell)) if type(cell) in (int, str) else None
+    number = whole_number(str(cell)) if type(cell) in (int, str, float) else None
     if number is None:
         return cell
     if number == -1:  # the convention of `datasets`
@@ -94,19 +98,51 @@ def lookup_names(
     return known
 
 
+def reading_of(
+    names: Sequence[str],
+    column: str,
+    trained: Sequence[Table],
+    labels_of_training: Callable[[], Iterable[str]],
+    of_model: Callable[[], object],
+) -> Reading | None:
+    """Whether labels are names of the classes or their numbers, where they may be either.
+
+    The training rows decide for all splits: a 2 that they do not have is no class, even where the
+    third class has another number for its name.
+
+    Args:
+        names: the C class names in order.
+        column: the label column.
+        trained: the training tables, where there are some.
+        labels_of_training: the distinct labels of the training rows.
+        of_model: the reading that an exported model was trained with; it decides without training
+            rows.
+
+    Returns:
+        None where names are no numbers, or numbers and words and nothing decides.
+    """
+    if not hold_numbers(names):
+        return None
+    if any(table.class_names.get(column) for table in trained):
+        return "names"
+    if trained:
+        return "numbers" if are_numbers(labels_of_training(), names) else "names"
+    if (known := of_model()) in ("names", "numbers"):
+        return cast("Reading", known)
+    return "names" if are_all_numbers(names) else None
+
+
 def number_labels(
     places: Mapping[str, str],
     names: Sequence[str],
     column: str,
     tables: Sequence[Table],
     trained: Sequence[Table],
-    labels_of_training: Callable[[], Iterable[str]],
+    reading: Reading | None,
 ) -> dict[str, int]:
     """The class number of each label of a split.
 
     Rows of a format that numbers its classes are read by name; other rows as `class_ids` has it.
-    Where names are numbers, the training rows decide for all splits: a 2 that they do not have is
-    no class, even where the third class has another number for its name.
 
     Args:
         places: the distinct labels, each with the place of its first row.
@@ -114,23 +150,33 @@ def number_labels(
         column: the label column.
         tables: the tables of the split.
         trained: the training tables, where there are some.
-        labels_of_training: the distinct labels of the training rows.
+        reading: whether labels are names or numbers, see `reading_of`.
 
     Raises:
         InputError: naming labels of no class, or such as may be names or numbers.
     """
     where = f"{tables[0].name}, column {column!r}"
-    if any(table.class_names.get(column) for table in tables):
+    numbered = [table for table in tables if table.class_names.get(column)]
+    if numbered:
+        if len(numbered) < len(tables) and hold_numbers(numbered[0].class_names[column]):
+            _refuse_two_formats(tables, numbered[0], column)
         lookup = lookup_names(names, tables, trained, column)
         return class_ids(places, lookup, where, lookup)
     if any(table.class_names.get(column) for table in trained):
         _refuse_two_readings(places, names, where, trained[0].name)
         return class_ids(places, names, where)
-    decided_by: Iterable[str] | None = None
-    if hold_numbers(names):
-        alone = names if are_all_numbers(names) else None
-        decided_by = labels_of_training() if trained else alone
-    return class_ids(places, names, where, decided_by)
+    decides = {"names": names, "numbers": [str(number) for number in range(len(names))]}
+    return class_ids(places, names, where, None if reading is None else decides[reading])
+
+
+def _refuse_two_formats(tables: Sequence[Table], numbered: Table, column: str) -> None:
+    """Refuse files of a split of which some number classes that have numbers for names."""
+    other = next(table for table in tables if not table.class_names.get(column))
+    raise InputError(
+        f"{other.name}, column {column!r}: a label may be the name of a class or its number: "
+        f"{numbered.name} numbers its classes {numbered.class_names[column]}. Give all files of a "
+        "split in the same format."
+    )
 
 
 def _refuse_two_readings(

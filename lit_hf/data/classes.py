@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset
 
 from lit_hf.data.examples import ExampleSummary
+from lit_hf.data.problems import words_found
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
@@ -21,6 +22,7 @@ from lit_hf.functional.labels import (
     spellings,
 )
 from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
+from lit_hf.functional.values import MISSING_WORDS
 from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,21 @@ def names_without_training(known: list[str], model_name: str) -> list[str]:
     return trained
 
 
+def reading_of_model(model_name: str, task: str, names: Sequence[str]) -> object:
+    """What the labels of its training rows are to an exported model of these classes: "names" ….
+
+    Args:
+        model_name: Hub id or folder of the model.
+        task: of the data.
+        names: of the classes in order; of others a model says nothing.
+    """
+    config = load_config(model_name)
+    params = getattr(config, "task_specific_params", None)
+    about = params.get(task) if isinstance(params, dict) else None
+    is_same = names_of(config) == list(names)
+    return about.get("labels_are") if is_same and isinstance(about, dict) else None
+
+
 def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]:
     """The names of the classes that were found in the training rows.
 
@@ -88,7 +105,24 @@ def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]
             f"{where}: {num_classes} different labels in {summary.num_rows} rows; is it "
             f"the label column? {remedy}"
         )
+    tell_missing_words(summary, where)
     return names_in_order(summary.classes, summary.places, where)
+
+
+def tell_missing_words(summary: ExampleSummary, where: str) -> None:
+    """Warn of labels such as "nan", which make a class of the rows that have none."""
+    found = {
+        label: (count, summary.places[label])
+        for label, count in summary.classes.items()
+        if label in MISSING_WORDS
+    }
+    if found:
+        log.warning(
+            f"{where}: the label {words_found(found)} is a class, though pandas takes such a text "
+            "for a missing cell. Where it marks rows without a label, leave their cells empty and "
+            "set `on_bad_row: skip`, or remove the rows; where it names a class, list every class "
+            "in `label_names`."
+        )
 
 
 def check_flags(

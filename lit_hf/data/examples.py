@@ -18,6 +18,7 @@ from lit_hf.data.templates import FilledText, fill, trimmed
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import class_text, class_texts, target_value
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.values import MISSING_WORDS, text_as_value
 
 log = logging.getLogger(__name__)
 _UNLABELLED = " Rows without labels can only be predicted: give them as `predict_file`."
@@ -43,6 +44,11 @@ class TextColumns:
     template: str | None
     separator: str
 
+    def texts(self) -> list[str]:
+        """The columns that the model reads."""
+        first = template_columns(self.template) if self.template else [self.text]
+        return [*first, *([self.pair] if self.pair else [])]
+
     def check(self, table: Table) -> None:
         """Refuse a table that lacks one of the columns."""
         if self.template is None:
@@ -64,15 +70,29 @@ class ExampleSummary(RowSummary):
     Attributes:
         classes: count of each label, as the rows write it; "1" and "01" are two of one class.
         places: place of the first row of each label.
+        spellings: of each column of a template whose texts all spell values the first that the
+            value itself would not give: the text, that of the value, and its place; None of words.
     """
 
     classes: dict[str, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    spellings: dict[str, tuple[str, str, str] | None] = field(default_factory=dict)
 
     def count(self, label: str, place: str) -> None:
         """Count a label of a row."""
         self.classes[label] = self.classes.get(label, 0) + 1
         self.places.setdefault(label, place)
+
+    def spell(self, column: str, cell: object, place: str) -> None:
+        """Look at a cell of a template."""
+        is_word = column in self.spellings and self.spellings[column] is None
+        if is_word or not isinstance(cell, str) or is_blank(cell) or cell in MISSING_WORDS:
+            return
+        of_value = text_as_value(cell)
+        if of_value is None:
+            self.spellings[column] = None
+        elif of_value != cell:
+            self.spellings.setdefault(column, (cell, of_value, place))
 
 
 def template_columns(template: str) -> list[str]:
@@ -131,14 +151,27 @@ def read_examples(
         features=_features(columns, problem_type),
         summary=ExampleSummary,
         read=reader.kept if on_bad_row == "keep" else reader.good,
+        texts=columns.texts(),
     )
     examples, summary = checked_rows(tables, kind, on_bad_row)
+    _tell_spellings(summary, tables[0].name)
     if summary.num_repeated_ids:
         log.warning(
             f"{tables[0].name}: {summary.num_repeated_ids} rows have an id that came before "
             f"(column {columns.id!r})."
         )
     return examples, summary
+
+
+def _tell_spellings(summary: ExampleSummary, name: str) -> None:
+    for column, found in summary.spellings.items():
+        if found is not None:
+            text, of_value, place = found
+            log.info(
+                f"{name}: column {column!r} spells values such as {text!r} ({place}), and so the "
+                f"model reads them. Of a file or frame that holds the value itself it would read "
+                f"{of_value!r}: give all rows in one way."
+            )
 
 
 def _features(columns: TextColumns, problem_type: ProblemType) -> Features:
@@ -174,7 +207,7 @@ class _Reader:
         except CellError as bad:
             problems.add(str(bad), place.short, bad.value)
             return None
-        self._count_classes(example, place, summary)
+        self._count(row, example, place, summary)
         return example
 
     def kept(self, row: Row, place: Place, summary: ExampleSummary, problems: RowProblems) -> Item:
@@ -190,10 +223,12 @@ class _Reader:
                         f"{place.full}: {bad}. Every row to predict needs one; mend the row."
                     ) from None
                 row, strict = {**row, bad.column: ""}, False
-        self._count_classes(example, place, summary)
+        self._count(row, example, place, summary)
         return example
 
-    def _count_classes(self, example: Item, place: Place, summary: ExampleSummary) -> None:
+    def _count(self, row: Row, example: Item, place: Place, summary: ExampleSummary) -> None:
+        for name in template_columns(self.columns.template or ""):
+            summary.spell(name, row.get(name), place.short)
         if self.problem_type == "regression" or self.columns.label is None:
             return
         label = example["label"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.class_numbers import by_name, number_labels
+from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of
 from lit_hf.data.classes import (
     check_classes,
     check_spellings,
@@ -25,6 +25,7 @@ from lit_hf.data.classes import (
     known_names,
     names_of_rows,
     names_without_training,
+    reading_of_model,
     values_of,
 )
 from lit_hf.data.examples import ExampleSummary
@@ -141,6 +142,7 @@ class ImageClassificationDataModule(HFDataModule):
         self.mixings = mixings or []
         self._label_names = label_names
         self._summaries: dict[Split, ExampleSummary] = {}
+        self.labels_are: Reading | None = None
 
     # What the model reads.
 
@@ -220,11 +222,13 @@ class ImageClassificationDataModule(HFDataModule):
         examples, summary = self._read(split)
         if split == "predict":
             return examples
-        ids = number_labels(
-            *(summary.places, self.label_names, str(self.columns.label)),
-            *(self.tables(split), self.tables("train")),
-            lambda: self._read("train")[1].places,
+        names, column, trained = self.label_names, str(self.columns.label), self.tables("train")
+        self.labels_are = reading_of(
+            *(names, column, trained, lambda: self._read("train")[1].places),
+            lambda: reading_of_model(self.model_name, self.task, names),
         )
+        tables = self.tables(split)
+        ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
         labels = [ids[key] for key in values_of(examples, "label")]
         return examples.remove_columns("label").add_column("labels", labels)
 

@@ -1,8 +1,10 @@
 """What was found in the rows: counts, and the bad ones, told in one message."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lit_hf.functional.text import printable
+from lit_hf.functional.values import MISSING_WORDS
 
 
 @dataclass
@@ -62,8 +64,41 @@ class RowSummary:
         num_rows: rows kept.
         problems: report of the rows that were left out; "" where there are none.
         num_repeated_ids: rows kept whose id came before.
+        missing_words: how many cells of a column are such a text as "nan", and where the first is.
     """
 
     num_rows: int = 0
     problems: str = ""
     num_repeated_ids: int = 0
+    missing_words: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
+
+    def look(self, column: str, cell: object, place: str) -> None:
+        """Count a cell that holds, alone or in a list, the text that stands for a missing one."""
+        if isinstance(cell, list | tuple):
+            for inner in cell:
+                self.look(column, inner, place)
+        elif isinstance(cell, Mapping):  # an answer
+            self.look(column, cell.get("text"), place)
+        elif isinstance(cell, str) and cell in MISSING_WORDS:
+            words = self.missing_words.setdefault(column, {})
+            count, first = words.get(cell, (0, place))
+            words[cell] = (count + 1, first)
+
+    def words_report(self, name: str) -> str:
+        """What is to be said of these; "" where there are none."""
+        lines = [
+            f"{name}: column {column!r}: {words_found(words)}: pandas takes such a text for a "
+            "missing cell, the model reads it. Where it marks one, leave the cell empty, in a "
+            "frame by `fillna('')` before `astype(str)`."
+            for column, words in self.missing_words.items()
+        ]
+        return "\n".join(lines)
+
+
+def words_found(words: Mapping[str, tuple[int, str]]) -> str:
+    """Texts with their counts and the places of the first ones.
+
+    >>> words_found({"nan": (3, "line 7")})
+    "3 x 'nan' (first in line 7)"
+    """
+    return ", ".join(f"{n} x {word!r} (first in {at})" for word, (n, at) in words.items())

@@ -109,6 +109,7 @@ def read_questions(
         features=_FEATURES,
         summary=QuestionSummary,
         read=_Reader(columns, find_answer).read,
+        texts=[c for c in (columns.question, columns.context, columns.answers) if c is not None],
     )
     questions, summary = checked_rows(tables, kind, on_bad_row)
     _tell(summary, tables[0].name)

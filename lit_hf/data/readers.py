@@ -10,7 +10,15 @@ from pathlib import Path
 from lit_hf.data.contents import check_content, content_stamp, head_of, lines_of, refuse_archive
 from lit_hf.data.delimited import open_csv, open_tsv
 from lit_hf.data.squad_json import is_squad, squad_rows
-from lit_hf.data.tables import Row, Table, check_names, class_names, columns_of, table_from_rows
+from lit_hf.data.tables import (
+    Row,
+    Table,
+    check_names,
+    class_names,
+    columns_of,
+    table_from_rows,
+    with_short_floats,
+)
 from lit_hf.errors import InputError
 
 
@@ -127,7 +135,9 @@ def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
 
-    return Table(str(path), "row", schema.names, content_stamp(path), rows, names)
+    table = Table(str(path), "row", schema.names, content_stamp(path), rows, names)
+    singles = (pa.float32(), pa.float16())
+    return with_short_floats(table, [field.name for field in schema if field.type in singles])
 
 
 def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:

@@ -5,10 +5,14 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, cast
+
+import numpy as np
 
 from lit_hf.errors import InputError, nearest
 
+SINGLE = ("float16", "float32")
+"""Types of numbers of which Python shows more digits than they hold."""
 Row = Mapping[str, object]
 Unit = Literal["line", "row", "question"]
 
@@ -83,7 +87,7 @@ def table_from_rows(
         InputError: if a cell is nested too deeply, or is an integer of over 4300 digits.
     """
     try:
-        plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+        plain = [{str(key): plain_value(value) for key, value in row.items()} for row in rows]
         if stamp is None:
             text = json.dumps(plain, default=_stamp_of, sort_keys=True)
             stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -114,7 +118,9 @@ def table_from_dataset(name: str, dataset: object) -> Table:
         yield from enumerate(plain, start=1)
 
     names = class_names(plain.features)
-    return Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
+    table = Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
+    kinds = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
+    return with_short_floats(table, [c for c, kind in kinds.items() if kind in SINGLE])
 
 
 def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None) -> Table:
@@ -138,6 +144,25 @@ def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None)
     return replace(table_from_rows(name, plain), class_names=names)
 
 
+def with_short_floats(table: Table, columns: Sequence[str]) -> Table:
+    """A table whose numbers in single precision are those that they are written as: 0.1.
+
+    Args:
+        table: a table, in which Python has made 0.10000000149011612 of it.
+        columns: those in single or half precision.
+    """
+    if not columns:
+        return table
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in table.rows():
+            cells = {column: row.get(column) for column in columns}
+            short = {c: float(str(np.float32(x))) for c, x in cells.items() if type(x) is float}
+            yield number, {**row, **short}
+
+    return replace(table, rows=rows)
+
+
 def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:
     """Columns of rows that need not all have the same: those of the first hundred."""
     columns: dict[str, None] = {}
@@ -157,22 +182,33 @@ def class_names(features: Mapping[str, object]) -> dict[str, list[str]]:
     return names
 
 
-def _plain(value: object) -> object:
-    """A cell of plain Python values: no numpy, no pandas.NA, only texts as keys."""
-    item = getattr(value, "item", None)
-    if type(value).__name__ in ("datetime64", "timedelta64"):
+def plain_value(value: object) -> object:
+    """A cell of plain Python values: no numpy, no pandas.NA, only texts as keys.
+
+    >>> import numpy as np
+    >>> plain_value(np.float32(0.1)), plain_value([np.int64(3)]), plain_value(np.bool_(True))
+    (0.1, [3], True)
+    """
+    kind = type(value).__name__
+    if kind in ("NAType", "NaTType"):  # pandas.NA cannot even be compared
+        return None
+    if kind == "datetime64":
+        return cast("np.datetime64", value).astype("datetime64[us]").item()
+    if kind == "timedelta64":
         return value  # its item may be a count of nanoseconds, which would pass for a number
+    if kind in ("float32", "float16"):  # the digits that it is written with
+        return float(str(value))
+    item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
         return item()
     tolist = getattr(value, "tolist", None)
     if callable(tolist):
         value = tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    # pandas.NA: it cannot even be compared, and pandas is slow to import
-    return None if type(value).__name__ == "NAType" else value
+        return [plain_value(inner) for inner in value]
+    return value
 
 
 def plain_rows(name: str, rows: object) -> Sequence[Row]:

@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import key_of
-from lit_hf.data.class_numbers import by_name, number_labels
+from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of
 from lit_hf.data.classes import (
     check_classes,
     check_flags,
@@ -26,6 +26,7 @@ from lit_hf.data.classes import (
     known_names,
     names_of_rows,
     names_without_training,
+    reading_of_model,
     values_of,
 )
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
@@ -155,6 +156,7 @@ class TextClassificationDataModule(HFDataModule):
         self._label_names = label_names
         self._max_length = max_length
         self._summaries: dict[Split, ExampleSummary] = {}
+        self.labels_are: Reading | None = None
 
     @cached_property
     def label_names(self) -> list[str] | None:
@@ -216,12 +218,14 @@ class TextClassificationDataModule(HFDataModule):
         """Check, tokenise and number the labels of a split; cached on disk by content."""
         examples, summary = self._read(split)
         ids: dict[str, int] | None = None
-        if split != "predict" and self.label_names is not None:
-            ids = number_labels(
-                *(summary.places, self.label_names, str(self.columns.label)),
-                *(self.tables(split), self.tables("train")),
-                lambda: self._read("train")[1].places,
+        if split != "predict" and (names := self.label_names) is not None:
+            column, trained = str(self.columns.label), self.tables("train")
+            self.labels_are = reading_of(
+                *(names, column, trained, lambda: self._read("train")[1].places),
+                lambda: reading_of_model(self.model_name, self.task, names),
             )
+            tables = self.tables(split)
+            ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
         tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
         self.processor, max_length = tokenizer, self.max_length
         check_vocabulary(tokenizer, self.model_name)

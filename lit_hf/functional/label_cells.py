@@ -5,10 +5,15 @@ spells it.
 """
 
 import ast
+import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+
+from lit_hf.functional.values import value_text
 
 _FRACTION = (
     "the label is a fraction, not a class; if it is the name of one, list every class in "
@@ -23,7 +28,7 @@ def class_key(value: object) -> str:
     A word is matched in Unicode's composed form (NFC), since "서울" can be written in two ways.
 
     Args:
-        value: what the row holds: a string, an integer, a truth value or a whole float.
+        value: what the row holds: a string, an integer, a truth value, a whole float or a date.
 
     Raises:
         ValueError: if the cell is empty or cannot be a class; its message is a clause.
@@ -31,6 +36,7 @@ def class_key(value: object) -> str:
     >>> class_key(1.0), class_key("1.0"), class_key("01"), class_key(" joy "), class_key(True)
     ('1', '1', '1', 'joy', 'True')
     """
+    value = _written(value)
     if isinstance(value, str):
         value = unicodedata.normalize("NFC", value.strip())
         number = whole_number(value)
@@ -64,11 +70,17 @@ def class_text(value: object, listed: Collection[str] = ()) -> str:
     >>> class_text(0.5, ["0.5"])
     '0.5'
     """
+    value = _written(value)
     text = value.strip() if isinstance(value, str) else str(value)
     if isinstance(value, str | float) and text in listed:
         return text
     key = class_key(value)
     return text if isinstance(value, str) else key
+
+
+def _written(value: object) -> object:
+    """A date, or a decimal number of Parquet, as a file of texts writes it; others as they are."""
+    return value_text(value) if isinstance(value, date | Decimal) and value == value else value
 
 
 def only_if_listed(names: Iterable[str]) -> frozenset[str]:
@@ -97,6 +109,27 @@ def class_texts(value: object, separator: str = ",", listed: Collection[str] = (
     if len({text if text in listed else class_key(text) for text in texts}) < len(cells):
         raise ValueError("a label stands twice in the list (wanted: the classes, not 0/1 flags)")
     return texts
+
+
+def labels_writer(names: Iterable[str], separator: str) -> Callable[[Sequence[str]], str]:
+    """What writes several labels into a cell, so that `class_texts` reads the same ones there.
+
+    They are joined by the separator; where a name holds it, or looks like a list, lists are
+    written, of all rows alike.
+
+    Args:
+        names: of all classes.
+        separator: what stands between labels that share a cell.
+
+    >>> labels_writer(["joy", "a b"], ",")(["joy", "a b"])
+    'joy,a b'
+    >>> labels_writer(["Paris, France", "joy"], ",")(["Paris, France"])
+    '["Paris, France"]'
+    """
+    for name in names:
+        if name.startswith(("[", "(")) or (name + separator).find(separator) != len(name):
+            return lambda labels: json.dumps(list(labels), ensure_ascii=False)
+    return separator.join
 
 
 def target_value(value: object) -> float:
@@ -169,4 +202,7 @@ def _whole(number: float) -> int:
         raise ValueError("the label is an infinite number, not a class")
     if not number.is_integer():
         raise ValueError(_FRACTION)
-    return int(number)
+    try:
+        return int(value_text(number))
+    except ValueError as error:
+        raise ValueError(f"the label {error}") from None

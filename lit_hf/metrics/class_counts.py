@@ -25,6 +25,9 @@ class ClassCounts(Metric):
         names: which scores to compute.
         positive: number of the positive class of two.
 
+    Attributes:
+        only_class: the class of all examples, where it is one, since the last `compute`.
+
     Example:
         >>> metric = ClassCounts(2)
         >>> metric.update(torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0]))
@@ -42,6 +45,7 @@ class ClassCounts(Metric):
         super().__init__()
         self.names = list(names)
         self.positive = positive
+        self.only_class: int | None = None
         # Rows: examples of a class that are predicted so, examples predicted so, examples of it.
         zeros = torch.zeros(3, num_classes, dtype=torch.int64)
         self.add_state("counts", default=zeros, dist_reduce_fx="sum")
@@ -57,6 +61,7 @@ class ClassCounts(Metric):
         """The scores by name, scalars; NaN where nothing was counted."""
         counts = self.counts.cpu().double()
         both, said, right = counts
+        self.only_class = int(right.argmax()) if (right > 0).sum() == 1 else None
         accuracy = both.sum() / right.sum()
         f1 = 2 * both / (said + right)
         f1 = f1[self.positive].nan_to_num() if len(f1) == 2 and right.sum() else f1.nanmean()

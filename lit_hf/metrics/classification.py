@@ -1,7 +1,7 @@
 """The scores of a classification task, each example counted exactly once."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -106,6 +106,26 @@ class ClassificationScores(nn.Module):
         num_examples = self.num_examples.compute()
         loss = self.loss_sum.compute() / num_examples
         return {**values, "loss": loss, "num_examples": num_examples}
+
+    def one_sided(self, values: Mapping[str, Tensor], names: Sequence[str]) -> str:
+        """Why scores say little or nothing of rows that are all alike; "" where they are not.
+
+        Args:
+            values: what `compute` has given.
+            names: the C class names.
+        """
+        if self.problem_type == "single_label":
+            only = cast("ClassCounts", self.scores["classes"]).only_class
+            told = (
+                "all rows are of the class {!r}; accuracy and F1 are of it alone, AUROC is of none"
+            )
+            return "" if only is None else told.format(names[only])
+        name = "pearson" if self.problem_type == "regression" else "auroc"
+        if name not in values or not values[name].isnan() or not values["loss"].isfinite():
+            return ""
+        if name == "pearson":
+            return "the targets of all rows, or the predictions, are equal; correlation is of none"
+        return "no label is on in some of the rows and off in others; AUROC is of none"
 
     def confusion_matrix(self) -> Tensor | None:
         """How often which class was taken for which; a collective operation, as `compute` is.

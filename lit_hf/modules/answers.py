@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import ClassOutput, Prediction, Sample, TextBatch, marks_of
+from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import ProblemType
 
 
@@ -87,9 +88,9 @@ def show_samples(
             {
                 "id": marks[row][1],
                 "input": text,
-                "prediction": _words(answer["prediction"]),
+                "prediction": _words(answer["prediction"], names),
                 "probability": probability if isinstance(probability, float) else None,
-                "truth": _words(truth),
+                "truth": _words(truth, names),
                 "correct": None if problem_type == "regression" else truth == answer["prediction"],
                 "loss": loss,
             }
@@ -105,7 +106,9 @@ def _truth(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> ob
     return [names[c] for c in label.nonzero().flatten().tolist()]
 
 
-def _words(answer: object) -> str:
+def _words(answer: object, names: Sequence[str]) -> str:
     if isinstance(answer, float):
         return f"{answer:.3g}"
-    return ", ".join(answer) or "(none)" if isinstance(answer, list) else str(answer)
+    if isinstance(answer, list):
+        return labels_writer(names, ", ")(answer) if answer else "(none)"
+    return str(answer)

@@ -26,12 +26,44 @@ class ClassScores(LightningModule):
         label_names: the C class names; known when the model is there.
         positive_label: the class of two whose F1 is reported; None where there are not two.
         problem_type: what the labels are.
+        labels_are: "names" of the classes or their "numbers" in the rows that were trained; None
+            where they cannot be both.
     """
 
     label_names: list[str] | None
     positive_label: str | None
     problem_type: ProblemType = "single_label"
     metrics: nn.ModuleDict
+    labels_are: str | None = None
+    _told: frozenset[str] = frozenset()
+
+    def setup(self, stage: str) -> None:
+        """Compare how labels are read with the training."""
+        super().setup(stage)
+        self._take_reading()
+
+    def _take_reading(self) -> None:
+        """Take from the data whether labels are names or numbers of the classes.
+
+        Raises:
+            InputError: if the module was trained on the other ones.
+        """
+        found = getattr(getattr(self._trainer, "datamodule", None), "labels_are", None)
+        if self.labels_are is None:
+            self.labels_are = found
+        elif found not in (None, self.labels_are):
+            names = self.label_names or []
+            raise InputError(
+                f"labels of the rows are read as {found} of the classes {names}, those of the "
+                f"training of this model were their {self.labels_are}, so that they would mean "
+                "other classes. Give the training rows too, which decide (`train_file`), or the "
+                "exported folder of the model as `model_name`."
+            )
+
+    def settings(self) -> dict[str, object]:
+        """What an export keeps: how labels are read."""
+        held = {} if self.labels_are is None else {"labels_are": self.labels_are}
+        return {**cast("Any", super()).settings(), **held}
 
     def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
         """Make the metrics of a stage.
@@ -77,9 +109,17 @@ class ClassScores(LightningModule):
         values = scores.compute()
         scores.reset()
         is_alone = self._trainer is not None and self._trainer.state.fn in ("validate", "test")
+        self._tell_one_sided(stage, scores.one_sided(values, self.label_names or []), is_alone)
         if is_alone and self.positive_label is not None:
             log.info(f"`{stage}/f1` is that of the positive class {self.positive_label!r}.")
         return values
+
+    def _tell_one_sided(self, stage: Stage, found: str, is_alone: bool) -> None:
+        """Warn of rows that are all alike: in a training once, of a sanity check not at all."""
+        is_sane = self._trainer is not None and self._trainer.sanity_checking
+        if found and not is_sane and (is_alone or found not in self._told):
+            self._told = self._told | {found}
+            log.warning(f"`{stage}`: {found}.")
 
     def confusion_matrix(self, stage: Stage) -> Tensor | None:
         """How often which class was taken for which, [C, C] int64: rows truth, columns prediction.
@@ -96,6 +136,8 @@ class ClassScores(LightningModule):
         """Keep the positive class, also one that was not chosen."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["hyper_parameters"]["positive_label"] = self.positive_label
+        if self.labels_are is not None:
+            checkpoint["lit_hf"]["labels_are"] = self.labels_are
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the positive class of the checkpoint where none was chosen.
@@ -106,6 +148,8 @@ class ClassScores(LightningModule):
             InputError: if a training that goes on has chosen another one.
         """
         super().on_load_checkpoint(checkpoint)
+        self.labels_are = (checkpoint.get("lit_hf") or {}).get("labels_are") or self.labels_are
+        self._take_reading()
         held = (checkpoint.get("hyper_parameters") or {}).get("positive_label")
         trained = names_of(cast("Any", self).model.config)
         if held not in trained:
