@@ -1,6 +1,8 @@
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
+import pandas as pd
 import pytest
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -8,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from lit_hf import InputError
 from lit_hf.inputs import QuestionInputs, TextInputs
 
+DAY = pd.Timestamp("2024-01-02")
 CONTEXT = "Ada sold the old mill by the river in 1921."
 
 
@@ -29,6 +32,9 @@ def tokenizer(tiny_model: str) -> PreTrainedTokenizerBase:
         ({"text_column": "a", "pair_column": "b"}, {"a": "x", "b": "y"}, ("x", "y")),
         ({"text_template": "{k}: {t}"}, {"k": None, "t": 5}, (": 5",)),
         ({"text_template": "{k}: {t}"}, {"k": 1999.0, "t": 0.5}, ("1999: 0.5",)),
+        ({"text_template": "{k}: {t}"}, {"k": np.int64(5), "t": np.bool_(True)}, ("5: True",)),
+        ({"text_template": "{k}: {t}"}, {"k": pd.NA, "t": pd.NaT}, (":",)),
+        ({"text_template": "{k}: {t}"}, {"k": np.float32(0.1), "t": DAY}, ("0.1: 2024-01-02",)),
     ],
 )
 def test_texts__are_read_as_in_training(
@@ -73,3 +79,14 @@ def test_questions__that_are_none_are_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         QuestionInputs(tokenizer, 24, 4).read([item])
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"), [(["a"], "no text but list"), (2.0**54, "a number that was rounded")]
+)
+def test_texts__of_a_template_without_a_text_are_named(
+    tokenizer: PreTrainedTokenizerBase, cell: object, message: str
+) -> None:
+    inputs = TextInputs(tokenizer, 32, {"text_template": "{k}: {t}"})
+    with pytest.raises(InputError, match=rf"item 1: the text is {message}.*column 'k'"):
+        inputs.read([{"k": "a", "t": "b"}, {"k": cell, "t": "b"}])

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lit_hf import Predictor
+from lit_hf.functional.label_cells import class_texts
 from tests.commands import run_command
 from tests.images import png
 
@@ -81,7 +82,8 @@ def _check_names(run: Path, names: list[str]) -> None:
     assert exported["id2label"] == {str(n): name for n, name in enumerate(names)}
     assert exported["label2id"] == {name: n for n, name in enumerate(names)}
     card = (run / "pretrained" / "README.md").read_text(encoding="utf-8")
-    assert f"Classes, in order: {', '.join(names)}." in card.replace("\\", "")
+    shown = map(repr, names) if any("," in name for name in names) else names
+    assert f"Classes, in order: {', '.join(shown)}." in card.replace("\\", "")
     for truth in _truths(run):
         assert truth in names or set(truth.split(", ")) <= {*names, "(none)"}
 
@@ -238,3 +240,25 @@ def test_positive_label__that_is_no_class_ends_the_command(tiny_model: str, tmp_
     assert done.returncode == 2
     assert "`--model.positive_label` is 'yess', but the classes are 'no', 'yes'" in done.stderr
     assert not (tmp_path / "lightning_logs").exists()
+
+
+def test_several_labels__with_a_comma_are_read_back_as_the_same_classes(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    names = ["London", "Paris, France", "Rome"]
+    labels = [["Paris, France"], ["London", "Paris, France"], [], ["Rome", "London"]] * 4
+    rows = [
+        {"id": f"{n:03}", "text": f"a {TEXTS[n % 3]}", "label": some}
+        for n, some in enumerate(labels)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    multi = ("--data.problem_type", "multi_label", "--data.val_fraction", "0.25")
+    files = ("--data.train_file", "train.jsonl", "--data.predict_file", "train.jsonl")
+    run = _fit_texts(tmp_path, tiny_model, *multi, *files)
+    assert _truths(run) <= {"(none)", *(json.dumps(sorted(some)) for some in labels)}
+    card = (run / "pretrained" / "README.md").read_text(encoding="utf-8")
+    assert f"Classes, in order: {', '.join(map(repr, names))}." in card
+    answers = [answer["prediction"] for answer in _answers(run)]
+    assert any(answers)
+    submitted = [class_texts(cell) for _, cell in _rows_of(run / "submission.csv")[1:]]
+    assert submitted == answers

@@ -6,7 +6,7 @@ ClassLabel ["1", "2", "3"] is the class "2".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Literal
 
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
@@ -128,7 +128,7 @@ def reading_of(
     if trained:
         return "numbers" if are_numbers(labels_of_training(), names) else "names"
     if (known := of_model()) in ("names", "numbers"):
-        return cast("Reading", known)
+        return known
     return "names" if are_all_numbers(names) else None
 
 

@@ -39,7 +39,7 @@ from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import check_label_names
+from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
@@ -133,7 +133,7 @@ class ImageClassificationDataModule(HFDataModule):
             on_bad_row=on_bad_row,
             seed=seed,
         )
-        check_label_names(label_names, "single_label")
+        label_names = checked_names(label_names, "single_label")
         if image_size is not None and image_size < 1:
             raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
         self.columns = ImageColumns(image_column, label_column, id_column)

@@ -136,8 +136,8 @@ def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
             raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
 
     table = Table(str(path), "row", schema.names, content_stamp(path), rows, names)
-    singles = (pa.float32(), pa.float16())
-    return with_short_floats(table, [field.name for field in schema if field.type in singles])
+    types = {pa.float32(): "float32", pa.float16(): "float16"}
+    return with_short_floats(table, {field.name: types.get(field.type) for field in schema})
 
 
 def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:

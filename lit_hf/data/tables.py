@@ -11,8 +11,7 @@ import numpy as np
 
 from lit_hf.errors import InputError, nearest
 
-SINGLE = ("float16", "float32")
-"""Types of numbers of which Python shows more digits than they hold."""
+_SINGLE = ("float16", "float32")
 Row = Mapping[str, object]
 Unit = Literal["line", "row", "question"]
 
@@ -119,8 +118,8 @@ def table_from_dataset(name: str, dataset: object) -> Table:
 
     names = class_names(plain.features)
     table = Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
-    kinds = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
-    return with_short_floats(table, [c for c, kind in kinds.items() if kind in SINGLE])
+    types = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
+    return with_short_floats(table, types)
 
 
 def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None) -> Table:
@@ -141,26 +140,29 @@ def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None)
     plain = plain_rows(name, given) if rows is None else rows
     features = getattr(given, "features", None)  # None of a stream that does not know them
     names = class_names(features) if isinstance(features, Mapping) else {}
-    return replace(table_from_rows(name, plain), class_names=names)
+    table = replace(table_from_rows(name, plain), class_names=names)
+    return with_short_floats(table, dict(getattr(given, "dtypes", {})))
 
 
-def with_short_floats(table: Table, columns: Sequence[str]) -> Table:
+def with_short_floats(table: Table, types: Mapping[str, object]) -> Table:
     """A table whose numbers in single precision are those that they are written as: 0.1.
 
     Args:
         table: a table, in which Python has made 0.10000000149011612 of it.
-        columns: those in single or half precision.
+        types: the types of its columns; those in single or half precision count.
     """
-    if not columns:
+    named = {str(column): str(kind).lower() for column, kind in types.items()}
+    singles = {column: np.dtype(kind).type for column, kind in named.items() if kind in _SINGLE}
+    if not singles:
         return table
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, row in table.rows():
-            cells = {column: row.get(column) for column in columns}
-            short = {c: float(str(np.float32(x))) for c, x in cells.items() if type(x) is float}
-            yield number, {**row, **short}
+    def short(row: Row) -> Row:
+        cells = {column: row.get(column) for column in singles}
+        return {c: float(str(singles[c](x))) for c, x in cells.items() if type(x) is float}
 
-    return replace(table, rows=rows)
+    return replace(
+        table, rows=lambda: ((number, {**row, **short(row)}) for number, row in table.rows())
+    )
 
 
 def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:
@@ -196,7 +198,7 @@ def plain_value(value: object) -> object:
         return cast("np.datetime64", value).astype("datetime64[us]").item()
     if kind == "timedelta64":
         return value  # its item may be a count of nanoseconds, which would pass for a number
-    if kind in ("float32", "float16"):  # the digits that it is written with
+    if kind in _SINGLE:  # the digits that it is written with
         return float(str(value))
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:

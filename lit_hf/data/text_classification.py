@@ -37,7 +37,7 @@ from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import ProblemType, check_label_names
+from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -143,7 +143,7 @@ class TextClassificationDataModule(HFDataModule):
         )
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
-        check_label_names(label_names, problem_type)
+        label_names = checked_names(label_names, problem_type)
         if text_template == "":
             raise InputError("`text_template` is empty; leave it out to read `text_column` alone.")
         template_columns(text_template or "")

@@ -1,12 +1,13 @@
 """From the labels of a file to class names and class numbers, without guessing."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from lit_hf.errors import InputError, nearest
 from lit_hf.functional.label_cells import class_key, whole_number
+from lit_hf.functional.values import value_text
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
 
@@ -130,18 +131,34 @@ def keys_of_names(names: Sequence[str]) -> dict[str, int]:
     return numbers
 
 
-def check_label_names(names: Sequence[str] | None, problem_type: ProblemType) -> None:
-    """Refuse names of classes that are too few, or the same.
+def checked_names(given: Sequence[str] | None, problem_type: ProblemType) -> list[str] | None:
+    """Names of classes as they were set, in a list of texts; refuse too few of them, or the same.
+
+    Python's and numpy's numbers become the text that a cell with them has.
 
     Args:
-        names: the C class names as they were set; None where they were not.
+        given: the C class names; None where they were not set.
         problem_type: what the labels are.
 
     Raises:
         InputError: saying what to set.
+
+    >>> checked_names((1, 2), "single_label")
+    ['1', '2']
     """
-    if names is None or (len(set(names)) == len(names) and len(keys_of_names(names)) > 1):
-        return
+    if given is None:
+        return None
+    if isinstance(given, str | Mapping | Set):
+        raise InputError(
+            "Expected `label_names` to be a list of the names in their order, but got a "
+            f"{type(given).__name__}."
+        )
+    try:
+        names = [value_text(name.item() if hasattr(name, "item") else name) for name in given]
+    except ValueError as error:
+        raise InputError(f"`label_names` {list(given)}: one of them {error}.") from None
+    if len(set(names)) == len(names) and len(keys_of_names(names)) > 1:
+        return names
     flag = ""
     if problem_type == "multi_label" and len(names) == 1:
         flag = (

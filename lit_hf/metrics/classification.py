@@ -116,16 +116,16 @@ class ClassificationScores(nn.Module):
         """
         if self.problem_type == "single_label":
             only = cast("ClassCounts", self.scores["classes"]).only_class
-            told = (
-                "all rows are of the class {!r}; accuracy and F1 are of it alone, AUROC is of none"
-            )
-            return "" if only is None else told.format(names[only])
+            if only is None:
+                return ""
+            undefined = " and AUROC is undefined" if "auroc" in values else ""
+            return f"all rows are of the class {names[only]!r}: F1 says little{undefined}"
         name = "pearson" if self.problem_type == "regression" else "auroc"
         if name not in values or not values[name].isnan() or not values["loss"].isfinite():
             return ""
         if name == "pearson":
-            return "the targets of all rows, or the predictions, are equal; correlation is of none"
-        return "no label is on in some of the rows and off in others; AUROC is of none"
+            return "all targets, or all predictions, are equal: correlation is undefined"
+        return "no label is on in some rows and off in others: AUROC is undefined"
 
     def confusion_matrix(self) -> Tensor | None:
         """How often which class was taken for which; a collective operation, as `compute` is.

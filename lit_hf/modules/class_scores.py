@@ -48,7 +48,10 @@ class ClassScores(LightningModule):
         Raises:
             InputError: if the module was trained on the other ones.
         """
-        found = getattr(getattr(self._trainer, "datamodule", None), "labels_are", None)
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn == "predict":  # whose labels are not read
+            return
+        found = getattr(getattr(trainer, "datamodule", None), "labels_are", None)
         if self.labels_are is None:
             self.labels_are = found
         elif found not in (None, self.labels_are):

@@ -20,7 +20,7 @@ from lit_hf.batches import (
     without_copies,
 )
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import check_label_names
+from lit_hf.functional.labels import checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.metrics.images import ImageScores
@@ -84,7 +84,7 @@ class ImageClassifier(ClassScores, HFModule):
         super().__init__(
             model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
         )
-        check_label_names(label_names, "single_label")
+        label_names = checked_names(label_names, "single_label")
         if not 0 <= label_smoothing < 1:
             raise InputError(
                 f"Expected `label_smoothing` to be at least 0 and below 1, but got "

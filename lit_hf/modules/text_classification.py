@@ -20,7 +20,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch, without_copies
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, check_label_names
+from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
@@ -111,7 +111,7 @@ class TextClassifier(ClassScores, HFModule):
         )
         if label_names is not None and problem_type == "regression":
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
-        check_label_names(label_names, problem_type)
+        label_names = checked_names(label_names, problem_type)
         if head is not None and (isinstance(head, nn.Module) or not callable(head)):
             raise InputError(
                 "`head` wants the class of a head, or a function that makes one for the width of "

@@ -1,11 +1,14 @@
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.answer_files import SquadForm, TableForm, labels_in_file
+from lit_hf.data.readers import open_file
+from lit_hf.functional.label_cells import class_text, class_texts
 
 
 def _rows(*answers: str | list[str]) -> Iterator[Prediction]:
@@ -49,3 +52,34 @@ def test_labels__are_written_as_most_rows_of_the_file_write_them(
     names: list[str], counts: dict[str, int], labels: list[str]
 ) -> None:
     assert labels_in_file(names, counts) == dict(zip(names, labels, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "separator"),
+    [
+        (["Paris, France", "London"], ","),
+        (["Paris, France", "London"], ";"),
+        (["[draft]", "(a, b)"], ","),
+        (['the "old" one', "기쁨\n, joy"], ","),
+        (["joy", "anger"], " "),
+    ],
+)
+def test_table__of_several_labels_is_read_back_as_the_same_classes(
+    names: list[str], separator: str, tmp_path: Path
+) -> None:
+    answers = [names, names[:1], [], names[1:]]
+    with (tmp_path / "submission.csv").open("w", newline="", encoding="utf-8") as out:
+        TableForm(("id", "label"), {name: name for name in names}, separator).write(
+            out, _rows(*answers)
+        )
+    table = open_file(str(tmp_path / "submission.csv"))
+    found = [class_texts(row["label"], separator) for _, row in table.rows()]
+    assert found == answers
+
+
+def test_table__of_one_label_each_holds_any_name(tmp_path: Path) -> None:
+    names = ["Paris, France", 'the "old" one', "[draft]", "a;b"]
+    with (tmp_path / "submission.csv").open("w", newline="", encoding="utf-8") as out:
+        TableForm(("id", "label"), {name: name for name in names}, ",").write(out, _rows(*names))
+    rows = [row for _, row in open_file(str(tmp_path / "submission.csv")).rows()]
+    assert [class_text(row["label"]) for row in rows] == names

@@ -5,8 +5,8 @@ from lit_hf.data.problems import CellError
 
 
 def test_names__of_numbers_are_their_digits() -> None:
-    assert [name_of({"id": cell}, "id") for cell in (5, 5.0, 5.5, "5.0", True)] == [
-        *("5", "5", "5.5", "5.0", "True")
+    assert [name_of({"id": cell}, "id") for cell in (5, 5.0, 5.5, "5.0", "007", True)] == [
+        *("5", "5", "5.5", "5.0", "007", "True")
     ]
     for cell in (None, "", float("nan")):
         assert name_of({"id": cell}, "id") is None
@@ -34,5 +34,7 @@ def test_text__that_cannot_be_seen_is_blank() -> None:
         text_of({"text": "\u200b"}, "text", strict=True)
     for number, text in ((7, "7"), (1999.0, "1999"), (0.5, "0.5"), (True, "True")):
         assert text_of({"text": number}, "text", strict=True, may_be_number=True) == text
+    with pytest.raises(CellError, match="the text is no text but bytes"):
+        text_of({"text": b"a"}, "text", strict=True, may_be_number=True)
     with pytest.raises(CellError, match="the answer is not valid Unicode"):
         check_unicode("\udc00", "answer", "answers", "\udc00")

@@ -1,13 +1,16 @@
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
 from lit_hf import ImageClassificationDataModule, InputError, TextClassificationDataModule
-from lit_hf.data.class_numbers import by_name, lookup_names, number_labels
+from lit_hf.data.class_numbers import by_name, lookup_names, number_labels, reading_of
 from lit_hf.data.tables import Row, Table, table_from_rows
+from tests.images import png
 
 TEXTS = [f"text {number}" for number in range(8)]
 
@@ -190,7 +193,8 @@ def _numbers(names: list[str], labels: list[str], train: list[str] | None = None
     table = table_from_rows("a", _rows(labels))
     trained = [] if train is None else [table_from_rows("t", _rows(train))]
     places = {label: f"row {number}" for number, label in enumerate(labels)}
-    return number_labels(places, names, "label", [table], trained, lambda: train or [])
+    reading = reading_of(names, "label", trained, lambda: train or [], lambda: None)
+    return number_labels(places, names, "label", [table], trained, reading)
 
 
 def test_numbers__of_training_rows_that_number_the_classes_do_so_in_all_splits() -> None:
@@ -209,3 +213,153 @@ def test_numbers__without_training_rows_are_names_where_the_names_are_numbers() 
     for names, labels in ((["0", "1", "3"], ["0", "1", "2"]), (["3", "4"], ["0", "1"])):
         with pytest.raises(InputError, match=rf"a, .*unknown label '{labels[-1]}|'0'.*classes are"):
             _numbers(names, labels)
+
+
+def test_files__of_pairs_that_number_their_classes_in_other_orders(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    """Each file by its own list, the second of the training and the test rows too."""
+    labels, files = ["neg", "pos", "pos", "neg"], []
+    for name, names in (("a", ["neg", "pos"]), ("b", ["pos", "neg"])):
+        features = Features(
+            {"text": Value("string"), "other": Value("string"), "label": ClassLabel(names=names)}
+        )
+        numbers = [names.index(label) for label in labels]
+        rows = {"text": TEXTS[:4], "other": TEXTS[4:], "label": numbers}
+        files.append(str(tmp_path / f"{name}.parquet"))
+        Dataset.from_dict(rows, features=features).to_parquet(files[-1])
+    data = TextClassificationDataModule(
+        tiny_model,
+        train_file=files,
+        val_file=files[1],
+        test_file=files[1],
+        predict_file=files[1],
+        pair_column="other",
+    )
+    data.prepare_data()
+    assert data.label_names == ["neg", "pos"]
+    assert list(data.splits["train"]["labels"]) == [0, 1, 1, 0] * 2
+    assert list(data.splits["val"]["labels"]) == [0, 1, 1, 0]
+    assert list(data.splits["test"]["labels"]) == [0, 1, 1, 0]
+    assert "labels" not in data.splits["predict"].column_names
+
+
+def test_files__of_lists_that_number_their_classes_in_other_orders(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    labels, files = [["joy"], ["fear", "joy"], [], ["fear"]], []
+    for name, names in (("a", ["joy", "fear"]), ("b", ["fear", "joy"])):
+        features = Features({"text": Value("string"), "label": List(ClassLabel(names=names))})
+        numbers = [[names.index(label) for label in row] for row in labels]
+        files.append(str(tmp_path / f"{name}.parquet"))
+        rows = {"text": TEXTS[:4], "label": numbers}
+        Dataset.from_dict(rows, features=features).to_parquet(files[-1])
+    data = TextClassificationDataModule(
+        tiny_model, train_file=files, val_file=files[1], problem_type="multi_label"
+    )
+    data.setup("fit")
+    wanted = [{0}, {0, 1}, set(), {1}]
+    assert list(map(set, data.splits["train"]["labels"])) == wanted * 2
+    assert list(map(set, data.splits["val"]["labels"])) == wanted
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_images__that_number_their_classes_in_other_orders(
+    is_given: bool, tiny_vit: str, tmp_path: Path
+) -> None:
+    labels, files, given = ["cat", "dog", "dog", "cat"], [], []
+    for name, names in (("a", ["cat", "dog"]), ("b", ["dog", "cat"])):
+        features = Features({"image": Image(), "label": ClassLabel(names=names)})
+        images = [{"bytes": png(number), "path": None} for number in range(4)]
+        numbers = [names.index(label) for label in labels]
+        given.append(Dataset.from_dict({"image": images, "label": numbers}, features=features))
+        files.append(str(tmp_path / f"{name}.parquet"))
+        given[-1].to_parquet(files[-1])
+    if is_given:
+        data = ImageClassificationDataModule(tiny_vit).with_rows(
+            train=given[0], val=given[1], test=given[1]
+        )
+    else:
+        data = ImageClassificationDataModule(
+            tiny_vit, train_file=files, val_file=files[1], test_file=files[1]
+        )
+    data.prepare_data()
+    assert data.label_names == ["cat", "dog"]
+    for part in data.splits.values():
+        assert list(part["labels"]) == [0, 1, 1, 0] * (part.num_rows // 4)
+
+
+def test_names_that_are_numbers__of_rows_in_memory_in_another_order(tiny_model: str) -> None:
+    """One of "1" to "5" is in no row, so that all the others are numbers of classes, too."""
+    names, labels = list("12345"), ["1", "2", "4", "2"]
+
+    def given(order: list[str]) -> Dataset:
+        features = Features({"text": Value("string"), "label": ClassLabel(names=order)})
+        rows = {"text": TEXTS[:4], "label": [order.index(label) for label in labels]}
+        return Dataset.from_dict(rows, features=features)
+
+    data = TextClassificationDataModule(tiny_model)
+    data.with_rows(train=given(names), val=given(names[::-1])).setup("fit")
+    assert data.label_names == names
+    for part in data.splits.values():
+        assert list(part["labels"]) == [0, 1, 3, 1]
+
+
+def test_numbers__that_are_floats_are_read_by_name_too() -> None:
+    """A format of floats, as of a column with gaps, would else give the class "1" for its 1.0."""
+    table = by_name(_table(["2", "1"], 1.0, float("nan"), 0.5), "label")
+    first, second, third = (row["label"] for _, row in table.rows())
+    assert first == "1"
+    assert second != second
+    assert third == 0.5
+
+
+def test_files__of_which_one_numbers_its_classes_beside_names_that_are_numbers(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    """The 1 of the other file may be the first class or the second one."""
+    numbered = _numbered(tmp_path, "a.parquet", ["1", "2", "3"], ["2", "3"])
+    words = _numbered(tmp_path, "b.parquet", ["no", "yes"], ["no", "yes"])
+    (tmp_path / "n.csv").write_text("text,label\na,1\nb,2\n")
+    (tmp_path / "w.csv").write_text("text,label\na,yes\nb,no\n")
+    for files in ([numbered, str(tmp_path / "n.csv")], [str(tmp_path / "n.csv"), numbered]):
+        with pytest.raises(InputError, match=r"n\.csv.*name of a class or its number.*same format"):
+            _labels(tiny_model, train_file=files)
+    found = _labels(tiny_model, train_file=[words, str(tmp_path / "w.csv")])
+    assert found == ["no", "yes", "yes", "no"]
+
+
+NUMBERED = ["2", "3", "1"]
+
+
+def _read_as(model: str, **files: object) -> tuple[str | None, list[int]]:
+    data = TextClassificationDataModule(
+        model,
+        label_names=NUMBERED,
+        **files,  # type: ignore[arg-type]  # files
+    )
+    data.setup("test")
+    return data.labels_are, list(data.splits["test"]["labels"])
+
+
+def test_numbers__are_read_as_the_training_of_an_exported_model_read_them(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    """Else a 1 of other rows would be the last class in place of the second one."""
+    (tmp_path / "train.csv").write_text("text,label\na,0\nb,1\nc,2\n")
+    (tmp_path / "test.csv").write_text("text,label\na,1\nb,2\n")
+    test = str(tmp_path / "test.csv")
+    with_training = _read_as(tiny_model, train_file=str(tmp_path / "train.csv"), test_file=test)
+    assert with_training == ("numbers", [1, 2])
+    assert _read_as(tiny_model, test_file=test) == ("names", [2, 0])
+    config = json.loads((Path(tiny_model) / "config.json").read_text())
+    folder = tmp_path / "exported"
+    shutil.copytree(tiny_model, folder)
+    for names, wanted in ((NUMBERED, with_training), (["1", "2", "3"], ("names", [2, 0]))):
+        about = {
+            "architectures": ["BertForSequenceClassification"],
+            "id2label": {str(number): name for number, name in enumerate(names)},
+            "task_specific_params": {"text_classification": {"labels_are": "numbers"}},
+        }
+        (folder / "config.json").write_text(json.dumps({**config, **about}))
+        assert _read_as(str(folder), test_file=test) == wanted

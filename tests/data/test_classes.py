@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pytest
 from datasets import Dataset
 from transformers import BertConfig
@@ -302,3 +303,68 @@ def test_flags_of_two_labels__lists_that_are_none(
     rows: list[list[str]], names: list[str] | None
 ) -> None:
     check_flags(rows, "a.csv", names, is_train=True)
+
+
+def test_labels__that_pandas_takes_for_missing_are_told(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two classes and rows without any become three classes, whose F1 is another one."""
+    labels = ["neg", "pos", "nan", "neg", "<NA>", "nan"]
+    rows: Rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(labels)]
+
+    def told(**settings: Any) -> str:  # noqa: ANN401 - settings of the data
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "lit_hf"):
+            data = TextClassificationDataModule(tiny_model, val_fraction=0, **settings)
+            assert data.with_rows(train=rows).label_names == ["<NA>", "nan", "neg", "pos"]
+        return caplog.text
+
+    wanted = "column 'label': the label 2 x 'nan' (first in row 3), 1 x '<NA>' (first in row 5)"
+    assert wanted in told()
+    assert not told(label_names=["<NA>", "nan", "neg", "pos"])
+    rows[:] = [{**row, "label": [row["label"]]} for row in rows]
+    assert wanted in told(problem_type="multi_label")
+
+
+def test_labels__of_a_stance_are_no_missing_cells(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows: Rows = [{"text": f"text {n}", "label": ["none", "against"][n % 2]} for n in range(4)]
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=rows)
+        assert data.label_names == ["against", "none"]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("problem_type", ["single_label", "multi_label", "regression"])
+def test_labels__that_are_missing_are_refused_or_left_out_and_told(
+    problem_type: Literal["single_label", "multi_label", "regression"],
+    tiny_model: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cells = {
+        "single_label": [1.0, None, 0.0],
+        "multi_label": [["a"], None, ["a", "b"]],
+        "regression": [1.5, float("nan"), 0.5],
+    }
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "label": cells[problem_type]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    for rows in (None, frame):
+        for on_bad_row in ("error", "skip"):
+            data = TextClassificationDataModule(
+                tiny_model,
+                train_file=str(tmp_path / "a.parquet"),
+                val_fraction=0,
+                problem_type=problem_type,
+                on_bad_row=on_bad_row,
+            ).with_rows(train=rows)
+            caplog.clear()
+            if on_bad_row == "error":
+                with pytest.raises(InputError, match=r"1 row: the (label|labels|target) .*row 2"):
+                    data.setup("fit")
+                continue
+            with caplog.at_level(logging.WARNING, "lit_hf"):
+                data.setup("fit")
+            assert data.splits["train"].num_rows == 2
+            assert "left out: 1 row: the" in caplog.text

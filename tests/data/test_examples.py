@@ -1,12 +1,17 @@
 import logging
 import re
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from datasets import Dataset
 
 from lit_hf.data.examples import TextColumns, read_examples, template_columns
 from lit_hf.data.readers import open_file
-from lit_hf.data.tables import Row, table_from_rows
+from lit_hf.data.tables import Row, Table, table_from_rows, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 
@@ -164,3 +169,135 @@ def test_summary__classes_places_and_repeated_ids(
     _, summary = read_examples([table, table], _columns(), "single_label", "error")
     assert summary.places["0"].endswith("a.csv, line 2")
     assert summary.num_rows == 6
+
+
+TEMPLATE = "{age}|{share}|{is_new}|{day}|{time}|{note}: {text}"
+VALUES: list[Row] = [
+    {
+        "id": "007",
+        "age": 20,
+        "share": 0.1,
+        "is_new": True,
+        "day": date(2024, 1, 2),
+        "time": datetime(2024, 1, 2, 3, 4),
+        "note": "x",
+        "text": "a fire",
+    },
+    {
+        "id": "20",
+        "age": None,
+        "share": 2.0,
+        "is_new": False,
+        "day": date(2024, 1, 3),
+        "time": datetime(2024, 1, 3, 0, 5),
+        "note": None,
+        "text": "a song",
+    },
+]
+FILLED = [
+    "20|0.1|True|2024-01-02|2024-01-02 03:04:00|x: a fire",
+    "|2|False|2024-01-03|2024-01-03 00:05:00|: a song",
+]
+CSV = """id,age,share,is_new,day,time,note,text
+007,20,0.1,True,2024-01-02,2024-01-02 03:04:00,x,a fire
+20,,2,False,2024-01-03,2024-01-03 00:05:00,,a song
+"""
+
+
+def _tables(folder: Path) -> dict[str, Table]:
+    """The same rows from everywhere; in a frame a gap makes floats of whole numbers."""
+    frame = pd.DataFrame(VALUES)
+    frame["day"] = pd.to_datetime(frame["day"])
+    assert frame["age"].dtype == float
+    single = frame.astype({"share": "float32"})
+    (folder / "a.csv").write_text(CSV)
+    frame.to_parquet(folder / "a.parquet")
+    single.to_parquet(folder / "single.parquet")
+    times = {"day": frame["day"].astype(str), "time": frame["time"].astype(str)}
+    frame.assign(**times).to_json(folder / "a.jsonl", orient="records", lines=True)
+    names = ["a.csv", "a.parquet", "single.parquet", "a.jsonl"]
+    numpy: list[Row] = [
+        {
+            **row,
+            "share": np.float32(str(row["share"])),
+            "is_new": np.bool_(row["is_new"]),
+            "day": np.datetime64(str(row["day"])),
+            "note": pd.NA if row["note"] is None else row["note"],
+        }
+        for row in VALUES
+    ]
+    given = {
+        "frame": frame,
+        "single": single,
+        "nullable": frame.convert_dtypes(),
+        "dicts": frame.to_dict("records"),
+        "rows": VALUES,
+        "numpy": numpy,
+        "dataset": Dataset.from_pandas(single),
+        "read": pd.read_csv(folder / "a.csv", dtype={"id": str}, parse_dates=["day", "time"]),
+    }
+    memory = {name: table_in_memory(name, rows) for name, rows in given.items()}
+    return {name: open_file(str(folder / name)) for name in names} | memory
+
+
+def test_template__gives_one_text_from_every_source(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = _columns(label=None, id="id", template=TEMPLATE)
+    with caplog.at_level(logging.INFO, "lit_hf"):
+        for name, table in _tables(tmp_path).items():
+            found, _ = read_examples([table], columns, "single_label", "error")
+            assert found["text"][:] == FILLED, name
+            assert found["id"][:] == ["007", "20"], name
+    assert "spells values" not in caplog.text
+
+
+def _told(caplog: pytest.LogCaptureFixture, rows: list[Row], **columns: str) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "lit_hf"):
+        _read(rows, _columns(label=None, **columns))
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("20.0", "20"), ("1.50", "1.5"), ("true", "True"), ("007", "7")]
+)
+def test_template__of_texts_that_spell_values_otherwise_is_told(
+    text: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows: list[Row] = [{"n": "3", "text": "a"}, {"n": "", "text": "b"}, {"n": text, "text": "c"}]
+    for _ in range(2):  # the second time from the cache
+        (told,) = _told(caplog, rows, template="{n}: {text}")
+        assert "column 'n'" in told
+        assert f"{text!r} (row 3)" in told
+        assert repr(value) in told
+    words: Row = {"n": "many", "text": "d"}
+    for given in ([*rows, words], [words, *rows]):  # texts, which no file holds as values
+        assert not _told(caplog, given, template="{n}: {text}")
+
+
+def test_template__of_decimals_of_parquet_is_that_of_a_file_of_texts() -> None:
+    (example,) = _read(
+        [{"n": Decimal("1.50"), "text": "a"}], _columns(label=None, template="{n}: {text}")
+    )
+    assert example["text"] == "1.50: a"
+
+
+def test_template__refuses_what_has_no_text_or_was_rounded() -> None:
+    for cell, wanted in ((["a"], "no text but list"), (2.0**54, "number that was rounded")):
+        with pytest.raises(InputError, match=wanted):
+            _read([{"n": cell, "text": "a"}], _columns(label=None, template="{n}: {text}"))
+
+
+def test_words_for_missing_cells__are_told_by_column_and_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cells = [("a", "x"), ("None", "None"), ("nan", "the nan")]
+    rows: list[Row] = [{"k": k, "text": text} for k, text in cells]
+    for _ in range(2):
+        (told,) = _told(caplog, rows, template="{k}: {text}")
+        assert "column 'k': 1 x 'None' (first in row 2), 1 x 'nan' (first in row 3)" in told
+        assert "column 'text': 1 x 'None' (first in row 2)" in told
+    (told,) = _told(caplog, [{"text": "a", "b": "NaN"}], pair="b")
+    assert "column 'b': 1 x 'NaN' (first in row 1)" in told
+    assert not _told(caplog, [{"text": "none", "other": "nan"}])

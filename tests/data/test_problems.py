@@ -1,4 +1,4 @@
-from lit_hf.data.problems import RowProblems
+from lit_hf.data.problems import RowProblems, RowSummary
 
 
 def test_report__counts_kinds_and_five_examples() -> None:
@@ -23,3 +23,19 @@ def test_report__what_cannot_be_shown() -> None:
     problems.add("the text is no text", "line 2", deep)
     problems.add("the text is no text", "line 3", 10**5000)
     assert "line 2 has a list that cannot be shown; line 3 has a int" in problems.report("a.csv")
+
+
+def test_words__for_missing_cells_are_counted_in_lists_and_answers_too() -> None:
+    summary = RowSummary()
+    summary.look("text", "nan", "line 2")
+    summary.look("text", "NaN", "line 3")
+    summary.look("text", "nan", "line 4")
+    for cell in (["NA"], {"text": ["x", "NA"]}, [{"text": "NA"}], 5, None, float("nan")):
+        summary.look("answers", cell, "line 5")
+    assert summary.missing_words == {
+        "text": {"nan": (2, "line 2"), "NaN": (1, "line 3")},
+        "answers": {"NA": (3, "line 5")},
+    }
+    first, second = summary.words_report("a.csv").splitlines()
+    assert first.startswith("a.csv: column 'text': 2 x 'nan' (first in line 2), 1 x 'NaN'")
+    assert "'answers'" in second

@@ -194,3 +194,10 @@ def test_unplaced_answers__are_counted(caplog: pytest.LogCaptureFixture) -> None
 )
 def test_names__are_those_of_the_rows_or_their_numbers(given: object, name: str) -> None:
     assert _read(_row(id=given))[0]["id"] == name
+
+
+def test_words_for_missing_cells__are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lit_hf"):
+        _read(_row(question="nan"), _row(answers="NaN", id="r"), find_answer=told_place)
+    assert "column 'question': 1 x 'nan' (first in row 1)" in caplog.text
+    assert "column 'answers': 1 x 'NaN' (first in row 2)" in caplog.text

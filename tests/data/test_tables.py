@@ -1,9 +1,22 @@
+from datetime import datetime
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf.data.tables import Row, plain_rows, table_from_dataset, table_from_rows, table_in_memory
+from lit_hf.data.readers import open_file
+from lit_hf.data.tables import (
+    Row,
+    plain_rows,
+    plain_value,
+    table_from_dataset,
+    table_from_rows,
+    table_in_memory,
+)
 from lit_hf.errors import InputError
 
 
@@ -99,3 +112,28 @@ def test_rows__dates_of_numpy_stay_dates() -> None:
     date = np.datetime64("2020-01-01T00:00:00.000000000")
     ((_, row),) = table_from_rows("rows", [{"id": date, "n": np.float32(0.5)}]).rows()
     assert row == {"id": datetime(2020, 1, 1), "n": 0.5}  # its nanoseconds would pass for a number
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_rows__single_precision_has_the_digits_of_its_text(kind: str, tmp_path: Path) -> None:
+    """Python shows 0.10000000149011612 for the 0.1 of a column in single precision."""
+    frame = pd.DataFrame({"n": np.array([0.1, np.nan, 3], dtype=kind)})
+    arrow = pa.table({"n": pa.array(frame["n"].to_numpy(), from_pandas=True)})
+    pq.write_table(arrow, tmp_path / "a.parquet")
+    sources = [
+        open_file(str(tmp_path / "a.parquet")),
+        table_in_memory("a", Dataset(arrow)),
+        table_in_memory("a", frame),
+        table_in_memory("a", [{"n": cell} for cell in frame["n"].to_numpy()]),
+    ]
+    for table in sources:
+        first, gap, whole = (row["n"] for _, row in table.rows())
+        assert (first, whole) == (0.1, 3.0)
+        assert gap is None or gap != gap
+
+
+def test_cells__that_are_missing_are_none() -> None:
+    assert [plain_value(cell) for cell in (pd.NA, pd.NaT, np.datetime64("NaT"))] == [None] * 3
+    assert plain_value({"a": [pd.NA, np.datetime64("2024-01-02")]}) == {
+        "a": [None, datetime(2024, 1, 2)]
+    }

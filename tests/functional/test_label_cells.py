@@ -1,4 +1,6 @@
 import unicodedata
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -6,6 +8,7 @@ from lit_hf.functional.label_cells import (
     class_key,
     class_text,
     class_texts,
+    labels_writer,
     only_if_listed,
     target_value,
     whole_number,
@@ -153,3 +156,43 @@ def test_target_value__numbers_only() -> None:
     for bad in (None, "", "high", float("nan"), "inf", [1], 10**400, "1" * 400, 3.5e38):
         with pytest.raises(ValueError, match="target"):
             target_value(bad)
+
+
+def test_labels__of_dates_and_decimals_are_those_of_a_file_of_texts() -> None:
+    assert class_text(date(2024, 1, 2)) == class_text("2024-01-02") == "2024-01-02"
+    assert class_text(Decimal("7.00")) == class_text("7.00")
+    assert class_key(Decimal("7.00")) == class_key("7")
+    with pytest.raises(ValueError, match="fraction"):
+        class_text(Decimal("7.50"))
+    with pytest.raises(ValueError, match="missing"):
+        class_text(Decimal("NaN"))
+
+
+def test_labels__that_were_rounded_are_refused() -> None:
+    """Two numbers behind one float would be one class."""
+    assert float(2**53 + 1) == float(2**53)
+    with pytest.raises(ValueError, match="the label is a number that was rounded"):
+        class_text(float(2**54))
+    assert class_text(2**54) == str(2**54)
+
+
+@pytest.mark.parametrize(
+    ("names", "separator", "is_list"),
+    [
+        (["joy", "anger"], ",", False),
+        (["Paris, France", "joy"], ",", True),
+        (["Paris, France", "joy"], ";", False),
+        (["Paris, France", "joy"], " ", True),
+        (["a", "b-"], "--", True),  # "b---a" would be "b" and "-a"
+        (["[x]", "y"], ",", True),
+        (["(1", "2)"], ",", True),  # a tuple
+        (['the "x", or', "it's\n, y", "기쁨,"], ",", True),
+    ],
+)
+def test_several_labels__are_read_as_they_were_written(
+    names: list[str], separator: str, is_list: bool
+) -> None:
+    write = labels_writer(names, separator)
+    for labels in (names, names[::-1], names[:1], names[1:], []):
+        assert class_texts(write(labels), separator) == labels
+        assert write(labels).startswith("[") == is_list

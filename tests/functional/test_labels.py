@@ -1,9 +1,14 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
     are_all_numbers,
     are_numbers,
+    checked_names,
     class_ids,
     hold_numbers,
     in_class_order,
@@ -127,3 +132,37 @@ def test_class_ids__refusals() -> None:
         InputError, match=r"unknown label '03' at line 2; the classes are '01', '02'"
     ):
         class_ids(_places("03"), ["01", "02"], "a.csv")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["1", "2"],
+        ("1", "2"),
+        [1, 2],
+        [1.0, 2.0],
+        np.array([1, 2]),
+        np.array(["1", "2"]),
+        pd.Series(["1", "2"], index=[5, 6]),
+    ],
+)
+def test_names__of_classes_are_plain_texts(given: Any) -> None:  # noqa: ANN401 - any list
+    """A checkpoint that holds numpy's cannot be loaded."""
+    found = checked_names(given, "single_label")
+    assert found == ["1", "2"]
+    assert [type(name) for name in found] == [str, str]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("yes", "got a str"),
+        ({0: "no", 1: "yes"}, "got a dict"),
+        ({"no", "yes"}, "got a set"),
+        (["no", None], "one of them is no text but NoneType"),
+        ([1, 1.0], "all different"),
+    ],
+)
+def test_names__in_no_order_or_of_no_text_are_refused(given: Any, message: str) -> None:  # noqa: ANN401
+    with pytest.raises(InputError, match=message):
+        checked_names(given, "single_label")

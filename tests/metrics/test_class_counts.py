@@ -89,3 +89,15 @@ def test_update__makes_no_table_of_pairs_of_classes() -> None:
     with _Largest() as largest:
         metric.update(truth, truth)
     assert largest.size == 3 * 3000
+
+
+def test_only_class__is_that_of_all_examples() -> None:
+    metric = ClassCounts(3)
+    for truth, wanted in (([2, 2], 2), ([0], None)):
+        metric.update(torch.tensor([0, 1])[: len(truth)], torch.tensor(truth))
+        metric.compute()
+        assert metric.only_class == wanted
+    metric.reset()
+    metric.update(torch.tensor([0]), torch.tensor([0]))
+    metric.compute()
+    assert metric.only_class == 0

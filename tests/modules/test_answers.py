@@ -126,3 +126,15 @@ def test_samples__of_a_regression_are_neither_right_nor_wrong(make_batch: MakeBa
     assert (first["prediction"], first["truth"], first["correct"]) == ("1.23", "1.5", None)
     assert first["probability"] is None
     assert (second["truth"], second["correct"]) == ("2", None)
+
+
+def test_samples__of_several_labels_tell_names_with_a_comma_apart(make_batch: MakeBatch) -> None:
+    names = ["Paris, France", "London", "Rome"]
+    batch = make_batch(2, "multi_label")
+    batch["labels"] = torch.tensor([[1.0, 1, 0], [0, 0, 0]])
+    logits = torch.tensor([[1.0, -1, -1], [-1, 1, 1]])
+    output = ClassOutput(loss=torch.tensor(0.0), losses=torch.zeros(2), logits=logits)
+    first, second = show_samples(batch, output, [0, 1], _decode, "multi_label", names)
+    assert first["truth"] == '["Paris, France", "London"]'
+    assert first["prediction"] == '["Paris, France"]'
+    assert (second["prediction"], second["truth"]) == ('["London", "Rome"]', "(none)")

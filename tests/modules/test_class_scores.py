@@ -17,6 +17,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
+from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.metrics.classification import MOST_CLASSES
 from tests.images import drawn
@@ -174,3 +175,117 @@ def test_auroc__of_very_many_classes_is_left_out_and_that_is_said_once(
         _ = module.model
     assert "val/auroc" not in [f"val/{name}" for name in module.score_names()]
     assert caplog.text.count(f"no AUROC: {MOST_CLASSES + 1} classes") == 1
+
+
+def _alike(make: Make, label: str) -> tuple[pl.LightningModule, HFDataModule]:
+    """The same rows, of which those of validation and test are of one class."""
+    module, data = make(label_names=NAMES)
+    rows = [row for _, row in data.tables("train")[0].rows() if row["label"] == label]
+    return module, data.with_rows(val=rows, test=rows)
+
+
+@pytest.mark.parametrize("label", NAMES)
+def test_rows__of_one_class_are_told(
+    make: Make, make_trainer: MakeTrainer, label: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = _alike(make, label)
+    wanted = f": all rows are of the class {label!r}"
+    for run, stage in ((make_trainer().validate, "val"), (make_trainer().test, "test")):
+        caplog.clear()
+        with caplog.at_level("WARNING", "lit_hf"):
+            run(*made, verbose=False)
+        assert f"`{stage}`{wanted}" in caplog.text
+
+
+def test_rows__of_one_class_are_told_once_in_a_training_and_not_in_its_sanity_check(
+    make: Make, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, data = make()
+    trainer = make_trainer(max_epochs=1, num_sanity_val_steps=1)
+    data.eval_batch_size = 1  # the check sees one row
+    with caplog.at_level("WARNING", "lit_hf"):
+        trainer.fit(module, data)
+    assert "all rows are of the class" not in caplog.text
+    with caplog.at_level("WARNING", "lit_hf"):
+        make_trainer(max_epochs=3).fit(*_alike(make, "no"))
+    assert caplog.text.count("all rows are of the class 'no'") == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "wanted"),
+    [
+        ("regression", [1.5, 1.5, 1.5], "are equal: correlation is undefined"),
+        ("multi_label", [["a"], ["a"], ["a"]], "no label is on in some rows"),
+        ("regression", [1.5, 1.0, 0.5], None),
+        ("multi_label", [["a"], ["a", "b"], []], None),
+    ],
+)
+def test_rows__that_are_all_alike_are_told(
+    problem: Any,  # noqa: ANN401 - a problem type
+    labels: list[object],
+    wanted: str | None,
+    tiny_model: str,
+    make_trainer: MakeTrainer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = ["a", "b"] if problem == "multi_label" else None
+    rows = [{"text": f"a fire {n}", "label": label} for n, label in enumerate(labels)]
+    data = TextClassificationDataModule(tiny_model, problem_type=problem, label_names=names)
+    module = TextClassifier(tiny_model, problem_type=problem, label_names=names)
+    with caplog.at_level("WARNING", "lit_hf"):
+        make_trainer().test(module, data.with_rows(test=rows), verbose=False)
+    assert ("`test`: " in caplog.text) == (wanted is not None)
+    assert (wanted or "") in caplog.text
+
+
+NUMBERED = ["2", "3", "1"]
+
+
+def _numbered(
+    model: str, train: list[int] | None, test: list[int]
+) -> tuple[TextClassifier, TextClassificationDataModule]:
+    """Names that are numbers, other ones than those of their classes."""
+    data = TextClassificationDataModule(model, label_names=NUMBERED, val_fraction=0)
+    split = {"train": train, "test": test}
+    rows = {
+        name: [{"text": f"a fire {n}", "label": label} for n, label in enumerate(labels)]
+        for name, labels in split.items()
+        if labels is not None
+    }
+    return TextClassifier(model, label_names=NUMBERED), data.with_rows(**rows)
+
+
+def test_reading__of_numbers_is_kept_and_another_one_is_refused(
+    tiny_model: str, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """Without the training rows a 1 would be the last class in place of the second one."""
+    trainer, path = make_trainer(max_steps=1), tmp_path / "a.ckpt"
+    module, data = _numbered(tiny_model, [0, 1, 2], [1, 2])
+    trainer.fit(module, data)
+    trainer.save_checkpoint(path)
+    assert read_checkpoint(path)["lit_hf"]["labels_are"] == "numbers"
+    test = make_trainer().test
+    test(*_numbered(tiny_model, [0, 1, 2], [1, 2]), ckpt_path=path, weights_only=True)
+    again = TextClassifier.load_from_checkpoint(path, weights_only=True)
+    test(again, data, verbose=False)
+    other, alone = _numbered(tiny_model, None, [1, 2])
+    for module, held in ((other, path), (again, None)):
+        with pytest.raises(InputError, match=r"read as names of the classes .* their numbers"):
+            test(module, alone, ckpt_path=held, weights_only=True)
+    make_trainer().predict(again, alone.with_rows(predict=[{"text": "a fire"}]))
+    trainer = make_trainer(max_steps=2)
+    with pytest.raises(InputError, match="read as names"):
+        trainer.fit(*_numbered(tiny_model, [1, 2, 3], [1]), ckpt_path=path, weights_only=True)
+
+
+def test_reading__of_numbers_goes_into_the_export(
+    tiny_model: str, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(*_numbered(tiny_model, [0, 1, 2], [1, 2]))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    folder = export_checkpoint(tmp_path / "a.ckpt", tmp_path / "out")
+    _, data = _numbered(str(folder), None, [1, 2])
+    data.setup("test")
+    assert list(data.splits["test"]["labels"]) == [1, 2]
+    make_trainer().test(TextClassifier(str(folder)), data, verbose=False)
