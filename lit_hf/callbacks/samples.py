@@ -92,8 +92,7 @@ class SampleLogger(Callback):
                 "is no `HFModule`."
             )
         self._decode = decoder(trainer, pl_module)
-        if stage == "fit":
-            self._before = {}
+        self._before = {}  # which may be of other rows
 
     # Training.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -36,15 +36,14 @@ from lit_hf.modules.optimizers import (
     with_schedule,
 )
 from lit_hf.modules.padding import complete_padding
-from lit_hf.modules.precision import PreciseScores, make_precise
+from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.sharding import shard
+from lit_hf.modules.stage_scores import Stage, StageScores
 from lit_hf.modules.validated import WeightsStep, save_validated
 
-Stage = Literal["train", "val", "test"]
 
-
-class HFModule(PreciseScores):
+class HFModule(StageScores):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
@@ -123,14 +122,6 @@ class HFModule(PreciseScores):
         """Show the examples at the given rows of a batch as a person reads them."""
         raise NotImplementedError
 
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        raise NotImplementedError
-
-    def scores(self, stage: Stage) -> "dict[str, Tensor] | None":
-        """The scores of an evaluation by name, then forgotten; None where nothing was counted."""
-        raise NotImplementedError
-
     # The model.
 
     def __getattr__(self, name: str) -> Tensor | torch.nn.Module:
@@ -177,6 +168,8 @@ class HFModule(PreciseScores):
 
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
+        if stage == "fit":  # nothing is of an earlier training, which may have been stopped
+            self._resume, self._finite, self._validated = ExactResume(), FiniteLoss(), None
         self.fit_to_data(stage)
         report_half_precision(self.trainer)
 
@@ -237,12 +230,13 @@ class HFModule(PreciseScores):
         check_answers(outputs)
 
     def on_validation_start(self) -> None:
-        """Draw the random numbers of a validation as an uninterrupted training would."""
+        """Count from nothing; draw the random numbers as an uninterrupted training would."""
+        self.reset_scores("val")
         self._resume.begin_validation(self.trainer, self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation."""
-        self._log_scores("val")
+        self.log_scores("val")
         self._resume.end_validation()
         self.weights_step.end_validation(self.trainer)
 
@@ -250,15 +244,13 @@ class HFModule(PreciseScores):
         """Look for monitors of other names among what callbacks and subclasses have logged."""
         self._monitors.after_validation(self.trainer)
 
+    def on_test_start(self) -> None:
+        """Count from nothing."""
+        self.reset_scores("test")
+
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
-        self._log_scores("test")
-
-    @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
-    def _log_scores(self, stage: Stage) -> None:
-        if (scores := self.scores(stage)) is not None:
-            named = {f"{stage}/{name}": value for name, value in scores.items()}
-            self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
+        self.log_scores("test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""

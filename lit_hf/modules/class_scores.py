@@ -13,8 +13,8 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import ClassificationScores
-from lit_hf.modules.base import Stage
 from lit_hf.modules.class_names import positive_class
+from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +107,8 @@ class ClassScores(LightningModule):
         return self._of_stage("val").names
 
     def scores(self, stage: Stage) -> dict[str, Tensor] | None:
-        """The scores of an evaluation by name, then forgotten."""
-        scores = self._of_stage(stage)
-        values = scores.compute()
-        scores.reset()
+        """The scores of an evaluation by name."""
+        values = self._of_stage(stage).compute()
         is_alone = self._trainer is not None and self._trainer.state.fn in ("validate", "test")
         self._tell_one_sided(stage, scores.one_sided(values, self.label_names or []), is_alone)
         if is_alone and self.positive_label is not None:

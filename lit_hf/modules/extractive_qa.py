@@ -19,7 +19,7 @@ from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
-from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.extracts import (
     Extracts,
     best_texts,
@@ -33,6 +33,7 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, span_loss
+from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.validated import ValidatedNumber
 
 
@@ -258,12 +259,10 @@ class ExtractiveQA(HFModule):
         return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
 
     def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """The scores of an evaluation by name, then forgotten."""
+        """The scores of an evaluation by name; while training the best threshold is kept."""
         score, loss = cast("AnswerScore", self.metrics[stage]), self.loss_sums[stage]
         values = score.compute()
         values["loss"] = cast("SumMetric", loss).compute() / values["num_examples"]
-        score.reset()
-        cast("SumMetric", loss).reset()
         trainer = self.trainer
         if "best_f1_thresh" in values and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.best_threshold.value = float(values["best_f1_thresh"])

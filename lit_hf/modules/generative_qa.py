@@ -23,7 +23,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
 from lit_hf.metrics.answer_score import AnswerScore
-from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.generation import (
     DEFAULTS,
     GenerationValue,
@@ -39,6 +39,7 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName, paramete
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
+from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.token_mean import TokenMean, mean_losses
 from lit_hf.modules.written import answer_windows, tell_likeliest, tell_written, write_greedily
 from lit_hf.processors import load_tokenizer
@@ -255,13 +256,10 @@ class GenerativeQA(HFModule):
         return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
 
     def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """The scores of an evaluation by name, then forgotten; `loss` is the mean over tokens."""
+        """The scores of an evaluation by name; `loss` is the mean over tokens."""
         score = cast("AnswerScore", self.metrics[stage])
         loss, tokens = self._sum(stage, "loss"), self._sum(stage, "tokens")
-        values = {**score.compute(), "loss": loss.compute() / tokens.compute()}
-        for metric in (score, loss, tokens):
-            metric.reset()
-        return values
+        return {**score.compute(), "loss": loss.compute() / tokens.compute()}
 
     def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
         """The answer to each question that is no padding copy, with its row number."""

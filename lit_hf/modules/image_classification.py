@@ -25,7 +25,7 @@ from lit_hf.functional.precision import precise
 from lit_hf.metrics.classification import ClassificationScores
 from lit_hf.metrics.images import ImageScores
 from lit_hf.modules.answers import tell_answers
-from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_loss import check_rounding
 from lit_hf.modules.class_names import (
     keeps_head,
@@ -38,6 +38,7 @@ from lit_hf.modules.image_samples import show_images
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.stage_scores import Stage
 
 
 class ImageClassifier(ClassScores, HFModule):

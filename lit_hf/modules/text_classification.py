@@ -25,7 +25,7 @@ from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
 from lit_hf.modules.answers import show_samples, tell_answers
-from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.causal import check_head
 from lit_hf.modules.class_loss import check_rounding, class_losses
 from lit_hf.modules.class_names import (
@@ -51,6 +51,7 @@ from lit_hf.modules.loading import (
     redraw_head,
 )
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {

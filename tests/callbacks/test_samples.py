@@ -145,6 +145,17 @@ def test_fixed_panel__same_examples_and_what_was_said_before(
     assert "training examples" not in shown[0]  # every_n_steps=0
 
 
+def test_fixed_panel__of_other_rows_does_not_show_what_was_said_of_the_first(
+    fit: Fit, tweet_rows: Rows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer, module, data = fit([SampleLogger(every_n_steps=0, num_samples=4)])
+    (bias,) = [value for name, value in module.named_parameters() if "classifier.bias" in name]
+    for push in (100.0, -100.0):  # the answer is another one at each validation
+        bias.data.copy_(torch.tensor([push, -push]))
+        trainer.validate(module, data.with_rows(val=tweet_rows[::-1]), verbose=False)
+    assert "→" not in capsys.readouterr().out
+
+
 def test_worst_panel__has_the_largest_losses_of_all_rows(
     tmp_path: Path, fit: Fit, tweet_rows: Rows
 ) -> None:

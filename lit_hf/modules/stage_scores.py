@@ -1,0 +1,56 @@
+"""StageScores: what an evaluation counts, from its start to the scores that it logs."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+
+from lit_hf.modules.precision import PreciseScores
+
+Stage = Literal["train", "val", "test"]
+
+
+class StageScores(PreciseScores):
+    """Counts each evaluation from nothing, also after one that was stopped in its midst.
+
+    The metrics of an evaluation are those whose name, or whose place in the module, has its stage
+    in it: `self.val_accuracy`, or `self.metrics["val"]`.
+    """
+
+    def score_names(self) -> list[str]:
+        """Names of the scores that an evaluation logs."""
+        raise NotImplementedError
+
+    def scores(self, stage: Stage) -> "dict[str, Tensor] | None":
+        """The scores of an evaluation by name; None where nothing was counted."""
+        raise NotImplementedError
+
+    @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
+    def reset_scores(self, stage: Stage) -> None:
+        """Forget what was counted in a stage."""
+        for metric in _metrics_of(self, stage):
+            metric.reset()
+
+    @torch.inference_mode(False)
+    def log_scores(self, stage: Stage) -> None:
+        """Log the scores of an evaluation, then forget them."""
+        scores = self.scores(stage)
+        self.reset_scores(stage)
+        if scores is not None:
+            named = {f"{stage}/{name}": value for name, value in scores.items()}
+            self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
+
+
+def _metrics_of(
+    module: nn.Module, stage: Stage, is_of_stage: bool = False
+) -> Iterator[Metric | MetricCollection]:
+    """The outermost metrics of a module whose names, or those of what holds them, say a stage."""
+    for name, part in module.named_children():
+        is_named = is_of_stage or stage in re.split(r"[^a-z]+", name.casefold())
+        if not isinstance(part, Metric | MetricCollection):
+            yield from _metrics_of(part, stage, is_named)
+        elif is_named:
+            yield part
