@@ -108,7 +108,8 @@ class ClassScores(LightningModule):
 
     def scores(self, stage: Stage) -> dict[str, Tensor] | None:
         """The scores of an evaluation by name."""
-        values = self._of_stage(stage).compute()
+        scores = self._of_stage(stage)
+        values = scores.compute()
         is_alone = self._trainer is not None and self._trainer.state.fn in ("validate", "test")
         self._tell_one_sided(stage, scores.one_sided(values, self.label_names or []), is_alone)
         if is_alone and self.positive_label is not None:
