@@ -1,5 +1,6 @@
 """What a module asks of the Trainer's callbacks before a training begins."""
 
+import logging
 import re
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,6 +11,7 @@ from torch import nn
 
 from lit_hf.errors import InputError
 
+log = logging.getLogger(__name__)
 _COUNTER = "num_batches_tracked"  # of a BatchNorm with a momentum, which never reads it
 
 
@@ -27,6 +29,7 @@ def check_callbacks(trainer: Trainer, module: nn.Module) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         _check_saving(callback, trainer)
         _check_names(callback, trainer)
+        _warn_of_earlier_best(callback, trainer)
         _check_averaging(callback, module)
         _check_finetuning(callback)
 
@@ -106,6 +109,18 @@ def _is_distinct(callback: ModelCheckpoint, trainer: Trainer) -> bool:
     often = callback._every_n_train_steps or callback._train_time_interval is not None
     is_once = trainer.val_check_interval == 1.0 or callback._save_on_train_epoch_end
     return "step" in fields or ("epoch" in fields and bool(is_once) and not often)
+
+
+def _warn_of_earlier_best(callback: Callback, trainer: Trainer) -> None:
+    """Say where a callback is used again, so that the best of an earlier training counts on."""
+    if not isinstance(callback, ModelCheckpoint) or callback.monitor is None:
+        return
+    if callback.best_model_path and trainer.ckpt_path is None and not trainer.global_step:
+        log.warning(
+            f"ModelCheckpoint: {callback.best_model_path}, the best by {callback.monitor!r} of an "
+            "earlier training, stays the best until a better one comes; for a training of its own "
+            "give a new ModelCheckpoint."
+        )
 
 
 def _check_averaging(callback: Callback, module: nn.Module) -> None:

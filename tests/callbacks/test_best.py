@@ -106,3 +106,17 @@ def test_best__of_several_callbacks_is_named(
         only = ModelCheckpoint(tmp_path / "c", monitor="val/loss")
         fit([only, ModelCheckpoint(tmp_path / "d"), ExportPretrained()], folder=tmp_path / "e")
     assert "callbacks keep a best checkpoint" not in caplog.text
+
+
+def test_best__of_an_earlier_training_is_told(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A callback that is used again knows the files and scores of the first training."""
+    saver = ModelCheckpoint(tmp_path / "c", monitor="val/loss")
+    trainer, module, data = fit([saver], max_epochs=1)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(module, data)  # goes on
+    assert "of an earlier training" not in caplog.text
+    best = saver.best_model_path
+    fit([saver], folder=tmp_path / "other")
+    assert f"{best}, the best by 'val/loss' of an earlier training, stays the best" in caplog.text
