@@ -28,6 +28,7 @@ from lit_hf.modules.finite import check_answers
 from lit_hf.modules.generative_qa import GenerativeQA
 from lit_hf.modules.heads import BackboneWithHead
 from lit_hf.modules.image_classification import ImageClassifier
+from lit_hf.modules.modes import answering, is_being_trained
 from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import default_length, positions_of
@@ -56,7 +57,8 @@ class Predictor:
     otherwise. Several threads may call it at once.
 
     Args:
-        module: a trained module; it is put into evaluation mode.
+        module: a trained module; it is put into evaluation mode. One that is being trained, as in
+            a callback, answers in evaluation mode and is trained on in its own.
         tokenizer: the tokenizer it was trained with. Of a model for images its image processor.
         inputs: how the data was read in training: `max_length`, without which a classifier takes
             as many tokens as tokenizer and model allow; of a classifier how a row that is a dict
@@ -74,7 +76,8 @@ class Predictor:
         inputs: Mapping[str, object] | None = None,
     ) -> None:
         self.module = module
-        self.module.train(False)
+        if not is_being_trained(module):
+            module.train(False)
         self.tokenizer = tokenizer
         self._has_told_unknown = False
         self._inputs = self._inputs_of(dict(inputs or {}))
@@ -204,7 +207,7 @@ class Predictor:
             name: value.to(device) if isinstance(value, Tensor) else value
             for name, value in batch.items()
         }
-        with torch.inference_mode():
+        with answering(self.module), torch.inference_mode():
             return self.module.predict_step(moved, 0)
 
 

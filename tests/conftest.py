@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
 
     from lit_hf import TextClassificationDataModule, TextClassifier
+    from tests.tasks import Task
 
     Run = tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]
 
@@ -235,3 +236,13 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.environ.clear()
     os.environ.update(env)
     assert not {k for k in changed if not k.startswith(("KMP_", "TORCH", "SLURM"))}, changed
+
+
+@pytest.fixture(params=["text", "image", "extractive", "generative"])
+def any_task(
+    request: pytest.FixtureRequest, tiny_model: str, tiny_t5: str, tiny_vit: str
+) -> "Task":
+    """Module, data and rows of each of the four tasks in turn."""
+    from tests.tasks import task_of
+
+    return task_of(request.param, tiny_model, tiny_t5, tiny_vit)

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from lit_hf.errors import InputError
 from lit_hf.modules.heads import ClsHead
+from lit_hf.modules.modes import evaluating
 
 _LENGTH = 8
 
@@ -36,14 +37,10 @@ def is_causal(backbone: PreTrainedModel) -> bool:
     size = int(getattr(backbone.config, "vocab_size", None) or 1000)
     ids = torch.arange(5, 5 + 2 * _LENGTH, device=backbone.device).view(2, _LENGTH) % size
     ids[1, 0] = ids[0, 0]
-    is_training = backbone.training
-    backbone.train(False)
     try:
-        with torch.no_grad():
+        with evaluating(backbone), torch.no_grad():
             states = backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         first, second = states[:, 0].float()  # [H] each
         return torch.allclose(first, second, rtol=1e-5, atol=1e-6)
     except (RuntimeError, ValueError, TypeError, LookupError):  # it takes no such input
         return False
-    finally:
-        backbone.train(is_training)

@@ -17,6 +17,7 @@ from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch, marks_o
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
 from lit_hf.modules.generation import ends_of, plain_generation
+from lit_hf.modules.modes import evaluating
 from lit_hf.modules.sharding import passes
 from lit_hf.positions import positions_of
 
@@ -203,14 +204,10 @@ def write_greedily(
             **{"num_beams": 1, "do_sample": False, "max_new_tokens": longest, "max_length": None},
         }
     )
-    was_training = model.training
-    model.train(False)
-    try:
-        ids, mask = batch["input_ids"][windows], batch["attention_mask"][windows]
+    ids, mask = batch["input_ids"][windows], batch["attention_mask"][windows]
+    with evaluating(model):
         inputs = {"input_ids": ids, "attention_mask": mask, "generation_config": greedy}
         written = generate(model, inputs)
-    finally:
-        model.train(was_training)
     tokens = until_end(written[:, 1:], ends_of(model))
     return [
         {"prediction": text, "probability": None} for text in _texts(tokens.tolist(), tokenizer)

@@ -132,10 +132,12 @@ def test_greedy_answer__leaves_the_model_as_it_was(
     set_generation(model, {"num_beams": 3, "max_new_tokens": 2})
     before = model.generation_config.to_dict()
     model.train()
+    frozen = _untyped(model).encoder.train(False)
     state = torch.get_rng_state()
     (answer,) = write_greedily(model, batch, [1], tokenizer)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
+    assert not any(part.training for part in frozen.modules())
     assert model.generation_config.to_dict() == before
     model.train(False)
     prompt = batch["input_ids"][-1][batch["attention_mask"][-1].bool()][None]
