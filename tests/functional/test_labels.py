@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -163,6 +163,6 @@ def test_names__of_classes_are_plain_texts(given: Any) -> None:  # noqa: ANN401 
         ([1, 1.0], "all different"),
     ],
 )
-def test_names__in_no_order_or_of_no_text_are_refused(given: Any, message: str) -> None:  # noqa: ANN401
+def test_names__in_no_order_or_of_no_text_are_refused(given: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        checked_names(given, "single_label")
+        checked_names(cast("Any", given), "single_label")
