@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from datasets import Dataset
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, DistributedSampler
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from lit_hf.data.batching import Batching, Numbers, padding_share
 from lit_hf.data.loading import WatchfulLoader, leave_signals, naming_rows
 from lit_hf.data.sources import Split
+from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
 Columns = dict[str, list[object]]
@@ -70,6 +72,27 @@ class StepSampler(DistributedSampler[list[Pick]]):
             return self.batching.shuffled(self.num_rows, self.num_replicas, self.seed, self.epoch)
         return self.batching.steps(np.arange(self.num_rows), self.num_replicas)
 
+    def follow(self, trainer: Trainer) -> None:
+        """Begin after the batches of this epoch that a resumed training has taken."""
+        if self.shuffle:
+            self.num_done = partial(num_trained, trainer)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the epoch of a Trainer.
+
+        Raises:
+            InputError: if each of its processes would get all rows, as of a loader that was made
+                by a data module that does not know the Trainer.
+        """
+        num_processes = dist.get_world_size() if _is_shared() else self.num_replicas
+        if num_processes != self.num_replicas:
+            raise InputError(
+                f"this loader deals its rows to {self.num_replicas} of {num_processes} processes, "
+                "so that rows would come several times: its data module does not know the Trainer. "
+                "Give the data module itself, such as `trainer.fit(module, data)`."
+            )
+        super().set_epoch(epoch)
+
     def __iter__(self) -> Iterator[list[Pick]]:
         world_size = self.num_replicas
         for step in self._steps()[self.num_done() :]:
@@ -78,9 +101,13 @@ class StepSampler(DistributedSampler[list[Pick]]):
             yield list(map(Pick, numbers.tolist(), is_padding.tolist()))
 
 
-def num_trained(trainer: Trainer | None) -> int:
+def _is_shared() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def num_trained(trainer: Trainer) -> int:
     """How many batches of this epoch a resumed training has taken; 0 elsewhere."""
-    if trainer is None or not trainer.training:
+    if not trainer.training:
         return 0
     return trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
@@ -185,8 +212,9 @@ def make_loader(
         is_train: draw rows in a new order in every epoch; else they come as they are, or by length.
     """
     world_size, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-    num_done = partial(num_trained, trainer) if is_train else int
-    sampler = StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed, num_done)
+    sampler = StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed)
+    if trainer is not None:
+        sampler.follow(trainer)
     if is_train and rank == 0 and batching.sizes is not None:
         share = f"{sampler.padding:.1%} of their tokens are padding"
         log.info(f"train: {len(sampler)} steps an epoch, {share}.")

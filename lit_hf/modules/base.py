@@ -6,7 +6,6 @@ from typing import cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
@@ -16,6 +15,7 @@ from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_start import begin_fit, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
+from lit_hf.modules.late_model import LateModel
 from lit_hf.modules.loading import (
     ConfigValue,
     backbone_of,
@@ -37,13 +37,13 @@ from lit_hf.modules.optimizers import (
 )
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
-from lit_hf.modules.resuming import ExactResume
+from lit_hf.modules.resuming import ExactResume, follow_trainer
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.stage_scores import Stage, StageScores
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
-class HFModule(StageScores):
+class HFModule(LateModel, StageScores):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
@@ -62,7 +62,6 @@ class HFModule(StageScores):
 
     task: str
     input_names: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
-    model: PreTrainedModel
 
     def __init__(
         self,
@@ -123,11 +122,6 @@ class HFModule(StageScores):
         raise NotImplementedError
 
     # The model.
-
-    def __getattr__(self, name: str) -> Tensor | torch.nn.Module:
-        if name == "model" and "model" not in self.__dict__.get("_modules", {"model": None}):
-            self.configure_model()
-        return super().__getattr__(name)
 
     def __getstate__(self) -> dict[str, object]:
         state: dict[str, object] = super().__getstate__()
@@ -261,6 +255,7 @@ class HFModule(StageScores):
     def on_train_start(self) -> None:
         """Let fused optimizers step as others do where the device or the precision wants it."""
         prepare_steps(self.trainer.optimizers, self.automatic_optimization)
+        follow_trainer(self.trainer)
 
     # Checkpoints.
 

@@ -68,6 +68,10 @@ class ClassScores(LightningModule):
         held = {} if self.labels_are is None else {"labels_are": self.labels_are}
         return {**cast("Any", super()).settings(), **held}
 
+    def waits_for_data(self) -> bool:
+        """Whether only the data knows the names of the classes, before the model is there."""
+        return self.label_names is None and self.problem_type != "regression"
+
     def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
         """Make the metrics of a stage.
 

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loops.progress import _ProcessedTracker, _StartedTracker
+from lightning.pytorch.utilities import CombinedLoader
 
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.randomness import RandomState, random_state, set_random_state
@@ -191,6 +192,17 @@ def begin_next_epoch(trainer: Trainer) -> None:
     loop.reset_restart_stage()
     loop._restarting = False
     loop.epoch_loop.restarting = False  # and of the loops within
+
+
+def follow_trainer(trainer: Trainer) -> None:
+    """Let the loaders of a training begin where it goes on, also those given without their data.
+
+    A data module that the Trainer has makes loaders that know it. To be called in `on_train_start`,
+    before the first batch is asked for.
+    """
+    for loader in CombinedLoader(trainer.train_dataloader).flattened:
+        if (follow := getattr(getattr(loader, "sampler", None), "follow", None)) is not None:
+            follow(trainer)
 
 
 def step_back(fit_loop: "dict[str, Any]", num_batches: int) -> None:

@@ -1,11 +1,17 @@
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.data.batching import Batching, Sizes
 from lit_hf.data.samplers import EncodedRows, Pick, StepSampler
+from lit_hf.errors import InputError
 from tests.trainers import quiet_trainer
 
 Dealt = list[list[list[tuple[int, bool]]]]
@@ -135,3 +141,58 @@ def test_predict__by_length_unless_the_order_is_seen(
     assert sorted(row for batch in seen.rows for row in batch) == list(range(4 * num_batches))
     if returns:
         assert [[row["index"] for row in batch] for batch in answers or []] == in_order
+
+
+def _resumed(
+    path: Path, model: str, rows: Sequence[Mapping[str, object]], stop: int | None
+) -> list[str]:
+    """The rows of a training of two epochs in order, whose Trainer is given loaders alone."""
+    found: list[str] = []
+
+    class Notes(Callback):
+        def on_train_batch_end(
+            self,
+            trainer: Trainer,
+            pl_module: LightningModule,
+            outputs: object,
+            batch: Any,  # noqa: ANN401 - a batch
+            batch_idx: int,
+        ) -> None:
+            found.extend(batch["id"])
+            if trainer.global_step == stop:
+                trainer.save_checkpoint(path)
+                trainer.should_stop = True
+
+    data = TextClassificationDataModule(model, batch_size=4, val_fraction=0)
+    trainer = quiet_trainer(max_epochs=2, enable_checkpointing=False, callbacks=[Notes()])
+    trainer.fit(
+        TextClassifier(model, ["0", "1"]),
+        data.with_rows(train=rows).train_dataloader(),
+        ckpt_path=path if stop is None and path.exists() else None,
+        weights_only=True,
+    )
+    return found
+
+
+def test_loader__without_its_data_begins_where_a_training_goes_on(
+    tmp_path: Path, tiny_model: str, tweet_rows: list[dict[str, object]]
+) -> None:
+    path = tmp_path / "stopped.ckpt"
+    whole = _resumed(path, tiny_model, tweet_rows, None)
+    begun = _resumed(path, tiny_model, tweet_rows, 3)
+    assert [*begun, *_resumed(path, tiny_model, tweet_rows, None)] == whole
+
+
+@pytest.mark.parametrize("num_processes", [2, 3])
+def test_sampler__for_fewer_processes_than_there_are(
+    num_processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: num_processes)
+    sampler = StepSampler(5, Batching(2), 2, 0, shuffle=False, seed=0)
+    if num_processes == 2:
+        sampler.set_epoch(1)
+        assert sampler.epoch == 1
+        return
+    with pytest.raises(InputError, match="2 of 3 processes"):
+        sampler.set_epoch(1)
