@@ -65,6 +65,15 @@ def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) ->
     return value
 
 
+def is_true(value: object) -> bool:
+    """Whether the cell of a flag says yes, in a column that a missing one has made a text or float.
+
+    >>> is_true(True), is_true("True"), is_true(1.0), is_true("False"), is_true(None)
+    (True, True, True, False, False)
+    """
+    return str(value).strip().casefold() in ("true", "1", "1.0")
+
+
 def is_blank(text: str) -> bool:
     """Whether a text has no sign that can be seen."""
     return not text.translate(_ZERO_WIDTH).strip()

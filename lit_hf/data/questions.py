@@ -16,7 +16,7 @@ from unicodedata import normalize
 from datasets import Dataset, Features, List, Value
 
 from lit_hf.data.answer_places import Answer, FindAnswer
-from lit_hf.data.cells import check_unicode, is_blank, name_of, text_of
+from lit_hf.data.cells import check_unicode, is_blank, is_true, name_of, text_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.problems import CellError, RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
@@ -71,6 +71,7 @@ class QuestionSummary(RowSummary):
         num_alike: answers that stand in the context in another form, of other case or spaces.
         alike: the first of them.
         num_ambiguous: questions whose answer, told without its place, stands in several.
+        num_marked: questions with answers that are marked as impossible, so that they have none.
     """
 
     num_unanswerable: int = 0
@@ -79,6 +80,7 @@ class QuestionSummary(RowSummary):
     num_alike: int = 0
     alike: str = ""
     num_ambiguous: int = 0
+    num_marked: int = 0
 
 
 def read_questions(
@@ -153,6 +155,11 @@ def _tell(summary: QuestionSummary, name: str) -> None:
             "in several places of the context and none is told, the first is taught; give "
             "`answer_start` to say which."
         )
+    if summary.num_marked:
+        log.warning(
+            f"{name}: {summary.num_marked} questions have answers but are marked as impossible "
+            "(`is_impossible`), so they have none."
+        )
     if summary.num_repeated_ids:
         log.warning(f"{name}: {summary.num_repeated_ids} questions have an id that came before.")
 
@@ -197,6 +204,9 @@ class _Reader:
     ) -> list[Answer]:
         """The right answers of a row, each with its place; blank ones say that there is none."""
         told = [(t, start) for t, start in _pairs(row.get(column), column) if not is_blank(t)]
+        if told and is_true(row.get("is_impossible")):  # they are plausible ones, as of SQuAD 2.0
+            summary.num_marked += 1
+            return []
         found: list[Answer | None] = []
         for text, start in told:
             check_unicode(text, "answer", column, text)

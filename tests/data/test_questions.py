@@ -201,3 +201,20 @@ def test_words_for_missing_cells__are_told(caplog: pytest.LogCaptureFixture) -> 
         _read(_row(question="nan"), _row(answers="NaN", id="r"), find_answer=told_place)
     assert "column 'question': 1 x 'nan' (first in row 1)" in caplog.text
     assert "column 'answers': 1 x 'NaN' (first in row 2)" in caplog.text
+
+
+@pytest.mark.parametrize("find_answer", [locate, told_place])
+@pytest.mark.parametrize("flag", [True, "True", 1.0, "1"])
+def test_answers__of_a_question_marked_as_impossible(
+    find_answer: FindAnswer, flag: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"question": "Who sold it?", "context": "Ada sold the mill.", "answers": ["Ada"]}
+    rows = [{**row, "is_impossible": value} for value in (flag, False, None, "False")]
+    columns = QuestionColumns("question", "context", "answers", "id")
+    with caplog.at_level(logging.WARNING):
+        found, summary = read_questions(
+            [table_from_rows("rows", rows)], columns, find_answer, "error"
+        )
+    assert found["answers"][:] == [[], ["Ada"], ["Ada"], ["Ada"]]
+    assert summary.num_unanswerable == 1
+    assert "`is_impossible`" in caplog.text
