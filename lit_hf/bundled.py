@@ -6,7 +6,7 @@ In a clone the recipes lie in `configs` beside the package, in an installed pack
 import argparse
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lit_hf.errors import InputError, nearest
@@ -79,15 +79,6 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]
         raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
     groups = [f"--{group}={value}" for group in GROUPS for value in getattr(known, group)]
     return [find_recipe(recipe) for recipe in known.config], groups, others
-
-
-def classes_of(groups: Iterable[str]) -> list[str]:
-    """The classes among options of groups: a recipe may give settings of them alone.
-
-    >>> classes_of(["--trainer=short.yaml", "--model=TextClassifier"])
-    ['--model=TextClassifier']
-    """
-    return [word for word in groups if word.startswith(("--model=", "--data="))]
 
 
 def list_recipes() -> str:

@@ -79,9 +79,13 @@ def check_file(path: Path) -> None:
     """Refuse a checkpoint that is no file.
 
     Raises:
-        InputError: saying how one is written in place of a folder of shards.
+        InputError: naming the best one of a run's folder, or saying how one is written in place of
+            a folder of shards.
     """
     if path.is_dir():
+        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+        if (best := best_of(folder)) is not None:
+            raise InputError(f"{path}: a folder, wanted is a file: the best in it is {best}.")
         raise InputError(
             f"{path}: a folder, wanted is a file. Checkpoints in shards are not read: write them "
             "with `ModelParallelStrategy(save_distributed_checkpoint=False)`."

@@ -16,6 +16,7 @@ from lit_hf.bundled import list_recipes, read_recipe
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.text import printable, without_accounts
+from lit_hf.log_handler import own_lines
 from lit_hf.messages import advice_on
 
 HELP = """\
@@ -109,7 +110,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"lit_hf {__version__}")
         return 0
     try:
-        return _dispatch(words[0], words[1:])
+        with own_lines():
+            return _dispatch(words[0], words[1:])
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             time.sleep(1)  # one that all processes find, the first one tells, and ends the others
@@ -216,13 +218,7 @@ def _recipes(words: list[str]) -> int:
 
 
 def _set_up_messages() -> None:
-    """Show our own messages; hide the remarks of libraries that ask for nothing."""
-    log = logging.getLogger("lit_hf")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [handler]
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    log.setLevel(logging.INFO if first else logging.ERROR)
+    """Hide the remarks of libraries that ask for nothing."""
     # Rows are prepared before training: loading them needs no workers.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Between lightning 2.6 and torch 2.13; a matter of theirs.

@@ -12,6 +12,7 @@ from lit_hf.callbacks.results_file import ended_at
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
+from lit_hf.settings import check_named
 
 
 def checkpoints_of(trainer: Trainer) -> Path:
@@ -33,8 +34,7 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
     if given == "auto" and verb == "fit":
         newest = newest_whole(folder)
         return None if newest is None else str(newest)
-    if verb != "fit" and given in (None, "auto"):
-        raise InputError(f"{verb}: give `--run DIR`, or `--ckpt_path FILE` with a config.")
+    check_named(verb, given)
     if given is not None and "://" in given:
         raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
     if given is not None:

@@ -1,7 +1,10 @@
-"""Log lines of the package in a program that has set up no logging, such as a notebook."""
+"""Log lines of the package: of the command, and in a program that has set up no logging."""
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 
@@ -30,3 +33,21 @@ def show_log_lines() -> None:
         log.addHandler(FallbackHandler())
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
+
+
+@contextmanager
+def own_lines() -> Iterator[None]:
+    """Show log lines on stderr, and nowhere else: the lines of the command, whoever calls it.
+
+    The root logger of a notebook may have a handler, as in Colab, which would show them once more.
+    Afterwards the logger is as it was. Only the first process of a run tells more than errors.
+    """
+    log = logging.getLogger("lit_hf")
+    before = log.handlers, log.level, log.propagate
+    log.handlers, log.propagate = [logging.StreamHandler()], False
+    log.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.ERROR)
+    try:
+        yield
+    finally:
+        log.handlers, log.propagate = before[0], before[2]
+        log.setLevel(before[1])

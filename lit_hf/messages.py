@@ -1,5 +1,6 @@
 """The parser's long answers to a misspelt option, and faults with known remedies, in one line."""
 
+import logging
 import re
 import sys
 import traceback
@@ -8,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lit_hf.bundled import GROUPS
-from lit_hf.errors import nearest
+from lit_hf.errors import InputError, SharedFaultError, WriteError, nearest
 
 # What other programs call a setting, and what it is called here.
 _ELSEWHERE = {
@@ -29,6 +30,8 @@ _ELSEWHERE = {
     "seed": "data.seed or seed_everything",
 }
 _MISSING = re.compile(r"(--)?[\w.]+ is missing")
+_CHOICES = re.compile(r"Expected a typing\.Literal\[(.*?)\](\. Got value: .*|)$")
+_CHOICE = re.compile(r"""["']([^"']*)["']|([\w.]+)""")
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key |a string or stream input is required)"
@@ -90,14 +93,19 @@ def advice_on(error: Exception) -> str | None:
     return None
 
 
-def condense(message: str, known: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+def condense(
+    message: str, known: Mapping[str, Sequence[str]] = MappingProxyType({}), chosen: str = ""
+) -> str:
     """Keep of a jsonargparse error which option is wrong, why, and what to do.
 
     Args:
         message: the error, often one paragraph for each type an option may have.
         known: names of options, to find the one that was meant, each with the classes that have it;
             and names of classes.
+        chosen: the class whose options are read, where it is a model or a data module.
 
+    >>> condense('  Expected a typing.Literal[1, 2, "all"]. Got value: al')
+    "expected one of 1, 2, all, but got al. Did you mean 'all'?"
     >>> condense(
     ...     '''Parser key "data":
     ...   Does not validate against any of the Union subtypes
@@ -111,26 +119,44 @@ def condense(message: str, known: Mapping[str, Sequence[str]] = MappingProxyType
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip().removeprefix("- ").strip() for line in message.splitlines()]
     clauses = [line for line in lines if line and not _NOISE.match(line)]
-    told = [_told(clause, known) for clause in dict.fromkeys(clauses)]
+    clauses, choices = _one_choice(dict.fromkeys(clauses))
+    told = [_told(clause, known, chosen) for clause in clauses]
     told = [clause for clause in told if _MISSING.match(clause)] or told
-    given = re.search(r"Given value: (.*)", message)
+    given = re.search(r"(?:Got|Given) value: (.*)", message)
     if told and "Got value" not in message and told[0].startswith("expected") and given:
         told[0] += f", but got {given.group(1)[:80]!r}"
+    if choices and given and (meant := nearest(given.group(1), choices)):
+        told[-1] += f".{meant}"
     where = f"{'.'.join(dict.fromkeys(keys))}: " if keys else ""
     line = re.sub(r"^([\w.]+): (\w+): ", r"\1.\2: ", where + "; ".join(told or [message]))
     return re.sub(r"^(?:([\w.]+): )?(?:--)?([\w.]+) is missing", _typed_missing, line)
+
+
+def _one_choice(clauses: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Make one clause of those that list the values of a setting; give these values, too."""
+    found = {clause: match for clause in clauses if (match := _CHOICES.match(clause))}
+    choices = [
+        text or other for match in found.values() for text, other in _CHOICE.findall(match[1])
+    ]
+    if not choices:
+        return list(clauses), []
+    got = next((match[2] for match in found.values()), "")
+    # Of whole numbers among the values jsonargparse says no more than their type.
+    others = [text for text in clauses if text not in found and text != "Expected a <class 'int'>"]
+    return [f"Expected one of {', '.join(dict.fromkeys(choices))}{got}", *others], choices
 
 
 def _typed_missing(found: "re.Match[str]") -> str:
     return f"--{'.'.join(filter(None, found.groups()))} is missing"
 
 
-def which_classes(parts: Iterable[str]) -> str:
+def which_classes(parts: Iterable[str], verb: str = "fit") -> str:
     """Ask for the class of the model, of the data, or of both."""
+    ways = ["a recipe with `--config`", "the folder of a run with `--run`"]
+    first, second = ways if verb == "fit" else ways[::-1]
     return (
-        f"which {' and which '.join(parts)}? Give a recipe with `--config`, the folder of a run "
-        "with `--run`, or classes such as `--model TextClassifier --data "
-        "TextClassificationDataModule`."
+        f"which {' and which '.join(parts)}? Give {first}, {second}, or classes such as "
+        "`--model TextClassifier --data TextClassificationDataModule`."
     )
 
 
@@ -148,23 +174,50 @@ def as_typed(message: str, options: Mapping[str, Iterable[str]]) -> str:
     begins = {name: begin for begin, names in options.items() for name in names}
 
     def typed(found: "re.Match[str]") -> str:
-        name, value = found.groups(default="")
-        return f"`{begins[name]}{name}{value and f' {value}'}`" if name in begins else found[0]
+        name, inner, value = found.groups(default="")
+        begin = begins.get(name)
+        if begin is None or (inner and begin == "--"):
+            return found[0]
+        return f"`{begin}{name}{inner}{value and f' {value}'}`"
 
-    return re.sub(r"`(\w+)(?:: ([^`]+))?`", typed, message)
+    return re.sub(r"`(\w+)((?:\.\w+)+)?(?:: ([^`]+))?`", typed, message)
+
+
+def retyped(error: Exception, options: Mapping[str, Iterable[str]]) -> Exception:
+    """An error that is told in one message, with arguments named as by `as_typed`."""
+    kind = type(error) if isinstance(error, SharedFaultError | WriteError) else InputError
+    return kind(as_typed(str(error), options))
+
+
+def type_lines(options: Mapping[str, Iterable[str]]) -> None:
+    """Name arguments as by `as_typed` in the log lines of the package, too."""
+    for handler in logging.getLogger("lit_hf").handlers:
+        handler.setFormatter(_TypedLines(options))
+
+
+class _TypedLines(logging.Formatter):
+    def __init__(self, options: Mapping[str, Iterable[str]]) -> None:
+        super().__init__("%(message)s")
+        self._options = options
+
+    def format(self, record: logging.LogRecord) -> str:
+        return as_typed(super().format(record), self._options)
 
 
 def _classes(names: Iterable[str]) -> list[str]:
     return [name for name in names if name[:1].isupper()]
 
 
-def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
+def _told(clause: str, known: Mapping[str, Sequence[str]], chosen: str) -> str:
     option = re.search(r"Option '([^']+)' is not accepted", clause)
     if option:
         name = option.group(1)
         if (here := _ELSEWHERE.get(name)) is not None:
             return f"option {name!r} is not known here. Here it is `{here}`."
         if owners := known.get(name.rsplit(".", 1)[-1]):
+            if chosen:
+                has = "has" if len(owners) == 1 else "have"
+                return f"{chosen} has no option {name!r}, {' and '.join(owners)} {has} it"
             return (
                 f"option {name!r} is none of the class that was chosen; it is one of "
                 f"{', '.join(owners)}"
@@ -192,7 +245,7 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
     if required:
         missing = [name.rpartition(".")[2] for name in required.group(1).split(", ")]
         if parts := [part for part in ("model", "data") if part in missing]:
-            return which_classes(parts)
+            return which_classes(parts, required.group(1).partition(".")[0])
         is_model = required.group(1).endswith("model_name")
         example = " (such as --model.model_name FOLDER_OR_HUB_ID)" if is_model else ""
         return f"{required.group(1)} is missing, it has no default{example}"
@@ -208,4 +261,5 @@ def _told(clause: str, known: Mapping[str, Sequence[str]]) -> str:
     if stray := re.search(r"unrecognized arguments: ([^-].*)", clause):
         return f"{stray.group(1)!r} belongs to no option; recipes are given with `--config`"
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)
-    return clause.replace("Expected a ", "expected ").replace(". Got value:", ", but got")
+    clause = re.sub(r"^Expected (a )?", "expected ", clause)
+    return clause.replace(". Got value:", ", but got")

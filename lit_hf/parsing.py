@@ -1,8 +1,10 @@
 """How settings are read and written: which classes they may name, what is no setting, errors."""
 
 import inspect
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import jsonargparse
@@ -13,12 +15,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import AdamW
 
+from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.messages import condense
+from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
 from lit_hf.secret_settings import without_secrets
 from lit_hf.text_settings import read_by_type
-from lit_hf.yaml_scalars import load, plain, write_yaml
+from lit_hf.yaml_scalars import load, plain, read_settings, write_yaml
 
 IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
@@ -63,6 +67,28 @@ def public_classes() -> list[type]:
     return [kind for kind in found if kind is not InputError]
 
 
+def classes_of(groups: Iterable[str]) -> list[str]:
+    """The classes of model and data that options name: a recipe may give settings of them alone.
+
+    Args:
+        groups: options that set a whole group: a class, settings or a file of settings.
+
+    >>> classes_of(["--trainer={max_epochs: 1}", "--model=TextClassifier", "--data={seed: 1}"])
+    ['--model=TextClassifier']
+    """
+    found = []
+    for name, _, value in (word.partition("=") for word in groups):
+        try:
+            is_file = os.path.isfile(value)
+            read = read_settings(Path(value).read_text(encoding="utf-8") if is_file else value)
+        except (InputError, ValueError, OSError, yaml.YAMLError):
+            continue  # the parser has the message
+        kind = read.get("class_path") if isinstance(read, Mapping) else None if is_file else value
+        if name in ("--model", "--data") and kind is not None:
+            found.append(f"{name}={kind}")
+    return found
+
+
 class OneMessageParser(LightningArgumentParser):
     """A parser whose errors are one message, without the usage of hundreds of options.
 
@@ -79,8 +105,21 @@ class OneMessageParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as an InputError."""
         classes = [*public_classes(), AdamW, ModelCheckpoint, Trainer]
+        chosen = next(iter(self.groups or {}), "")  # the class whose settings this parser reads
+        kin = [kind for kind in classes if _is_kin(kind, chosen)]
         owners: dict[str, list[str]] = {kind.__name__: [] for kind in classes}
-        for kind in classes:
+        for kind in kin or classes:
             for name in inspect.signature(kind).parameters:
                 owners.setdefault(name, []).append(kind.__name__)
-        raise InputError(condense(str(message), owners)) from ex
+        raise InputError(condense(str(message), owners, chosen if kin else "")) from ex
+
+
+def _is_kin(kind: type, name: str) -> bool:
+    """Whether a class is a model or a data module as the one of this name is."""
+    bases = [base for base in (HFModule, HFDataModule) if issubclass(kind, base)]
+    return any(name in _names_below(base) for base in bases)
+
+
+def _names_below(base: type) -> list[str]:
+    kinds: list[type] = base.__subclasses__()
+    return [base.__name__, *(name for kind in kinds for name in _names_below(kind))]

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import EnumMeta
 from functools import wraps
 from itertools import chain, repeat
-from os import PathLike
+from os import PathLike, fspath
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import NestedArg
+from jsonargparse.typing import register_type
 
 from lit_hf.errors import InputError
 from lit_hf.yaml_scalars import Scalar, Text, Word, plain, read_yaml
@@ -151,7 +152,7 @@ def _are_texts(kinds: Sequence[object]) -> bool:
     items = [get_args(kind)[0] for kind in lists if get_args(kind)]
     return bool(scalars or items) and all(
         kind is str or (isinstance(kind, type) and issubclass(kind, PathLike))
-        for kind in scalars or items
+        for kind in (get_origin(kind) or kind for kind in scalars or items)
     )
 
 
@@ -166,12 +167,17 @@ def _text(text: str, kinds: Sequence[object]) -> Text | None:
     return None if text == "null" and NoneType in kinds else Text(text)
 
 
+def _as_path(value: str | PathLike[str]) -> str:
+    return str(fspath(value))
+
+
 def read_by_type() -> None:
     """Let jsonargparse ask for the type of a setting before it reads a value.
 
     It has no public place for that: `_check_type` is where each value, of a command line or of a
-    file, meets the type of its setting.
+    file, meets the type of its setting. Of null it makes the path "None" where a path may be null.
     """
+    register_type(PathLike, str, _as_path, fail_already_registered=False)
     hint: Any = ActionTypeHint  # has no types
     check = hint._check_type
     if hasattr(check, "__wrapped__"):

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 
-from lit_hf.bundled import classes_of, recipes_first
+from lit_hf.bundled import recipes_first
 from lit_hf.callbacks.checkpoint import LastCheckpoint, decides
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
@@ -29,12 +29,12 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
-from lit_hf.messages import as_typed, is_lost_worker
+from lit_hf.messages import is_lost_worker, retyped, type_lines
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
 from lit_hf.other_processes import end_others, follow_others, shield_others
-from lit_hf.parsing import OneMessageParser, set_up_parsing
+from lit_hf.parsing import OneMessageParser, classes_of, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
 from lit_hf.secret_settings import check_secrets
@@ -43,6 +43,7 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
+    check_named,
     check_paths,
     check_recipes,
     check_rows,
@@ -135,10 +136,8 @@ class RunCLI(LightningCLI):
         except (InputError, SharedFaultError, WriteError, MisconfigurationException) as error:
             if not self._folder.has_trained:
                 take_back(self._new)
-            if isinstance(error, InputError | MisconfigurationException):
-                options = options_of(getattr(self, "config", {}).get(self._verb))
-                raise InputError(as_typed(str(error), options)) from error
-            raise
+            options = options_of(getattr(self, "config", {}).get(self._verb))
+            raise retyped(error, options) from error
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # is static there
         """The verb in use; a parser for every other would take as long as all the rest."""
@@ -175,7 +174,9 @@ class RunCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what would be overruled in silence, or written outside of the run folder."""
         options = self.config[self.subcommand]
+        type_lines(options_of(options))
         check_classes(options)
+        check_named(str(self.subcommand), options.get("ckpt_path"))
         check_secrets(options.as_dict())
         check_limits(str(self.subcommand), options)
         check_modes(str(self.subcommand), options)

@@ -44,6 +44,17 @@ def test_read__tells_of_a_missing_file(tmp_path: Path) -> None:
     assert not is_whole(tmp_path)
 
 
+def test_read__of_the_folder_of_a_run_names_its_best_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    state = {"monitor": "f1", "best_model_score": torch.tensor(0.5), "best_model_path": "a.ckpt"}
+    _write(folder / "a.ckpt", 1)
+    _write(folder / "last.ckpt", 2, {"ModelCheckpoint": state})
+    for path in (tmp_path, folder):
+        with pytest.raises(InputError, match=rf"a folder, .* is {folder / 'a.ckpt'}"):
+            read_checkpoint(path)
+
+
 def test_read__gives_what_was_written(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.ckpt", 7)
     assert is_whole(path)

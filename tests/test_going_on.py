@@ -22,8 +22,8 @@ def test_checkpoint__of_a_run_is_its_newest(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "given", "wanted"),
     [
-        ("validate", None, "validate: give `--run DIR`"),
-        ("test", "auto", "test: give `--run DIR`"),
+        ("validate", None, "validate: give the folder of a run with `--run DIR`"),
+        ("test", "auto", "test: give the folder of a run with `--run DIR`"),
         ("fit", "s3://x/y.ckpt", "only local files"),
         ("fit", "nowhere.ckpt", "no such checkpoint file"),
     ],

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_hf.log_handler import show_log_lines
+from lit_hf.log_handler import own_lines, show_log_lines
 
 
 @contextmanager
@@ -59,3 +59,22 @@ def test_logger__keeps_what_the_program_has_set() -> None:
     with _program(own, level=logging.ERROR) as log:
         assert log.parent is not None
         assert (log.parent.handlers, log.parent.level) == ([own], logging.ERROR)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_lines__of_the_command_show_once_in_a_program_that_shows_all(
+    rank: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    stream = io.StringIO()
+    with _program() as log:
+        logging.getLogger().addHandler(logging.StreamHandler(stream))
+        with own_lines():
+            log.info("3 texts are cut")
+            log.error("no")
+        assert (stream.getvalue(), capsys.readouterr().err) == (
+            "",
+            "3 texts are cut\nno\n" if rank == "0" else "no\n",
+        )
+        log.info("4 texts are cut")
+    assert stream.getvalue() == "4 texts are cut\n"

@@ -1,4 +1,10 @@
-from lit_hf.messages import as_typed, condense
+import logging
+
+import pytest
+
+from lit_hf.errors import InputError, SharedFaultError
+from lit_hf.log_handler import own_lines
+from lit_hf.messages import as_typed, condense, retyped, type_lines
 
 
 def test_condense__an_option_before_its_class() -> None:
@@ -46,6 +52,24 @@ def test_condense__class_and_import_and_missing() -> None:
     assert "model_name is missing" in condense("the following arguments are required: model_name")
     told = condense("the following arguments are required: fit.data, fit.model")
     assert told.startswith("which model and which data? Give a recipe with `--config`")
+    told = condense("the following arguments are required: predict.data")
+    assert told.startswith("which data? Give the folder of a run with `--run`, a recipe with")
+
+
+def test_condense__values_to_choose_from() -> None:
+    message = (
+        'Parser key "trainer.precision":\n  Does not validate against any of the Union subtypes\n'
+        "  Subtypes: [typing.Literal[64, 32], typing.Literal['16-mixed', '32'], <class 'NoneType'>]"
+        "\n  Errors:\n    - Expected a <class 'int'>\n    - Expected a typing.Literal['16-mixed', "
+        "'32']\n    - Expected a <class 'NoneType'>\n  Given value: 16mixed"
+    )
+    told = condense(message)
+    assert told.startswith("trainer.precision: expected one of 16-mixed, 32, but got '16mixed'.")
+    assert told.endswith("Did you mean '16-mixed'?")
+    inner = condense("Expected a typing.Literal['linear', 'constant']. Got value: x")
+    assert inner == "expected one of linear, constant, but got x"
+    outer = condense(f'Parser key "model":\n  Errors:\n    - scheduler: {inner}\n')
+    assert outer == f"model.scheduler: {inner}"
 
 
 def test_condense__what_it_does_not_know_stays() -> None:
@@ -76,5 +100,29 @@ def test_arguments__are_named_as_they_are_typed_on_the_command_line() -> None:
     told = as_typed("set `test_file`, `ckpt_path` or `scheduler: constant` for `column`", options)
     expected = "set `--data.test_file`, `--ckpt_path` or `--model.scheduler constant` for "
     assert told == f"{expected}`--data.column`"
-    for other in ("a column `text`", "`data.test_file`", "test_file", "`with_rows(test=…)`"):
+    assert as_typed("`scheduler.lr`", options) == "`--model.scheduler.lr`"
+    for other in (
+        "`ckpt_path.name`",
+        "a column `text`",
+        "`data.test_file`",
+        "test_file",
+        "`with_rows(test=…)`",
+    ):
         assert as_typed(other, options) == other
+
+
+def test_errors_and_log_lines__name_arguments_as_they_are_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = {"--data.": ["max_tokens"]}
+    for error, kind in (
+        (SharedFaultError("lower `max_tokens`"), SharedFaultError),
+        (ValueError("lower `max_tokens`"), InputError),
+    ):
+        told = retyped(error, options)
+        assert type(told) is kind
+        assert str(told) == "lower `--data.max_tokens`"
+    with own_lines():
+        type_lines(options)
+        logging.getLogger("lit_hf.data").warning("lower `max_tokens`")
+    assert capsys.readouterr().err == "lower `--data.max_tokens`\n"

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
 from lit_hf import InputError
-from lit_hf.parsing import OneMessageParser, public_classes, set_up_parsing
+from lit_hf.parsing import OneMessageParser, classes_of, public_classes, set_up_parsing
 
 
 def test_classes__are_the_public_ones_but_for_the_error() -> None:
@@ -62,3 +62,12 @@ def test_limits__are_whole_numbers_whatever_was_imported_before() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert "  limit_val_batches: 1\n" in done.stdout
     assert "  limit_test_batches: 1.0\n" in done.stdout
+
+
+def test_classes_of__reads_files_and_settings_for_the_class_alone(tmp_path: Path) -> None:
+    named, bare = tmp_path / "named.yaml", tmp_path / "bare.yaml"
+    named.write_text("class_path: TextClassifier\ninit_args: {warmup_ratio: 0.5}\n")
+    bare.write_text("warmup_ratio: 0.5\n")
+    assert classes_of([f"--model={named}"]) == ["--model=TextClassifier"]
+    assert classes_of([f"--model={bare}", "--model={warmup_ratio: 0.5}", "--model={"]) == []
+    assert classes_of(["--data={class_path: X}", "--trainer={class_path: Y}"]) == ["--data=X"]

@@ -1,6 +1,7 @@
 import csv
 from collections.abc import Iterator
 from enum import Enum
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +80,8 @@ class Odd(Callback):
         cells: dict[str, str | None] | None = None,
         steps: dict[int, int] | None = None,
         count: int = 1,
+        any_path: str | PathLike[str] | None = None,
+        plain_path: PathLike | None = None,  # type: ignore[type-arg]  # as others write it
     ) -> None:
         super().__init__()
 
@@ -338,6 +341,10 @@ def test_template__of_a_command_line_is_in_no_quotes(tiny_model: str, tmp_path: 
         ("cells", "{01: 01, b: null}", {"01": "01", "b": None}),
         ("steps", "{0: 2}", {0: 2}),
         ("count", "010", 10),
+        ("any_path", "null", None),
+        ("any_path", "01", "01"),
+        ("plain_path", "null", None),
+        ("plain_path", "no", "no"),
     ],
 )
 def test_word__is_read_by_the_type_of_its_setting_alike_on_the_command_line_and_in_a_file(

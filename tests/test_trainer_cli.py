@@ -4,7 +4,7 @@ import pytest
 
 from lit_hf import InputError
 from lit_hf.trainer_cli import run_verb
-from tests.commands import TWEETS, run_command
+from tests.commands import TWEETS, fit_words, run_command
 from tests.images import write_folder
 
 
@@ -17,7 +17,7 @@ def test_run_verb__evaluation_wants_a_checkpoint(
     words = ["--config", str(recipe), "--model.model_name", tiny_model, "--ckpt_path", "null"]
     words += ["--data.train_file", rows, "--data.test_file", rows, "--data.predict_file", rows]
     root = ["--trainer.default_root_dir", str(tmp_path), "--trainer.logger", "false"]
-    with pytest.raises(InputError, match="give `--run DIR`"):
+    with pytest.raises(InputError, match="give the folder of a run with `--run DIR`"):
         run_verb(verb, [*words, *root], None, [])
 
 
@@ -38,7 +38,12 @@ def test_run_verb__names_the_option_that_gives_its_rows(
 ) -> None:
     model, data, monitor = TASKS[task]
     words = ["--model", model, "--data", data, "--model.model_name", "none is read"]
-    done = run_command(verb, *words, "--checkpoint.monitor", monitor, folder=tmp_path)
+    words += ["--checkpoint.monitor", monitor]
+    if verb != "fit":
+        done = run_command(verb, *words, folder=tmp_path)  # a run comes before its rows
+        assert f"lit-hf: error: {verb}: give the folder of a run with `--run DIR`" in done.stderr
+        words += ["--ckpt_path", "none.ckpt"]
+    done = run_command(verb, *words, folder=tmp_path)
     assert done.returncode == 2
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("lit-hf: error")]
     assert f"rows: set `--data.{option}` or `--data.dataset`." in told
@@ -47,9 +52,9 @@ def test_run_verb__names_the_option_that_gives_its_rows(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "which model and which data? Give a recipe"),
-        (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give a recipe"),
-        (["--data", "TweetDataModule"], "which model? Give a recipe"),
+        ([], "which model and which data? Give the folder of a run with `--run`, a recipe with"),
+        (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give the folder"),
+        (["--data", "TweetDataModule"], "which model? Give the folder"),
         (["--model", "TextClassifier", "--data", "TweetDataModule"], "--model.model_name is miss"),
     ],
 )
@@ -75,3 +80,30 @@ def test_run_verb__validation_after_more_batches_than_there_are(
     message = r"`trainer.val_check_interval` is 9, but an epoch has 3 batches: set it to at most"
     with pytest.raises(InputError, match=message):
         run_verb("fit", [*words, "--trainer.val_check_interval", "9"], None, [])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--data.max_tokens", "6", "(`--data.max_tokens`): each of them is a batch by itself"),
+        ("--model.warmup_ratio", "1", "Set a smaller `--model.warmup_ratio` (it is 1)"),
+    ],
+)
+def test_run_verb__names_settings_in_log_lines_as_they_are_typed(
+    option: str, value: str, told: str, tiny_model: str, tmp_path: Path
+) -> None:
+    words = fit_words(tiny_model, tmp_path / "run", option, value, "--trainer.max_epochs", "1")
+    done = run_command(*words, "--trainer.limit_train_batches", "2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert told in done.stderr
+
+
+def test_run_verb__names_the_data_modules_that_have_an_option(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    words = ["--config", "text_classification/demo", "--model.model_name", tiny_model]
+    for option in (["--data.problem_type", "regression"], ["--data", "{problem_type: regression}"]):
+        done = run_command("fit", *words, *option, folder=tmp_path)
+        assert done.returncode == 2
+        told = "TweetDataModule has no option 'problem_type', TextClassificationDataModule has it"
+        assert f"data: {told}" in done.stderr

@@ -147,8 +147,8 @@ class ResultsWriter(Callback):
         if "validated_step" in last:
             log.info(
                 f"the last validation was at step {self._validated}, its scores are in metrics.csv;"
-                f" the weights of the end, at step {trainer.global_step}, were not scored: "
-                "`validate` them with `--run` and `--ckpt_path` of `last.ckpt`."
+                f" the weights of the end, at step {trainer.global_step}, were not scored: validate"
+                " `last.ckpt` to score them."
             )
         folder = Path(trainer.default_root_dir)
         results = {**read_results(folder), "fit": fit}

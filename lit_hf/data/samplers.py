@@ -132,6 +132,15 @@ def keeps_order(trainer: Trainer | None, split: Split) -> bool:
     return bool(gives_back) or is_limited
 
 
+def _steps_of_epoch(num_steps: int, trainer: Trainer | None) -> str:
+    """How many of the steps an epoch takes, which Lightning limits by number or by share."""
+    limit = 1.0 if trainer is None else trainer.limit_train_batches
+    num_taken = min(limit, num_steps) if isinstance(limit, int) else int(limit * num_steps)
+    if num_taken == num_steps:
+        return f"{num_steps} steps an epoch"
+    return f"{num_taken} steps an epoch (`trainer.limit_train_batches`) of {num_steps}"
+
+
 class LateLoader(WatchfulLoader[Columns]):
     """A loader that looks where to begin when its first batch is asked for.
 
@@ -217,12 +226,12 @@ def make_loader(
         sampler.follow(trainer)
     if is_train and rank == 0 and batching.sizes is not None:
         share = f"{sampler.padding:.1%} of their tokens are padding"
-        log.info(f"train: {len(sampler)} steps an epoch, {share}.")
+        log.info(f"train: {_steps_of_epoch(len(sampler), trainer)}, {share}.")
     if rank == 0 and batching.num_beyond:
         log.warning(
             f"{batching.num_beyond} rows have more than {batching.max_tokens} tokens "
-            "(`data.max_tokens`): each of them is a batch by itself. Set `data.max_tokens` to "
-            "those of the longest row at least, or a lower `data.max_length`."
+            "(`max_tokens`): each of them is a batch by itself. Set `max_tokens` to "
+            "those of the longest row at least, or a lower `max_length`."
         )
     return (LateLoader if is_train else WatchfulLoader)(
         EncodedRows(rows, batching.batch_size),

@@ -122,7 +122,7 @@ def _message(trainer: Trainer, check: _Check) -> str:
     return (
         f"the loss is {loss} after {check.step} optimizer steps (epoch {trainer.current_epoch}), "
         f"for the examples {names}. The weights are as they were before. Look at these examples; "
-        f"else try a lower `model.optimizer.lr`, `trainer.gradient_clip_val: 1`{wider}."
+        f"else try a lower `optimizer.lr`, `trainer.gradient_clip_val: 1`{wider}."
     )
 
 
@@ -133,7 +133,7 @@ def _told_jump(trainer: Trainer, check: _Check) -> str:
     return (
         f"the loss is {loss:.4g} after {check.step} optimizer steps (epoch {trainer.current_epoch}"
         f"), more than {_FACTOR} times the largest one before, for the examples {names}. It is "
-        "trained on; look at these examples, or try a lower `model.optimizer.lr` or "
+        "trained on; look at these examples, or try a lower `optimizer.lr` or "
         "`trainer.gradient_clip_val: 1`."
     )
 

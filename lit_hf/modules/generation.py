@@ -86,8 +86,8 @@ def warn_of_cut_answers(data: object, model: PreTrainedModel) -> None:
     written = model.generation_config.max_new_tokens
     if isinstance(written, int) and written < taught:
         log.warning(
-            f"answers of up to {taught} tokens are taught (`data.max_answer_length`), but at most "
-            f"{written} are written (`model.generation.max_new_tokens`): longer ones are cut, in "
+            f"answers of up to {taught} tokens are taught (`max_answer_length`), but at most "
+            f"{written} are written (`generation.max_new_tokens`): longer ones are cut, in "
             "scores and predictions. Set both alike."
         )
 

@@ -68,7 +68,7 @@ def check_size(model: PreTrainedModel, size: Size) -> None:
     if is_cut and isinstance(patch, int) and (size[0] % patch or size[1] % patch):
         raise InputError(
             f"images of {size[0]} x {size[1]} pixels cannot be cut into patches of {patch}; set "
-            "`data.image_size` to a multiple, or another `patch_size` in `config_overrides`."
+            "`image_size` to a multiple, or another patch_size in `config_overrides`."
         )
     if own == size:
         return
@@ -77,7 +77,7 @@ def check_size(model: PreTrainedModel, size: Size) -> None:
         usual = f" (its config says {own[0]} x {own[1]})" if own else ""
         raise InputError(
             f"the model cannot read images of {size[0]} x {size[1]} pixels{usual}: {reason}. Set "
-            "`data.image_size`, or `image_size` in `config_overrides`."
+            "`image_size` of the data, or that in `config_overrides`."
         )
     if own is not None and _has_any(model, _POSITIONS):
         log.warning(

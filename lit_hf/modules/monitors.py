@@ -141,10 +141,11 @@ def _check_metric(monitor: Monitor, trainer: Trainer) -> None:
                 raise MonitorError(told)
             return
     if trainer.is_global_zero and monitor.name not in ("epoch", "step"):
-        end = "highest" if monitor.mode == "max" else "lowest"
+        end, other = ("highest", "min") if monitor.mode == "max" else ("lowest", "max")
         log.info(
             f"{monitor.owner}: the {end} {monitor.name!r} is taken for the best "
-            f"(mode {monitor.mode!r}); nothing else says which way it is better."
+            f"(mode {monitor.mode!r}): nothing else says which way it is better. If the other end "
+            f"is, set the mode to {other!r}."
         )
 
 

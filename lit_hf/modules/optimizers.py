@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer
+from torch.optim import Optimizer, SparseAdam
 from transformers import get_scheduler
 
 from lit_hf.errors import InputError
@@ -127,9 +127,15 @@ def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimize
         InputError: if it refuses its settings.
     """
     try:
-        return make(decay_groups(module))  # type: ignore[arg-type]  # parameters or groups of them
+        optimizer = make(decay_groups(module))  # type: ignore[arg-type]  # parameters or groups
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"`optimizer`: {error}") from error
+    if isinstance(optimizer, SparseAdam):
+        raise InputError(
+            "`optimizer`: SparseAdam takes sparse gradients alone, and those of a model are dense: "
+            "set AdamW or Adam."
+        )
+    return optimizer
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:

@@ -83,7 +83,31 @@ def test_budget__smaller_than_a_row_is_told(
     for max_tokens, told in ((50, False), (20, True)):
         data = TextClassificationDataModule(tiny_model, max_tokens=max_tokens, val_fraction=0)
         data.with_rows(train=rows).train_dataloader()
-        assert ("2 rows have more than 20 tokens (`data.max_tokens`)" in caplog.text) is told
+        assert ("2 rows have more than 20 tokens (`max_tokens`)" in caplog.text) is told
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "train: 5 steps an epoch, "),
+        (
+            {"limit_train_batches": 2},
+            "train: 2 steps an epoch (`trainer.limit_train_batches`) of 5",
+        ),
+        ({"limit_train_batches": 0.5}, "train: 2 steps an epoch"),
+        ({"limit_train_batches": 9}, "train: 5 steps an epoch, "),
+        ({"overfit_batches": 1}, "train: 1 steps an epoch"),
+    ],
+)
+def test_steps__of_an_epoch_are_those_that_it_takes(
+    tiny_model: str, settings: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = TextClassificationDataModule(tiny_model, batch_size=2, val_fraction=0)
+    data.with_rows(train=[{"text": f"fire {n}", "label": n % 2} for n in range(10)])
+    data.trainer = quiet_trainer(**settings)
+    with caplog.at_level("INFO"):
+        data.train_dataloader()
+    assert told in caplog.text
 
 
 def test_rows__by_picks_or_by_number_of_a_batch() -> None:

@@ -317,6 +317,14 @@ def test_fused_step__where_there_is_none_is_an_ordinary_one(
     assert "has no fused AdamW for torch.float32 on cpu" in told
 
 
+def test_optimizer__of_sparse_gradients_is_refused(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    module = TextClassifier(tiny_model, NAMES, optimizer=torch.optim.SparseAdam)
+    with pytest.raises(InputError, match=r"`optimizer`: SparseAdam .* set AdamW"):
+        make_trainer(max_steps=1).fit(module, _loader([make_batch()]))
+
+
 def test_optimizer__that_refuses_its_settings_is_named(
     tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
 ) -> None:
