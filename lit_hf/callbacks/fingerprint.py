@@ -1,12 +1,10 @@
 """What makes a training the one that it is: its rows, their order, and what is made of them."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from datasets import Dataset
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import (
     BaseFinetuning,
@@ -20,6 +18,9 @@ from torch import Tensor
 from lit_hf import __version__
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.image_classification import ImageClassificationDataModule
+from lit_hf.data.known_rows import processor_stamp, rows_stamp, stamp
+from lit_hf.functional.differences import Fact
+from lit_hf.functional.differences import differences as told_differences
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import is_sharded
 
@@ -27,7 +28,6 @@ _CHANGING = (
     *(WeightAveraging, StochasticWeightAveraging, ModelPruning),
     *(BaseFinetuning, GradientAccumulationScheduler),
 )
-Fact = str | int | float | None
 _CALLBACKS = "callback that changes the weights"
 PLANNED = ("max_epochs", "max_steps")
 """Facts that may change: they decide the end and the learning rate, not the rows."""
@@ -55,7 +55,7 @@ def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
         "number of processes": trainer.world_size,
         **({"weights": "shared among the processes"} if is_sharded(trainer) else {}),
         **facts_of_callbacks(getattr(trainer, "callbacks", [])),
-        "config of the model": _stamp(module.model.config.to_json_string(use_diff=False).encode()),
+        "config of the model": stamp(module.model.config.to_json_string(use_diff=False).encode()),
         **{name: getattr(trainer, name) for name in PLANNED},
     }
 
@@ -117,43 +117,12 @@ def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
     >>> differences({"batch_size": 32, "seed": 0, "max_epochs": 2}, {"batch_size": 16, "seed": 0})
     ['batch_size was 32, is 16']
     """
-    names = [name for name in {**held, **own} if name not in PLANNED]
-    return [
-        f"{name} was {_said(name, held)}, is {_said(name, own)}"
-        for name in names
-        if held.get(name) != own.get(name)
-    ]
-
-
-def _said(name: str, facts: Mapping[str, Fact]) -> Fact:
     absent = {"weights": "whole on each process", _CALLBACKS: "none"}
-    return facts.get(name, absent.get(name))
-
-
-def rows_stamp(rows: Dataset) -> str:
-    """What changes with the values of encoded rows, or with their order."""
-    digest = hashlib.sha256()
-    for table in rows.with_format("arrow").iter(batch_size=1000):
-        for batch in table.combine_chunks().to_batches():
-            digest.update(batch.serialize())
-    return digest.hexdigest()[:12]
-
-
-def processor_stamp(files: Mapping[str, Tensor]) -> str:
-    """What changes with a tokenizer or an image processor.
-
-    The file of a tokenizer also holds how its last call has cut and padded, and its settings where
-    it was loaded from; neither says anything of the tokens.
-
-    Args:
-        files: their contents as uint8, by their names.
-    """
-    known = ("tokenizer.json", "preprocessor_config.json", "processor_config.json")
-    plain = [json.loads(files[name].numpy().tobytes()) for name in known if name in files]
-    for content in plain:
-        for name in ("truncation", "padding"):
-            content.pop(name, None)
-    return _stamp(*(json.dumps(content).encode() for content in plain))
+    before, now = (
+        {name: facts.get(name, absent.get(name)) for name in {**held, **own} if name not in PLANNED}
+        for facts in (held, own)
+    )
+    return told_differences(before, now)
 
 
 def _named(parts: Sequence[object]) -> str:
@@ -163,7 +132,3 @@ def _named(parts: Sequence[object]) -> str:
         for part in parts
     ]
     return json.dumps(named, default=lambda value: type(value).__name__)
-
-
-def _stamp(*contents: bytes) -> str:
-    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:12]

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.results_file import Results, name_in_run, step_of
+from lit_hf.callbacks.results_file import Results, name_in_run, rows_of, step_of
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError
 from lit_hf.functional.text import short_number
@@ -45,6 +45,7 @@ def best_weights(trainer: Trainer) -> Results | None:
     own = {name: value for name, value in metrics.items() if not name.startswith(_OF_TRAINING)}
     return {
         **entry_of(own, trainer.lightning_module),
+        **rows_of(trainer, "val"),
         "step": checkpoint.get("global_step"),
         "checkpoint": name_in_run(trainer, path),
         "monitor": callback.monitor,
@@ -60,7 +61,9 @@ def last_weights(
     is_scored = validated in (None, step)
     own = {k: v for k, v in numbers.items() if is_scored or k.startswith(_OF_TRAINING)}
     entry = {**entry_of(own, trainer.lightning_module), "step": step}
-    if not is_scored:
+    if is_scored:
+        entry |= rows_of(trainer, "val")
+    else:
         entry["validated_step"] = validated
     callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     callbacks.sort(key=lambda callback: callback.monitor is not None)  # `last.ckpt` first

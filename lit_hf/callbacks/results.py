@@ -17,6 +17,7 @@ from lit_hf.callbacks.results_file import (
     evaluated_weights,
     mark_earlier,
     read_results,
+    rows_of,
     stand_now,
     write_results,
 )
@@ -32,8 +33,9 @@ class ResultsWriter(Callback):
     to it, and first drops the lines of steps that it trains again. An epoch too
     short for any line has one of its last step. `results.json` holds for each
     stage (validate, test) the final scores by the same names, with `num_examples`, the
-    positive class that F1 of two classes is of, the step of the weights, and their checkpoint, null
-    where they came from none. For fit it holds the same of the `best` weights, by `monitor` and its
+    positive class that F1 of two classes is of, the step of the weights, their checkpoint, null
+    where they came from none, and the `rows` that were scored: their files, and a stamp that
+    changes with them. For fit it holds the same of the `best` weights, by `monitor` and its
     `best_score`, and of the `last`, which have no scores where training went on behind the last
     validation, at `validated_step`. What is of weights that a training has left behind moves to
     the list `earlier`.
@@ -183,6 +185,7 @@ class ResultsWriter(Callback):
             return
         folder, module = Path(trainer.default_root_dir), trainer.lightning_module
         entry = {**entry_of(scores, module), **evaluated_weights(trainer, module)}
+        entry |= rows_of(trainer, "test" if stage == "test" else "val")
         write_results(folder, {**read_results(folder), stage: entry})
 
 

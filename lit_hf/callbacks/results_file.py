@@ -5,11 +5,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.data.known_rows import KnownRows
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
@@ -59,6 +60,16 @@ def evaluated_weights(trainer: Trainer, module: LightningModule) -> Results:
         step = found.trained
     step = trainer.global_step if step is None else step
     return {"step": step, "checkpoint": name_in_run(trainer, path)}
+
+
+def rows_of(trainer: Trainer, split: Literal["val", "test"]) -> Results:
+    """Which `rows` were scored: their files, and a stamp of them.
+
+    {} where the data says nothing.
+    """
+    data = getattr(trainer, "datamodule", None)
+    rows = data.source(split) if isinstance(data, KnownRows) else {}
+    return {"rows": rows} if rows else {}
 
 
 def step_of(path: str) -> int | None:

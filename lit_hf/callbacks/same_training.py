@@ -8,12 +8,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.fingerprint import (
     PLANNED,
-    Fact,
     differences,
     fingerprint,
     held_fingerprint,
 )
 from lit_hf.errors import InputError
+from lit_hf.functional.differences import Fact
 from lit_hf.modules.base import HFModule
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from datasets import Dataset
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lit_hf.data.batching import Batching, sizes_of
+from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.loading import naming_rows
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class HFDataModule(LightningDataModule):
+class HFDataModule(KnownRows):
     """Rows of any source to batches; the base of the data modules of all tasks.
 
     A subclass says how rows become examples (`encode`) and examples a batch (`collate`). Every
@@ -215,9 +215,6 @@ class HFDataModule(LightningDataModule):
         if stage == "fit" and not self._is_checked:
             self.check_fit()
             self._is_checked = True
-
-    def check_fit(self) -> None:
-        """Compare the training and the validation part, once both are there."""
 
     def missing(self, stage: str) -> Split | None:
         """The split that a stage cannot do without and that has no source; None if there is one."""

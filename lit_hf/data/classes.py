@@ -268,19 +268,6 @@ def check_spellings(labels: Mapping[str, int]) -> None:
         )
 
 
-def check_shared(train: Dataset, val: Dataset | None) -> None:
-    """Warn of validation texts that are training texts too."""
-    if val is None:
-        return
-    known = {hash(tuple(ids)) for ids in values_of(train, "input_ids")}
-    num_shared = sum(hash(tuple(ids)) in known for ids in values_of(val, "input_ids"))
-    if num_shared:
-        log.warning(
-            f"{num_shared} of {val.num_rows} validation texts ({num_shared / val.num_rows:.1%})"
-            " stand in the training rows too: scores on them say little."
-        )
-
-
 def _listed(names: Iterable[str]) -> str:
     shown = list(map(repr, names))
     return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")

@@ -87,6 +87,7 @@ class ExtractiveQADataModule(HFDataModule):
     """
 
     task = "extractive_qa"
+    input_columns = ("question", "context")
     processor = cached_property(tokenizer_of)
 
     def __init__(

@@ -94,6 +94,7 @@ class GenerativeQADataModule(HFDataModule):
     """
 
     task = "generative_qa"
+    input_columns = ("question", "context")
     processor = cached_property(tokenizer_of)
 
     def __init__(

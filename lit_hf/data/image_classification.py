@@ -94,6 +94,7 @@ class ImageClassificationDataModule(HFDataModule):
     """
 
     task = "image_classification"
+    input_columns = ("image", "height", "width")
 
     def __init__(
         self,
@@ -242,6 +243,7 @@ class ImageClassificationDataModule(HFDataModule):
         trained, validated = (class_counts(part, "single_label") for part in parts)
         check_classes(self.label_names, trained, validated)
         check_spellings(self._summaries["train"].classes)
+        super().check_fit()
 
     # Batches.
 

@@ -19,7 +19,6 @@ from lit_hf.data.classes import (
     check_classes,
     check_flags,
     check_lists,
-    check_shared,
     check_spellings,
     class_counts,
     in_order_of_model,
@@ -91,6 +90,7 @@ class TextClassificationDataModule(HFDataModule):
     """
 
     task = "text_classification"
+    input_columns = ("key",)
     processor = cached_property(tokenizer_of)
 
     def __init__(
@@ -253,7 +253,7 @@ class TextClassificationDataModule(HFDataModule):
         check_classes(self.label_names or [], trained, validated)
         check_spellings(self._summaries["train"].classes)
         check_lists(train, self.problem_type, self.columns.separator)
-        check_shared(train, val)
+        super().check_fit()
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""

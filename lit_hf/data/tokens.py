@@ -14,6 +14,7 @@ from datasets import Dataset
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import cached_map
+from lit_hf.data.known_rows import text_key
 from lit_hf.data.templates import FilledText, TemplateTokenizer
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
@@ -63,16 +64,18 @@ def encode_batch(
         label_ids: number of each class; None keeps the labels as they are.
 
     Returns:
-        The tokenizer's columns without padding, `is_cut`, `labels`, and `text`, what is left of the
-        text or of the two, as it was written.
+        The tokenizer's columns without padding, `is_cut`, `labels`, `text`, what is left of the
+        text or of the two, as it was written, and `key`, a number for all that was written.
     """
     sides = [list(batch[name]) for name in ("text", "pair") if name in batch]
+    keys = [text_key(*map(str, texts)) for texts in zip(*sides, strict=True)]
     if "values" in batch:
         places = cast("Sequence[Sequence[Span]]", batch["values"])
         sides[0] = [FilledText(str(t), p) for t, p in zip(sides[0], places, strict=True)]
     tokens = tokenize(tokenizer, *sides, truncation=True, max_length=max_length)
     columns: dict[str, list[object]] = {name: list(tokens[name]) for name in tokens}
     encodings = tokens.encodings or []
+    columns["key"] = [*keys]
     columns["is_cut"] = [bool(encoding.overflowing) for encoding in encodings]
     columns["text"] = [
         " ‖ ".join(_seen(str(text), encoding, side) for side, text in enumerate(texts))

@@ -38,6 +38,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resuming import ExactResume, follow_trainer
+from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.stage_scores import Stage, StageScores
 from lit_hf.modules.validated import WeightsStep, save_validated
@@ -83,6 +84,7 @@ class HFModule(LateModel, StageScores):
         self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
         self._resume, self._finite = ExactResume(), FiniteLoss()
         self._monitors, self.weights_step = MonitorCheck(), WeightsStep()
+        self._rows = ScoredRows()
 
     # What a subclass says.
 
@@ -226,6 +228,7 @@ class HFModule(LateModel, StageScores):
     def on_validation_start(self) -> None:
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
         self.reset_scores("val")
+        self._rows.begin_evaluation(self.trainer, "val")
         self._resume.begin_validation(self.trainer, self.device)
 
     def on_validation_epoch_end(self) -> None:
@@ -241,6 +244,7 @@ class HFModule(LateModel, StageScores):
     def on_test_start(self) -> None:
         """Count from nothing."""
         self.reset_scores("test")
+        self._rows.begin_evaluation(self.trainer, "test")
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
@@ -253,9 +257,10 @@ class HFModule(LateModel, StageScores):
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, length)
 
     def on_train_start(self) -> None:
-        """Let fused optimizers step as others do where the device or the precision wants it."""
+        """Prepare the optimizers' steps; look which rows are trained and validated."""
         prepare_steps(self.trainer.optimizers, self.automatic_optimization)
         follow_trainer(self.trainer)
+        self._rows.begin_training(self.trainer)
 
     # Checkpoints.
 
@@ -279,8 +284,10 @@ class HFModule(LateModel, StageScores):
         save_validated(self._trainer, self, checkpoint)
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
         complete(checkpoint, self.task, self.model.config, metrics, self.weights_step.validated)
+        self._rows.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Take the random numbers' state, for a training that goes on."""
+        """Take the random numbers' state, for a training that goes on, and the rows of before."""
         self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
+        self._rows.load(self._trainer, checkpoint)

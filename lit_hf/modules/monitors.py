@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from lit_hf.errors import InputError, nearest
@@ -147,6 +150,35 @@ def _check_metric(monitor: Monitor, trainer: Trainer) -> None:
             f"(mode {monitor.mode!r}): nothing else says which way it is better. If the other end "
             f"is, set the mode to {other!r}."
         )
+
+
+def forget_best(trainer: Trainer) -> str | None:
+    """Let all that waits for a better score of a validation begin anew; the files stay.
+
+    Args:
+        trainer: with callbacks and schedules as a checkpoint has left them.
+
+    Returns:
+        The path of the best checkpoint of before, "" if there is none; None if nothing was held.
+    """
+    held, path = False, ""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
+        if _comes_later(str(getattr(callback, "monitor", None) or "train")):
+            continue
+        worst = torch.tensor(torch.inf if getattr(callback, "mode", "") == "min" else -torch.inf)
+        if isinstance(callback, ModelCheckpoint) and callback.best_model_score is not None:
+            held, path = True, path or callback.best_model_path
+            callback.best_k_models, callback.kth_value = {}, worst
+            callback.best_model_path = callback.kth_best_model_path = ""
+            callback.best_model_score = callback.current_score = None
+        elif isinstance(callback, EarlyStopping) and callback.best_score.isfinite():
+            held, callback.best_score, callback.wait_count = True, worst, 0
+    for config in trainer.lr_scheduler_configs:
+        scheduler = config.scheduler
+        is_of_validation = config.monitor is not None and not _comes_later(config.monitor)
+        if isinstance(scheduler, ReduceLROnPlateau) and is_of_validation:
+            held, scheduler.best, scheduler.num_bad_epochs = True, scheduler.mode_worse, 0
+    return path if held else None
 
 
 def _comes_later(name: str) -> bool:

@@ -5,7 +5,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
-from datasets import Dataset
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
@@ -28,7 +27,6 @@ from lit_hf.callbacks.fingerprint import (
     facts_of_data,
     fingerprint,
     held_fingerprint,
-    rows_stamp,
 )
 from tests.images import drawn
 
@@ -91,13 +89,6 @@ def test_facts__of_images_name_what_changes_them(tiny_vit: str) -> None:
     assert "data.mixings was [], is" in told
     assert differences(whole, facts(augmentations=[CropAndFlip(2)])) != []
     assert "image processor" in differences(whole, facts(image_size=16))[0]
-
-
-def test_stamp__of_rows_knows_values_not_how_they_lie() -> None:
-    rows = Dataset.from_dict({"a": [1, 2, 3, 4], "b": ["x", None, "y", "z"]})
-    picked = Dataset.from_dict({"a": [3, 1, 4, 2], "b": ["y", "x", "z", None]})
-    assert rows_stamp(rows.select([2, 0, 3, 1])) == rows_stamp(picked.select([0, 1, 2, 3]))
-    assert rows_stamp(rows) != rows_stamp(picked)
 
 
 def test_stamp__of_a_tokenizer_does_not_know_how_it_last_cut_nor_where_it_lay(

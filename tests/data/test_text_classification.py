@@ -163,7 +163,7 @@ def test_shared_texts__are_told(
         data.prepare_data()
         data.setup("fit")
         data.setup("fit")
-    assert caplog.text.count("4 of 4 validation texts (100.0%) stand in the training rows") == 1
+    assert caplog.text.count("4 of 4 validation rows (100.0%) stand in the training rows") == 1
 
 
 @pytest.mark.parametrize("length", [2, 0, 129, 10**6])
