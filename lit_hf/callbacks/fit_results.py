@@ -61,10 +61,10 @@ def last_weights(
     is_scored = validated in (None, step)
     own = {k: v for k, v in numbers.items() if is_scored or k.startswith(_OF_TRAINING)}
     entry = {**entry_of(own, trainer.lightning_module), "step": step}
-    if is_scored:
-        entry |= rows_of(trainer, "val")
-    else:
+    if not is_scored:
         entry["validated_step"] = validated
+    elif validated is not None:
+        entry |= rows_of(trainer, "val")
     callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     callbacks.sort(key=lambda callback: callback.monitor is not None)  # `last.ckpt` first
     paths = [path for c in callbacks for path in (c.best_model_path, c.last_model_path) if path]
