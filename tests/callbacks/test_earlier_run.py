@@ -111,7 +111,7 @@ def test_training__that_resumes_before_the_newest_leaves_later_checkpoints_aside
     assert sorted(set(_steps(tmp_path / "metrics.csv"))) == list(range(1, 9))
     aside = tmp_path / "earlier" / "1"
     assert (aside / "checkpoints" / "epoch=2-step=12.ckpt").exists()
-    assert json.loads((aside / "results.json").read_text())["fit"]["step"] == 12
+    assert json.loads((aside / "results.json").read_text())["fit"]["last"]["step"] == 12
 
 
 def test_training__that_resumes_from_the_newest_moves_nothing(fit: Fit, tmp_path: Path) -> None:
@@ -123,7 +123,9 @@ def test_training__that_resumes_from_the_newest_moves_nothing(fit: Fit, tmp_path
     trainer.fit_loop.max_epochs = 3
     trainer.fit(module, data)  # goes on from memory
     assert not (tmp_path / "earlier").exists()
-    assert json.loads((tmp_path / "results.json").read_text()).keys() == {"fit", "test"}
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results.keys() == {"fit", "earlier"}
+    assert [entry["stage"] for entry in results["earlier"]] == ["test"]
 
 
 def test_what_the_training_reads__stays(fit: Fit, tmp_path: Path) -> None:

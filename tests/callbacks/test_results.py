@@ -148,7 +148,7 @@ def test_results__of_all_stages_stand_side_by_side(
     results = _results(tmp_path)
     assert list(results) == ["fit", "validate", "test"]
     assert results["fit"] == fitted
-    assert list(results["validate"]) == [*SCORES, "positive_label", "step", "checkpoint"]
+    assert list(results["validate"]) == [*SCORES, "positive_label", "step", "checkpoint", "rows"]
     assert {results[stage]["positive_label"] for stage in ("validate", "test")} == {"yes"}
     assert results["validate"] == {name: found[name] for name in results["validate"]}
     assert found.keys() - results["validate"].keys() == {"monitor", "best_score"}
@@ -237,9 +237,8 @@ def test_results__of_weights_that_a_training_leaves_behind_are_set_aside(
     assert now["files"] == {"predictions.jsonl": {"step": 12, "checkpoint": None}}
     assert [entry.get("stage") for entry in now["earlier"]] == ["validate"]
     trainer(1).fit(module, data)  # from scratch: all that was there is of another training
-    stages = [entry.get("stage", entry.get("file")) for entry in _results(tmp_path)["earlier"]]
-    assert stages == ["validate", "predictions.jsonl", "fit", "test"]
-    assert list(_results(tmp_path)) == ["fit", "earlier"]
+    assert list(_results(tmp_path)) == ["fit"]
+    assert list(_results(tmp_path / "earlier" / "1")) == ["fit", "test", "files", "earlier"]
 
 
 def test_results__stay_where_no_batch_is_trained(tmp_path: Path, fit: Fit) -> None:
