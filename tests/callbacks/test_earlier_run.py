@@ -141,7 +141,8 @@ def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scra
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit(_all(tmp_path), max_epochs=2)
-    old, moved, move = _files(tmp_path), [], shutil.move
+    old, move = _files(tmp_path), shutil.move
+    moved: list[Path] = []
 
     def killed(source: Path, target: Path) -> None:
         if len(moved) == 4:
