@@ -9,9 +9,11 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lit_hf import GenerativeQA, GenerativeQADataModule, InputError, Predictor
+from lit_hf.callbacks.export import export_checkpoint
 from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.tiny_models import paragraph_rows
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "generative_qa" / "squad_t5.yaml"
@@ -111,6 +113,30 @@ def test_export__writes_the_same_in_plain_transformers(run_folder: Path, rows: R
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "pipeline_tag: text2text-generation" in card
     assert "| prompt | question: " in card
+
+
+def test_answers__are_written_as_long_as_those_taught(
+    tiny_t5: str, rows: Rows, tmp_path: Path
+) -> None:
+    """By validation, export and Predictor; answers that never end show where they are cut."""
+    data = GenerativeQADataModule(tiny_t5, max_answer_length=50, val_fraction=0)
+    data.with_rows(train=rows[:2], val=rows[:2])
+    module = GenerativeQA(tiny_t5, {"suppress_tokens": [1]})
+    trainer = quiet_trainer(max_steps=1, enable_checkpointing=False, default_root_dir=tmp_path)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    folder = export_checkpoint(tmp_path / "a.ckpt", tmp_path / "model")
+    plain = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompt = f"question: {rows[0]['question']} context: {rows[0]['context']}"
+    ids = plain.generate(**tokenizer(prompt, return_tensors="pt"))[0]
+    assert len(ids) == 1 + 50
+    wanted = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+    batch: Any = next(iter(data.val_dataloader()))
+    answers = [module.predict_step(batch, 0)[0]]
+    for source in (folder, tmp_path / "a.ckpt"):
+        answers += Predictor.from_pretrained(source)(rows[:1])
+    assert [answer["prediction"] for answer in answers] == [wanted] * 3
 
 
 def test_generation__can_be_changed_for_an_evaluation(run_folder: Path) -> None:

@@ -92,6 +92,52 @@ def warn_of_cut_answers(data: object, model: PreTrainedModel) -> None:
         )
 
 
+def default_generation(
+    config: PreTrainedConfig, length: int | None, trainer: Trainer | None
+) -> dict[str, GenerationValue]:
+    """The settings that count where none are given.
+
+    Args:
+        config: of a model that writes no longer answers than its decoder has positions.
+        length: tokens of the longest answer that is taught, its end included; None where that is
+            not known.
+        trainer: its data's tokenizer says what is padding, where there is one.
+    """
+    limit = positions_of(config, "decoder") or 2**31
+    longest = cast("int", DEFAULTS["max_new_tokens"]) if length is None else length
+    processor = getattr(getattr(trainer, "datamodule", None), "processor", None)
+    padding = {} if processor is None else {"pad_token_id": processor.pad_token_id}
+    return {**DEFAULTS, "max_new_tokens": min(longest, limit - 1), **padding}
+
+
+def follow_data(
+    trainer: Trainer,
+    model: PreTrainedModel | None,
+    given: Mapping[str, GenerationValue],
+    length: int | None,
+) -> int | None:
+    """Let a model write as long answers as the data teaches, if nobody told it how long.
+
+    Args:
+        trainer: its data knows its `max_answer_length`, or does not.
+        model: changed in place; None where it is not there yet.
+        given: the settings of the generation that were typed.
+        length: the longest answer that was taught before.
+
+    Returns:
+        The longest answer that is taught, in tokens; `length` where the data does not know it.
+    """
+    taught = getattr(getattr(trainer, "datamodule", None), "max_answer_length", length)
+    if model is not None:
+        written = model.generation_config
+        before, now = (default_generation(model.config, n, trainer) for n in (length, taught))
+        if written.max_new_tokens != before["max_new_tokens"]:  # set by hand
+            now.pop("max_new_tokens")
+        for name in now.keys() - {*given, "num_beams"}:
+            setattr(written, name, now[name])
+    return cast("int | None", taught)
+
+
 def check_settings(values: object) -> dict[str, GenerationValue]:
     """The settings that were given; {} for none.
 

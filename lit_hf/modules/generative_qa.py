@@ -5,6 +5,7 @@ window, A tokens of an answer, T tokens in the vocabulary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -25,11 +26,12 @@ from lit_hf.functional.sequences import IGNORED, token_losses
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.generation import (
-    DEFAULTS,
     GenerationValue,
     check_precision,
     check_seq2seq,
     check_settings,
+    default_generation,
+    follow_data,
     plain_generation,
     set_generation,
     warn_of_cut_answers,
@@ -58,9 +60,10 @@ class GenerativeQA(HFModule):
 
     Args:
         model_name: Hub id or folder of the model.
-        generation: how answers are written, such as `num_beams: 4`; without it `max_new_tokens: 32`
-            and `num_beams: 1`. What the model's folder says of it does not count, but for tokens.
-            Checkpoint and export keep it.
+        generation: how answers are written, such as `num_beams: 4`; without it one beam, and as
+            many `max_new_tokens` as the data's `max_answer_length`, 32 where that is not known.
+            What the model's folder says does not count, but for tokens. Checkpoint and export keep
+            all of it.
         language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
             Chinese as MLQA, "plain" for others.
         max_windows: windows run at once. An evaluation runs more in several passes; a training
@@ -101,6 +104,7 @@ class GenerativeQA(HFModule):
         self.max_windows = max_windows
         self.token_mean = TokenMean()
         self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._length: int | None = None  # of the longest answer that data has taught
         self.save_hyperparameters(
             {
                 "model_name": model_name,
@@ -139,12 +143,18 @@ class GenerativeQA(HFModule):
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The model in single precision, with the settings by which it writes."""
         check_seq2seq(config)
-        if pretrained:
-            model = from_pretrained(AutoModelForSeq2SeqLM, self.model_name, config)
-        else:
-            model = from_config(AutoModelForSeq2SeqLM, config)
-        set_generation(model, {**DEFAULTS, **self.generation})
+        load = partial(from_pretrained, AutoModelForSeq2SeqLM, self.model_name)
+        model = load(config) if pretrained else from_config(AutoModelForSeq2SeqLM, config)
+        defaults = default_generation(config, self._length, self._trainer)
+        set_generation(model, {**defaults, **self.generation})
         return model
+
+    def fit_to_data(self, stage: str) -> None:
+        """Write as long answers as the data teaches; a trained module keeps what it was taught."""
+        super().fit_to_data(stage)
+        if stage == "fit" or self._length is None:
+            model = self.model if "model" in self._modules else None
+            self._length = follow_data(self.trainer, model, self.generation, self._length)
 
     def setup_scores(self) -> None:
         """Make the metrics."""
@@ -160,14 +170,14 @@ class GenerativeQA(HFModule):
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""
         super().on_save_checkpoint(checkpoint)
-        about = cast("dict[str, object]", checkpoint["lit_hf"])
-        about["generation"] = plain_generation(self.model)
+        cast("dict[str, object]", checkpoint["lit_hf"])["generation"] = plain_generation(self.model)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take these settings again, where no others were given."""
         super().on_load_checkpoint(checkpoint)
         about = cast("dict[str, dict[str, GenerationValue]]", checkpoint["lit_hf"])
         set_generation(self.model, {**about["generation"], **self.generation})
+        self._length = self.model.generation_config.max_new_tokens
 
     def forward(
         self,
@@ -200,11 +210,7 @@ class GenerativeQA(HFModule):
         num_taught = (batch["labels"] != IGNORED).sum(1)
         windows = chosen_windows(~batch["holds"], self.max_windows)
         labels = batch["labels"][windows]
-        part = {
-            "input_ids": batch["input_ids"][windows],
-            "attention_mask": batch["attention_mask"][windows],
-            "labels": labels,
-        }
+        part = {name: cast("dict[str, Tensor]", batch)[name][windows] for name in self.input_names}
         logits = self(cast("PromptBatch", part)).logits
         losses = token_losses(logits, labels).sum(1)
         counts, owners = num_taught[windows], batch["window_of"][windows]

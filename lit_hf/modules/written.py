@@ -19,7 +19,6 @@ from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_l
 from lit_hf.modules.generation import ends_of, plain_generation
 from lit_hf.modules.modes import evaluating
 from lit_hf.modules.sharding import passes
-from lit_hf.positions import positions_of
 
 
 class Written(NamedTuple):
@@ -196,8 +195,8 @@ def write_greedily(
     Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
     """
     windows = holding_windows(batch, rows)
-    limit = positions_of(model.config, "decoder") or 2**31
-    longest = min(batch["labels"].shape[1] + 8, limit - 1)
+    longest = batch["labels"].shape[1] + 8  # an answer may be longer than the right one
+    longest = min(longest, model.generation_config.max_new_tokens or longest)
     greedy = GenerationConfig.from_dict(
         {
             **model.generation_config.to_dict(),

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from lit_hf.modules.generation import (
     check_precision,
     check_seq2seq,
     check_settings,
+    default_generation,
     ends_of,
+    follow_data,
     plain_generation,
     set_generation,
     warn_of_cut_answers,
@@ -89,12 +92,47 @@ def test_folder__keeps_its_tokens_and_nothing_else(model: PreTrainedModel) -> No
 
 
 def test_answers__are_no_longer_than_the_decoder_reaches() -> None:
-    config = BartConfig(max_position_embeddings=40, vocab_size=99, d_model=16)
-    config.encoder_layers = config.decoder_layers = 1
-    bart = AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-untyped-call]  # has no types
+    bart = _bart()
     set_generation(bart, {"max_new_tokens": 39})
     with pytest.raises(InputError, match="max_new_tokens wants less than 40"):
         set_generation(bart, {"max_new_tokens": 40})
+
+
+def _bart() -> PreTrainedModel:
+    config = BartConfig(max_position_embeddings=40, vocab_size=99, d_model=16)
+    config.encoder_layers = config.decoder_layers = 1
+    model: PreTrainedModel = AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-untyped-call]  # has no types
+    return model
+
+
+def _trainer(pad: int = 1, **data: object) -> Any:  # noqa: ANN401 - what stands for a Trainer
+    processor = SimpleNamespace(pad_token_id=pad)
+    return SimpleNamespace(datamodule=SimpleNamespace(processor=processor, **data))
+
+
+def test_answers__are_as_long_by_default_as_those_taught() -> None:
+    config = _bart().config
+    assert default_generation(config, None, None) == {"max_new_tokens": 32, "num_beams": 1}
+    assert default_generation(config, 12, None)["max_new_tokens"] == 12
+    assert default_generation(config, 40, None)["max_new_tokens"] == 39  # the decoder's places
+    assert default_generation(config, None, _trainer(pad=5))["pad_token_id"] == 5
+
+
+def test_answers__of_a_model_that_is_there_follow_the_data() -> None:
+    model = _bart()
+    set_generation(model, {**default_generation(model.config, None, None), "num_beams": 3})
+    assert follow_data(_trainer(max_answer_length=20, pad=5), model, {}, None) == 20
+    kept = plain_generation(model)
+    assert (kept["max_new_tokens"], kept["num_beams"], kept["pad_token_id"]) == (20, 3, 5)
+    typed: Any = {"max_new_tokens": 20, "pad_token_id": 5}
+    assert follow_data(_trainer(max_answer_length=9), model, typed, 20) == 9
+    assert plain_generation(model) == kept
+    assert follow_data(_trainer(pad=5), model, {}, 20) == 20  # other data, that does not say it
+    assert follow_data(_trainer(max_answer_length=9), None, {}, 20) == 9
+    assert plain_generation(model) == kept
+    model.generation_config.max_new_tokens = 7  # by hand
+    follow_data(_trainer(max_answer_length=9, pad=5), model, {}, 20)
+    assert plain_generation(model) == {**kept, "max_new_tokens": 7}
 
 
 @pytest.mark.parametrize("values", [[1], "num_beams=4", 7])

@@ -65,6 +65,47 @@ def test_training__equals_a_loop_by_hand(
     assert losses[-1] < losses[0]
 
 
+def _length(module: GenerativeQA) -> int | None:
+    return cast("int | None", module.model.generation_config.max_new_tokens)
+
+
+@pytest.mark.parametrize("is_touched", [False, True])
+@pytest.mark.parametrize(("typed", "wanted"), [({}, 60), ({"max_new_tokens": 5}, 5)])
+def test_answers__are_as_long_as_those_taught_unless_typed(
+    tiny_t5: str,
+    question_rows: Rows,
+    make_trainer: MakeTrainer,
+    tmp_path: Path,
+    is_touched: bool,
+    typed: dict[str, Any],
+    wanted: int,
+) -> None:
+    module = GenerativeQA(tiny_t5, typed)
+    if is_touched:
+        assert _length(module) == typed.get("max_new_tokens", 32)
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(module, _data(tiny_t5, question_rows, max_answer_length=60))
+    assert _length(module) == wanted
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    other = _data(tiny_t5, question_rows[:1], max_answer_length=9)
+    make_trainer().validate(module, other, verbose=False)
+    assert _length(module) == wanted  # what it was taught
+    again = GenerativeQA.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    make_trainer().validate(again, other, verbose=False)
+    assert _length(again) == wanted
+    make_trainer(max_steps=1).fit(again, other)
+    assert _length(again) == typed.get("max_new_tokens", 9)
+
+
+def test_answers__of_a_model_that_was_not_trained_follow_what_is_scored(
+    tiny_t5: str, question_rows: Rows, make_trainer: MakeTrainer
+) -> None:
+    module = GenerativeQA(tiny_t5)
+    data = _data(tiny_t5, question_rows[:1], max_answer_length=9)
+    make_trainer().validate(module, data, verbose=False)
+    assert _length(module) == 9
+
+
 def test_step__trains_the_windows_with_answers_first(tiny_t5: str, question_rows: Rows) -> None:
     batch = cast("PromptBatch", _batch(_data(tiny_t5, question_rows, eval_batch_size=8)))
     num_held = int(((batch["labels"] >= 0).sum(1) > 1).sum())
