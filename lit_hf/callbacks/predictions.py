@@ -2,6 +2,7 @@
 
 import glob
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,11 @@ from lit_hf.batches import Prediction
 from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.panels import json_line, show
 from lit_hf.callbacks.results_file import name_files
+from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
+
+log = logging.getLogger(__name__)
 
 
 class PredictionWriter(Callback):
@@ -83,12 +87,38 @@ class PredictionWriter(Callback):
         parts = [self._part(trainer, rank) for rank in range(trainer.world_size)]
         folder = Path(trainer.default_root_dir)
         written = join_parts(parts, folder / self.file_name, form_of(trainer))
+        warn_of_part(trainer, parts)
         for part in parts:
             part.unlink()
         weights = name_files(trainer, pl_module, written)
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
         of = f", {printable(weights['checkpoint'], 300)}" if weights["checkpoint"] else ""
         show(trainer, f"by the weights of step {weights['step']}{of}")
+
+
+def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:
+    """Say where a setting of the Trainer has left rows without an answer.
+
+    Args:
+        trainer: who has predicted.
+        parts: the files of all processes, one answer a line.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, HFDataModule):
+        return
+    num_rows = data.rows("predict").num_rows
+    num_written = sum(_count_lines(part) for part in parts)
+    if num_written < num_rows:
+        limit = "fast_dev_run" if trainer.fast_dev_run else "limit_predict_batches"  # type: ignore[attr-defined]  # set by a connector
+        log.warning(
+            f"only {num_written} of {num_rows} rows have an answer in the files "
+            f"(`trainer.{limit}`)."
+        )
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(1 for _ in stream)
 
 
 def earlier_answers(trainer: Trainer) -> str:

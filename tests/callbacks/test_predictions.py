@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,20 @@ def test_predictions__of_a_killed_run_do_not_look_finished(tmp_path: Path, fit: 
     with pytest.raises(KeyError, match="killed"):
         _trainer(folder, Kill()).predict(module, data)
     assert (folder / "predictions.jsonl").read_bytes() == finished
+
+
+@pytest.mark.parametrize("limit", [{}, {"limit_predict_batches": 2}, {"fast_dev_run": True}])
+def test_predictions__of_a_part_of_the_rows_say_so(
+    limit: dict[str, Any], tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, module, data = fit(data={"eval_batch_size": 3})
+    trainer = quiet_trainer(default_root_dir=tmp_path, callbacks=[PredictionWriter()], **limit)
+    with caplog.at_level(logging.WARNING):
+        trainer.predict(module, data, return_predictions=False)
+    answers = _answers(tmp_path)
+    told = f"only {len(answers)} of 16 rows"
+    assert (told in caplog.text) == bool(limit) == (len(answers) < 16)
+    assert all(f"trainer.{name}" in caplog.text for name in limit)
 
 
 def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -> None:
