@@ -41,12 +41,14 @@ def best_weights(trainer: Trainer) -> Results | None:
         checkpoint = read_checkpoint(path)
     except InputError:  # damaged; the export says so
         checkpoint = {}
-    metrics = cast("Mapping[str, float]", checkpoint.get("lit_hf", {}).get("metrics") or {})
-    own = {name: value for name, value in metrics.items() if not name.startswith(_OF_TRAINING)}
+    about, step = checkpoint.get("lit_hf") or {}, checkpoint.get("global_step")
+    metrics = cast("Mapping[str, float]", about.get("metrics") or {})
+    is_scored = about.get("validated") in (None, step)  # else saved behind the validation
+    own = {k: v for k, v in metrics.items() if is_scored and not k.startswith(_OF_TRAINING)}
     return {
         **entry_of(own, trainer.lightning_module),
-        **rows_of(trainer, "val"),
-        "step": checkpoint.get("global_step"),
+        **(rows_of(trainer, "val") if is_scored else {}),
+        "step": step,
         "checkpoint": name_in_run(trainer, path),
         "monitor": callback.monitor,
         "best_score": None if score is None else plain_number(float(score)),

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
@@ -111,7 +111,8 @@ def mark_earlier(results: Results, is_kept: Callable[[Results], bool]) -> None:
 
     def stands(entry: object) -> bool:
         weights = entry.get("last", entry) if isinstance(entry, dict) else None
-        return isinstance(weights, dict) and "step" in weights and is_kept(weights)
+        step = weights.get("step") if isinstance(weights, dict) else None
+        return isinstance(step, int) and is_kept(cast("Results", weights))
 
     files = results.pop("files", {})
     kept = {name: entry for name, entry in files.items() if stands(entry)}

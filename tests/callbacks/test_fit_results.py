@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
@@ -57,6 +57,16 @@ def test_results__of_a_resumed_training_without_a_validation_have_no_scores(
     assert (found["step"], found["validated_step"]) == (6, 4)
     assert found["checkpoint"] == "checkpoints/last.ckpt"
     assert "loss" not in found
+
+
+def test_results__of_the_best_by_another_number_have_no_scores_of_earlier_weights(
+    tmp_path: Path, fit: Fit
+) -> None:
+    best = ModelCheckpoint(tmp_path / "c", monitor="train/loss", save_on_train_epoch_end=True)
+    fit([best, ResultsWriter()], val_check_interval=3)  # of four batches
+    found = _fitted(tmp_path)["best"]
+    assert (found["step"], found["monitor"]) == (4, "train/loss")
+    assert set(found) == {"step", "checkpoint", "monitor", "best_score"}
 
 
 @pytest.mark.parametrize(

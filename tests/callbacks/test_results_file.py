@@ -82,7 +82,7 @@ def test_aside__goes_what_is_of_other_weights(caplog: pytest.LogCaptureFixture) 
     results: Results = {
         "fit": {"last": standing[1]},
         "validate": {"f1": 1, "step": 4, "checkpoint": "best"},
-        "test": {"f1": 1},
+        "test": {"f1": 1},  # names no step
         "files": dict(files),
         "of mine": 3,
     }
