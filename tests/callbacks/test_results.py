@@ -153,6 +153,9 @@ def test_results__of_all_stages_stand_side_by_side(
     assert results["validate"] == {name: found[name] for name in results["validate"]}
     assert found.keys() - results["validate"].keys() == {"monitor", "best_score"}
     assert last.keys() - results["validate"].keys() == {"train/loss"}
+    stamps = {stage: results[stage]["rows"].pop("stamp") for stage in ("validate", "test")}
+    assert stamps["validate"] == last["rows"]["stamp"] != stamps["test"]
+    assert results["test"]["rows"] == {"sources": ["the rows given as test"]}
     assert results["validate"]["step"] == 4  # of the checkpoint, not of the trainer
     assert results["validate"]["checkpoint"] == "c/epoch=0-step=4.ckpt"
     assert results["validate"]["loss"] == pytest.approx(scores[0]["val/loss"])

@@ -111,7 +111,7 @@ def test_facts__of_validations_know_rows_and_how_they_are_read(
     def facts(**settings: Any) -> dict[str, Any]:  # noqa: ANN401 - of the data
         sizes = {"max_length": 64, "doc_stride": 8, "val_fraction": 0, **settings}
         data = GenerativeQADataModule(tiny_t5, **sizes)
-        data.trainer = Fit()  # type: ignore[assignment]
+        data.trainer = Fit()  # type: ignore[assignment]  # as much of one as is asked for
         return dict(data.with_rows(train=question_rows, val=question_rows).validation_facts())
 
     whole, sample = facts(), facts(val_sample=4)
