@@ -13,23 +13,26 @@ log = logging.getLogger(__name__)
 def split_by_context(questions: Dataset, fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Draw a validation part with all questions on each of its contexts.
 
-    Where every context has more questions than the part, single ones are drawn, with a warning.
+    Questions with and without answer are drawn evenly, as far as whole contexts allow. Where every
+    context has twice as many questions as the part, single ones are drawn, with a warning.
 
     Args:
-        questions: with `context`.
+        questions: with `context` and `answers`.
         fraction: share of the validation part.
         seed: the same seed gives the same parts.
 
     Returns:
         The row numbers of the training part and of the validation part.
     """
-    kept, held_out = grouped_split(list(values_of(questions, "context")), fraction, seed)
+    contexts = list(values_of(questions, "context"))
+    is_answerable = [bool(answers) for answers in values_of(questions, "answers")]
+    kept, held_out = grouped_split(contexts, fraction, seed, is_answerable)
     if held_out:
         return kept, held_out
-    kept, held_out = stratified_split(None, questions.num_rows, fraction, seed)
+    kept, held_out = stratified_split(is_answerable, questions.num_rows, fraction, seed)
     if held_out:
         log.warning(
-            f"every context has more questions than the {len(held_out)} that are set aside for "
+            f"every context has far more questions than the {len(held_out)} that are set aside for "
             "validation (`val_fraction`), so these are on contexts that are trained: scores on "
             "them say little. Set `val_file`."
         )

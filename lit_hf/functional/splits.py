@@ -1,5 +1,6 @@
 """Dividing examples into a training and a validation part."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,8 +27,10 @@ def stratified_split(
 ) -> tuple[list[int], list[int]]:
     """Draw a validation part in which every class has its share.
 
-    Each class gives `fraction` of its examples, rounded so that the total is right to one example;
-    a class of a single example stays in the training part. Both parts keep the order of the rows.
+    Each class gives `fraction` of its examples, rounded up or down by the seed so that the total is
+    right: over many seeds each example is as likely to be drawn as any other, however the file is
+    sorted. A class keeps at least one example for training, so a single one stays there. Both parts
+    keep the order of the rows.
 
     Args:
         strata: the class of each example, or None to draw without regard to classes.
@@ -43,40 +46,60 @@ def stratified_split(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"Expected `fraction` to lie between 0 and 1, but got {fraction}")
-    rng = np.random.default_rng(seed)
     groups: dict[object, list[int]] = {}
     for row in range(num_examples):
         groups.setdefault(strata[row] if strata is not None else None, []).append(row)
-    # Largest remainders: floor every share, then give what is missing to the largest fractions.
-    # A class keeps at least one example for training.
-    shares = {key: len(rows) * fraction for key, rows in groups.items()}
-    counts = {key: int(share) for key, share in shares.items()}
-    missing = round(num_examples * fraction) - sum(counts.values())
-    for key in sorted(shares, key=lambda key: counts[key] - shares[key]):
-        if missing > 0 and counts[key] < len(groups[key]) - 1:
-            counts[key] += 1
-            missing -= 1
+    counts = _counts_of_classes([len(rows) for rows in groups.values()], fraction, seed)
+    rng = np.random.default_rng(seed)
     val: set[int] = set()
-    for key, rows in groups.items():
-        val.update(rng.permutation(rows)[: counts[key]].tolist())
+    for rows, count in zip(groups.values(), counts, strict=True):
+        val.update(rng.permutation(rows)[:count].tolist())
     return [row for row in range(num_examples) if row not in val], sorted(val)
 
 
+def _counts_of_classes(sizes: Sequence[int], fraction: float, seed: int) -> list[int]:
+    """How many examples of each class are drawn: its share, rounded by the seed.
+
+    Systematic sampling: the classes stand in a row in an order that is drawn, and equally distant
+    places of it are taken, the first of which is drawn. So every class gets its share rounded up or
+    down, and rounded up as often as the rest of the share says, in integers without rounding
+    errors. https://en.wikipedia.org/wiki/Systematic_sampling
+    """
+    sizes = [size if size > 1 else 0 for size in sizes]
+    total, counts = sum(sizes), [0] * len(sizes)
+    if not total:
+        return counts
+    num_drawn = round(total * fraction)
+    rng = np.random.default_rng([seed, 1])
+    place = int(rng.integers(total))  # in steps of 1 / num_drawn of the distance of two places
+    for number in rng.permutation(len(sizes)).tolist():
+        end = place + sizes[number] * num_drawn
+        counts[number] = min(end // total - place // total, max(sizes[number] - 1, 0))
+        place = end
+    return counts
+
+
 def grouped_split(
-    groups: Sequence[object], fraction: float, seed: int
+    groups: Sequence[object],
+    fraction: float,
+    seed: int,
+    strata: Sequence[object] | None = None,
 ) -> tuple[list[int], list[int]]:
     """Draw a validation part of whole groups, such as all questions on a context.
 
-    Groups are drawn as long as they have room in the share, so it is smaller where they are large.
+    Groups are drawn until the next one would not bring the part nearer to its share, so one may be
+    nearly twice as large as the share, and the part is larger or smaller by half a group.
 
     Args:
         groups: the group of each example.
         fraction: share of the validation part, above 0 and below 1.
         seed: the same seed gives the same parts.
+        strata: the class of each example, whose shares are evened out as far as whole groups allow:
+            a group counts for the class of most of its examples.
 
     Returns:
         The row numbers of the training part and of the validation part, disjoint and sorted; the
-        latter is empty where no group is as small as the share.
+        latter is empty where no group is small enough.
 
     >>> grouped_split(["a", "a", "b", "b", "c", "c"], 0.4, seed=0)
     ([0, 1, 2, 3], [4, 5])
@@ -84,9 +107,30 @@ def grouped_split(
     members: dict[object, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
-    room, val = round(len(groups) * fraction), set[int]()
     parts = list(members.values())
-    for number in np.random.default_rng(seed).permutation(len(parts)).tolist():
-        if len(val) + len(parts[number]) <= room:
-            val.update(parts[number])
+    rng = np.random.default_rng(seed)
+    drawn = [parts[number] for number in rng.permutation(len(parts)).tolist()]
+    room, val = round(len(groups) * fraction), set[int]()
+    for part in drawn if strata is None else _mixed(drawn, strata, rng):
+        if len(part) < 2 * (room - len(val)) and len(val) + len(part) < len(groups):
+            val.update(part)
+        elif val:
+            break
     return [row for row in range(len(groups)) if row not in val], sorted(val)
+
+
+def _mixed(
+    parts: Sequence[list[int]], strata: Sequence[object], rng: np.random.Generator
+) -> list[list[int]]:
+    """Groups in an order whose beginning has its share of each class, wherever it is cut.
+
+    Each class stands in a row of length 1, each group in it at a place that is drawn inside of it.
+    """
+    kinds = [Counter(strata[row] for row in part).most_common(1)[0][0] for part in parts]
+    totals, before, places = Counter[object](), Counter[object](), list[float]()
+    for kind, part in zip(kinds, parts, strict=True):
+        totals[kind] += len(part)
+    for kind, part, inside in zip(kinds, parts, rng.random(len(parts)).tolist(), strict=True):
+        places.append((before[kind] + inside * len(part)) / totals[kind])
+        before[kind] += len(part)
+    return [parts[number] for number in sorted(range(len(parts)), key=places.__getitem__)]

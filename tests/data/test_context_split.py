@@ -7,9 +7,14 @@ from lit_hf import ExtractiveQADataModule, GenerativeQADataModule, HFDataModule
 from lit_hf.data.context_split import split_by_context
 
 
+def _questions(contexts: list[str], unanswerable: tuple[str, ...] = ()) -> Dataset:
+    answers: list[list[str]] = [[] if context in unanswerable else ["x"] for context in contexts]
+    return Dataset.from_dict({"context": contexts, "answers": answers})
+
+
 def test_contexts__are_in_one_part_only() -> None:
     contexts = [f"context {row // 3}" for row in range(60)]
-    kept, held_out = split_by_context(Dataset.from_dict({"context": contexts}), 0.2, seed=0)
+    kept, held_out = split_by_context(_questions(contexts), 0.2, seed=0)
     assert sorted(kept + held_out) == list(range(60))
     assert len(held_out) == 12
     assert not {contexts[row] for row in kept} & {contexts[row] for row in held_out}
@@ -18,10 +23,22 @@ def test_contexts__are_in_one_part_only() -> None:
 def test_contexts__of_many_questions_are_parted_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    questions = Dataset.from_dict({"context": ["one"] * 10 + ["two"] * 10})
+    questions = _questions(["one"] * 10 + ["two"] * 10)
     _, held_out = split_by_context(questions, 0.1, seed=0)
     assert len(held_out) == 2
     assert "on contexts that are trained" in caplog.text
+
+
+@pytest.mark.parametrize("num_contexts", [20, 2])
+def test_questions__with_and_without_answer_are_drawn_evenly(num_contexts: int) -> None:
+    """Of many contexts, and of two that are too large to be drawn."""
+    names = [f"context {number}" for number in range(num_contexts)]
+    half = num_contexts // 2
+    contexts = [name for name in names for _ in range(100 // num_contexts)]
+    questions = _questions(contexts, unanswerable=tuple(names[:half]))
+    for seed in range(20):
+        _, held_out = split_by_context(questions, 0.1 if half > 1 else 0.2, seed)
+        assert {contexts[row] in names[:half] for row in held_out} == {True, False}
 
 
 @pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,12 @@ def test_split__is_a_partition_with_every_class_in_its_share(
     train, val = stratified_split(strata, len(strata), fraction, seed)
     assert sorted(train + val) == list(range(len(strata)))
     assert train == sorted(train)
+    shared = [kind for kind in strata if strata.count(kind) > 1]
+    share = round(len(shared) * fraction) / max(1, len(shared))
     for kind in set(strata):
-        count = sum(strata[row] == kind for row in val)
-        assert abs(count - strata.count(kind) * fraction) < 1 + 1e-9
-        assert count < strata.count(kind)  # one stays for training
+        size, count = strata.count(kind), sum(strata[row] == kind for row in val)
+        assert abs(count - size * share) < 1 + 1e-9 or size == 1
+        assert count < size  # one stays for training
 
 
 def test_split__size_and_seed() -> None:
@@ -30,6 +33,41 @@ def test_split__size_and_seed() -> None:
     assert stratified_split(strata, 1000, 0.2, seed=0) == first
     assert stratified_split(strata, 1000, 0.2, seed=1) != first
     assert len(stratified_split(None, 1000, 0.2, seed=0)[1]) == 200
+
+
+def _chances(strata: list[str], fraction: float) -> dict[str, float]:
+    """How often an example of each class is drawn, over 1000 seeds."""
+    classes = np.array(strata)
+    drawn = np.zeros(len(strata))
+    for seed in range(1000):
+        drawn[stratified_split(strata, len(strata), fraction, seed)[1]] += 1 / 1000
+    return {kind: float(drawn[classes == kind].mean()) for kind in dict.fromkeys(strata)}
+
+
+def test_split__of_small_classes_is_no_matter_of_the_order_of_the_file() -> None:
+    """Half a row of each of twenty classes: which ten of them give one is the seed's to say."""
+    chances = _chances([f"{number:02}" for number in range(20) for _ in range(5)], 0.1)
+    assert list(chances.values()) == pytest.approx([0.1] * 20, abs=0.02)
+
+
+def test_split__of_classes_of_any_size_draws_each_example_as_likely_as_any_other() -> None:
+    """By the largest remainders classes of 4 rows would give none beside those of 5."""
+    strata = [kind for kind in "abcdefgh" for _ in range(5)] + ["i"] * 4 + ["j"] * 3 + ["k"] * 2
+    chances = _chances([*strata, "single"], 0.1)
+    assert chances.pop("single") == 0
+    assert list(chances.values()) == pytest.approx([5 / 49] * 11, abs=0.03)
+
+
+def test_split__has_the_chances_of_sklearn_where_classes_are_of_one_size() -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    strata = [f"{number:02}" for number in range(20) for _ in range(5)]
+    drawn = np.zeros(100)
+    for _, val in selection.StratifiedShuffleSplit(500, test_size=0.3, random_state=0).split(
+        strata, strata
+    ):
+        drawn[val] += 1 / 500
+    ours = list(_chances(strata, 0.3).values())
+    assert ours == pytest.approx(drawn.reshape(20, 5).mean(1).tolist(), abs=0.03)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5])
@@ -47,5 +85,25 @@ def test_groups__are_not_parted(groups: list[int], fraction: float, seed: int) -
     train, val = grouped_split(groups, fraction, seed)
     assert sorted(train + val) == list(range(len(groups)))
     assert not {groups[row] for row in train} & {groups[row] for row in val}
-    assert len(val) <= round(len(groups) * fraction)
+    assert abs(len(val) - round(len(groups) * fraction)) <= max(map(groups.count, groups))
+    assert train
     assert grouped_split(groups, fraction, seed) == (train, val)
+
+
+def test_groups__of_any_size_are_drawn_by_some_seed() -> None:
+    """Whole groups of 10 to 17 rows for a share of 10: all but one would never fit."""
+    groups = [
+        number for number, size in enumerate([10, 13, 14, 15, 16, 15, 17]) for _ in range(size)
+    ]
+    drawn = {groups[row] for seed in range(100) for row in grouped_split(groups, 0.1, seed)[1]}
+    assert drawn == set(range(7))
+
+
+def test_groups__of_a_class_by_themselves_are_drawn_by_some_seed() -> None:
+    groups = [row // 4 for row in range(80)]
+    strata = ["one" if group == 3 else "many" for group in groups]
+    drawn = [
+        3 in {groups[row] for row in grouped_split(groups, 0.1, seed, strata)[1]}
+        for seed in range(200)
+    ]
+    assert 0 < sum(drawn) / 200 < 0.25
