@@ -38,7 +38,7 @@ def test_questions__with_and_without_answer_are_drawn_evenly(num_contexts: int) 
     questions = _questions(contexts, unanswerable=tuple(names[:half]))
     for seed in range(20):
         _, held_out = split_by_context(questions, 0.1 if half > 1 else 0.2, seed)
-        assert {contexts[row] in names[:half] for row in held_out} == {True, False}
+        assert sum(contexts[row] in names[:half] for row in held_out) * 2 == len(held_out)
 
 
 @pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])
