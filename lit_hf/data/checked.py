@@ -15,6 +15,7 @@ from datasets.arrow_writer import ArrowWriter
 from datasets.utils import tqdm
 
 from lit_hf.data.cache import cached, key_of
+from lit_hf.data.headers import is_header
 from lit_hf.data.problems import RowProblems, RowSummary
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
@@ -86,7 +87,7 @@ def checked_rows(
         summary, problems = kind.summary(), RowProblems()
         path = str(folder / f"{kind.name}.arrow")
         with ArrowWriter(features=kind.features, path=path) as writer:
-            for item in _items(tables, kind, summary, problems):
+            for item in _items(tables, kind, on_bad_row, summary, problems):
                 writer.write(item)
             if on_bad_row in _REMEDIES:
                 _refuse(tables, problems, _REMEDIES[on_bad_row])
@@ -106,12 +107,20 @@ def checked_rows(
 
 
 def _items(
-    tables: Sequence[Table], kind: RowKind[SummaryT], summary: SummaryT, problems: RowProblems
+    tables: Sequence[Table],
+    kind: RowKind[SummaryT],
+    on_bad_row: str,
+    summary: SummaryT,
+    problems: RowProblems,
 ) -> Iterator[Item]:
     """The items of all rows that can be used, each with an id."""
     seen: set[str] = set()
     for number, (place, row) in enumerate(_placed(tables)):
-        item = kind.read(row, place, summary, problems)
+        if is_repeated := is_header(row):
+            clause = "the row repeats the names of the columns, as the header line of another file"
+            problems.add(clause, place.short, list(row))
+        is_left_out = is_repeated and on_bad_row != "keep"
+        item = None if is_left_out else kind.read(row, place, summary, problems)
         if item is None:
             continue
         name = str(item.setdefault("id", str(number)))

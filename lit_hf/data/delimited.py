@@ -2,25 +2,25 @@
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lit_hf.data.contents import content_stamp, lines_of
+from lit_hf.data.headers import refuse_header
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
 log = logging.getLogger(__name__)
+Records = Iterator[tuple[int, list[str]]]  # each with the number of the line where it begins
 csv.field_size_limit(2**31 - 1)  # the default refuses a field of 128 KiB
 
 
 def _parse_delimited(
-    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str] | None
+    path: Path, records: Records, names: Sequence[str] | None
 ) -> tuple[list[str], Iterator[tuple[int, Row]]]:
     """Give each record its column names; refuse one with more or fewer fields."""
     header = list(names) if names else next(records, (0, []))[1]
-    if names:
-        records = _without_header(path, records, header)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(
@@ -42,20 +42,7 @@ def _parse_delimited(
     return header, rows()
 
 
-def _without_header(
-    path: Path, records: Iterator[tuple[int, list[str]]], names: Sequence[str]
-) -> Iterator[tuple[int, list[str]]]:
-    """Refuse a first record that is the header line: it would be read as a row."""
-    for place, (number, record) in enumerate(records):
-        if place == 0 and [cell.strip() for cell in record] == list(names):
-            raise InputError(
-                f"{path}, line {number}: this is a header line with the names of `column_names`, "
-                "which are for files without one; leave `column_names` out."
-            )
-        yield number, record
-
-
-def _quoted_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _quoted_records(path: Path, delimiter: str) -> Records:
     """Records by the rules of RFC 4180, each with the number of the line where it begins."""
     reader = csv.reader((line for _, line in lines_of(path)), delimiter=delimiter, strict=True)
     start = 1
@@ -70,7 +57,7 @@ def _quoted_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]
         ) from None
 
 
-def _tab_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _tab_records(path: Path) -> Records:
     """Records of a TSV without quoting rules; well-formed quotes around a field are taken off."""
     for number, line in lines_of(path):
         text = line.rstrip("\r\n")
@@ -88,11 +75,7 @@ def _unquote(cell: str) -> str:
 
 def open_csv(path: Path, column_names: Sequence[str] | None) -> Table:
     """Open a CSV by the rules of RFC 4180: a field in quotes may hold commas and line breaks."""
-
-    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
-        return _parse_delimited(path, _quoted_records(path, ","), column_names)
-
-    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
+    return _table(path, lambda: _quoted_records(path, ","), column_names)
 
 
 def open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -101,13 +84,21 @@ def open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
     Raises:
         InputError: if a line has more or fewer fields than the first, and quotes do not explain it.
     """
-    is_quoted = _is_quoted(path, column_names)
+    if _is_quoted(path, column_names):
+        return _table(path, lambda: _quoted_records(path, "\t"), column_names)
+    return _table(path, lambda: _tab_records(path), column_names)
 
-    def parse() -> tuple[list[str], Iterator[tuple[int, Row]]]:
-        records = _quoted_records(path, "\t") if is_quoted else _tab_records(path)
-        return _parse_delimited(path, records, column_names)
 
-    return Table(str(path), "line", parse()[0], content_stamp(path), lambda: parse()[1])
+def _table(path: Path, records: Callable[[], Records], names: Sequence[str] | None) -> Table:
+    if names:
+        read = records()
+        line, first = next(read, (1, []))
+        refuse_header(f"{path}, line {line}", first, names, (record for _, record in read))
+    header, _ = _parse_delimited(path, records(), names)
+    stamp = content_stamp(path) + (f" as {list(names)}" if names else "")
+    return Table(
+        str(path), "line", header, stamp, lambda: _parse_delimited(path, records(), names)[1]
+    )
 
 
 def _is_quoted(path: Path, names: Sequence[str] | None) -> bool:

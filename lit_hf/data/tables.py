@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from lit_hf.data.headers import no_header
 from lit_hf.errors import InputError, nearest
 
 _SINGLE = ("float16", "float32")
@@ -59,7 +60,7 @@ class Table:
             near = nearest(column, [name for name in self.columns if name not in taken])
             raise InputError(
                 f"{self.name}: there is no column {column!r} (setting `{setting}`); found {found}."
-                f"{self._other_separator() or near or remedy}"
+                f"{self._other_separator() or no_header(self.name, self.columns) or near or remedy}"
             )
 
     def _other_separator(self) -> str:

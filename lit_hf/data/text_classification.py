@@ -29,6 +29,7 @@ from lit_hf.data.classes import (
     values_of,
 )
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
+from lit_hf.data.headers import refuse_class_of_header
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
@@ -174,6 +175,9 @@ class TextClassificationDataModule(HFDataModule):
             found = names_without_training(found, self.model_name)
         elif not found:
             _, summary = self._read("train")
+            if self.column_names:
+                found_in = (summary.classes, summary.places, self._where("train"))
+                refuse_class_of_header(*found_in, len(trained))
             remedy = "For a number to predict set `problem_type: regression`."
             found = names_of_rows(summary, self._where("train"), remedy)
         return in_order_of_model(found, self.model_name)

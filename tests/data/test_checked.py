@@ -1,3 +1,4 @@
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 from datasets import Features, Value
 
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
+from lit_hf.data.examples import TextColumns, read_examples
 from lit_hf.data.problems import RowProblems, RowSummary
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Row, Table
@@ -107,3 +109,31 @@ def test_nothing_left__is_an_error_with_the_reasons(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{bad.name}: no numbers.\nleft out: 1 row: it is no number: line 2 has 'two'."
     )
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+@pytest.mark.parametrize("repeated", [("id", "number"), (" ID", "Number")])
+def test_rows__that_repeat_the_names_of_the_columns_are_bad(
+    name: str, repeated: tuple[str, str], tmp_path: Path
+) -> None:
+    """As where two files with header lines were put together."""
+    rows = [("x", "2"), repeated, ("y", "3")]
+    lines = [("\t" if name == "a.tsv" else ",").join(row) for row in [("id", "number"), *rows]]
+    if name == "a.jsonl":
+        lines = [json.dumps({"id": first, "number": second}) for first, second in rows]
+    (tmp_path / name).write_text("\n".join([*lines, ""]))
+    table = open_file(str(tmp_path / name))
+    with pytest.raises(InputError, match=r"repeats the names of the columns.*line [23] has"):
+        _read([table])
+    items, summary, _ = _read([table], "skip")
+    assert [item["id"] for item in items] == ["x", "y"]
+    assert "repeats the names of the columns" in summary.problems
+
+
+def test_rows__to_predict_that_repeat_the_names_are_predicted_and_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\nx,fine\nid,text\n")
+    columns = TextColumns("text", None, None, "id", None, ",")
+    table = open_file(str(tmp_path / "a.csv"))
+    examples, summary = read_examples([table], columns, "single_label", "keep")
+    assert list(examples["id"]) == ["x", "id"]
+    assert "repeats the names of the columns" in summary.problems

@@ -234,8 +234,7 @@ def test_column_names__of_a_file_that_has_a_header_are_refused(
 ) -> None:
     path = tmp_path / name
     path.write_text(f"text{mark}label\nfire{mark}1\n")
-    table = open_file(str(path), ["text", "label"])
     with pytest.raises(InputError, match=r"line 1: this is a header line.*leave `column_names`"):
-        list(table.rows())
+        open_file(str(path), ["text", "label"])
     path.write_text(f"fire{mark}1\ntext{mark}label\n")  # a row, if a strange one
     assert len(list(open_file(str(path), ["text", "label"]).rows())) == 2

@@ -1,0 +1,96 @@
+"""Header lines where rows are expected, and rows where a header line is."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from lit_hf.errors import InputError
+
+
+def is_name(cell: object, name: str) -> bool:
+    """Whether a cell is the name of its column, as in a header line, but for case and spaces.
+
+    >>> is_name(" Label", "label"), is_name("sentiment", "label"), is_name(None, "label")
+    (True, False, False)
+    """
+    return isinstance(cell, str) and cell.strip().casefold() == name.strip().casefold()
+
+
+def is_header(row: Mapping[str, object]) -> bool:
+    """Whether a row repeats the names of its columns, as in the middle of files put together.
+
+    >>> is_header({"text": "Text", "label": "label"}), is_header({"text": "text"})
+    (True, False)
+    """
+    return len(row) > 1 and all(is_name(cell, name) for name, cell in row.items())
+
+
+def refuse_header(
+    where: str, first: Sequence[str], names: Sequence[str], others: Iterable[Sequence[str]]
+) -> None:
+    """Refuse a first record that is the header line: it would be read as a row.
+
+    One that has some of the names in their places is one as well, unless these cells come again:
+    "spam" in a column `spam` may be a class.
+
+    Args:
+        where: file and line, for the message.
+        first: the first record.
+        names: the names that are given for the columns.
+        others: the records behind it.
+
+    Raises:
+        InputError: saying what to do.
+    """
+    same = [at for at, pair in enumerate(zip(first, names, strict=False)) if is_name(*pair)]
+    if not same:
+        return
+    is_again = len(same) < len(names) and any(
+        is_name(record[at], names[at]) for record in others for at in same if at < len(record)
+    )
+    if not is_again:
+        raise InputError(
+            f"{where}: this is a header line, {', '.join(first)}, but `column_names` "
+            f"({', '.join(names)}) are for files without one; leave `column_names` out and set the "
+            "columns by the names in the file, or remove the line."
+        )
+
+
+def refuse_class_of_header(
+    classes: Mapping[str, int], places: Mapping[str, str], where: str, num_files: int
+) -> None:
+    """Refuse a class that only the first line of files without header line has.
+
+    Args:
+        classes: how many training rows have a label.
+        places: the place of the first of these.
+        where: table and column, for the message.
+        num_files: how many files there are, each of which may have such a line.
+
+    Raises:
+        InputError: if all other classes come more often; a number is no name of a column.
+    """
+    for label, place in places.items():
+        fewest = min((count for name, count in classes.items() if name != label), default=0)
+        is_first = re.search(r"\bline 1$", place) and not label.strip().isdigit()
+        if is_first and classes[label] <= num_files < fewest:
+            raise InputError(
+                f"{where}: the class {label!r} stands in the first line only, which seems to be a "
+                "header line, but `column_names` are for files without one: leave them out, or "
+                "remove the line. If it is a row, list every class in `label_names`."
+            )
+
+
+def no_header(name: str, columns: Iterable[str]) -> str:
+    """What to say of a file whose first line seems to be a row: one of its names is a number.
+
+    >>> no_header("a.csv", ["text", "label"])
+    ''
+    """
+    is_text = name.lower().endswith((".csv", ".tsv"))
+    if not is_text or not any(re.fullmatch(r"\s*[-+]?\d+([.,]\d*)?\s*", cell) for cell in columns):
+        return ""
+    return (
+        " The first line is read as the names of the columns; since it holds a number, it may be a "
+        "row: write a line with the names above it, or name the columns in `column_names` where "
+        "there is this setting."
+    )

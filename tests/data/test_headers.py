@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.data.readers import open_file
+
+NAMES = ["text", "label"]
+
+
+def _write(path: Path, *lines: str) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+@pytest.mark.parametrize("header", ["text,label", "Text, LABEL", "text,sentiment", "tweet,Label"])
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_names__for_a_file_that_has_a_header_line(
+    header: str, name: str, mark: str, tmp_path: Path
+) -> None:
+    lines = [line.replace(",", mark) for line in (header, "fire,1", "good,0")]
+    path = _write(tmp_path / name, *lines)
+    with pytest.raises(InputError, match="line 1: this is a header line"):
+        open_file(path, NAMES)
+    assert len(list(open_file(path).rows())) == 2
+
+
+def test_names__that_are_classes_are_no_header_line(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "win money,spam", "hello,ham", "buy now,spam")
+    assert len(list(open_file(path, ["text", "spam"]).rows())) == 3
+    assert len(list(open_file(_write(tmp_path / "a.csv", "fire,1"), NAMES).rows())) == 1
+
+
+def test_names__in_another_order_make_other_rows(tmp_path: Path) -> None:
+    """Prepared rows are kept by the stamp: those of swapped columns would come back."""
+    path = _write(tmp_path / "a.csv", "1,fire", "0,good")
+    assert open_file(path, NAMES).stamp != open_file(path, NAMES[::-1]).stamp
+
+
+def test_header__whose_names_are_none_of_ours_is_no_class(tiny_model: str, tmp_path: Path) -> None:
+    """`column_names` of a file that has a header line: "sentiment" would be a class."""
+    rows = [f"text {number},{('good', 'bad')[number % 2]}" for number in range(8)]
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    for file, part in zip(files, (rows[:4], rows[4:]), strict=True):
+        Path(file).write_text("\n".join(["tweet,sentiment", *part, ""]))
+    settings: dict[str, Any] = {"column_names": ["text", "label"], "val_fraction": 0}
+    for train in (files[0], files):
+        data = TextClassificationDataModule(tiny_model, train_file=train, **settings)
+        with pytest.raises(InputError, match="class 'sentiment' stands in the first line only"):
+            data.setup("fit")
+    settings["label_names"] = ["good", "bad", "sentiment"]
+    TextClassificationDataModule(tiny_model, train_file=files, **settings).setup("fit")
+    Path(files[0]).write_text("\n".join([*rows, "text,rare", ""]))  # a rare class further below
+    data = TextClassificationDataModule(
+        tiny_model, train_file=files[0], column_names=["text", "label"]
+    )
+    assert data.label_names == ["bad", "good", "rare"]
+
+
+def test_columns__of_a_file_without_header_line_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a fine day,1\nrain,0\n")
+    with pytest.raises(InputError, match=r"first line is read as the names.*may be a row"):
+        open_file(str(tmp_path / "a.csv")).require("text", "text_column")
+    (tmp_path / "a.csv").write_text("txet,target\nrain,0\n")
+    with pytest.raises(InputError, match=r"found 'txet', 'target'\. Did you mean 'txet'\?"):
+        open_file(str(tmp_path / "a.csv")).require("text", "text_column")
