@@ -174,15 +174,16 @@ def test_command__keeps_the_threshold_of_the_averages(
     tiny_model: str, question_rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
     """In checkpoint, results, export, card, predictions and answers; four validations."""
-    file, run = tmp_path / "rows.jsonl", tmp_path / "run"
-    file.write_text("".join(json.dumps(row) + "\n" for row in question_rows))
+    file, copy, run = tmp_path / "rows.jsonl", tmp_path / "copy.jsonl", tmp_path / "run"
+    for path in (file, copy):
+        path.write_text("".join(json.dumps(row) + "\n" for row in question_rows))
     output_of(
         *("fit", "--model", "ExtractiveQA", "--model.model_name", tiny_model),
         *("--model.no_answer_threshold", "0", "--model.pretrained", "false"),
         *("--model.config_overrides", "{initializer_range: 0.4}"),
         *("--model.optimizer", "AdamW", "--model.optimizer.lr", "0.003"),
         *("--data", "ExtractiveQADataModule", "--data.train_file", str(file)),
-        *("--data.val_file", str(file), "--data.batch_size", "2", "--data.max_length", "64"),
+        *("--data.val_file", str(copy), "--data.batch_size", "2", "--data.max_length", "64"),
         *("--data.doc_stride", "16", "--checkpoint.monitor", "val/best_f1"),
         *("--trainer.default_root_dir", str(run), "--trainer.max_epochs", "2"),
         *("--trainer.val_check_interval", "0.5", "--trainer.accelerator", "cpu"),

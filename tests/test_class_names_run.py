@@ -5,6 +5,7 @@ Reference: plain transformers on models whose last layer is set so that they are
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -383,12 +384,14 @@ def test_model__of_other_classes_is_not_evaluated(
 def test_command__keeps_the_names_of_the_model(text_model: Make, tmp_path: Path) -> None:
     """Trained on at no learning rate, from ClassLabel numbers in another order than the model's."""
     file = _class_label(tmp_path, WORDS, [*WORDS[2:], *WORDS[:2]])["val_file"]
+    copy = shutil.copy(file, tmp_path / "copy.parquet")
     words = [
         *("--model", "TextClassifier", "--data", "TextClassificationDataModule"),
         *("--model.model_name", text_model(WORDS), "--model.optimizer.lr", "0"),
         *("--trainer.default_root_dir", "run", "--trainer.accelerator", "cpu"),
         *("--trainer.max_epochs", "1", "--data.id_column", "text"),
-        *(f"--data.{split}_file={file}" for split in ("train", "val", "test", "predict")),
+        *(f"--data.{split}_file={file}" for split in ("train", "test", "predict")),
+        f"--data.val_file={copy}",
     ]
     for verb in (["fit", *words], ["test", "--run", "run"], ["predict", "--run", "run"]):
         done = run_command(*verb, folder=tmp_path)

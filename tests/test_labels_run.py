@@ -209,8 +209,9 @@ def test_tables_of_images__come_back_as_they_write_them(
 
 
 def test_positive_label__goes_through_the_whole_run(tiny_model: str, tmp_path: Path) -> None:
-    _write(tmp_path / "train.csv", ["no", "yes", "no"] * 6)
-    words = ("--data.val_file", "train.csv", "--data.test_file", "train.csv")
+    for name in ("train.csv", "val.csv"):
+        _write(tmp_path / name, ["no", "yes", "no"] * 6)
+    words = ("--data.val_file", "val.csv", "--data.test_file", "train.csv")
     run = _fit_texts(tmp_path, tiny_model, *words, "--model.positive_label", "no")
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     assert config["model"]["init_args"]["positive_label"] == "no"

@@ -47,9 +47,10 @@ def run_folder(tiny_model: str, rows: Rows, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("questions")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, run = str(folder / "rows.jsonl"), str(folder / "run")
+    copy = shutil.copy(file, folder / "copy.jsonl")
     shown = output_of(
         *("fit", "--config", str(RECIPE), "--model.model_name", tiny_model),
-        *("--data.train_file", file, "--data.val_file", file, "--data.batch_size", "2"),
+        *("--data.train_file", file, "--data.val_file", str(copy), "--data.batch_size", "2"),
         *("--data.max_length", "64", "--data.doc_stride", "16", "--samples.every_n_steps", "1"),
         *("--trainer.default_root_dir", run, "--trainer.max_epochs", "1"),
         *("--trainer.accelerator", "cpu"),

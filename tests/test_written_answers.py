@@ -1,6 +1,7 @@
 """A model that writes answers, from file to answer: the command, the export, the Predictor."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ def run_folder(tiny_t5: str, rows: Rows, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("written")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, run = str(folder / "rows.jsonl"), str(folder / "run")
+    copy = shutil.copy(file, folder / "copy.jsonl")
     shown = output_of(
         *("fit", "--config", str(RECIPE), "--model.model_name", tiny_t5),
         *("--model.pretrained", "false", "--model.scheduler", "cosine"),
         *("--model.optimizer.lr", "5e-3", "--data.batch_size", "10"),
-        *("--data.train_file", file, "--data.val_file", file, "--data.val_sample", "6"),
+        *("--data.train_file", file, "--data.val_file", str(copy), "--data.val_sample", "6"),
         *("--samples.every_n_steps", "80", "--trainer.default_root_dir", run),
         *("--trainer.max_epochs", "110", "--trainer.check_val_every_n_epoch", "110"),
         *("--trainer.accelerator", "cpu"),

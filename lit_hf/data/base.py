@@ -1,6 +1,5 @@
 """HFDataModule: what the data modules of all tasks share, from sources to loaders."""
 
-import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,9 @@ from lit_hf.data.batching import Batching, sizes_of
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.loading import naming_rows
 from lit_hf.data.missing import STAGES, no_rows
+from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
-from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
+from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
@@ -24,8 +24,6 @@ from lit_hf.processors import files_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger(__name__)
 
 
 class HFDataModule(KnownRows):
@@ -178,14 +176,8 @@ class HFDataModule(KnownRows):
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; [] where it has no source of its own."""
         if split not in self._tables:
-            files = self.files[split]
-            if files:
-                found = tables_from_files(files, self.column_names)
-            elif self.dataset:
-                found = tables_from_dataset(self.dataset, self.subset, split, self.column_names)
-            else:
-                found = []
-            self._tables[split] = found
+            source = (self.files[split], self.dataset, self.subset, self.column_names)
+            self._tables[split] = tables_of_split(split, *source)
         return self._tables[split]
 
     # Life of a data module.
@@ -200,6 +192,9 @@ class HFDataModule(KnownRows):
 
     def _load(self, stage: str | None) -> None:
         wanted = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
+        told = set(self.splits)
+        if {"train", "val"} <= {*wanted}:
+            refuse_shared(self.tables("train"), self.tables("val"))
         for split in wanted:
             if split in self.splits:
                 continue
@@ -212,6 +207,8 @@ class HFDataModule(KnownRows):
                 self._split_off_val()
             elif split != "val" or stage == "validate":
                 raise no_rows(type(self), split, self.dataset)
+        counts = {split: part.num_rows for split, part in self.splits.items() if split not in told}
+        tell_rows(counts, self.tables, self.val_fraction)
         if stage == "fit" and not self._is_checked:
             self.check_fit()
             self._is_checked = True

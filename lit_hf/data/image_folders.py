@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
+from lit_hf.data.split_files import without_repeats
+from lit_hf.data.split_names import split_of
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 
@@ -36,10 +38,15 @@ def refuse_unclassed(table: Table) -> None:
     """Refuse a folder of images of which some lie beside the folders of the classes.
 
     Raises:
-        InputError: naming one.
+        InputError: naming one; or if the folders are those of splits, such as train and val.
     """
     if table.has_names or table.unit != "row" or not os.path.isdir(table.name):
         return
+    if len(table.subfolders) > 1 and all(map(split_of, table.subfolders)):
+        raise InputError(
+            f"{table.name}: its folders {', '.join(table.subfolders)} are named as splits, not as "
+            "classes; set `dataset` to this folder, or the files of each split to one of these."
+        )
     names = [str(row.get("id")) for _, row in table.rows()]
     alone = [name for name in names if not _class_of(name)]
     if alone and len(alone) < len(names):
@@ -57,6 +64,7 @@ def image_files(files: str | Sequence[str]) -> list[Path]:
         for entry in given
         for name in ([entry] if os.path.exists(entry) else glob(entry) or [entry])
     ]
+    found = without_repeats(found)
     are_images = [name.lower().endswith(ENDINGS) and os.path.isfile(name) for name in found]
     return [Path(name) for name in found] if all(are_images) else []
 

@@ -3,49 +3,61 @@
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from glob import glob
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from lit_hf.bundled import find_bundled
 from lit_hf.data.cifar_batches import batches_of_archive, batches_of_folder
 from lit_hf.data.contents import refuse_archive
 from lit_hf.data.image_folders import ENDINGS, has_images, image_table
 from lit_hf.data.readers import open_file
+from lit_hf.data.split_files import files_of_split, missing_parts, without_repeats
+from lit_hf.data.split_names import SPLIT_NAMES, part_of_hub, split_of, unread_for_validation
+from lit_hf.data.split_names import Split as Split
 from lit_hf.data.tables import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
 log = logging.getLogger(__name__)
-Split = Literal["train", "val", "test", "predict"]
-SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "val": ("validation", "val", "valid", "dev"),
-    "test": ("test",),
-    "predict": ("predict", "unlabelled", "unlabeled"),
-}
-_SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00002
 _DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
+
+
+def tables_of_split(
+    split: Split,
+    files: str | Sequence[str] | None,
+    dataset: str | None,
+    subset: str | None,
+    column_names: Sequence[str] | None,
+) -> list[Table]:
+    """The tables of a split, of its files or else of a data set; [] where neither has any."""
+    if files:
+        return tables_from_files(files, column_names)
+    return tables_from_dataset(dataset, subset, split, column_names) if dataset else []
 
 
 def tables_from_files(
     files: str | Sequence[str], column_names: Sequence[str] | None = None
 ) -> list[Table]:
-    """Open one file or several; a name may be a pattern, `part-*.csv`, or a folder of images.
+    """Open one file or several, each once; a name may be a pattern, or a folder of images.
 
     Raises:
         InputError: if a pattern matches nothing, or a file cannot be read or is an image.
     """
-    tables = []
+    paths: list[str] = []
     for name in [files] if isinstance(files, str) else files:
-        found = [name] if os.path.exists(name) else sorted(glob(name)) or [find_bundled(name)]
-        tables += [_open(path, column_names) for path in found]
-    return tables
+        paths += [name] if os.path.exists(name) else sorted(glob(name)) or [find_bundled(name)]
+    return [_open(path, column_names) for path in without_repeats(paths)]
 
 
 def _open(path: str, column_names: Sequence[str] | None) -> Table:
     if os.path.isdir(path) and has_images(Path(path)):
         return image_table(Path(path))
+    if os.path.isfile(os.path.join(path, "dataset_info.json")):
+        return table_from_dataset(path, _saved(Path(path)))
     if path.lower().endswith(ENDINGS) and os.path.isfile(path):
         raise InputError(
             f"{path}: this is an image; wanted is a folder of images, or a table (.csv, .jsonl, "
@@ -60,7 +72,7 @@ def tables_from_dataset(
     """Open one split of a local folder or of a Hub data set; [] where it has no such split.
 
     Args:
-        dataset: a folder with a file, files or a folder of images for each split, a folder written
+        dataset: a folder with a file, numbered files or a folder for each split, a folder written
             by `save_to_disk`, CIFAR-10's batches in a folder or a .tar.gz, or a Hub id.
         subset: folder inside the folder, or configuration of the Hub data set; `dataset` may be
             that inner folder itself.
@@ -68,7 +80,8 @@ def tables_from_dataset(
         column_names: names of the columns of files without a header line.
 
     Raises:
-        InputError: if there is nothing of that name, or it cannot be reached.
+        InputError: if there is nothing of that name, it cannot be reached, or several of its files
+            or parts may be the split.
     """
     dataset = find_bundled(dataset)
     if dataset.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(dataset):
@@ -84,8 +97,8 @@ def tables_from_dataset(
         return _from_hub(dataset, subset, split)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
         return _from_disk(folder, split)
-    named = [file for file in sorted(folder.iterdir()) if _holds(file, split)]
-    if not any(_holds(file, known) for file in folder.iterdir() for known in SPLIT_NAMES):
+    files = _files_of(folder)
+    if not any(split_of(name) for name in files.values()):
         batches = batches_of_folder(folder)
         if batches is not None:
             return batches.tables(split)
@@ -93,32 +106,54 @@ def tables_from_dataset(
             f"{folder}: no file for any split; wanted names such as train.csv, "
             "validation-00000.parquet or test_text.txt."
         )
-    _tell_several(folder, split, named)
-    return [_open(str(file), column_names) for file in named]
+    found = files_of_split(folder, files, split)
+    if missing := missing_parts(found):
+        log.warning(f"{folder}: of the {split} rows {missing} (by the names of the files).")
+    if split == "val" and not found:
+        _tell_unread(str(folder), _unread_files(folder, files))
+    return [_open(str(file), column_names) for file in found]
 
 
-def _tell_several(folder: Path, split: Split, files: Sequence[Path]) -> None:
-    """Say which files are read for a split where these are no shards of one."""
-    kinds = {_SHARD.sub("", _DATA_FILE.sub("", file.name)) for file in files}
-    if len(kinds) > 1:
-        names = ", ".join(file.name for file in files)
+def _files_of(folder: Path) -> dict[Path, str]:
+    """The files and folders of images in a folder, and in those of its folders that are splits.
+
+    Returns:
+        Each with the name that may say its split: that of the file, or of the folder around it.
+    """
+    files: dict[Path, str] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_data(path):
+            files[path] = _DATA_FILE.sub("", path.name)
+        elif path.is_dir() and split_of(path.name):
+            is_one = has_images(path) or (path / "dataset_info.json").exists()
+            inner = [path] if is_one else filter(_is_data, sorted(path.iterdir()))
+            files |= dict.fromkeys(inner, path.name)
+    return files
+
+
+def _is_data(path: Path) -> bool:
+    stem = _DATA_FILE.sub("", path.name)
+    is_data = stem != path.name and not stem.endswith("_labels") and not stem.startswith(".")
+    return is_data and not path.is_dir()
+
+
+def _unread_files(folder: Path, files: Mapping[Path, str]) -> list[str]:
+    """What may be validation rows all the same in a folder that has none that can be read."""
+    others = [path for path in sorted(folder.iterdir()) if path not in files]
+    alike = [path.name for path in others if split_of(path.stem) == "val"]
+    said = [
+        str(file.relative_to(folder)) for file in files if split_of(files[file]) == "evaluation"
+    ]
+    return alike + said
+
+
+def _tell_unread(place: str, names: Sequence[str]) -> None:
+    if names:
         log.warning(
-            f"{folder}: the {split} rows are those of {names} together; to read one of them set "
-            f"`{split}_file`."
+            f"{place}: nothing that can be read is named as validation rows "
+            f"({', '.join(SPLIT_NAMES['val'])}). Not read for them: {', '.join(names)}. To "
+            "validate on one of these set `val_file`; else training rows are set aside."
         )
-
-
-def _names_of(name: str, split: Split, found: Sequence[str]) -> list[str]:
-    """The name of a split among those of a data set; [] where none of them is it."""
-    names = [known for known in SPLIT_NAMES[split] if known in found]
-    others = [other for other in found if not any(other in known for known in SPLIT_NAMES.values())]
-    if split == "val" and not names and others:
-        log.warning(
-            f"{name}: no split has one of the names {', '.join(SPLIT_NAMES['val'])}; its splits "
-            f"{', '.join(others)} are not read. To validate on one of them write it to a file and "
-            "set `val_file`; else a part of the training rows is set aside."
-        )
-    return names[:1]
 
 
 def _folder_of(dataset: str, subset: str | None) -> Path:
@@ -130,40 +165,37 @@ def _folder_of(dataset: str, subset: str | None) -> Path:
     return folder if is_itself else folder / subset
 
 
-def _holds(file: Path, split: Split) -> bool:
-    """Whether a file, or a folder of images, is named after a split."""
-    stem = _DATA_FILE.sub("", file.name)
-    if file.is_dir():
-        return file.name.lower() in SPLIT_NAMES[split] and has_images(file)
-    if stem == file.name or stem.endswith("_labels"):
-        return False
-    return re.split(r"[-_.]", stem)[0].lower() in SPLIT_NAMES[split]
-
-
 def _from_disk(folder: Path, split: Split) -> list[Table]:
-    from datasets import Dataset, load_from_disk
+    from datasets import Dataset
+
+    loaded = _saved(folder)
+    parts = {"train": loaded} if isinstance(loaded, Dataset) else loaded
+    name = _part_of(str(folder), split, list(parts))
+    return [table_from_dataset(f"{folder} [{name}]", parts[name])] if name else []
+
+
+def _saved(folder: Path) -> "Dataset | DatasetDict":
+    """What `save_to_disk` has written to a folder."""
+    from datasets import load_from_disk
 
     try:
-        loaded = load_from_disk(folder)
+        return load_from_disk(folder)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         shown = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{folder}: a file of this data set is missing or damaged ({shown}). "
             "Write it anew with `save_to_disk`."
         ) from error
-    if isinstance(loaded, Dataset):
-        loaded = {"train": loaded}
-    names = _names_of(str(folder), split, list(loaded))
-    return [table_from_dataset(f"{folder} [{name}]", loaded[name]) for name in names]
 
 
 def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
     from datasets import get_dataset_split_names, load_dataset
 
     try:
-        found = get_dataset_split_names(dataset, subset)
-        names = _names_of(dataset, split, found)
-        loaded = [(name, load_dataset(dataset, subset, split=name)) for name in names]
+        name = _part_of(dataset, split, get_dataset_split_names(dataset, subset))
+        loaded = load_dataset(dataset, subset, split=name) if name else None
+    except InputError:
+        raise
     except (OSError, ValueError, RuntimeError) as error:  # network, unknown id, unknown subset
         if os.path.isdir(dataset):
             raise _no_subset(Path(dataset), str(subset)) from error
@@ -172,7 +204,15 @@ def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
             f"dataset {dataset!r}: neither a folder here nor to be had from the Hub ({shown}). "
             "Check the spelling and the connection; a gated set needs HF_TOKEN in the environment."
         ) from error
-    return [table_from_dataset(f"{dataset} [{name}]", part) for name, part in loaded]
+    return [table_from_dataset(f"{dataset} [{name}]", loaded)] if name else []
+
+
+def _part_of(dataset: str, split: Split, names: Sequence[str]) -> str | None:
+    """The name of a split among those of a data set; None where none of them is it."""
+    name = part_of_hub(dataset, names, split)
+    if split == "val" and name is None:
+        _tell_unread(dataset, unread_for_validation(names))
+    return name
 
 
 def _no_subset(folder: Path, subset: str) -> InputError:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.image_folders import has_images, image_table, refuse_unclassed
+from lit_hf.data.image_folders import has_images, image_files, image_table, refuse_unclassed
 from lit_hf.errors import InputError
 from tests.images import png, write_folder
 
@@ -59,3 +59,18 @@ def test_folders__that_tell_no_classes_are_refused(tmp_path: Path) -> None:
         refuse_unclassed(image_table(tmp_path))
     refuse_unclassed(image_table(tmp_path / "dark"))
     assert has_images(tmp_path)
+
+
+def test_folders__of_splits_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        write_folder(tmp_path / name, 2)
+    with pytest.raises(InputError, match=r"train, val are named as splits.*set `dataset`"):
+        refuse_unclassed(image_table(tmp_path))
+    write_folder(tmp_path / "bus", 2)  # a train is a class beside it
+    refuse_unclassed(image_table(tmp_path))
+
+
+def test_files__named_twice_are_predicted_once(tmp_path: Path) -> None:
+    write_folder(tmp_path, 2, by_class=False)
+    files = [str(tmp_path / "00.png"), str(tmp_path / "*.png")]
+    assert [path.name for path in image_files(files)] == ["00.png", "01.png"]

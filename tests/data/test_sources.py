@@ -5,7 +5,7 @@ from datasets import Dataset, DatasetDict
 
 from lit_hf.data.sources import Split, tables_from_dataset, tables_from_files
 from lit_hf.errors import InputError
-from tests.images import png
+from tests.images import png, write_folder
 
 
 def _csv(path: Path, text: str) -> None:
@@ -19,7 +19,6 @@ def test_files__list_and_pattern(tmp_path: Path) -> None:
     tables = tables_from_files(str(tmp_path / "part-*.csv"))
     texts = [row["text"] for table in tables for _, row in table.rows()]
     assert texts == ["part-1", "part-2"]
-    assert len(tables_from_files([str(tmp_path / "part-1.csv")] * 2)) == 2
     with pytest.raises(InputError, match="no such file"):
         tables_from_files(str(tmp_path / "none-*.csv"))
 
@@ -115,29 +114,57 @@ def test_image__in_place_of_a_table_is_told(tmp_path: Path) -> None:
 def test_splits__of_other_names_are_told_where_none_is_for_validation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As those of MNLI: a part of the training rows would be set aside in silence."""
+    """A part of the training rows would be set aside in silence."""
     rows = Dataset.from_dict({"text": ["a", "b"]})
-    DatasetDict({"train": rows, "validation_matched": rows}).save_to_disk(tmp_path / "set")
+    DatasetDict({"train": rows, "heldout": rows, "eval": rows}).save_to_disk(tmp_path / "set")
     assert tables_from_dataset(str(tmp_path / "set"), None, "val") == []
-    assert "validation_matched are not read" in caplog.text
+    assert "Not read for them: heldout, eval" in caplog.text
     caplog.clear()
-    DatasetDict({"train": rows, "dev": rows, "extra": rows}).save_to_disk(tmp_path / "other")
+    DatasetDict({"train": rows, "Dev": rows, "extra": rows}).save_to_disk(tmp_path / "other")
     assert len(tables_from_dataset(str(tmp_path / "other"), None, "val")) == 1
     assert not caplog.records
 
 
-@pytest.mark.parametrize(
-    ("names", "is_told"),
-    [
-        (["train.csv", "train_folds.csv"], True),
-        (["train-00000-of-00002.csv", "train-00001-of-00002.csv"], False),
-        (["train_1.csv", "train_2.csv"], False),
-    ],
-)
-def test_files__of_a_split_that_are_no_shards_are_told(
-    names: list[str], is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_splits__of_several_validations_are_refused(tmp_path: Path) -> None:
+    """As those of MNLI."""
+    rows = Dataset.from_dict({"text": ["a", "b"]})
+    names = ["train", "validation_matched", "validation_mismatched"]
+    DatasetDict(dict.fromkeys(names, rows)).save_to_disk(tmp_path / "set")
+    with pytest.raises(InputError, match=r"the val rows: validation_matched, .*set `val_file`"):
+        tables_from_dataset(str(tmp_path / "set"), None, "val")
+    assert len(tables_from_dataset(str(tmp_path / "set"), None, "train")) == 1
+    DatasetDict(dict.fromkeys(names[:2], rows)).save_to_disk(tmp_path / "one")
+    (table,) = tables_from_dataset(str(tmp_path / "one"), None, "val")
+    assert table.name.endswith("[validation_matched]")
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Dev", "my_dev", "dev2"])
+def test_folder__validation_by_any_usual_name(name: str, tmp_path: Path) -> None:
+    """A file of the name, files in a folder of the name, or images in it."""
+    _csv(tmp_path / "a" / "train.csv", "x")
+    _csv(tmp_path / "a" / f"{name}.csv", "y")
+    _csv(tmp_path / "b" / "train.csv", "x")
+    (tmp_path / "b" / name).mkdir()
+    _csv(tmp_path / "b" / name / "part-0.csv", "y")
+    _csv(tmp_path / "b" / name / "part-1.csv", "z")
+    write_folder(tmp_path / "c" / name, 2)
+    (tmp_path / "d").mkdir()
+    Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "d" / name)
+    counts = [len(tables_from_dataset(str(tmp_path / part), None, "val")) for part in "abcd"]
+    assert counts == [1, 2, 1, 1]
+
+
+def test_folder__evaluation_rows_are_test_rows_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in names:
-        (tmp_path / name).write_text("text,label\na,0\nb,1\n", encoding="utf-8")
-    assert len(tables_from_dataset(str(tmp_path), None, "train")) == 2
-    assert ("those of train.csv, train_folds.csv together" in caplog.text) == is_told
+    """As `datasets` has it; a file that cannot be read is told, too."""
+    for name in ("train", "eval"):
+        _csv(tmp_path / f"{name}.csv", name)
+    (tmp_path / "dev.csv.gz").write_bytes(b"x")
+    assert len(tables_from_dataset(str(tmp_path), None, "test")) == 1
+    assert not caplog.records
+    assert tables_from_dataset(str(tmp_path), None, "val") == []
+    assert "Not read for them: dev.csv.gz, eval.csv" in caplog.text
+    _csv(tmp_path / "test.csv", "test")
+    (table,) = tables_from_dataset(str(tmp_path), None, "test")
+    assert table.name.endswith("test.csv")

@@ -1,0 +1,75 @@
+"""Which files make a split: one, or numbered parts of one, each read once."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from lit_hf.data.split_names import Split, names_of_split
+from lit_hf.errors import InputError
+
+log = logging.getLogger(__name__)
+PathT = TypeVar("PathT", str, Path)
+_NUMBER = re.compile(r"\d+(-of-\d+)?(-[0-9a-f]{16})?$")  # train-00000-of-00002-0a1b2c3d4e5f6071
+
+
+def without_repeats(paths: Sequence[PathT]) -> list[PathT]:
+    """Paths of which each leads to another file; of those that do not, the first, with a warning.
+
+    A list may name a file that a pattern in it matches as well, and a link is the file it leads to.
+    """
+    first: dict[object, PathT] = {}
+    for path in paths:
+        known = first.setdefault(identity_of(path), path)
+        if known is not path:
+            same = "is named twice" if str(known) == str(path) else f"is the same file as {known}"
+            log.warning(f"{path} {same}, so its rows are read once.")
+    return list(first.values())
+
+
+def identity_of(path: str | Path) -> object:
+    """What two paths to one file or folder have in common."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return str(path)
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
+
+
+def files_of_split(folder: Path, files: Mapping[Path, str], split: Split) -> list[Path]:
+    """The files of a folder that make a split: one, or numbered parts of one.
+
+    Args:
+        folder: the folder.
+        files: each file, or folder of images, and the name that says its split.
+        split: which part is wanted.
+
+    Raises:
+        InputError: if several files may be the split.
+    """
+    names = names_of_split(list(files.values()), split)
+    found = without_repeats([file for file, name in files.items() if name in names])
+    if len({_pattern(file) for file in found}) > 1:
+        shown = ", ".join(str(file.relative_to(folder)) for file in found)
+        raise InputError(
+            f"{folder}: several files may be the {split} rows: {shown}. Set `{split}_file` to the "
+            "one that is meant, or to a list of those that belong together; or take the others out "
+            "of the folder."
+        )
+    return found
+
+
+def missing_parts(files: Sequence[Path]) -> str:
+    """What is missing of files such as train-00000-of-00002.parquet, as a clause; "" if nothing."""
+    totals = {match[1] for file in files if (match := re.search(r"\d-of-(\d+)", file.stem))}
+    total = int(totals.pop()) if len(totals) == 1 else len(files)
+    return f"{len(files)} of {total} parts are there" if total > len(files) else ""
+
+
+def _pattern(file: Path) -> str:
+    """What numbered parts of one file have in common: path and ending without the number."""
+    stem, ending = os.path.splitext(file)
+    match = _NUMBER.search(stem)
+    return f"{stem[: match.start()]}#{match[1] or ''}{ending.lower()}" if match else f"{file}"
