@@ -17,7 +17,7 @@ from torch.optim import AdamW
 
 from lit_hf import ExtractiveQA, ExtractiveQADataModule
 from lit_hf.checkpoints import read_checkpoint
-from lit_hf.modules.validated import ValidatedNumber
+from lit_hf.modules.validated import ValidatedNumber, WeightsStep
 from tests.stopping import StopBefore
 from tests.trainers import quiet_trainer
 
@@ -144,3 +144,18 @@ def test_number__is_saved_with_all_digits_and_has_no_dtype() -> None:
     assert isinstance(part, ValidatedNumber)
     assert part.value == 0.1
     assert not list(again.buffers())
+
+
+def test_step__of_weights_is_that_of_their_training_and_validation() -> None:
+    trainer = quiet_trainer()
+    step = WeightsStep()
+    trainer.sanity_checking = True
+    step.end_validation(trainer)
+    assert (step.trained, step.validated) == (None, None)  # a few batches are no validation
+    trainer.sanity_checking = False
+    step.end_validation(trainer)
+    assert step.validated == 0
+    step.load({"global_step": 8, "lit_hf": {"validated": 4}})
+    assert (step.trained, step.validated) == (8, 4)
+    step.load({})
+    assert not (step.trained or step.validated)
