@@ -113,6 +113,19 @@ def note_former_reading(folder: Path) -> None:
         write_settings(folder, {**config, KEY: False})
 
 
+def take_parts_as_they_are(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Let the files of a tokenizer name the class of no model, which takes their parts as they are.
+
+    Args:
+        tokenizer: which was written.
+        folder: its files.
+    """
+    names = ("model_input_names", "padding_side", "truncation_side", "pad_token_type_id")
+    own = {name: getattr(tokenizer, name) for name in names}
+    settings = {**read_settings(folder), **own, "tokenizer_class": "PreTrainedTokenizerFast"}
+    write_settings(folder, settings)
+
+
 def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
     """Make plain transformers read texts by the tokenizer of a folder as the training did.
 
@@ -134,8 +147,5 @@ def write_for_plain(folder: Path, literals: Iterable[str]) -> None:
         write_settings(folder, {name: value for name, value in config.items() if name != KEY})
     elif tokenizer.is_fast and _still_special(tokenizer) and not hasattr(tokenizer, "src_lang"):
         # The class of T5's and similar tokenizers makes its parts again, without the cut in
-        # tokenizer.json; the class of no model takes them as they are. Those of models that
-        # translate also set the language, so they stay.
-        names = ("model_input_names", "padding_side", "truncation_side", "pad_token_type_id")
-        own = {name: getattr(tokenizer, name) for name in names}
-        write_settings(folder, {**config, **own, "tokenizer_class": "PreTrainedTokenizerFast"})
+        # tokenizer.json. Those of models that translate also set the language, so they stay.
+        take_parts_as_they_are(tokenizer, folder)

@@ -2,10 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _SETTINGS = "tokenizer_config.json"
 # What transformers keeps there of a call, of the machine, or of code of another folder.
@@ -13,17 +9,6 @@ _NO_PART_OF_IT = (
     *("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "truncation", "padding"),
     *("is_local", "local_files_only", "name_or_path", "auto_map"),
 )
-
-
-def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Write a tokenizer as a Hugging Face folder, the same one whatever it has encoded before.
-
-    Where it pads and cuts is written, too: transformers leaves that to the default of the class.
-    """
-    tokenizer.save_pretrained(folder)
-    sides = {name: getattr(tokenizer, name) for name in ("padding_side", "truncation_side")}
-    write_settings(folder, {**read_settings(folder), **sides})
-    forget_calls(folder)
 
 
 def forget_calls(folder: Path) -> None:

@@ -26,6 +26,7 @@ FLOORS = {
     "saving": 0,
     "special_tokens": 0,
     "tokenizer_files": 0,
+    "tokenizer_saving": 0,
     "tokenizing": 0,
     "functional": 0,
     "data": 1,

@@ -7,10 +7,10 @@ import pytest
 import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from lit_hf.data.tokens import stamp_of
+from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.processors import load_tokenizer
 from lit_hf.special_tokens import KEY, note_former_reading, settled, special_tokens, write_for_plain
-from lit_hf.tokenizer_files import save_tokenizer
+from lit_hf.tokenizer_saving import save_tokenizer
 from tests.conftest import TWEETS
 from tests.model_families import BERT, ROBERTA, T5, byte_pairs, sentence_pieces
 

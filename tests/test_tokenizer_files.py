@@ -1,48 +1,15 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
 
-from lit_hf.processors import load_tokenizer
 from lit_hf.tokenizer_files import (
     forget_calls,
     limit_to_positions,
     read_settings,
-    save_tokenizer,
     write_settings,
 )
-
-
-def _bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_files__are_the_same_whatever_was_encoded_before(tiny_model: str, tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    save_tokenizer(tokenizer, tmp_path / "new")
-    wanted = _bytes(tmp_path / "new")
-    calls: dict[str, dict[str, Any]] = {
-        "cut": {"truncation": True, "max_length": 3},
-        "second": {"truncation": "only_second", "max_length": 10, "stride": 1},
-        "padded": {"padding": "max_length", "max_length": 40},
-    }
-    for name, settings in calls.items():
-        tokenizer(["a fire in town"], ["people leave the town"], **settings)
-        save_tokenizer(tokenizer, tmp_path / name)
-        assert _bytes(tmp_path / name) == wanted
-    tokenizer(["a fire in town"], truncation=True, max_length=3)
-    assert tokenizer.backend_tokenizer.truncation["max_length"] == 3  # of a caller beside it
-
-
-def test_files__say_where_it_pads_and_cuts(tiny_model: str, tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    for side in ("left", "right"):
-        tokenizer.padding_side = tokenizer.truncation_side = side
-        save_tokenizer(tokenizer, tmp_path)
-        plain = AutoTokenizer.from_pretrained(tmp_path)
-        assert (plain.padding_side, plain.truncation_side) == (side, side)
 
 
 def test_files__that_a_base_model_cuts_by_are_cleaned(tiny_model: str, tmp_path: Path) -> None:

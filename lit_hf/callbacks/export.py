@@ -32,7 +32,8 @@ from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import positions_of
 from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
 from lit_hf.special_tokens import note_former_reading, write_for_plain
-from lit_hf.tokenizer_files import forget_calls, limit_to_positions, save_tokenizer
+from lit_hf.tokenizer_files import forget_calls, limit_to_positions
+from lit_hf.tokenizer_saving import save_tokenizer
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {

@@ -44,7 +44,7 @@ from lit_hf.errors import InputError
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
-from lit_hf.tokenizer_files import save_tokenizer
+from lit_hf.tokenizer_saving import save_tokenizer
 from lit_hf.tokenizing import cutting_ends
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
-from lit_hf.tokenizer_files import save_tokenizer
+from lit_hf.tokenizer_saving import save_tokenizer
 
 
 class TextClassificationDataModule(HFDataModule):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # what became of that), and what belongs to a call or to messages.
 _NO_PART_OF_IT = (
     *("_tokenizer", "_vocab", "_merges", "init_inputs", "init_kwargs", "name_or_path"),
-    *("files_loaded", "deprecation_warnings", "verbose", "_in_target_context_manager"),
+    *("vocab_file", "merges_file", "spm_file", "files_loaded"),
+    *("deprecation_warnings", "verbose", "_in_target_context_manager"),
 )
 _VERSIONS = [tokenizers.__version__, transformers.__version__]
 
