@@ -68,7 +68,7 @@ class ScoredRows:
         about = checkpoint.get("lit_hf") or {}
         held = about.get("rows") or {}
         self._trained, self._validated = (
-            held[name].numpy() if held else np.zeros(0, np.int64)
+            held[name].cpu().numpy().copy() if held else np.zeros(0, np.int64)
             for name in ("trained", "validated")
         )
         self._facts = held.get("facts") or {}
