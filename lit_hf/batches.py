@@ -136,10 +136,12 @@ class StepOutput(TypedDict):
     Keys:
         loss: scalar mean over the batch; with a gradient in training only.
         losses: [B] loss of each example, detached.
+        weight: scalar, what `loss` is a mean over, such as tokens; B where it is not there.
     """
 
     loss: Tensor
     losses: Tensor
+    weight: NotRequired[Tensor]
 
 
 class ClassOutput(StepOutput):
@@ -170,13 +172,11 @@ class AnswerOutput(StepOutput):
     """What a step of generative question answering returns.
 
     Keys:
-        num_tokens: scalar int64, taught tokens in the loss.
         windows: [V] int64 in training, which windows of the batch were run.
         logits: [V, A, T] in training, detached: those of the taught tokens.
         answers: B answers in an evaluation, as `Prediction` tells them.
     """
 
-    num_tokens: Tensor
     windows: NotRequired[Tensor]
     logits: NotRequired[Tensor]
     answers: NotRequired["list[Prediction]"]

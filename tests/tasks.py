@@ -27,12 +27,14 @@ class Task:
     """What makes a module and data of a task.
 
     Attributes:
+        name: one of `TASKS`.
         model: folder of a tiny model.
         module: makes the module from keyword arguments of its constructor.
         data: makes the data module in the same way.
         rows: as many rows as are asked for, from a number on.
     """
 
+    name: str
     model: str
     module: Callable[..., HFModule]
     data: Callable[..., HFDataModule]
@@ -56,7 +58,7 @@ def _questions(first: int, count: int) -> list[Row]:
     return [
         {
             "question": f"when did boat {n} leave?",
-            "context": f"Boat {n} left at {n} o'clock." + " The harbour was busy." * (7 * (n % 4)),
+            "context": f"Boat {n} left at {n} o'clock." + " The harbour was busy." * (5 * (n % 4)),
             "answers": [f"{n} o'clock"],
         }
         for n in range(first, first + count)
@@ -75,18 +77,18 @@ def task_of(name: str, tiny_model: str, tiny_t5: str, tiny_vit: str) -> Task:
             named(TextClassifier, tiny_model, label_names=NAMES),
             named(TextClassificationDataModule, tiny_model),
         )
-        return Task(tiny_model, module, data, _texts)
+        return Task(name, tiny_model, module, data, _texts)
     if name == "image":
         module, data = (
             named(ImageClassifier, tiny_vit, label_names=NAMES),
             named(ImageClassificationDataModule, tiny_vit, augmentations=[]),
         )
-        return Task(tiny_vit, module, data, _images)
+        return Task(name, tiny_vit, module, data, _images)
     if name == "extractive":
         module, data = (
             named(ExtractiveQA, tiny_model),
             named(ExtractiveQADataModule, tiny_model, **windows),
         )
-        return Task(tiny_model, module, data, _questions)
+        return Task(name, tiny_model, module, data, _questions)
     module, data = named(GenerativeQA, tiny_t5), named(GenerativeQADataModule, tiny_t5, **windows)
-    return Task(tiny_t5, module, data, _questions)
+    return Task(name, tiny_t5, module, data, _questions)

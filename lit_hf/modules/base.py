@@ -31,6 +31,7 @@ from lit_hf.modules.optimizers import (
     default_optimizer,
     make_optimizer,
     num_steps_of,
+    parameters_of,
     prepare_steps,
     warmup_of,
     with_schedule,
@@ -41,6 +42,7 @@ from lit_hf.modules.resuming import ExactResume, follow_trainer
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.stage_scores import Stage, StageScores
+from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
@@ -84,7 +86,7 @@ class HFModule(LateModel, StageScores):
         self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
         self._resume, self._finite = ExactResume(), FiniteLoss()
         self._monitors, self.weights_step = MonitorCheck(), WeightsStep()
-        self._rows = ScoredRows()
+        self._rows, self._mean = ScoredRows(), StepMean()
 
     # What a subclass says.
 
@@ -165,7 +167,7 @@ class HFModule(LateModel, StageScores):
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
-            self._resume, self._finite, self._validated = ExactResume(), FiniteLoss(), None
+            self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self.fit_to_data(stage)
         report_half_precision(self.trainer)
 
@@ -206,11 +208,14 @@ class HFModule(LateModel, StageScores):
         output = self.step(batch, "train")
         self._finite.look(self.trainer, output, batch)
         self.log("train/loss", output["loss"].detach(), prog_bar=True)
+        weight = output.get("weight", len(output["losses"]))
+        output["loss"] = self._mean.weigh(self.trainer, output["loss"], weight)
         return output
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop where a loss was no number."""
+        """Stop where a loss was no number; divide the gradients by what they are of."""
         self._finite.settle(self.trainer)
+        self._mean.divide(self.trainer, parameters_of(optimizer))
         self.weights_step.trained = self.trainer.global_step + 1
 
     def validation_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:

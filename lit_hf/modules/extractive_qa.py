@@ -203,7 +203,8 @@ class ExtractiveQA(HFModule):
         output = self._run(questions, stage == "train")
         plain = (0.0, 1.0)  # evaluations have one loss, so that runs can be compared
         given = (self.label_smoothing, self.empty_window_weight) if stage == "train" else plain
-        output["loss"], output["losses"] = span_loss(questions, output, *given)
+        found = span_loss(questions, output, *given)
+        output["loss"], output["losses"], output["weight"] = found
         output["start_logits"] = output["start_logits"].detach()
         output["end_logits"] = output["end_logits"].detach()
         if stage != "train":

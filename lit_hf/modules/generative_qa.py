@@ -9,7 +9,7 @@ from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 from torchmetrics import SumMetric
 from transformers import (
     AutoModelForSeq2SeqLM,
@@ -37,12 +37,12 @@ from lit_hf.modules.generation import (
     warn_of_cut_answers,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
-from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName, parameters_of
+from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_samples import show_questions
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.stage_scores import Stage
-from lit_hf.modules.token_mean import TokenMean, mean_losses
+from lit_hf.modules.step_mean import mean_losses
 from lit_hf.modules.written import answer_windows, tell_likeliest, tell_written, write_greedily
 from lit_hf.processors import load_tokenizer
 
@@ -102,7 +102,6 @@ class GenerativeQA(HFModule):
         self.generation = check_settings(generation)
         self.language: Language = language
         self.max_windows = max_windows
-        self.token_mean = TokenMean()
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._length: int | None = None  # of the longest answer that data has taught
         self.save_hyperparameters(
@@ -221,21 +220,9 @@ class GenerativeQA(HFModule):
         }
 
     def on_fit_start(self) -> None:
-        """Check data and monitor; forget the tokens of a training that was cut off."""
+        """Check data and monitor."""
         super().on_fit_start()
         warn_of_cut_answers(getattr(self.trainer, "datamodule", None), self.model)
-        self.token_mean = TokenMean()
-
-    def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
-        """Loss, and detached losses and logits; see `TokenMean` for what the loss is."""
-        output = cast("AnswerOutput", super().training_step(batch, batch_idx))
-        loss = self.token_mean.weigh(self.trainer, output["loss"], output["num_tokens"])
-        return cast("StepOutput", {**output, "loss": loss})
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Divide the gradients by the number of tokens that they are of."""
-        super().on_before_optimizer_step(optimizer)
-        self.token_mean.divide(self.trainer, parameters_of(optimizer))
 
     def _evaluate(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
         found = answer_windows(self.model, batch, self.max_windows, self._in_step())

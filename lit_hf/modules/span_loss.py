@@ -70,8 +70,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 
 def span_loss(
     batch: SpanBatch, output: SpanOutput, smoothing: float, empty_weight: float
-) -> tuple[Tensor, Tensor]:
-    """Mean loss of a batch over its windows, scalar, and that of each question, [B], detached.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean loss of a batch over its windows, that of each question, [B], and the windows' weight.
+
+    The first and the last are scalars; only the first has a gradient.
 
     Args:
         batch: the questions.
@@ -86,4 +88,4 @@ def span_loss(
     sums = zeros.index_add(0, owners, (losses * weights).detach())
     totals = zeros.index_add(0, owners, weights)
     mean = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
-    return mean, sums / totals.clamp(min=1e-9)
+    return mean, sums / totals.clamp(min=1e-9), weights.sum()

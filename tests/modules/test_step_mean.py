@@ -4,11 +4,16 @@ import warnings
 from pathlib import Path
 from typing import cast
 
+import lightning.pytorch as pl
 import pytest
 import torch
+from torch import Tensor
+from torch.optim import SGD
 
-from lit_hf.modules.token_mean import mean_losses
+from lit_hf.modules.step_mean import mean_losses
 from tests.processes import run_script
+from tests.tasks import Task
+from tests.trainers import quiet_trainer
 
 SCRIPT = """
 import json, sys, warnings
@@ -79,5 +84,45 @@ def test_mean_losses__are_per_token_of_all_and_of_each_question() -> None:
     output = mean_losses(losses, counts, owners, num_questions=3)
     assert float(output["loss"].detach()) == 1.5
     assert output["losses"].tolist() == [7 / 4, 0, 1]
-    assert int(output["num_tokens"]) == 6
+    assert int(output["weight"]) == 6
     assert (output["loss"].requires_grad, output["losses"].requires_grad) == (True, False)
+
+
+def _weights(module: pl.LightningModule) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in module.parameters()])
+
+
+def _gradient(task: Task, batch_size: int, accumulate: int) -> Tensor:
+    """That of the one optimizer step that an epoch of twelve rows takes, without dropout."""
+    begin: list[Tensor] = []
+
+    class Notes(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            begin.append(_weights(pl_module))
+
+    pl.seed_everything(0, verbose=False)
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    module = task.module(
+        optimizer=lambda params: SGD(params, lr=1.0),
+        scheduler="constant",
+        config_overrides={} if task.name == "generative" else off,
+    )
+    trainer = quiet_trainer(
+        max_epochs=1,
+        enable_checkpointing=False,
+        precision="64-true",
+        accumulate_grad_batches=accumulate,
+        callbacks=[Notes()],
+    )
+    data = task.data(batch_size=batch_size, val_fraction=0)
+    trainer.fit(module, data.with_rows(train=task.rows(0, 12)))
+    assert trainer.global_step == 1
+    return begin[0] - _weights(module)
+
+
+def test_step__counts_each_row_alike_in_all_tasks(any_task: Task) -> None:
+    """Of short last batches, and where the epoch ends before the step has its batches."""
+    wanted = _gradient(any_task, 12, 1)
+    for batch_size, accumulate in ((3, 4), (3, 8), (5, 3), (5, 8)):
+        gradient = _gradient(any_task, batch_size, accumulate)
+        assert float((gradient - wanted).norm() / wanted.norm()) < 1e-6, (batch_size, accumulate)
