@@ -57,7 +57,7 @@ class Watch(Callback):
 
 def test_constructor__loads_nothing(tmp_path: Path) -> None:
     module = TextClassifier(str(tmp_path / "nowhere"), NAMES)
-    assert list(module.parameters()) == []
+    assert "model" not in dict(module.named_children())
     assert not hasattr(module, "nothing_of_this_name")
     with pytest.raises(InputError, match=r"nowhere.*no such folder"):
         _ = module.model
