@@ -39,6 +39,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resuming import ExactResume, follow_trainer
+from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.stage_scores import Stage, StageScores
@@ -86,7 +87,7 @@ class HFModule(LateModel, StageScores):
         self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
         self._resume, self._finite = ExactResume(), FiniteLoss()
         self._monitors, self.weights_step = MonitorCheck(), WeightsStep()
-        self._rows, self._mean = ScoredRows(), StepMean()
+        self._rows, self._tokens, self._mean = ScoredRows(), SameTokens(), StepMean()
 
     # What a subclass says.
 
@@ -169,6 +170,7 @@ class HFModule(LateModel, StageScores):
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
             self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self.fit_to_data(stage)
+        self._tokens.check(self.trainer, self)
         report_half_precision(self.trainer)
 
     def fit_to_data(self, stage: str) -> None:
@@ -293,6 +295,7 @@ class HFModule(LateModel, StageScores):
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
+        self._tokens.load(self._trainer, checkpoint)
         self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
         self._rows.load(self._trainer, checkpoint)
