@@ -101,7 +101,7 @@ GROUPS = {
     40: Group("a NaN on one process"),
     41: Group(
         "a validation score that is NaN",
-        ("callbacks/checkpoint::best__is_never_one_without_a_number",),
+        ("callbacks/best::best__is_never_one_without_a_number",),
     ),
     42: Group("a loss far above the usual"),
     43: Group("nothing to learn from", ("data/questions::unplaced_answers__are_counted",)),

@@ -259,8 +259,7 @@ class HFModule(LateModel, StageScores):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""
-        optimizer = make_optimizer(self.optimizer, self)
-        length = num_steps_of(self.trainer)
+        optimizer, length = make_optimizer(self.optimizer, self), num_steps_of(self.trainer)
         return with_schedule(optimizer, self.scheduler, self.warmup_ratio, length)
 
     def on_train_start(self) -> None:
