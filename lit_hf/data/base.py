@@ -1,5 +1,6 @@
 """HFDataModule: what the data modules of all tasks share, from sources to loaders."""
 
+import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
+from lit_hf.data.split_files import plain_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
@@ -91,13 +93,13 @@ class HFDataModule(KnownRows):
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
         check_split(val_fraction, seed)
         self.model_name = model_name
-        self.dataset = dataset
+        self.dataset = None if dataset is None else os.fspath(dataset)
         self.subset = subset
         self.files: dict[Split, str | list[str] | None] = {
-            "train": train_file,
-            "val": val_file,
-            "test": test_file,
-            "predict": predict_file,
+            "train": plain_paths(train_file),
+            "val": plain_paths(val_file),
+            "test": plain_paths(test_file),
+            "predict": plain_paths(predict_file),
         }
         self.column_names = column_names
         self.val_fraction = val_fraction

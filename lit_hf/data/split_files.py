@@ -15,6 +15,19 @@ PathT = TypeVar("PathT", str, Path)
 _NUMBER = re.compile(r"\d+(-of-\d+)?(-[0-9a-f]{16})?$")  # train-00000-of-00002-0a1b2c3d4e5f6071
 
 
+def plain_paths(
+    paths: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None",
+) -> str | list[str] | None:
+    """Paths of a setting as texts; in Python they may be `Path`s.
+
+    >>> plain_paths(Path("a.csv")), plain_paths(["a.csv", Path("b.csv")]), plain_paths(None)
+    ('a.csv', ['a.csv', 'b.csv'], None)
+    """
+    if paths is None or isinstance(paths, str | os.PathLike):
+        return None if paths is None else os.fspath(paths)
+    return [os.fspath(path) for path in paths]
+
+
 def without_repeats(paths: Sequence[PathT]) -> list[PathT]:
     """Paths of which each leads to another file; of those that do not, the first, with a warning.
 

@@ -231,9 +231,9 @@ def test_files__of_pairs_that_number_their_classes_in_other_orders(
     data = TextClassificationDataModule(
         tiny_model,
         train_file=files,
-        val_file=files[1],
-        test_file=files[1],
-        predict_file=files[1],
+        val_file=(other := shutil.copy(files[1], tmp_path / "c.parquet")),
+        test_file=other,
+        predict_file=other,
         pair_column="other",
     )
     data.prepare_data()
@@ -254,8 +254,9 @@ def test_files__of_lists_that_number_their_classes_in_other_orders(
         files.append(str(tmp_path / f"{name}.parquet"))
         rows = {"text": TEXTS[:4], "label": numbers}
         Dataset.from_dict(rows, features=features).to_parquet(files[-1])
+    other = shutil.copy(files[1], tmp_path / "c.parquet")
     data = TextClassificationDataModule(
-        tiny_model, train_file=files, val_file=files[1], problem_type="multi_label"
+        tiny_model, train_file=files, val_file=other, problem_type="multi_label"
     )
     data.setup("fit")
     wanted = [{0}, {0, 1}, set(), {1}]
@@ -280,8 +281,9 @@ def test_images__that_number_their_classes_in_other_orders(
             train=given[0], val=given[1], test=given[1]
         )
     else:
+        other = shutil.copy(files[1], tmp_path / "c.parquet")
         data = ImageClassificationDataModule(
-            tiny_vit, train_file=files, val_file=files[1], test_file=files[1]
+            tiny_vit, train_file=files, val_file=other, test_file=other
         )
     data.prepare_data()
     assert data.label_names == ["cat", "dog"]

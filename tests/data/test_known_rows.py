@@ -86,12 +86,14 @@ def test_source__names_the_files_and_whether_rows_are_set_aside(
     (tmp_path / "rows.jsonl").write_text(lines)
     path = str(tmp_path / "rows.jsonl")
     aside = TextClassificationDataModule(tiny_model, train_file=path, val_fraction=0.25)
-    own = TextClassificationDataModule(tiny_model, train_file=path, val_file=path, test_file=path)
+    other = str(tmp_path / "other.jsonl")
+    (tmp_path / "other.jsonl").write_text(lines)
+    own = TextClassificationDataModule(tiny_model, train_file=path, val_file=other, test_file=other)
     for data in (aside, own):
         data.setup("fit")
     part, whole = aside.source("val"), own.source("val")
     assert part == {"sources": ["rows.jsonl"], "val_fraction": 0.25, "stamp": part["stamp"]}
-    assert whole == {"sources": ["rows.jsonl"], "stamp": whole["stamp"]}
+    assert whole == {"sources": ["other.jsonl"], "stamp": whole["stamp"]}
     assert part["stamp"] != whole["stamp"]
     assert own.source("test") == whole  # the same rows, read in the same way
     assert aside.is_set_aside("val")
