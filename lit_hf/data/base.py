@@ -92,7 +92,7 @@ class HFDataModule(KnownRows):
             if value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
         check_split(val_fraction, seed)
-        self.model_name = model_name
+        self.model_name = str(model_name)
         self.dataset = None if dataset is None else os.fspath(dataset)
         self.subset = subset
         self.files: dict[Split, str | list[str] | None] = {

@@ -12,6 +12,7 @@ from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
+from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_start import begin_fit, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
@@ -79,15 +80,13 @@ class HFModule(LateModel, StageScores):
         warmup_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        self.model_name = model_name
-        self.pretrained = pretrained
+        self.model_name, self.pretrained = str(model_name), pretrained
         self.config_overrides = dict(config_overrides or {})
-        self.optimizer = optimizer
-        self.scheduler = scheduler
+        self.optimizer, self.scheduler = optimizer, scheduler
         self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
-        self._resume, self._finite = ExactResume(), FiniteLoss()
-        self._monitors, self.weights_step = MonitorCheck(), WeightsStep()
-        self._rows, self._tokens, self._mean = ScoredRows(), SameTokens(), StepMean()
+        self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
+        self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
+        self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
 
     # What a subclass says.
 
@@ -182,6 +181,7 @@ class HFModule(LateModel, StageScores):
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""
         begin_fit(self.trainer, self, self.model)
+        self._earlier.begin(self.trainer, self)
         self._monitors.begin(self.trainer, self.score_names())
 
     @property
@@ -264,7 +264,7 @@ class HFModule(LateModel, StageScores):
 
     def on_train_start(self) -> None:
         """Prepare the optimizers' steps; look which rows are trained and validated."""
-        prepare_steps(self.trainer.optimizers, self.automatic_optimization)
+        prepare_steps(self.trainer, self)
         follow_trainer(self.trainer)
         self._rows.begin_training(self.trainer)
 
@@ -294,7 +294,7 @@ class HFModule(LateModel, StageScores):
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
-        self._tokens.load(self._trainer, checkpoint)
-        self._resume.load(self._trainer, checkpoint)
+        for known in (self._tokens, self._resume, self._rows):
+            known.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
-        self._rows.load(self._trainer, checkpoint)
+        self._earlier.load(checkpoint)

@@ -113,7 +113,7 @@ class ExtractiveQA(HFModule):
         self.best_threshold = ValidatedNumber(no_answer_threshold or 0.0)
         self.save_hyperparameters(
             {
-                "model_name": model_name,
+                "model_name": self.model_name,
                 **counts,
                 **shares,
                 "no_answer_threshold": no_answer_threshold,

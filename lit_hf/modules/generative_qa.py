@@ -106,7 +106,7 @@ class GenerativeQA(HFModule):
         self._length: int | None = None  # of the longest answer that data has taught
         self.save_hyperparameters(
             {
-                "model_name": model_name,
+                "model_name": self.model_name,
                 "generation": self.generation,
                 "language": language,
                 "max_windows": max_windows,

@@ -98,7 +98,7 @@ class ImageClassifier(ClassScores, HFModule):
         self._keeps_head = True
         self.save_hyperparameters(
             {
-                "model_name": model_name,
+                "model_name": self.model_name,
                 "label_names": label_names,
                 "positive_label": positive_label,
                 "label_smoothing": label_smoothing,

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Literal, cast, get_args
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer, SparseAdam
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from lit_hf.errors import InputError
@@ -123,6 +124,9 @@ def num_steps_of(trainer: Trainer) -> float:
 def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimizer:
     """Call what makes the optimizer, with the groups of `decay_groups`.
 
+    Its learning rate is the `lr` or `learning_rate` of the module where somebody has set one: there
+    Lightning's search for a rate puts what it has found.
+
     Raises:
         InputError: if it refuses its settings.
     """
@@ -135,7 +139,19 @@ def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimize
             "`optimizer`: SparseAdam takes sparse gradients alone, and those of a model are dense: "
             "set AdamW or Adam."
         )
+    if (rate := rate_of(module)) is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
     return optimizer
+
+
+def rate_of(module: torch.nn.Module) -> float | None:
+    """The learning rate that was set as an attribute of a module, or of its hyperparameters."""
+    for owner in (module, getattr(module, "hparams", None)):
+        for name in ("lr", "learning_rate"):
+            if (rate := getattr(owner, name, None)) is not None:
+                return float(rate)
+    return None
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
@@ -155,17 +171,36 @@ def let_trainer_unscale(optimizer: Optimizer) -> None:
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones
 
 
-def prepare_steps(optimizers: Iterable[Optimizer], trainer_unscales: bool) -> None:
-    """Let fused optimizers step as others do where the device or the precision needs it.
+def prepare_steps(trainer: Trainer, module: LightningModule) -> None:
+    """Let a training begin with the learning rate of its module, and with steps it can take.
+
+    Fused optimizers step as others do where the device or the precision needs it.
 
     Args:
-        optimizers: of the training, with the state of its checkpoint.
-        trainer_unscales: whether the Trainer scales losses and clips gradients.
+        trainer: with the optimizers, in the state of a checkpoint where one is resumed.
+        module: of which the Trainer scales losses and clips gradients, if it takes the steps.
     """
-    for optimizer in optimizers:
+    for optimizer in trainer.optimizers:
         unfuse(optimizer)
-        if trainer_unscales:
+        if module.automatic_optimization:
             let_trainer_unscale(optimizer)
+    if not trainer.global_step:
+        for config in trainer.lr_scheduler_configs:
+            restart_at_rate(config.scheduler, rate_of(module))
+
+
+def restart_at_rate(schedule: object, rate: float | None) -> None:
+    """Let a schedule begin at the rate of a module where that was found after it was made.
+
+    `LearningRateFinder` writes what it has found into the optimizer, and the schedule would write
+    over it in its first step.
+    """
+    if not isinstance(schedule, LambdaLR) or rate is None:
+        return
+    groups = schedule.optimizer.param_groups
+    schedule.base_lrs = [rate] * len(groups)
+    for group, share in zip(groups, schedule.lr_lambdas, strict=True):
+        group["initial_lr"], group["lr"] = rate, rate * share(schedule.last_epoch)
 
 
 def unfuse(optimizer: Optimizer) -> None:

@@ -126,7 +126,7 @@ class TextClassifier(ClassScores, HFModule):
         self._keeps_head = True
         self.save_hyperparameters(
             {
-                "model_name": model_name,
+                "model_name": self.model_name,
                 "label_names": label_names,
                 "problem_type": problem_type,
                 "positive_label": positive_label,

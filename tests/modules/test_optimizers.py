@@ -1,12 +1,14 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, LearningRateFinder
+from lightning.pytorch.tuner.tuning import Tuner
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import get_scheduler
@@ -18,6 +20,7 @@ from lit_hf import (
     ImageClassifier,
     InputError,
     MeanHead,
+    TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.batches import TextBatch
@@ -335,3 +338,56 @@ def test_optimizer__that_refuses_its_settings_is_named(
         make_trainer(max_steps=1).fit(
             TextClassifier(tiny_model, NAMES, optimizer=make), _loader([make_batch()])
         )
+
+
+# A rate that is set on the module, by hand or by Lightning's search.
+
+
+def _texts(model: str, rows: list[dict[str, object]]) -> TextClassificationDataModule:
+    data = TextClassificationDataModule(model, batch_size=2, val_fraction=0)
+    return data.with_rows(train=[*rows] * 3)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+@pytest.mark.parametrize("scheduler", ["constant", "linear"])
+def test_rate__that_the_search_has_found_is_trained_with(
+    name: str,
+    scheduler: SchedulerName,
+    tiny_model: str,
+    tweet_rows: list[dict[str, object]],
+    tmp_path: Path,
+) -> None:
+    module = TextClassifier(tiny_model, scheduler=scheduler, warmup_ratio=0)
+    setattr(module, name, 1e-3)
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path, callbacks=[]
+    )
+    data = _texts(tiny_model, tweet_rows)
+    found = Tuner(trainer).lr_find(module, data, num_training=20, max_lr=0.1)
+    assert found is not None
+    trainer.callbacks.append(watch := Watch())  # type: ignore[attr-defined]
+    trainer.fit(module, data)
+    assert getattr(module, name) == found.suggestion() != 1e-3
+    assert watch.rates[0] == pytest.approx(found.suggestion())
+    assert len(set(watch.rates)) == (1 if scheduler == "constant" else 24)
+
+
+def test_rate__that_a_callback_has_found_is_that_of_the_schedule(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    module: Any = TextClassifier(tiny_model, warmup_ratio=0)
+    module.lr = 1e-3
+    finder = LearningRateFinder(num_training_steps=20, max_lr=0.1)
+    callbacks: list[Callback] = [finder, watch := Watch()]
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=tmp_path,
+        callbacks=callbacks,
+    )
+    trainer.fit(module, _texts(tiny_model, tweet_rows))
+    assert finder.optimal_lr is not None
+    rate = finder.optimal_lr.suggestion()
+    assert rate is not None
+    assert watch.rates[-24:] == pytest.approx([rate * (24 - step) / 24 for step in range(24)])
