@@ -108,9 +108,6 @@ class HFDataModule(KnownRows):
         self.on_bad_row = on_bad_row
         self.num_grouped, self.max_tokens = num_grouped, max_tokens
         self.pad_to_multiple_of = pad_to_multiple_of
-        self.splits: dict[Split, Dataset] = {}
-        self._tables: dict[Split, list[Table]] = {}
-        self._is_checked = False
 
     def __str__(self) -> str:  # Lightning's would make all loaders, and so prepare all rows
         return f"{type(self).__name__}({self.model_name!r})"
@@ -163,12 +160,12 @@ class HFDataModule(KnownRows):
         predict: "Sequence[Row] | pd.DataFrame | Dataset | None" = None,
     ) -> Self:
         """Take rows from memory: pandas frames, lists of dicts or a `datasets.Dataset` each."""
+        self.forget_changed()
         given: dict[Split, object] = {"train": train, "val": val, "test": test, "predict": predict}
         for split, rows in given.items():
             if rows is not None:
+                self.forget(split)
                 self._tables[split] = [self.in_memory(f"the rows given as {split}", rows)]
-                self.splits.pop(split, None)
-                self._is_checked = False
         return self
 
     def in_memory(self, name: str, rows: object) -> Table:
@@ -177,6 +174,7 @@ class HFDataModule(KnownRows):
 
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; [] where it has no source of its own."""
+        self.forget_changed()
         if split not in self._tables:
             source = (self.files[split], self.dataset, self.subset, self.column_names)
             self._tables[split] = tables_of_split(split, *source)
@@ -193,6 +191,7 @@ class HFDataModule(KnownRows):
         self._load(stage)
 
     def _load(self, stage: str | None) -> None:
+        self.forget_changed()
         wanted = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
         told = set(self.splits)
         if {"train", "val"} <= {*wanted}:
@@ -265,6 +264,7 @@ class HFDataModule(KnownRows):
 
     def rows(self, split: Split) -> Dataset:
         """The encoded rows that loaders draw batches of."""
+        self.forget_changed()
         if split not in self.splits:
             self._load({"train": "fit", "val": "validate"}.get(split, split))
         return self.splits[split]

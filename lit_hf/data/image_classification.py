@@ -173,6 +173,7 @@ class ImageClassificationDataModule(HFDataModule):
 
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; paths in a file start at its folder."""
+        self.forget_changed()
         image, label = self.columns.image, str(self.columns.label)
         is_new, is_known = split not in self._tables, split != "predict"
         if is_new and not is_known and (files := image_files(self.files[split] or [])):

@@ -34,11 +34,18 @@ class KnownRows(LightningDataModule):
     """
 
     input_columns: tuple[str, ...] = ()
-    splits: dict[Split, Dataset]
+    files: dict[Split, str | list[str] | None]
+    dataset: str | None
+    subset: str | None
+    column_names: list[str] | None
     val_fraction: float
 
     def __init__(self) -> None:
         super().__init__()
+        self.splits: dict[Split, Dataset] = {}
+        self._tables: dict[Split, list[Table]] = {}
+        self._sources: dict[Split, str] = {}  # what the tables were looked for by
+        self._is_checked = False
         self._keys: dict[str, Keys] = {}
         self._stamps: dict[str, str] = {}
 
@@ -49,6 +56,31 @@ class KnownRows(LightningDataModule):
     def tables(self, split: Split) -> list[Table]:
         """The tables of a split; [] where it has no source of its own."""
         raise NotImplementedError
+
+    def forget(self, split: Split) -> None:
+        """Forget what was read of a split that gets other rows, and what followed from it.
+
+        That is the part set aside for validation, the names of the classes and their numbers.
+        """
+        gone = {split}
+        if split == "train" or (split == "val" and not self._tables.get("val")):
+            gone |= {"train", "val"}
+        if split == "train" or (split != "predict" and not self._tables.get("train")):
+            gone |= {"val", "test"}
+            vars(self).pop("label_names", None)
+        for name in gone:
+            for kept in ("splits", "_summaries", "_lengths"):
+                getattr(self, kept, {}).pop(name, None)
+        self._tables.pop(split, None)
+        self._is_checked = False
+
+    def forget_changed(self) -> None:
+        """Forget what was read of splits whose files are set otherwise now."""
+        for split, files in self.files.items():
+            source = repr((files, self.dataset, self.subset, self.column_names))
+            if self._sources.setdefault(split, source) != source:
+                self.forget(split)
+                self._sources[split] = source
 
     def is_set_aside(self, split: Split) -> bool:
         """Whether the rows of a split are a part of the training rows' source."""
@@ -93,6 +125,7 @@ class KnownRows(LightningDataModule):
         return self._stamps[rows._fingerprint]
 
     def _all_rows(self, split: Split) -> Dataset | None:
+        self.forget_changed()
         if split not in self.splits and (split != "val" or self.tables("val")):
             self.rows(split)
         return self.splits.get(split)

@@ -1,7 +1,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import pytest
 from datasets import Dataset
@@ -9,11 +9,13 @@ from datasets import Dataset
 from lit_hf import (
     ExtractiveQADataModule,
     GenerativeQADataModule,
+    HFDataModule,
     ImageClassificationDataModule,
     TextClassificationDataModule,
 )
 from lit_hf.data.known_rows import keys_of, rows_stamp
 from tests.images import drawn, png
+from tests.tasks import Task
 
 Rows = list[dict[str, object]]
 
@@ -130,3 +132,69 @@ def test_facts__without_validation_rows_are_none(tiny_model: str, tweet_rows: Ro
     assert data.validation_facts() == {}
     assert data.source("val") == {}
     assert data.row_keys("val").tolist() == []
+
+
+# Rows that are given anew.
+
+
+def test_new_rows__forget_the_part_set_aside_and_the_classes(any_task: Task) -> None:
+    """One data module for all folds is read as one of its own for each."""
+
+    def read(data: HFDataModule, first: int) -> dict[str, object]:
+        data.with_rows(train=any_task.rows(first, 16), test=any_task.rows(first, 4))
+        data.setup("fit")
+        data.setup("test")
+        splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+        return {
+            **{split: data.row_keys(split).tolist() for split in splits},
+            "names": getattr(data, "label_names", None),
+            "known": data.describe(),
+        }
+
+    settings = {"batch_size": 4, "val_fraction": 0.25}
+    data = any_task.data(**settings)
+    first = read(data, 0)
+    assert len(cast("list[int]", first["val"])) > 0
+    assert read(data, 100) == read(any_task.data(**settings), 100) != first
+    val = any_task.rows(50, 4)
+    aside = set(data.row_keys("val").tolist())
+    data.with_rows(val=val)
+    assert aside <= set(data.row_keys("train").tolist())  # no part is set aside any more
+    own = any_task.data().with_rows(train=any_task.rows(0, 4), val=val)
+    assert data.row_keys("val").tolist() == own.row_keys("val").tolist()
+
+
+def test_new_rows__have_classes_of_their_own(tiny_model: str, tmp_path: Path) -> None:
+    def rows(*names: str) -> Rows:
+        return [{"text": f"{name} {n}", "label": name} for n in range(4) for name in names]
+
+    data = TextClassificationDataModule(tiny_model, val_fraction=0.25)
+    data.with_rows(train=rows("b", "c")).setup("fit")
+    data.with_rows(train=rows("a", "b", "c")).setup("fit")
+    assert data.label_names == ["a", "b", "c"]
+    for name, classes in (("x", ("a", "b")), ("y", ("b", "c"))):
+        lines = [{**row, "text": f"{name}: {row['text']}"} for row in rows(*classes)]
+        text = "".join(json.dumps(row) + "\n" for row in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    data = TextClassificationDataModule(
+        tiny_model, train_file=str(tmp_path / "x.jsonl"), val_fraction=0.25
+    )
+    data.setup("fit")
+    before = set(data.row_keys("val").tolist())
+    data.files["train"] = str(tmp_path / "y.jsonl")
+    assert len(data.row_keys("train")) == 6
+    assert not before & set(data.row_keys("val").tolist())
+    assert data.label_names == ["b", "c"]
+    data.with_rows(train=rows("d", "e"))
+    assert data.label_names == ["d", "e"]
+    data.files["predict"] = str(tmp_path / "x.jsonl")
+    assert (data.rows("predict").num_rows, data.label_names) == (8, ["d", "e"])
+
+
+def test_new_files__of_images_to_predict_are_read(tiny_vit: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(png(0))
+    data = ImageClassificationDataModule(tiny_vit, predict_file=str(tmp_path / "a.png"))
+    assert data.rows("predict")["id"] == ["a.png"]
+    data.files["predict"] = str(tmp_path / "b.png")
+    assert data.rows("predict")["id"] == ["b.png"]
