@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterator
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging
 from torch import nn
 from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
+_EARLY = (StochasticWeightAveraging, ModelPruning)
 
 
 class LateModel(LightningModule):
@@ -27,6 +29,19 @@ class LateModel(LightningModule):
         if name == "model" and "model" not in self.__dict__.get("_modules", {"model": None}):
             self.configure_model()
         return super().__getattr__(name)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Make the model before callbacks set up that look at its weights there; adds none.
+
+        `StochasticWeightAveraging` copies the module, and of one without weights it averages
+        nothing; `ModelPruning` picks its weights. Others wait until the rows are checked.
+        """
+        if self.trainer.state.fn == "fit" and any(
+            isinstance(callback, _EARLY)
+            for callback in self.trainer.callbacks  # type: ignore[attr-defined]  # of a connector
+        ):
+            self.configure_model()
+        return []
 
     def waits_for_data(self) -> bool:
         """Whether the model cannot be made before the data is known."""
