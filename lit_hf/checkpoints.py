@@ -162,6 +162,21 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+def is_same_file(first: Path, second: Path) -> bool:
+    """Whether two checkpoints hold the same, by the checksums of their parts; also one not there.
+
+    One that is damaged or written in another way is taken at its name.
+    """
+    if not first.is_file() or not second.is_file() or first.samefile(second):
+        return True
+    try:
+        with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as other:
+            sums = [[(p.filename, p.CRC) for p in file.infolist()] for file in (one, other)]
+    except _DAMAGE:
+        return True
+    return sums[0] == sums[1]
+
+
 def newest_whole(folder: Path) -> Path | None:
     """The whole checkpoint of the most training steps in a folder; None where there is none.
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lit_hf.callbacks.earlier_run import set_aside
-from lit_hf.checkpoints import is_scored
+from lit_hf.checkpoints import is_same_file, is_scored
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
 
@@ -43,7 +43,9 @@ class LastCheckpoint(ModelCheckpoint):
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and isinstance(state, dict):
-                checkpoint["callbacks"][callback.state_key] = _at_home(state, callback)
+                checkpoint["callbacks"][callback.state_key] = _at_home(
+                    state, callback, Path(str(trainer.ckpt_path)).parent
+                )
         _tell_uncounted(trainer.checkpoint_callbacks, checkpoint["callbacks"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,11 +114,17 @@ def _tell_uncounted(callbacks: Sequence[Checkpoint], states: Mapping[str, Any]) 
         )
 
 
-def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
+def _at_home(state: dict[str, Any], callback: ModelCheckpoint, beside: Path) -> dict[str, Any]:
     """The state of a ModelCheckpoint, with the files that its own folder holds and no others.
 
     Lightning takes the paths as they were: of a folder that was moved it forgets the best score,
-    of one that was copied it takes the best checkpoint of the other run.
+    of one that was copied it takes the best checkpoint of the other run. Where the training resumes
+    from another folder's checkpoint, files there and here that are named alike have to be the same.
+
+    Args:
+        state: as a checkpoint holds it.
+        callback: who will take it.
+        beside: the folder of that checkpoint.
     """
     folder, before = Path(str(callback.dirpath)), Path(str(state.get("dirpath") or ""))
 
@@ -125,6 +133,8 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]
         name = old.relative_to(before) if old.is_relative_to(before) else Path(old.name)
         here = folder / name
         is_here = old.name and ".." not in name.parts and here.exists()
+        if is_here and not is_same_file(beside / name, here):  # of another run, named alike
+            return ""
         return str(here) if is_here and is_scored(here, str(callback.monitor), score) else ""
 
     scores = state.get("best_k_models") or {}

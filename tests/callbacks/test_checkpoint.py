@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
@@ -109,3 +110,35 @@ def test_best__by_another_monitor_than_before_is_told(
     told = f"{first.best_model_path}, the best by 'val/loss', stays where it is"
     assert (told in caplog.text) == is_told
     assert Path(first.best_model_path).is_file() == (settings != {"monitor": "val/loss"})
+
+
+def test_best__of_another_run_in_a_used_folder_is_not_taken(
+    tmp_path: Path, fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both runs have a best checkpoint of one name and, by chance, of one score."""
+
+    def saver(name: str) -> ModelCheckpoint:
+        folder = tmp_path / name / "checkpoints"
+        return ModelCheckpoint(
+            folder, monitor="val/num_examples", mode="max", enable_version_counter=False
+        )
+
+    bests = {}
+    for name, rate in (("a", 1e-3), ("b", 1e-2)):
+        settings = {"optimizer": lambda p, rate=rate: torch.optim.SGD(p, lr=rate)}
+        best = saver(name)
+        _, module, data = fit([best, LastCheckpoint()], folder=tmp_path / name, module=settings)
+        bests[name] = Path(best.best_model_path)
+    assert bests["a"].name == bests["b"].name
+    again = saver("b")
+    trainer = quiet_trainer(
+        max_epochs=2,
+        limit_val_batches=2,
+        default_root_dir=tmp_path / "b",
+        callbacks=[again, LastCheckpoint()],
+        num_sanity_val_steps=0,
+    )
+    last = bests["a"].parent / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    assert f"{bests['a']}, is not in {tmp_path / 'b' / 'checkpoints'}" in caplog.text
+    assert Path(again.best_model_path).name != bests["b"].name
