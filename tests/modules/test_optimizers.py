@@ -365,7 +365,7 @@ def test_rate__that_the_search_has_found_is_trained_with(
     data = _texts(tiny_model, tweet_rows)
     found = Tuner(trainer).lr_find(module, data, num_training=20, max_lr=0.1)
     assert found is not None
-    trainer.callbacks.append(watch := Watch())  # type: ignore[attr-defined]
+    trainer.callbacks.append(watch := Watch())  # type: ignore[attr-defined]  # set by a connector
     trainer.fit(module, data)
     assert getattr(module, name) == found.suggestion() != 1e-3
     assert watch.rates[0] == pytest.approx(found.suggestion())

@@ -85,7 +85,7 @@ def test_tokenizer__that_was_changed_on_purpose_is_taken(
     own, vocabulary = _data(task), content["model"]["vocab"]
     vocabulary["fire"], vocabulary["!"] = vocabulary["!"], vocabulary["fire"]
     backend = type(processor.backend_tokenizer).from_str(json.dumps(content))
-    own.processor = type(processor)(  # type: ignore[attr-defined]
+    own.processor = type(processor)(  # type: ignore[attr-defined]  # of data of texts
         tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
     )
     quiet_trainer().test(again, own, verbose=False)
