@@ -1,4 +1,4 @@
-"""Dividing questions into a training and a validation part that share no context."""
+"""Training and validation questions that share no context: dividing them, and a look at given ones."""
 
 import logging
 
@@ -37,3 +37,21 @@ def split_by_context(questions: Dataset, fraction: float, seed: int) -> tuple[li
             "them say little. Set `val_file`."
         )
     return kept, held_out
+
+
+def check_contexts(train: Dataset, val: Dataset | None) -> None:
+    """Warn of validation questions on contexts that are trained.
+
+    Args:
+        train: with `context`.
+        val: the same; None where nothing is validated.
+    """
+    if val is None:
+        return
+    trained = set(map(hash, values_of(train, "context")))
+    num_shared = sum(hash(context) in trained for context in values_of(val, "context"))
+    if num_shared:
+        log.warning(
+            f"{num_shared} of {val.num_rows} validation questions ({num_shared / val.num_rows:.1%})"
+            " are on contexts that are trained too: scores on new contexts may be lower."
+        )

@@ -16,7 +16,7 @@ from lit_hf.data.answer_places import locate
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import values_of
-from lit_hf.data.context_split import split_by_context
+from lit_hf.data.context_split import check_contexts, split_by_context
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -240,6 +240,12 @@ class ExtractiveQADataModule(HFDataModule):
     def has_unanswerable(self) -> bool:
         """Whether questions without answer were found."""
         return any(summary.num_unanswerable for summary in self._summaries.values())
+
+    def check_fit(self) -> None:
+        """Compare questions and contexts of the training and the validation part."""
+        super().check_fit()
+        if not self.is_set_aside("val"):
+            check_contexts(self.splits["train"], self.splits.get("val"))
 
     def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
         """Draw the questions that are trained, and those set aside; each context in one part."""

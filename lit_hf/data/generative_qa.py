@@ -15,7 +15,7 @@ from datasets import Dataset, Features
 from lit_hf.data.answer_places import told_place
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
-from lit_hf.data.context_split import split_by_context
+from lit_hf.data.context_split import check_contexts, split_by_context
 from lit_hf.data.prompts import (
     ANSWER_FEATURES,
     DEFAULT_PROMPT,
@@ -255,6 +255,12 @@ class GenerativeQADataModule(HFDataModule):
             return rows
         drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
         return rows.select(sorted(drawn.tolist()))
+
+    def check_fit(self) -> None:
+        """Compare questions and contexts of the training and the validation part."""
+        super().check_fit()
+        if not self.is_set_aside("val"):
+            check_contexts(self.splits["train"], self.splits.get("val"))
 
     def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
         """Draw the questions that are trained, and those set aside; each context in one part."""

@@ -60,3 +60,27 @@ def test_questions__that_are_set_aside_are_on_other_contexts(
     trained, validated = (set(data.rows(split)["context"]) for split in ("train", "val"))
     assert len(validated) == 5
     assert not trained & validated
+
+
+@pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])
+@pytest.mark.parametrize("num_trained", [0, 2])
+def test_validation_questions__that_are_given_on_trained_contexts_are_told(
+    kind: type[HFDataModule],
+    num_trained: int,
+    tiny_model: str,
+    tiny_t5: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [
+        {"question": f"Who sold mill {number}?", "context": f"Ada sold mill {number}."}
+        for number in range(8)
+    ]
+    other = [{**row, "question": "Who?", "answers": ["Ada"]} for row in rows]
+    model = tiny_model if kind is ExtractiveQADataModule else tiny_t5
+    sizes: dict[str, Any] = {"max_length": 64, "doc_stride": 16}
+    data = kind(model, **sizes).with_rows(
+        train=[{**row, "answers": ["Ada"]} for row in rows[:4]],
+        val=other[4 - num_trained : 8 - num_trained],
+    )
+    data.setup("fit")
+    assert (f"{num_trained} of 4 validation questions" in caplog.text) == bool(num_trained)
