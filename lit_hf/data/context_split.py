@@ -1,4 +1,4 @@
-"""Training and validation questions that share no context: dividing them, and a look at given ones."""
+"""Training and validation questions that share no context: dividing them, checking given ones."""
 
 import logging
 
