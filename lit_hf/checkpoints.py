@@ -91,7 +91,13 @@ def check_file(path: Path) -> None:
             "with `ModelParallelStrategy(save_distributed_checkpoint=False)`."
         )
     if not path.is_file():
-        raise InputError(f"{path}: there is no such checkpoint file.")
+        which = ""
+        if str(path) in ("best", "last", "hpc"):  # Lightning's words
+            which = (
+                " `--run DIR` alone takes the best checkpoint of a run; the last one is "
+                "DIR/checkpoints/last.ckpt."
+            )
+        raise InputError(f"{path}: there is no such checkpoint file.{which}")
 
 
 def complete(

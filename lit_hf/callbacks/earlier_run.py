@@ -62,9 +62,11 @@ def set_aside(trainer: Trainer) -> None:
             f"{folder}: what an earlier run has left here cannot be moved to {folder / 'earlier'}: "
             f"{error.strerror or error}. Nothing of it is lost; give another `default_root_dir`."
         ) from error
+    is_run = "; `--run` takes it" if (home / CONFIG_NAME).is_file() else ""
+    names = ", ".join(sorted(path.name for path in home.iterdir()))
     log.info(
-        f"{folder} held an earlier training: its checkpoints and results lie in {home} now, which "
-        "is a run folder too."
+        f"{folder} held an earlier training: what it left here lies in {home} now "
+        f"({names}){is_run}."
     )
 
 

@@ -5,12 +5,13 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.known_rows import KnownRows
+from lit_hf.data.split_names import Split
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 Results = dict[str, Any]
 FILE_NAME = "results.json"
 STAGES = ("fit", "validate", "test")
+_SPLITS: dict[str, Split] = {"validate": "val", "test": "test", "predict": "predict"}
 
 
 def read_results(folder: Path) -> Results:
@@ -62,7 +64,7 @@ def evaluated_weights(trainer: Trainer, module: LightningModule) -> Results:
     return {"step": step, "checkpoint": name_in_run(trainer, path)}
 
 
-def rows_of(trainer: Trainer, split: Literal["val", "test"]) -> Results:
+def rows_of(trainer: Trainer, split: Split) -> Results:
     """Which `rows` were scored: their files, and a stamp of them.
 
     {} where the data says nothing.
@@ -87,13 +89,15 @@ def name_in_run(trainer: Trainer, path: str) -> str | None:
 
 
 def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path]) -> Results:
-    """Write into `results.json` which weights files of the run folder are of, by their names.
+    """Write into `results.json` which weights and rows files of the run folder are of, by names.
 
     Returns:
-        Step and checkpoint of the weights.
+        Step and checkpoint of the weights, and the rows.
     """
     folder = Path(trainer.default_root_dir)
-    results, weights = read_results(folder), evaluated_weights(trainer, module)
+    split = _SPLITS.get(str(trainer.state.fn and trainer.state.fn.value), "val")
+    weights = {**evaluated_weights(trainer, module), **rows_of(trainer, split)}
+    results = read_results(folder)
     names = [path.name for path in paths]
     earlier = [e for e in results.pop("earlier", []) if e.get("file") not in names]
     results["files"] = {**results.get("files", {}), **dict.fromkeys(names, weights)}
