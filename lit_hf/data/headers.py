@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lit_hf.errors import InputError
 
+_BOM = "\ufeff"
+
 
 def is_name(cell: object, name: str) -> bool:
     """Whether a cell is the name of its column, as in a header line, but for case and spaces.
@@ -12,16 +14,35 @@ def is_name(cell: object, name: str) -> bool:
     >>> is_name(" Label", "label"), is_name("sentiment", "label"), is_name(None, "label")
     (True, False, False)
     """
-    return isinstance(cell, str) and cell.strip().casefold() == name.strip().casefold()
+    return isinstance(cell, str) and _folded(cell) == _folded(name)
+
+
+def _folded(cell: str) -> str:
+    """A cell without case and spaces; files put together have a byte order mark in the middle.
+
+    A mark before a quote makes the quote a part of the cell.
+    """
+    bare = cell.strip()
+    if bare.startswith(_BOM):
+        bare = bare.lstrip(_BOM).strip().strip('"').strip()
+    return bare.casefold()
 
 
 def is_header(row: Mapping[str, object]) -> bool:
     """Whether a row repeats the names of its columns, as in the middle of files put together.
 
+    The names may be in another order, as in a file whose columns are. A column that is alone may
+    hold its name as a text, but not behind the mark that begins a file.
+
     >>> is_header({"text": "Text", "label": "label"}), is_header({"text": "text"})
     (True, False)
+    >>> is_header({"text": "label", "label": "text"}), is_header({"text": "\ufefftext"})
+    (True, True)
     """
-    return len(row) > 1 and all(is_name(cell, name) for name, cell in row.items())
+    cells = [cell for cell in row.values() if isinstance(cell, str)]
+    if len(cells) < len(row) or not (len(row) > 1 or cells[0].startswith(_BOM)):
+        return False
+    return sorted(map(_folded, cells)) == sorted(map(_folded, row))
 
 
 def refuse_header(

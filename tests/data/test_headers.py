@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from lit_hf import InputError, TextClassificationDataModule
+from lit_hf.data.headers import is_header
 from lit_hf.data.readers import open_file
 
 NAMES = ["text", "label"]
@@ -65,3 +66,35 @@ def test_columns__of_a_file_without_header_line_are_told(tmp_path: Path) -> None
     (tmp_path / "a.csv").write_text("txet,target\nrain,0\n")
     with pytest.raises(InputError, match=r"found 'txet', 'target'\. Did you mean 'txet'\?"):
         open_file(str(tmp_path / "a.csv")).require("text", "text_column")
+
+
+@pytest.mark.parametrize("header", ["text,label", '"text","label"', "label,text", "LABEL,Text"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_header__of_a_second_file_is_no_row(
+    header: str,
+    mark: str,
+    ending: str,
+    tiny_model: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Files put together by `cat`: those of Excel begin with a byte order mark."""
+    rows = [f"text {number},{('good', 'bad')[number % 2]}" for number in range(8)]
+    lines = [f"{mark}text,label", *rows, mark + header, *rows]
+    if ending == "tsv":
+        lines = [line.replace(",", "\t") for line in lines]
+    path = _write(tmp_path / f"a.{ending}", *lines)
+    settings: dict[str, Any] = {"train_file": path, "val_fraction": 0}
+    with pytest.raises(InputError, match="repeats the names of the columns"):
+        TextClassificationDataModule(tiny_model, **settings).setup("fit")
+    data = TextClassificationDataModule(tiny_model, **settings, on_bad_row="skip")
+    assert (data.label_names, len(data.rows("train"))) == (["bad", "good"], 16)
+    TextClassificationDataModule(tiny_model, predict_file=path).setup("predict")
+    assert "to predict: 1 row: the row repeats the names" in caplog.text
+
+
+def test_row__that_only_has_some_of_the_names_is_one() -> None:
+    assert not is_header({"text": "label", "label": "label"})
+    assert not is_header({"text": "text", "label": "1"})
+    assert not is_header({"text": ["label"], "label": "text"})
