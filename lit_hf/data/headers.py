@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from lit_hf.errors import InputError
+from lit_hf.functional.values import MISSING_WORDS
 
 _BOM = "\ufeff"
+_NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d*)?\s*")
 
 
 def is_name(cell: object, name: str) -> bool:
@@ -51,7 +53,7 @@ def refuse_header(
     """Refuse a first record that is the header line: it would be read as a row.
 
     One that has some of the names in their places is one as well, unless these cells come again:
-    "spam" in a column `spam` may be a class.
+    "spam" in a column `spam` may be a class. So is a word above a column of numbers, such as ids.
 
     Args:
         where: file and line, for the message.
@@ -63,10 +65,14 @@ def refuse_header(
         InputError: saying what to do.
     """
     same = [at for at, pair in enumerate(zip(first, names, strict=False)) if is_name(*pair)]
-    if not same:
+    if not same and not _is_above_numbers(first, others):
         return
-    is_again = len(same) < len(names) and any(
-        is_name(record[at], names[at]) for record in others for at in same if at < len(record)
+    is_again = (
+        bool(same)
+        and len(same) < len(names)
+        and any(
+            is_name(record[at], names[at]) for record in others for at in same if at < len(record)
+        )
     )
     if not is_again:
         raise InputError(
@@ -76,14 +82,35 @@ def refuse_header(
         )
 
 
+def _is_above_numbers(first: Sequence[str], others: Iterable[Sequence[str]]) -> bool:
+    """Whether a record has a word in a column in which five others or more all have numbers."""
+    if any(re.fullmatch(_NUMBER, cell) for cell in first):
+        return False
+    places = [at for at, cell in enumerate(first) if cell.strip() and cell not in MISSING_WORDS]
+    num_others = 0
+    for record in filter(None, others):
+        num_others += 1
+        places = [p for p in places if p < len(record) and re.fullmatch(_NUMBER, record[p])]
+        if not places:
+            return False
+    return num_others >= 5
+
+
 def refuse_class_of_header(
-    classes: Mapping[str, int], places: Mapping[str, str], where: str, num_files: int
+    classes: Mapping[str, int],
+    places: Mapping[str, str],
+    examples: Iterable[Mapping[str, object]],
+    where: str,
+    num_files: int,
 ) -> None:
     """Refuse a class that only the first line of files without header line has.
+
+    It may stand in the middle of a file as well, if that was put together: then these rows are one.
 
     Args:
         classes: how many training rows have a label.
         places: the place of the first of these.
+        examples: the rows, with `text`, `pair` and `label`.
         where: table and column, for the message.
         num_files: how many files there are, each of which may have such a line.
 
@@ -92,13 +119,20 @@ def refuse_class_of_header(
     """
     for label, place in places.items():
         fewest = min((count for name, count in classes.items() if name != label), default=0)
+        count = classes[label]
         is_first = re.search(r"\bline 1$", place) and not label.strip().isdigit()
-        if is_first and classes[label] <= num_files < fewest:
+        if is_first and count < fewest and (count <= num_files or _is_one(examples, label)):
             raise InputError(
-                f"{where}: the class {label!r} stands in the first line only, which seems to be a "
-                "header line, but `column_names` are for files without one: leave them out, or "
+                f"{where}: the class {label!r} stands in the first line only, or in "
+                "copies of it, which seems to be a header line, but `column_names` are for files without one: leave them out, or "
                 "remove the line. If it is a row, list every class in `label_names`."
             )
+
+
+def _is_one(examples: Iterable[Mapping[str, object]], label: str) -> bool:
+    """Whether all rows of a label are the same."""
+    alike = [row for row in examples if row["label"] in (label, [label])]
+    return len({(str(row["text"]), str(row.get("pair"))) for row in alike}) == 1
 
 
 def no_header(name: str, columns: Iterable[str]) -> str:
@@ -108,7 +142,7 @@ def no_header(name: str, columns: Iterable[str]) -> str:
     ''
     """
     is_text = name.lower().endswith((".csv", ".tsv"))
-    if not is_text or not any(re.fullmatch(r"\s*[-+]?\d+([.,]\d*)?\s*", cell) for cell in columns):
+    if not is_text or not any(re.fullmatch(_NUMBER, cell) for cell in columns):
         return ""
     return (
         " The first line is read as the names of the columns; since it holds a number, it may be a "

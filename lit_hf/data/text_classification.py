@@ -174,9 +174,9 @@ class TextClassificationDataModule(HFDataModule):
         if not trained:
             found = names_without_training(found, self.model_name)
         elif not found:
-            _, summary = self._read("train")
+            examples, summary = self._read("train")
             if self.column_names:
-                found_in = (summary.classes, summary.places, self._where("train"))
+                found_in = (summary.classes, summary.places, examples, self._where("train"))
                 refuse_class_of_header(*found_in, len(trained))
             remedy = "For a number to predict set `problem_type: regression`."
             found = names_of_rows(summary, self._where("train"), remedy)

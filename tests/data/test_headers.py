@@ -98,3 +98,24 @@ def test_row__that_only_has_some_of_the_names_is_one() -> None:
     assert not is_header({"text": "label", "label": "label"})
     assert not is_header({"text": "text", "label": "1"})
     assert not is_header({"text": ["label"], "label": "text"})
+
+
+def test_header__of_other_names_in_a_file_put_together_is_no_class(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    rows = [f"text {number},{('good', 'bad')[number % 2]}" for number in range(8)]
+    path = str(tmp_path / "a.csv")
+    settings: dict[str, Any] = {"train_file": path, "column_names": NAMES, "val_fraction": 0}
+    _write(tmp_path / "a.csv", "tweet,class", *rows, "tweet,class", *rows)
+    with pytest.raises(InputError, match="class 'class' stands in the first line only"):
+        TextClassificationDataModule(tiny_model, **settings).setup("fit")
+    _write(tmp_path / "a.csv", "one,rare", *rows, "another,rare")
+    assert "rare" in (TextClassificationDataModule(tiny_model, **settings).label_names or [])
+
+
+def test_header__of_other_names_above_numbers_is_no_row(tmp_path: Path) -> None:
+    rows = [f"text {number},{number}" for number in range(6)]
+    with pytest.raises(InputError, match="line 1: this is a header line, tweet, number"):
+        open_file(_write(tmp_path / "a.csv", "tweet,number", *rows), ["text", "id"])
+    for lines in (rows, ["tweet,number", *rows[:3]], ["tweet,", *rows], ["tweet,x", *rows, "a,b"]):
+        open_file(_write(tmp_path / "a.csv", *lines), ["text", "id"])
