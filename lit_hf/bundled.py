@@ -13,6 +13,8 @@ from lit_hf.errors import InputError, nearest
 
 _PACKAGE = Path(__file__).parent
 GROUPS = ("trainer", "model", "data", "checkpoint", "samples", "export", "predictions")
+_CLASSES = ("model.optimizer", "model.optimizer.class_path", "model.head", "model.head.class_path")
+"""Options that name a class of which other options give single settings."""
 """What the settings of a verb belong to."""
 _NAME = re.compile(r"[\w./-]+")
 
@@ -58,7 +60,8 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]
 
     Returns:
         The paths of the recipes; options that set a whole group, such as a class or a file of its
-        settings; and all other words as they are, for single settings win over both.
+        settings, or name the class of optimizer or head; and all other words as they are, for
+        single settings win over both.
 
     Raises:
         InputError: if no recipe follows `--config`.
@@ -67,7 +70,7 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]
     (['{a: 1}'], ['--data=CIFAR10DataModule'], ['--data.seed', '1'])
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for names in (("-c", "--config"), *((f"--{group}",) for group in GROUPS)):
+    for names in (("-c", "--config"), *((f"--{group}",) for group in (*GROUPS, *_CLASSES))):
         parser.add_argument(*names, action="append", default=[])
     try:
         known, others = parser.parse_known_args(words)
@@ -77,7 +80,8 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]
         known, others = argparse.Namespace(config=[""]), []
     if not all(known.config):
         raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
-    groups = [f"--{group}={value}" for group in GROUPS for value in getattr(known, group)]
+    names = (*GROUPS, *_CLASSES)
+    groups = [f"--{name}={value}" for name in names for value in getattr(known, name)]
     return [find_recipe(recipe) for recipe in known.config], groups, others
 
 

@@ -20,6 +20,7 @@ from lit_hf.errors import InputError
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
+from lit_hf.named_classes import begin_with_own_defaults
 from lit_hf.secret_settings import without_secrets
 from lit_hf.text_settings import read_by_type
 from lit_hf.yaml_scalars import load, plain, read_settings, write_yaml
@@ -39,6 +40,7 @@ def set_up_parsing(imports: Sequence[str]) -> None:
     )
     jsonargparse.set_loader("yaml", load, (yaml.YAMLError,))
     read_by_type()
+    begin_with_own_defaults()
     jsonargparse.set_dumper("yaml", _dump)
     public_classes()  # imports them
     _whole_numbers_first()

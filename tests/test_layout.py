@@ -44,6 +44,7 @@ FLOORS = {
     "predictor": 4,
     "parsing": 4,
     "run_config": 4,
+    "named_classes": 4,
     "secret_settings": 4,
     "text_settings": 4,
     "trainer_cli": 4,
