@@ -16,6 +16,7 @@ from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.loading import naming_rows
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
+from lit_hf.data.same_rows import check_same_rows
 from lit_hf.data.samplers import Columns, keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.split_files import plain_paths
@@ -187,8 +188,10 @@ class HFDataModule(KnownRows):
         self._load(self.trainer.state.fn if self.trainer is not None else None)
 
     def setup(self, stage: str) -> None:
-        """Open what `prepare_data` made."""
+        """Open what `prepare_data` made; all processes of a run must have made the same."""
         self._load(stage)
+        if self.trainer is not None:
+            check_same_rows(self, self.seed, stage)
 
     def _load(self, stage: str | None) -> None:
         self.forget_changed()

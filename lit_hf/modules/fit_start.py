@@ -29,6 +29,40 @@ def check_same_task(trainer: Trainer, task: str) -> None:
         raise InputError(f"the data is of the task {found!r}, the module of {task!r}.")
 
 
+def check_trainer(trainer: Trainer, module: LightningModule) -> None:
+    """Refuse a Trainer of an earlier training that would train a module too little, or not at all.
+
+    It counts its steps and epochs on from one `fit` to the next, and its callbacks the best scores.
+
+    Args:
+        trainer: the Trainer of the training.
+        module: what it trains; one that was trained before may be trained on.
+
+    Raises:
+        InputError: if no step is left, or if the module is another one than before.
+    """
+    if trainer.ckpt_path is not None or not trainer.global_step:
+        return
+    done, epochs = trainer.current_epoch, trainer.max_epochs
+    ends = {
+        f"max_steps={trainer.max_steps}": 0 <= trainer.max_steps <= trainer.global_step,
+        f"max_epochs={epochs}": epochs is not None and 0 <= epochs <= done,
+    }
+    trained = f"this Trainer has trained {trainer.global_step} steps in a `fit` before"
+    if reached := [name for name, is_end in ends.items() if is_end]:
+        raise InputError(
+            f"{trained} and has reached {reached[0]}: nothing would be trained. Make a new Trainer "
+            "(and new callbacks) for each training; to train the same module longer set "
+            "`trainer.fit_loop.max_epochs` or `max_steps` first."
+        )
+    steps = getattr(module, "weights_step", None)
+    if steps is not None and steps.trained is None:
+        raise InputError(
+            f"{trained}, of another module, and would count on from there: this one would be "
+            "trained less. Make a new Trainer (and new callbacks) for each training."
+        )
+
+
 def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel) -> None:
     """Check what is to be trained, put it into training mode, and give it numbers of its own.
 
@@ -44,6 +78,7 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
         InputError: for inputs that the model has no room for, and for callbacks that would do the
             wrong thing with it.
     """
+    check_trainer(trainer, module)
     if not module.training:
         log.info("the module was in evaluation mode; it is trained in training mode, with dropout.")
         module.train()

@@ -4,7 +4,6 @@ Letters: N rows.
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact, differences
+from lit_hf.modules.early_stops import stop_again
 from lit_hf.modules.monitors import forget_best
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class ScoredRows:
             "facts": self._facts,
         }
 
-    def load(self, trainer: Trainer | None, checkpoint: Mapping[str, Any]) -> None:
+    def load(self, trainer: Trainer | None, checkpoint: dict[str, Any]) -> None:
         """Take what a checkpoint knows; of scores that do not count any more it forgets the last.
 
         Args:
@@ -72,7 +72,11 @@ class ScoredRows:
             for name in ("trained", "validated")
         )
         self._facts = held.get("facts") or {}
-        if trainer is not None and trainer.state.fn == "fit" and self._changes(trainer):
+        if trainer is None or trainer.state.fn != "fit":
+            return
+        changes = self._changes(trainer)
+        stop_again(trainer, checkpoint, is_comparable=not changes)
+        if changes:
             scores = about.get("metrics") or {}
             about["metrics"] = {k: v for k, v in scores.items() if not k.startswith("val/")}
             about["validated"] = None

@@ -139,3 +139,25 @@ def test_data__of_another_task_is_refused(tiny_model: str) -> None:
     check_same_task(trainer, "text_classification")
     with pytest.raises(InputError, match="the data is of the task 'text_classification'"):
         check_same_task(trainer, "a")
+
+
+def test_trainer__at_its_end_is_refused(fit: Fit) -> None:
+    """Lightning trains nothing then, and says what it says after a training."""
+    for end in ({"max_steps": 2}, {"max_epochs": 1}):
+        trainer, module, data = fit(enable_checkpointing=False, **end)
+        for other in (module, TextClassifier(module.model_name, ["no", "yes"])):
+            with pytest.raises(InputError, match="nothing would be trained"):
+                trainer.fit(other, data)
+    steps = trainer.global_step
+    assert trainer.fit_loop.max_epochs == 1
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(module, data)
+    assert trainer.global_step == 2 * steps
+
+
+def test_trainer__of_another_module_is_refused(fit: Fit) -> None:
+    """It would count on, and train the second one for the epochs that are left."""
+    trainer, module, data = fit(enable_checkpointing=False, max_epochs=1)
+    trainer.fit_loop.max_epochs = 3
+    with pytest.raises(InputError, match="of another module"):
+        trainer.fit(TextClassifier(module.model_name, ["no", "yes"]), data)

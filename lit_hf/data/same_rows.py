@@ -1,0 +1,73 @@
+"""All processes of a run have the same rows, in the same order."""
+
+import hashlib
+
+import torch.distributed as dist
+
+from lit_hf.data.known_rows import KnownRows
+from lit_hf.data.sources import Split
+from lit_hf.errors import InputError
+
+_SPLITS: dict[str, tuple[Split, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+
+
+def check_same_rows(data: KnownRows, seed: int, stage: str) -> None:
+    """Refuse processes whose rows differ, as where a script draws a split without a seed.
+
+    Each process takes its share of the rows by their numbers. If the numbers mean other rows in
+    each, some are taken twice and some never, and one process trains what another validates. All
+    processes must call it.
+
+    Args:
+        data: with the rows of this process.
+        seed: by which it draws their order.
+        stage: "fit", "validate", "test" or "predict".
+
+    Raises:
+        InputError: naming the splits that differ.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return
+    own = {str(split): _digest(data.row_keys(split).tobytes()) for split in _SPLITS[stage]}
+    own["seed"] = str(seed)
+    everywhere = [own] * dist.get_world_size()
+    dist.all_gather_object(everywhere, own)
+    if told := difference(everywhere):
+        raise InputError(told)
+
+
+def difference(everywhere: list[dict[str, str]]) -> str:
+    """Say what differs between processes; "" where nothing does.
+
+    Args:
+        everywhere: what each process has, by the name of a split or of a setting.
+
+    >>> difference([{"train": "a1", "seed": "0"}, {"train": "a1", "seed": "0"}])
+    ''
+    >>> difference([{"train": "a1", "val": "b1"}, {"train": "a2", "val": "b1"}])[:52]
+    'the processes of this run do not have the same rows '
+    """
+    names = [name for name in everywhere[0] if len({own[name] for own in everywhere}) > 1]
+    if not names:
+        return ""
+    if "seed" in names:
+        return (
+            f"the processes of this run have different seeds (`data.seed` {everywhere[0]['seed']}, "
+            f"{everywhere[-1]['seed']}), so that they would share the rows in different orders. "
+            "Give all the same number: a script runs once in each process."
+        )
+    return (
+        f"the processes of this run do not have the same rows ({', '.join(names)}): some would be "
+        "taken twice and some never, and rows that one trains be validated by another. A script "
+        "runs once in each process: give a seed to whatever it draws (`random_state=0` to "
+        "`train_test_split`, `sample` or `shuffle`), or write the split to files first."
+    )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -1,0 +1,47 @@
+"""A training that EarlyStopping has ended is at its end when it is resumed."""
+
+import logging
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+
+log = logging.getLogger(__name__)
+
+
+def stop_again(trainer: Trainer, checkpoint: dict[str, Any], is_comparable: bool) -> None:
+    """Let a training that was stopped early stay stopped, as one that has had all its epochs.
+
+    Lightning forgets the stop, and trains until the next validation stops it again, one epoch more
+    each time. It also takes the patience of the checkpoint: here that of the callback counts, so
+    that a longer one goes on.
+
+    Args:
+        trainer: of a training that resumes.
+        checkpoint: with the states of the callbacks, before these have read them.
+        is_comparable: whether the scores of before count on, as where the same rows are validated.
+    """
+    states = checkpoint.get("callbacks") or {}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
+        state = states.get(callback.state_key) if isinstance(callback, EarlyStopping) else None
+        if state is None:
+            continue
+        state["patience"] = callback.patience
+        if not (is_comparable and _has_stopped(state)):
+            continue
+        trainer.should_stop = True
+        if trainer.is_global_zero:
+            log.warning(
+                f"EarlyStopping has ended this training by {callback.monitor!r}, at step "
+                f"{checkpoint['global_step']}: it is at its end. To train on give it a longer "
+                "`patience`, or leave it out."
+            )
+
+
+def _has_stopped(state: dict[str, Any]) -> bool:
+    """Whether a callback of this state would stop; with a longer patience it waits on."""
+    reason = EarlyStoppingReason(state.get("stopping_reason", 0))
+    if reason in (EarlyStoppingReason.NOT_STOPPED, EarlyStoppingReason.PATIENCE_EXHAUSTED):
+        return bool(state["wait_count"] >= state["patience"])
+    return True
