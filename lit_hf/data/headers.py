@@ -123,9 +123,10 @@ def refuse_class_of_header(
         is_first = re.search(r"\bline 1$", place) and not label.strip().isdigit()
         if is_first and count < fewest and (count <= num_files or _is_one(examples, label)):
             raise InputError(
-                f"{where}: the class {label!r} stands in the first line only, or in "
-                "copies of it, which seems to be a header line, but `column_names` are for files without one: leave them out, or "
-                "remove the line. If it is a row, list every class in `label_names`."
+                f"{where}: the class {label!r} stands in the first line only, or in copies of it, "
+                "which seems to be a header line, but `column_names` are for files without one: "
+                "leave them out, or remove the line. If it is a row, list every class in "
+                "`label_names`."
             )
 
 
