@@ -25,22 +25,38 @@ _SPLITS: dict[str, Split] = {"validate": "val", "test": "test", "predict": "pred
 def read_results(folder: Path) -> Results:
     """What stands in the file of a run folder; {} where there is none, or it is not ours."""
     try:
-        found = dict(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if _is_ours(found) else {}
+
+
+def _is_ours(found: object) -> bool:
+    """Whether a tree of JSON has the shape that is written here."""
+    if not isinstance(found, dict):
+        return False
+    fit, files = found.get("fit", {}), found.get("files", {})
     earlier = found.get("earlier", [])
-    is_ours = isinstance(found.get("files", {}), dict) and isinstance(earlier, list)
-    return found if is_ours and all(isinstance(entry, dict) for entry in earlier) else {}
+    if not (isinstance(fit, dict) and isinstance(files, dict) and isinstance(earlier, list)):
+        return False
+    weights = [fit[name] for name in ("best", "last") if name in fit]
+    stages = [found[name] for name in STAGES if name in found]
+    return all(isinstance(entry, dict) for entry in (*weights, *stages, *files.values(), *earlier))
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Write the file beside its name and rename it."""
+    """Write the file beside its name and rename it; one that is not ours keeps another name."""
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    if path.exists() and not read_results(folder):
+        other = path.with_suffix(".json.other")
+        path.replace(other)
+        log.warning(f"{path} cannot be read, or is not of lit_hf: it is kept as {other.name}.")
     first = {name: results[name] for name in (*STAGES, "files") if name in results}
     text = json.dumps({**first, **results}, indent=2, ensure_ascii=False)
     unfinished = folder / f"{FILE_NAME}.tmp"
     unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(folder / FILE_NAME)
+    unfinished.replace(path)
 
 
 def ended_at(folder: Path) -> int | None:

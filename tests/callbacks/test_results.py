@@ -171,7 +171,7 @@ def test_results__take_the_place_of_a_file_of_something_else(tmp_path: Path, fit
         (tmp_path / "results.json").write_text(text, encoding="utf-8")
         fit([ResultsWriter()], limit_train_batches=1, limit_val_batches=0)
         assert list(_results(tmp_path)) == ["fit"]
-    names = {"results.json", "metrics.csv", "earlier"}
+    names = {"results.json", "results.json.other", "metrics.csv", "earlier"}
     assert {path.name for path in tmp_path.iterdir()} == names
 
 

@@ -7,6 +7,7 @@ import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import TextClassificationDataModule, TextClassifier
+from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.results_file import (
     Results,
     ended_at,
@@ -23,14 +24,32 @@ from tests.trainers import quiet_trainer
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{half", "\x00", '{"files": [1]}', '{"earlier": {}}'])
-def test_file__of_something_else_holds_nothing(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[1, 2]", "{half", "\x00", '{"files": [1]}', '{"earlier": {}}', '{"fit": 3}'),
+        *('{"fit": {"last": 5}}', '{"test": [1]}', '{"files": {"a": 3}}', '{"earlier": [1]}'),
+    ],
+)
+def test_file__of_something_else_holds_nothing_and_is_kept(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "results.json").write_text(text, encoding="utf-8")
     assert read_results(tmp_path) == {}
     assert ended_at(tmp_path) is None
     trainer = quiet_trainer(default_root_dir=tmp_path)
-    name_files(trainer, pl.LightningModule(), [tmp_path / "a.csv"])
+    for name in ("a.csv", "b.csv"):
+        name_files(trainer, pl.LightningModule(), [tmp_path / name])
     assert list(read_results(tmp_path)) == ["files"]
+    assert (tmp_path / "results.json.other").read_text(encoding="utf-8") == text
+    assert caplog.text.count("cannot be read") == 1
+
+
+def test_fit__where_the_file_is_of_something_else_writes_its_own(tmp_path: Path, fit: Fit) -> None:
+    text = '{"fit": {"last": 5}, "test": [1], "files": {"a": 3}}'
+    (tmp_path / "results.json").write_text(text, encoding="utf-8")
+    fit([ResultsWriter()], folder=tmp_path, max_steps=2)
+    assert ended_at(tmp_path) == 2
 
 
 def test_end__is_that_of_the_last_weights(tmp_path: Path) -> None:
