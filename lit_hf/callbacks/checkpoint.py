@@ -110,7 +110,8 @@ def _tell_uncounted(callbacks: Sequence[Checkpoint], states: Mapping[str, Any]) 
         same = " of other settings" if monitor == new[0] else ""
         log.warning(
             f"the best checkpoint is that by {new[0]!r}{same} from here on: what was validated "
-            f"before does not count. {path}, the best by {monitor!r}, stays where it is."
+            f"before does not count. {path}, the best by {monitor!r}, stays until a file of its "
+            "name is written."
         )
 
 

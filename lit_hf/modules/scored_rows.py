@@ -92,7 +92,11 @@ class ScoredRows:
         if data is None:
             return
         if (changes := self._changes(trainer)) and (kept := forget_best(trainer)) is not None:
-            where = f" {kept}, the best of before, stays where it is." if kept else ""
+            where = (
+                f" {kept}, the best of before, stays until a file of its name is written."
+                if kept
+                else ""
+            )
             _warn(
                 trainer,
                 f"the validation scores other rows than before ({'; '.join(changes)}), so the best "

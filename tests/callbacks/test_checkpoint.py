@@ -107,7 +107,7 @@ def test_best__by_another_monitor_than_before_is_told(
         max_epochs=2, default_root_dir=tmp_path, callbacks=[other, LastCheckpoint()]
     )
     trainer.fit(module, data, ckpt_path=folder / "last.ckpt", weights_only=True)
-    told = f"{first.best_model_path}, the best by 'val/loss', stays where it is"
+    told = f"{first.best_model_path}, the best by 'val/loss', stays until a file of its name"
     assert (told in caplog.text) == is_told
     assert Path(first.best_model_path).is_file() == (settings != {"monitor": "val/loss"})
 

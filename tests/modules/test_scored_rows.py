@@ -211,7 +211,7 @@ def test_best__begins_anew_where_other_rows_are_validated(
     assert trainer.current_epoch == 2
     if told is not None:
         assert f"scores other rows than before ({told}" in caplog.text
-        assert f"{best}, the best of before, stays where it is." in caplog.text
+        assert f"{best}, the best of before, stays until a file of its name" in caplog.text
         assert best.exists()
     assert caplog.text.count("scores other rows") == (not is_kept)
 
