@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
     kind.task: kind for kind in (TextClassifier, ExtractiveQA, GenerativeQA, ImageClassifier)
 }
+_OF_RUN = ("checkpoints", "earlier", "lightning_logs", "samples")
+"""Folders of a run that are written by others."""
 
 
 class ExportPretrained(Callback):
@@ -58,10 +60,10 @@ class ExportPretrained(Callback):
     def __init__(self, folder_name: str | None = "pretrained") -> None:
         folder_name = folder_name or ""
         is_plain = folder_name != ".." and Path(folder_name).name == folder_name
-        if not is_plain or folder_name == "checkpoints" or Path(folder_name).suffix:
+        if not is_plain or folder_name in _OF_RUN or Path(folder_name).suffix:
             raise InputError(
                 "Expected `folder_name` to be a plain name without an ending, other than "
-                f"checkpoints, but got {folder_name!r}."
+                f"{', '.join(_OF_RUN)}, but got {folder_name!r}."
             )
         self.folder_name = folder_name
         self.run_files = (folder_name,) if folder_name else ()

@@ -185,7 +185,7 @@ def test_callback__writes_nothing_without_a_checkpoint_or_name(
     assert _names(tmp_path) == set()
     fit([ExportPretrained(None), ModelCheckpoint(tmp_path / "c")])
     assert _names(tmp_path) == {"c"}
-    for name in ("..", "a/b", "/tmp", "a/"):
+    for name in ("earlier", "lightning_logs", "samples", "..", "a/b", "/tmp", "a/"):
         with pytest.raises(InputError, match="plain name"):
             ExportPretrained(name)
 
