@@ -75,10 +75,15 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
         model: the model of the module.
 
     Raises:
-        InputError: for inputs that the model has no room for, and for callbacks that would do the
-            wrong thing with it.
+        InputError: for a module of which nothing is trained, inputs that the model has no room
+            for, and callbacks that would do the wrong thing with it.
     """
     check_trainer(trainer, module)
+    if module.automatic_optimization and not any(p.requires_grad for p in module.parameters()):
+        raise InputError(
+            "all weights are frozen, so nothing is left to train: call `module.unfreeze()`, or set "
+            "`requires_grad` of those that are to learn."
+        )
     if not module.training:
         log.info("the module was in evaluation mode; it is trained in training mode, with dropout.")
         module.train()

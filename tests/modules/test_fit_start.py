@@ -10,6 +10,7 @@ from torch import nn
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.modules.fit_start import check_same_task
 from tests.processes import run_script
+from tests.tasks import task_of
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -54,6 +55,18 @@ def test_training__leaves_single_parts_in_evaluation_mode(fit: Fit) -> None:
 def test_training__refuses_a_monitor_that_no_validation_logs(fit: Fit) -> None:
     with pytest.raises(InputError, match="val/acuracy"):
         fit(callbacks=[pl.callbacks.ModelCheckpoint(monitor="val/acuracy")], max_steps=1)
+
+
+@pytest.mark.parametrize("name", ["text", "image", "extractive", "generative"])
+def test_training__with_all_weights_frozen_is_refused(
+    name: str, tiny_model: str, tiny_t5: str, tiny_vit: str, tmp_path: Path
+) -> None:
+    task = task_of(name, tiny_model, tiny_t5, tiny_vit)
+    module, data = task.module(), task.data(val_fraction=0).with_rows(train=task.rows(0, 4))
+    module.freeze()
+    trainer = quiet_trainer(max_steps=1, default_root_dir=tmp_path, enable_checkpointing=False)
+    with pytest.raises(InputError, match="frozen"):
+        trainer.fit(module, data)
 
 
 SCRIPT = """
