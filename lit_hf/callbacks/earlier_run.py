@@ -32,9 +32,10 @@ def set_aside(trainer: Trainer) -> None:
     """Move what an earlier training left in the run folder to `earlier/1`, `earlier/2` and so on.
 
     Otherwise the newest checkpoint and the results could be those of the earlier one. Where a
-    training resumes from a checkpoint, that is: the checkpoints of later steps, and the results
-    beside them; nothing where it resumes from the newest one. To be called when a batch is trained,
-    before anything is written: a training that is refused until then leaves the folder as it is.
+    training resumes from a checkpoint of the same folder, that is: the checkpoints of later steps,
+    and the results beside them; nothing where it resumes from the newest one. To be called when a
+    batch is trained, before anything is written: a training that is refused until then leaves the
+    folder as it is.
 
     Args:
         trainer: of the training; the second call does nothing.
@@ -55,7 +56,7 @@ def set_aside(trainer: Trainer) -> None:
         if not found:
             return
         home = _moved(folder, found)
-        if trainer.ckpt_path is None:
+        if begins_here(trainer):
             _drop_config(folder, _callbacks(trainer))
     except OSError as error:
         raise WriteError(
@@ -75,8 +76,8 @@ def _left_in(folder: Path, trainer: Trainer) -> Iterator[Path]:
 
     So, where a kill cuts the moving off, the old training leaves no newest checkpoint behind.
     """
-    is_new = trainer.ckpt_path is None
-    if is_new and trainer.fit_loop.epoch_loop.batch_progress.total.ready != 1:
+    is_new = begins_here(trainer)
+    if trainer.ckpt_path is None and trainer.fit_loop.epoch_loop.batch_progress.total.ready != 1:
         return  # a second `fit` of this Trainer goes on from what is in memory
     last_step = -1 if is_new else _step_of(Path(str(trainer.ckpt_path)))
     if last_step is None:
@@ -96,6 +97,19 @@ def _left_in(folder: Path, trainer: Trainer) -> Iterator[Path]:
         is_own = path.is_file() or is_own_card(path / "README.md")
         if is_own and os.path.abspath(path) not in read:
             yield path
+
+
+def begins_here(trainer: Trainer) -> bool:
+    """Whether a training is not the one of its run folder: from scratch, or of another folder.
+
+    A run that was set aside is another one.
+    """
+    if trainer.ckpt_path is None:
+        return True
+    path, folder = Path(trainer.ckpt_path).resolve(), Path(trainer.default_root_dir).resolve()
+    homes = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
+    own = [folder, *(Path(home).resolve() for home in homes if home)]
+    return path.is_relative_to(folder / "earlier") or not any(map(path.is_relative_to, own))
 
 
 def _step_of(path: Path) -> int | None:

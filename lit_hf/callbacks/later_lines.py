@@ -6,6 +6,8 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from lit_hf.callbacks.earlier_run import begins_here
+
 
 def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | None]) -> None:
     """Drop the lines of steps that are trained again, which a killed training has left.
@@ -14,13 +16,14 @@ def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | 
     where nothing is dropped it stays as it is.
 
     Args:
-        trainer: when its training begins; one that does not go on from a checkpoint drops nothing.
+        trainer: when its training begins; one that does not go on from a checkpoint of
+            this folder drops nothing.
         file_name: of the file in the run folder.
         step_of: the step of a line, None where it belongs to none; a ValueError, LookupError or
             TypeError says the same, as a header does.
     """
     path = Path(trainer.default_root_dir) / file_name
-    if trainer.ckpt_path is None or not trainer.is_global_zero or not path.is_file():
+    if begins_here(trainer) or not trainer.is_global_zero or not path.is_file():
         return
 
     def is_kept(line: str) -> bool:

@@ -60,6 +60,20 @@ def test_second_training__shows_nothing_of_the_first(fit: Fit, tmp_path: Path) -
     assert _files(tmp_path / "earlier" / "1") == old
 
 
+def test_training__that_resumes_from_another_folder_sets_the_one_here_aside_whole(
+    fit: Fit, tmp_path: Path
+) -> None:
+    here, other = tmp_path / "here", tmp_path / "other"
+    fit(_all(here), folder=here, max_epochs=2)
+    old = _files(here)
+    _, module, data = fit(_all(other), folder=other, max_epochs=1)
+    trainer = quiet_trainer(max_epochs=2, default_root_dir=here, callbacks=_all(here))
+    path = other / "checkpoints" / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=path, weights_only=True)
+    assert _files(here / "earlier" / "1") == old
+    assert min(_steps(here / "metrics.csv")) > 4
+
+
 def test_second_training__leaves_what_is_not_of_a_run(fit: Fit, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
