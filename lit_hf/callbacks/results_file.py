@@ -81,13 +81,20 @@ def evaluated_weights(trainer: Trainer, module: LightningModule) -> Results:
 
 
 def rows_of(trainer: Trainer, split: Split) -> Results:
-    """Which `rows` were scored: their files, and a stamp of them.
+    """Which `rows` were scored: their files, a stamp of them, and which `part` if not all.
 
     {} where the data says nothing.
     """
     data = getattr(trainer, "datamodule", None)
     rows = data.source(split) if isinstance(data, KnownRows) else {}
-    return {"rows": rows} if rows else {}
+    if not rows:
+        return {}
+    limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
+    if str(limit) == "1.0":  # 1 is one batch, 1.0 all
+        return {"rows": rows}
+    size, devices = getattr(data, "eval_batch_size", None), trainer.world_size
+    part = f"limit_{split}_batches {limit} of {size} rows on {devices} device(s)"
+    return {"rows": {**rows, "part": part}}
 
 
 def step_of(path: str) -> int | None:

@@ -112,11 +112,12 @@ class KnownRows(LightningDataModule):
         """Where the rows of a split come from and what changes with them, in plain types."""
         if (rows := self._all_rows(split)) is None:
             return {}
-        is_part = self.is_set_aside(split)
+        is_part, scored = self.is_set_aside(split), self.rows(split)
         return {
             "sources": [Path(t.name).name for t in self.tables("train" if is_part else split)],
             **({"val_fraction": self.val_fraction} if is_part else {}),
             "stamp": self._stamp_of(rows),
+            **({} if scored is rows else {"sample": self._stamp_of(scored)}),
         }
 
     def _stamp_of(self, rows: Dataset) -> str:

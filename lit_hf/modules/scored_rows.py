@@ -19,6 +19,8 @@ from lit_hf.modules.monitors import forget_best
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]
 _CONTENT = "content of the validation rows"
+_LIMIT = "limit_val_batches"
+_APART = ": do not compare these scores with those of the training."
 
 
 @runtime_checkable
@@ -131,6 +133,13 @@ class ScoredRows:
             _warn(trainer, _told(num, len(keys), "validation" if split == "val" else split))
         elif split == "val" and self._is_of_others(data):
             _warn(trainer, _told_others(keys, self._validated))
+        elif split == "val" and (limit := self._other_limit(trainer)):
+            _warn(trainer, f"{limit}{_APART}")
+
+    def _other_limit(self, trainer: Trainer) -> str:
+        """How another part of the validation rows is scored than in the training; "" if none is."""
+        own, before = (facts.get(_LIMIT, "1.0") for facts in (_facts_of(trainer), self._facts))
+        return "" if own == before else f"`{_LIMIT}` is {own}, in the training it was {before}"
 
     def _is_of_others(self, data: Knowing) -> bool:
         content = data.validation_facts().get(_CONTENT)
@@ -152,9 +161,9 @@ def _facts_of(trainer: Trainer) -> dict[str, Fact]:
     data, limit = _data_of(trainer), trainer.limit_val_batches
     if data is None or not limit or not (facts := data.validation_facts()):
         return {}
-    facts["limit_val_batches"] = str(limit)  # 1 is one batch, 1.0 all
+    facts[_LIMIT] = str(limit)  # 1 is one batch, 1.0 all
     if str(limit) != "1.0":
-        facts["limit_val_batches"] = f"{limit} of {data.eval_batch_size} on {trainer.world_size}"
+        facts[_LIMIT] = f"{limit} of {data.eval_batch_size} on {trainer.world_size}"
     return facts
 
 
@@ -170,7 +179,7 @@ def _told_others(keys: Keys, validated: Keys) -> str:
     if not np.array_equal(keys, validated):
         num, total = int((~np.isin(keys, validated)).sum()), len(validated)
         what = f"{num} of {len(keys)} validation rows are none of the {total} of the training"
-    return f"{what}: do not compare these scores with those of the training."
+    return f"{what}{_APART}"
 
 
 def _warn(trainer: Trainer, told: str) -> None:

@@ -166,6 +166,22 @@ def test_results__of_all_stages_stand_side_by_side(
     assert results["test"]["auroc"] is None  # one class was seen, so it is not defined
 
 
+def test_results__of_a_part_of_the_rows_say_so(tmp_path: Path, fit: Fit, tweet_rows: Rows) -> None:
+    data = {"val": tweet_rows[:6], "test": tweet_rows[:6]}
+    settings = {"limit_val_batches": 1, "limit_test_batches": 1}
+    trainer, module, rows = fit([ResultsWriter()], data=data, **settings)
+    trainer.validate(module, rows, verbose=False)
+    trainer.test(module, rows, verbose=False)
+    found = _results(tmp_path)
+    parts = [found[s]["rows"].get("part") for s in ("validate", "test")]
+    assert found["fit"]["last"]["rows"]["part"] == parts[0]
+    size = rows.eval_batch_size
+    assert parts == [
+        f"limit_val_batches 1 of {size} rows on 1 device(s)",
+        f"limit_test_batches 1 of {size} rows on 1 device(s)",
+    ]
+
+
 def test_results__take_the_place_of_a_file_of_something_else(tmp_path: Path, fit: Fit) -> None:
     for text in ("[1, 2]", "{half", "\ufeff", "\x00"):
         (tmp_path / "results.json").write_text(text, encoding="utf-8")

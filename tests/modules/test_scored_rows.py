@@ -1,6 +1,7 @@
 """Scores, and the best of them, are told of the rows that they are of."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,6 +82,9 @@ def test_validation__of_the_rows_of_the_training_says_nothing(
     assert caplog.text == ""
     make_trainer().validate(module, _data(tiny_model, rows, max_length=4), verbose=False)
     assert "the validation rows are read otherwise than in the training" in caplog.text
+    caplog.clear()
+    make_trainer(limit_val_batches=1).validate(module, _data(tiny_model, rows), verbose=False)
+    assert re.search("`limit_val_batches` is 1 of .*do not compare", caplog.text)
 
 
 def test_evaluation__of_trained_rows_of_its_own_is_told(
