@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import cast
 
 from lit_hf.functional.values import value_text
 
@@ -169,15 +170,24 @@ def _written_list(cell: str) -> list[object] | None:
     if not cell.startswith(("[", "(")):
         return None
     try:
-        # numpy writes ['x' 'y'], which Python would read as one word
-        found = None if re.search(r"""['"]\s+['"]""", cell) else ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        found = None
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        found = _python_list(cell)
     if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
         return list(found)
     if cell.startswith("["):
         raise ValueError("the labels begin with [ but are no list of names or integers")
     return None
+
+
+def _python_list(cell: str) -> object:
+    """What a cell writes in Python; None where that is nothing."""
+    if re.search(r"""['"]\s+['"]""", cell):
+        return None  # numpy writes ['x' 'y'], which Python would read as one word
+    try:
+        return cast("object", ast.literal_eval(cell))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def _check_word(text: str) -> None:

@@ -196,3 +196,9 @@ def test_several_labels__are_read_as_they_were_written(
     for labels in (names, names[::-1], names[:1], names[1:], []):
         assert class_texts(write(labels), separator) == labels
         assert write(labels).startswith("[") == is_list
+
+
+def test_texts__of_a_json_list_may_hold_quotes_and_separators() -> None:
+    assert class_texts("""["'a' 'b'", "p,q"]""") == ["'a' 'b'", "p,q"]
+    with pytest.raises(ValueError, match="no list of names"):
+        class_texts("""['a' 'b']""")
