@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import CombinedLoader
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError, nearest
@@ -150,6 +151,28 @@ def names_with_data(trainer: Trainer, stage: str, names: Sequence[str] | None) -
         remedy = f"Give the module `label_names={found}` when it is made."
         check_names(names, found, "the module", remedy)
     return list(names or found or []) or None
+
+
+def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -> None:
+    """Refuse loaders of a data module, given without it, whose classes are not those of a model.
+
+    Args:
+        trainer: one with a data module has compared that.
+        loaders: one of the Trainer's, or a list or dict of them; others than ours know no classes.
+        config: that of the model, with the names of its classes.
+
+    Raises:
+        InputError: naming both.
+    """
+    is_alone = getattr(trainer, "datamodule", None) is None and loaders is not None
+    for loader in CombinedLoader(loaders).flattened if is_alone else []:
+        data = getattr(getattr(loader, "collate_fn", None), "__self__", None)
+        if (found := getattr(data, "label_names", None)) is not None:
+            remedy = (
+                f"Give the module `label_names={found}` when it is made, or the Trainer the data "
+                "module itself."
+            )
+            check_names(names_of(config), found, "the module", remedy)
 
 
 def write_names(config: PreTrainedConfig, names: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of
 from lit_hf.metrics.classification import ClassificationScores
-from lit_hf.modules.class_names import positive_class
+from lit_hf.modules.class_names import check_loaders, positive_class
 from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,21 @@ class ClassScores(LightningModule):
         """Compare how labels are read with the training."""
         super().setup(stage)
         self._take_reading()
+
+    def on_train_start(self) -> None:
+        """Look whether loaders that are given without their data have the classes of the model."""
+        super().on_train_start()
+        check_loaders(self.trainer, self.trainer.train_dataloader, cast("Any", self).model.config)
+
+    def on_validation_start(self) -> None:
+        """Look whether the loaders have the classes of the model."""
+        super().on_validation_start()
+        check_loaders(self.trainer, self.trainer.val_dataloaders, cast("Any", self).model.config)
+
+    def on_test_start(self) -> None:
+        """Look whether the loaders have the classes of the model."""
+        super().on_test_start()
+        check_loaders(self.trainer, self.trainer.test_dataloaders, cast("Any", self).model.config)
 
     def _take_reading(self) -> None:
         """Take from the data whether labels are names or numbers of the classes.

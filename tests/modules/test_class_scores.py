@@ -289,3 +289,24 @@ def test_reading__of_numbers_goes_into_the_export(
     data.setup("test")
     assert list(data.splits["test"]["labels"]) == [1, 2]
     make_trainer().test(TextClassifier(str(folder)), data, verbose=False)
+
+
+def test_loaders__without_their_data_of_other_classes_are_refused(
+    tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    rows = [{"text": f"text {number}", "label": ("no", "yes")[number % 2]} for number in range(8)]
+    data = TextClassificationDataModule(tiny_model, val_fraction=0)
+    data.with_rows(train=rows, val=rows, test=rows)
+    for names, is_right in ((["no", "yes"], True), (["yes", "no"], False)):
+        module, trainer = TextClassifier(tiny_model, label_names=names), make_trainer(max_epochs=1)
+        calls: list[tuple[Callable[..., object], object]] = [
+            (trainer.fit, data.train_dataloader()),
+            (trainer.validate, data.val_dataloader()),
+            (trainer.test, data.test_dataloader()),
+        ]
+        for call, loader in calls:
+            if is_right:
+                call(module, loader)
+                continue
+            with pytest.raises(InputError, match="Give the module `label_names="):
+                call(module, loader)
