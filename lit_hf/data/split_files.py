@@ -12,7 +12,7 @@ from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
 PathT = TypeVar("PathT", str, Path)
-_NUMBER = re.compile(r"\d+(-of-\d+)?(-[0-9a-f]{16})?$")  # train-00000-of-00002-0a1b2c3d4e5f6071
+_NUMBER = re.compile(r"(\d+)(-of-\d+)?(-[0-9a-f]{16})?$")  # train-00000-of-00002-0a1b2c3d4e5f6071
 
 
 def plain_paths(
@@ -64,7 +64,7 @@ def files_of_split(folder: Path, files: Mapping[Path, str], split: Split) -> lis
     """
     names = names_of_split(list(files.values()), split)
     found = without_repeats([file for file, name in files.items() if name in names])
-    if len({_pattern(file) for file in found}) > 1:
+    if len(found) > 1 and not _are_parts(found):
         shown = ", ".join(str(file.relative_to(folder)) for file in found)
         raise InputError(
             f"{folder}: several files may be the {split} rows: {shown}. Set `{split}_file` to the "
@@ -81,8 +81,28 @@ def missing_parts(files: Sequence[Path]) -> str:
     return f"{len(files)} of {total} parts are there" if total > len(files) else ""
 
 
+def _are_parts(files: Sequence[Path]) -> bool:
+    """Whether files are parts of one: their numbers count them, and are no sizes, years, versions.
+
+    They count with a total, or with leading zeros, or from 0 or 1 without a gap.
+    """
+    if len({_pattern(file) for file in files}) > 1:
+        return False
+    stems = [os.path.splitext(file)[0] for file in files]
+    matches = [match for stem in stems if (match := _NUMBER.search(stem))]
+    if len(matches) < len(files) or all(match[2] for match in matches):
+        return len(matches) == len(files)
+    if re.search(r"\d\.$|(?<![a-z])v$", stems[0][: matches[0].start()], re.IGNORECASE):
+        return False
+    texts = [match[1] for match in matches]
+    if any(text.startswith("0") and len(text) > 1 for text in texts):
+        return len({len(text) for text in texts}) == 1
+    numbers = sorted(map(int, texts))
+    return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
 def _pattern(file: Path) -> str:
     """What numbered parts of one file have in common: path and ending without the number."""
     stem, ending = os.path.splitext(file)
     match = _NUMBER.search(stem)
-    return f"{stem[: match.start()]}#{match[1] or ''}{ending.lower()}" if match else f"{file}"
+    return f"{stem[: match.start()]}#{match[2] or ''}{ending.lower()}" if match else f"{file}"

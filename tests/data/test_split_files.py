@@ -31,6 +31,11 @@ def _write(folder: Path, *names: str) -> None:
         ["train/a.csv", "train/b.csv"],
         ["a-train.csv", "b-train.csv"],
         ["train.csv", "train - Copy.csv"],
+        ["train_100.csv", "train_1000.csv"],
+        ["train-v1.0.csv", "train-v1.1.csv"],
+        ["train_v1.csv", "train_v2.csv"],
+        ["train2020.csv", "train2021.csv"],
+        ["train_1.csv", "train_01.csv"],
     ],
 )
 def test_files__that_are_no_parts_of_one_are_refused(names: list[str], tmp_path: Path) -> None:
@@ -62,7 +67,8 @@ def test_files__a_table_of_images_beside_their_folder(tmp_path: Path) -> None:
         ["train_1.csv", "train_2.csv"],
         ["train1.csv", "train2.CSV"],
         ["train/part-0.csv", "train/part-1.csv"],
-        ["train-2019.csv", "train-2020.csv"],
+        ["train_03.csv", "train_12.csv"],
+        ["train_0.csv", "train_1.csv"],
     ],
 )
 def test_files__that_are_parts_of_one_are_read_together(names: list[str], tmp_path: Path) -> None:
