@@ -51,6 +51,11 @@ def _quoted_records(path: Path, delimiter: str) -> Records:
             yield start, record
             start = reader.line_num + 1
     except csv.Error as error:
+        if "new-line character" in str(error):
+            raise InputError(
+                f"{path}, line {start}: a carriage return (\\r) stands outside of quotes. Save the "
+                "file with line ends \\n or \\r\\n; a field with a line break needs quotes."
+            ) from None
         raise InputError(
             f"{path}, line {start}: broken quoting: {error}. Every quote that opens a field needs "
             'one that closes it, and a quote inside a quoted field is written twice ("").'

@@ -76,3 +76,10 @@ def test_tsv__of_one_column_tells_the_other_reading(
 def test_csv__fields_in_quotes_hold_rows(tmp_path: Path) -> None:
     path = _write(tmp_path, "text,label", '"Hello, 1', "fine, 0", 'bye",1', "end,0")
     assert _texts(open_csv(path, None)) == ["Hello, 1\nfine, 0\nbye", "end"]
+
+
+@pytest.mark.parametrize("content", ["text,label\ra,0\rb,1\r", "text,label\na\rb,0\nb,1\n"])
+def test_csv__a_carriage_return_outside_of_quotes_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content.encode())
+    with pytest.raises(InputError, match=r"a carriage return .* outside of quotes"):
+        list(open_csv(tmp_path / "a.csv", None).rows())
