@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lit_hf.bundled import find_bundled
 from lit_hf.data.cifar_batches import batches_of_archive, batches_of_folder
-from lit_hf.data.contents import refuse_archive
+from lit_hf.data.contents import check_content, head_of, refuse_archive
 from lit_hf.data.image_folders import ENDINGS, has_images, image_table
 from lit_hf.data.readers import open_file
 from lit_hf.data.split_files import files_of_split, missing_parts, without_repeats
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def tables_of_split(
@@ -98,7 +99,8 @@ def tables_from_dataset(
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
         return _from_disk(folder, split)
     files = _files_of(folder)
-    if not any(split_of(name) for name in files.values()):
+    packed = {path: _DATA_FILE.sub("", path.stem) for path in folder.iterdir() if _is_packed(path)}
+    if not any(split_of(name) for name in [*files.values(), *packed.values()]):
         batches = batches_of_folder(folder)
         if batches is not None:
             return batches.tables(split)
@@ -107,6 +109,10 @@ def tables_from_dataset(
             "validation-00000.parquet or test_text.txt."
         )
     found = files_of_split(folder, files, split)
+    unread = [path for path, name in packed.items() if split_of(name) == split != "val"]
+    if unread and not found:  # of validation rows that is told: a part of others can be set aside
+        check_content(unread[0], head_of(unread[0]))
+        raise InputError(f"{unread[0]}: a file of this ending cannot be read; unpack it.")
     if missing := missing_parts(found):
         log.warning(f"{folder}: of the {split} rows {missing} (by the names of the files).")
     if split == "val" and not found:
@@ -135,6 +141,10 @@ def _is_data(path: Path) -> bool:
     stem = _DATA_FILE.sub("", path.name)
     is_data = stem != path.name and not stem.endswith("_labels") and not stem.startswith(".")
     return is_data and not path.is_dir()
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() in _PACKED and _is_data(path.with_suffix("")) and path.is_file()
 
 
 def _unread_files(folder: Path, files: Mapping[Path, str]) -> list[str]:

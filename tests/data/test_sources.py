@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,12 @@ def test_folder__evaluation_rows_are_test_rows_and_told(
     _csv(tmp_path / "test.csv", "test")
     (table,) = tables_from_dataset(str(tmp_path), None, "test")
     assert table.name.endswith("test.csv")
+
+
+@pytest.mark.parametrize("beside", [(), ("test.csv",)])
+def test_folder__a_packed_file_of_a_split_is_named(beside: tuple[str, ...], tmp_path: Path) -> None:
+    for name in beside:
+        (tmp_path / name).write_text("text,label\na,0\n")
+    (tmp_path / "train.csv.gz").write_bytes(gzip.compress(b"text,label\na,0\n"))
+    with pytest.raises(InputError, match=r"train\.csv\.gz: the content is compressed \(gzip\)"):
+        tables_from_dataset(str(tmp_path), None, "train")
