@@ -122,6 +122,8 @@ def condense(
     clauses, choices = _one_choice(dict.fromkeys(clauses))
     told = [_told(clause, known, chosen) for clause in clauses]
     told = [clause for clause in told if _MISSING.match(clause)] or told
+    if len(told) > 1 and all(re.fullmatch(r"expected \w+", clause) for clause in told):
+        told = ["expected " + " or ".join(clause.split()[1] for clause in told)]
     given = re.search(r"(?:Got|Given) value: (.*)", message)
     if told and "Got value" not in message and told[0].startswith("expected") and given:
         told[0] += f", but got {given.group(1)[:80]!r}"

@@ -74,6 +74,7 @@ def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
         (["--trainer.max_epochs", "1", "--modle.x", "1"], "Did you mean 'model'?"),
         (["--model.label_names", "[p,q]"], "set `data.label_names`"),
         (["--data.label_names", "no"], "expected list, but got 'no'"),
+        (["--seed_everything", "null"], "expected bool or int, but got 'None'"),
         (["--seed_everything", "-1"], "`--seed_everything`"),
         (["--model.optimizer.lr", "-1"], "`--model.optimizer`: Invalid learning rate"),
         (["--trainer.max_epoch", "3"], "Did you mean 'max_epochs'?"),
