@@ -143,6 +143,7 @@ class ImageClassificationDataModule(HFDataModule):
         self.mixings = mixings or []
         self._label_names = label_names
         self._summaries: dict[Split, ExampleSummary] = {}
+        self._found: dict[Split, tuple[list[Table], Dataset]] = {}
         self.labels_are: Reading | None = None
 
     # What the model reads.
@@ -208,6 +209,8 @@ class ImageClassificationDataModule(HFDataModule):
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
+        if split in self._found and self._found[split][0] is self.tables(split):
+            return self._found[split][1], self._summaries[split]  # so what is found is told once
         is_known = split != "predict"
         columns = self.columns if is_known else replace(self.columns, label=None)
         on_bad_row = self.on_bad_row if is_known else "all"
@@ -217,6 +220,7 @@ class ImageClassificationDataModule(HFDataModule):
         listed = only_if_listed(self._label_names or [])
         examples, summary = read_images(tables, columns, on_bad_row, listed)
         self._summaries[split] = summary
+        self._found[split] = self.tables(split), examples
         return examples, summary
 
     def encode(self, split: Split) -> Dataset:

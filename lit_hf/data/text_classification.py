@@ -32,6 +32,7 @@ from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, tem
 from lit_hf.data.headers import refuse_class_of_header
 from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
+from lit_hf.data.tables import Table
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, tokenizer_of
@@ -157,6 +158,7 @@ class TextClassificationDataModule(HFDataModule):
         self._label_names = label_names
         self._max_length = max_length
         self._summaries: dict[Split, ExampleSummary] = {}
+        self._found: dict[Split, tuple[list[Table], Dataset]] = {}
         self.labels_are: Reading | None = None
 
     @cached_property
@@ -206,6 +208,8 @@ class TextClassificationDataModule(HFDataModule):
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
     def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
+        if split in self._found and self._found[split][0] is self.tables(split):
+            return self._found[split][1], self._summaries[split]  # so what is found is told once
         columns = self.columns_of(split)
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
         tables, listed = self.tables(split), only_if_listed(self._label_names or [])
@@ -216,6 +220,7 @@ class TextClassificationDataModule(HFDataModule):
         if columns.label is not None and self.problem_type == "multi_label":
             labels, is_train = values_of(examples, "label"), split == "train"
             check_flags(labels, self._where(split), self._label_names, is_train)
+        self._found[split] = self.tables(split), examples
         return examples, summary
 
     def encode(self, split: Split) -> Dataset:

@@ -2,10 +2,12 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Features, Value
 
+from lit_hf import TextClassificationDataModule
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
 from lit_hf.data.examples import TextColumns, read_examples
 from lit_hf.data.problems import RowProblems, RowSummary
@@ -137,3 +139,16 @@ def test_rows__to_predict_that_repeat_the_names_are_predicted_and_told(tmp_path:
     examples, summary = read_examples([table], columns, "single_label", "keep")
     assert list(examples["id"]) == ["x", "id"]
     assert "repeats the names of the columns" in summary.problems
+
+
+def test_report__of_rows_left_out_stands_once(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"id": 0, "text": f"a {n}", "label": "ab"[n % 2]} for n in range(8)]
+    settings: dict[str, Any] = {"on_bad_row": "skip", "val_fraction": 0, "id_column": "id"}
+    data = TextClassificationDataModule(tiny_model, **settings)
+    data.with_rows(train=[*rows, {"id": 1, "text": "", "label": "a"}]).setup("fit")
+    assert caplog.text.count("left out: 1 row") == 1
+    assert caplog.text.count("7 rows have an id that came before") == 1
+    data.with_rows(train=rows[:4]).setup("fit")
+    assert data.rows("train").num_rows == 4
