@@ -89,7 +89,7 @@ def rows_of(trainer: Trainer, split: Split) -> Results:
     rows = data.source(split) if isinstance(data, KnownRows) else {}
     if not rows:
         return {}
-    limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
+    limit = getattr(trainer, f"limit_{split}_batches")
     if str(limit) == "1.0":  # 1 is one batch, 1.0 all
         return {"rows": rows}
     size, devices = getattr(data, "eval_batch_size", None), trainer.world_size

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from lit_hf.errors import InputError
+from lit_hf.modules.resumed_optimizer import watch_resume
 
 log = logging.getLogger(__name__)
 SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]
@@ -121,7 +122,7 @@ def num_steps_of(trainer: Trainer) -> float:
     return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
 
 
-def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimizer:
+def make_optimizer(make: OptimizerCallable, module: LightningModule) -> Optimizer:
     """Call what makes the optimizer, with the groups of `decay_groups`.
 
     Its learning rate is the `lr` or `learning_rate` of the module where somebody has set one: there
@@ -142,6 +143,7 @@ def make_optimizer(make: OptimizerCallable, module: torch.nn.Module) -> Optimize
     if (rate := rate_of(module)) is not None:
         for group in optimizer.param_groups:
             group["lr"] = rate
+    watch_resume(optimizer, module)
     return optimizer
 
 
