@@ -231,7 +231,7 @@ def test_files__of_pairs_that_number_their_classes_in_other_orders(
     data = TextClassificationDataModule(
         tiny_model,
         train_file=files,
-        val_file=(other := shutil.copy(files[1], tmp_path / "c.parquet")),
+        val_file=(other := shutil.copy(files[1], f"{tmp_path}/c.parquet")),
         test_file=other,
         predict_file=other,
         pair_column="other",
@@ -254,7 +254,7 @@ def test_files__of_lists_that_number_their_classes_in_other_orders(
         files.append(str(tmp_path / f"{name}.parquet"))
         rows = {"text": TEXTS[:4], "label": numbers}
         Dataset.from_dict(rows, features=features).to_parquet(files[-1])
-    other = shutil.copy(files[1], tmp_path / "c.parquet")
+    other = shutil.copy(files[1], f"{tmp_path}/c.parquet")
     data = TextClassificationDataModule(
         tiny_model, train_file=files, val_file=other, problem_type="multi_label"
     )
@@ -281,7 +281,7 @@ def test_images__that_number_their_classes_in_other_orders(
             train=given[0], val=given[1], test=given[1]
         )
     else:
-        other = shutil.copy(files[1], tmp_path / "c.parquet")
+        other = shutil.copy(files[1], f"{tmp_path}/c.parquet")
         data = ImageClassificationDataModule(
             tiny_vit, train_file=files, val_file=other, test_file=other
         )

@@ -25,8 +25,9 @@ from lit_hf import (
 )
 from lit_hf.batches import TextBatch
 from lit_hf.functional.labels import ProblemType
-from lit_hf.modules.base import HFModule, Stage
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.precision import warn_of_lost_updates
+from lit_hf.modules.stage_scores import Stage
 from tests.images import NAMES, drawn
 from tests.modules.conftest import MakeBatch, MakeTrainer
 
