@@ -228,7 +228,10 @@ def best_of(folder: Path) -> Path | None:
             score = state.get("best_model_score")
             if isinstance(score, Tensor) and not score.isfinite():  # a score of NaN
                 continue
-            best = folder / Path(str(state.get("best_model_path") or "")).name
+            written = Path(str(state.get("best_model_path") or ""))
+            best = folder / written.name  # also of a run that was moved
+            if not best.is_file() and written.is_file():  # a callback with a `dirpath` of its own
+                best = written
             if best.is_file() and not is_whole(best):
                 raise InputError(f"{best}: the best checkpoint is damaged; give another one.")
             if best.is_file() and is_scored(best, str(state["monitor"]), score):

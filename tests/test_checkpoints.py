@@ -222,6 +222,15 @@ def test_best__is_the_one_that_the_newest_names(tmp_path: Path) -> None:
     assert best_of(tmp_path) == best
 
 
+def test_best__may_lie_where_its_callback_writes(tmp_path: Path) -> None:
+    other, folder = tmp_path / "other", tmp_path / "checkpoints"
+    other.mkdir()
+    folder.mkdir()
+    best = _write(other / "best.ckpt", 10)
+    _write(folder / "last.ckpt", 20, {"S": _saver(str(best))})
+    assert best_of(folder) == best
+
+
 @pytest.mark.parametrize("named", ["", "gone.ckpt"])
 def test_best__is_the_newest_where_none_is_named_or_there(
     tmp_path: Path, named: str, caplog: pytest.LogCaptureFixture
