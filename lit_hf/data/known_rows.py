@@ -69,7 +69,7 @@ class KnownRows(LightningDataModule):
             gone |= {"val", "test"}
             vars(self).pop("label_names", None)
         for name in gone:
-            for kept in ("splits", "_summaries", "_lengths"):
+            for kept in ("splits", "_summaries", "_found", "_lengths"):
                 getattr(self, kept, {}).pop(name, None)
         self._tables.pop(split, None)
         self._is_checked = False
