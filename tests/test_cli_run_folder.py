@@ -196,11 +196,14 @@ def test_files__name_their_weights_and_are_marked_where_those_are_gone(
 
     shutil.copytree(run_folder, run := tmp_path / "run")
     (run / "results.json").write_text(json.dumps({"fit": results()["fit"]}))
-    last = {"step": 30, "checkpoint": "checkpoints/last.ckpt"}
+    last: dict[str, Any] = {"step": 30, "checkpoint": "checkpoints/last.ckpt"}
+    rows = results()["fit"]["last"]["rows"]
     words = ["--run", "run", "--ckpt_path", "run/checkpoints/last.ckpt"]
     done = run_command("predict", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "by the weights of step 30, checkpoints/last.ckpt" in done.stdout
+    last["rows"] = results()["files"]["submission.csv"]["rows"]
+    assert last["rows"]["sources"] == ["test.csv"] != rows["sources"]
     assert results()["files"] == {"predictions.jsonl": last, "submission.csv": last}
     more = ["--trainer.max_epochs", "3", "--checkpoint.monitor", "val/loss"]
     with caplog.at_level("INFO", "lit_hf"):
@@ -213,7 +216,8 @@ def test_files__name_their_weights_and_are_marked_where_those_are_gone(
     ]
     assert "predictions.jsonl, submission.csv: of earlier weights" in caplog.text + done.stderr
     assert run_command("predict", "--run", "run", folder=tmp_path).returncode == 0
-    best = {name: results()["fit"]["best"][name] for name in ("step", "checkpoint")}
+    best = {**results()["fit"]["best"], "rows": last["rows"]}
+    best = {name: best[name] for name in ("step", "checkpoint", "rows")}
     assert results()["files"] == {"predictions.jsonl": best, "submission.csv": best}
     assert "earlier" not in results()
 
