@@ -19,6 +19,12 @@ _CLASSES = ("model.optimizer", "model.optimizer.class_path", "model.head", "mode
 _NAME = re.compile(r"[\w./-]+")
 
 
+def short_name(path: str) -> str:
+    """A bundled file by the name that finds it, `lit_hf/assets/…`; other paths as they are."""
+    is_bundled = Path(path).is_relative_to(_PACKAGE / "assets")
+    return Path(path).relative_to(_PACKAGE.parent).as_posix() if is_bundled else path
+
+
 def recipes_folder() -> Path:
     """The folder of the recipes."""
     inside = _PACKAGE / "configs"

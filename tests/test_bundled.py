@@ -11,6 +11,7 @@ from hatchling.build import build_editable
 
 from lit_hf import InputError
 from lit_hf.bundled import (
+    bundled_path,
     find_bundled,
     find_recipe,
     list_recipes,
@@ -18,6 +19,7 @@ from lit_hf.bundled import (
     recipe_names,
     recipes_first,
     recipes_folder,
+    short_name,
 )
 from tests.commands import output_of, run_command
 
@@ -219,3 +221,9 @@ def test_recipe__may_give_settings_of_a_class_that_the_command_line_names(
         assert "warmup_ratio: 0.5" in shown
     words = ["--data", "CIFAR10DataModule", "--config", "text_classification/demo"]
     assert "CIFAR10DataModule" in output_of("fit", *words, *model, "--print_config")
+
+
+def test_short_name__is_one_that_is_found() -> None:
+    path = str(bundled_path("lit_hf/assets/tweets/train.csv"))
+    assert short_name(path) == "lit_hf/assets/tweets/train.csv" != path
+    assert short_name("a/train.csv") == "a/train.csv"

@@ -180,8 +180,9 @@ def test_run__from_another_folder_reads_the_files_that_it_was_started_with(
     assert done.returncode == 0, done.stderr
     assert f"relative paths start at {home}" in done.stderr
     results = json.loads((home / "run" / "results.json").read_text())
-    assert results["validate"]["accuracy"] == results["fit"]["accuracy"]
-    assert results["validate"]["loss"] == pytest.approx(results["fit"]["loss"], abs=1e-6)
+    fitted = results["fit"]["last"]
+    assert results["validate"]["accuracy"] == fitted["accuracy"]
+    assert results["validate"]["loss"] == pytest.approx(fitted["loss"], abs=1e-6)
     more = ("--trainer.max_epochs", "2")
     done = run_command("fit", "--run", "../home/run", *more, folder=here)
     assert done.returncode == 0, done.stderr
@@ -200,11 +201,12 @@ def test_run__from_another_folder_reads_the_files_that_it_was_started_with(
 def test_run__from_scratch_again_is_the_one_that_is_evaluated(
     tiny_model: str, tmp_path: Path
 ) -> None:
-    _table(tmp_path / "train.csv", "no")
+    for name in ("train.csv", "val.csv"):
+        _table(tmp_path / name, "no")
     words = [
         *("fit", "--model", "TextClassifier", "--model.model_name", tiny_model),
         *("--data", "TextClassificationDataModule", "--data.train_file", "train.csv"),
-        *("--data.val_file", "train.csv", "--trainer.default_root_dir", "run"),
+        *("--data.val_file", "val.csv", "--trainer.default_root_dir", "run"),
         *("--trainer.accelerator", "cpu", "--samples.num_samples", "0"),
     ]
     assert run_command(*words, "--trainer.max_epochs", "2", folder=tmp_path).returncode == 0
@@ -212,10 +214,10 @@ def test_run__from_scratch_again_is_the_one_that_is_evaluated(
     again = ("--ckpt_path", "null", "--trainer.max_epochs", "1", "--data.batch_size", "4")
     done = run_command("fit", "--run", "run", *again, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "lie in run/earlier/1 now" in done.stderr
+    assert "lies in run/earlier/1 now" in done.stderr
     assert run_command("validate", "--run", "run", folder=tmp_path).returncode == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["validate"]["step"] == results["fit"]["step"] == 2
+    assert results["validate"]["step"] == results["fit"]["last"]["step"] == 2
     assert "test" not in results
     aside = tmp_path / "run" / "earlier" / "1"
     assert (aside / "config.yaml").read_text() == old
@@ -225,4 +227,4 @@ def test_run__from_scratch_again_is_the_one_that_is_evaluated(
     done = run_command("fit", "--run", "run", *more, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["fit"]["step"] == 4
+    assert results["fit"]["last"]["step"] == 4

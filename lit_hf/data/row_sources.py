@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
+from lit_hf.bundled import short_name
 from lit_hf.data.split_files import identity_of
 from lit_hf.data.split_names import Split
 from lit_hf.data.tables import Table
@@ -69,7 +70,7 @@ def tell_rows(
     parts = []
     for split, count in counts.items():
         own = tables(split)
-        names = [table.name for table in own or tables("train")]
+        names = [short_name(table.name) for table in own or tables("train")]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         aside = "" if own else f", set aside (`val_fraction` {val_fraction})"
         parts.append(f"{_TITLES[split]}: {count} of {', '.join(names[:3])}{more}{aside}")
