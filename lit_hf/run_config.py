@@ -42,7 +42,18 @@ class RunConfig(SaveConfigCallback):
     _is_written = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Wait."""
+        """Refuse a file of the user's own that would be replaced; write none yet.
+
+        Raises:
+            InputError: if the folder holds a `config.yaml` that no run has written.
+        """
+        path = Path(trainer.default_root_dir) / CONFIG_NAME
+        if stage == "fit" and path.is_file() and started_in(path) is None:
+            raise InputError(
+                f"{path} was not written by a run, and this one would replace it with all its "
+                "settings. Give the file another name, or set `--trainer.default_root_dir` to a "
+                "folder for this run."
+            )
 
     def on_train_batch_end(
         self,

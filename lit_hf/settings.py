@@ -17,6 +17,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.data.missing import sources_of
 from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense, which_classes
+from lit_hf.run_paths import CONFIG_NAME, started_in
 from lit_hf.yaml_scalars import read_settings
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
@@ -273,7 +274,7 @@ def take_back(folders: Sequence[Path]) -> None:
         folders: as `check_paths` gives them.
     """
     for folder in folders:
-        is_first = not os.path.exists(folder.parent / "config.yaml")
+        is_first = started_in(folder.parent / CONFIG_NAME) is None
         if (folder.name == "lightning_logs" and is_first) or folder.name.startswith("version_"):
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError, ValueError):  # ValueError: NUL in its name

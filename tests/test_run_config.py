@@ -228,3 +228,33 @@ def test_run__from_scratch_again_is_the_one_that_is_evaluated(
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["fit"]["last"]["step"] == 4
+
+
+def test_fit__leaves_a_configuration_of_the_users_own_as_it_is(
+    tiny_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _table(tmp_path / "train.csv", "no")
+    own = {
+        "model": {"class_path": "TextClassifier", "init_args": {"model_name": tiny_model}},
+        "data": {
+            "class_path": "TextClassificationDataModule",
+            "init_args": {"train_file": "train.csv", "val_fraction": 0},
+        },
+        "trainer": {"max_steps": 1, "accelerator": "cpu"},
+    }
+    text = "# chosen by hand\n" + yaml.safe_dump(own)
+    (tmp_path / "config.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    words = ["fit", "--config", "config.yaml", "--samples.num_samples", "0"]
+    for refused in range(2):
+        assert main(words) == 2, refused
+        assert "config.yaml was not written by a run" in capsys.readouterr().err
+        assert (tmp_path / "config.yaml").read_text() == text
+        assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "train.csv"}
+    assert main([*words, "--trainer.default_root_dir", "run"]) == 0
+    assert (tmp_path / "config.yaml").read_text() == text
+    assert main(["fit", "--run", "run", "--trainer.max_steps", "2"]) == 0  # written by a run

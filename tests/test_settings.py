@@ -17,6 +17,7 @@ from lit_hf import (
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table, table_from_rows
 from lit_hf.errors import WriteError
+from lit_hf.run_paths import header
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
@@ -68,7 +69,7 @@ def test_folders__of_a_refused_run_are_taken_back_those_of_others_stay(tmp_path:
     new = check_paths(_options(root))
     logs.mkdir(parents=True)
     (logs / "events").touch()
-    (root / "config.yaml").touch()  # a training has begun
+    (root / "config.yaml").write_text(header())  # a training has begun
     take_back(new)
     assert (logs / "events").exists()
     new = check_paths(_options(root))
