@@ -129,10 +129,12 @@ def test_fit__again_after_the_end_changes_nothing(
 
 
 HOLDER = """
-import fcntl, os, sys, time
-lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
-fcntl.lockf(lock, fcntl.LOCK_EX)
-os.write(lock, b"predict, pid 7 on machine")
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire()
+Path(sys.argv[1] + ".holder").write_text("predict, pid 7 on machine")
 print(flush=True)
 time.sleep(60)
 """
@@ -149,6 +151,7 @@ def test_predict__beside_another_one_is_refused(run_folder: Path, tmp_path: Path
         after = _contents(run_folder)
         holder.kill()
     lock.unlink()
+    lock.with_name(".evaluation.lock.holder").unlink()
     assert done.returncode == 2
     assert (
         f"another evaluation runs in {run_folder} (predict, pid 7 on machine). Wait" in done.stderr

@@ -1,6 +1,6 @@
 """RunFolder: one training and one evaluation at a time in a folder, which can be written."""
 
-import fcntl
+import errno
 import logging
 import os
 import shutil
@@ -10,6 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.earlier_run import set_aside
@@ -18,6 +19,8 @@ from lit_hf.saving import sweep
 
 log = logging.getLogger(__name__)
 LOCK, EVALUATION_LOCK = ".training.lock", ".evaluation.lock"
+_HOLDER = ".holder"  # ends the name of the file that says who holds a lock
+_NOT_OPENED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 
 class RunFolder(Callback):
@@ -27,17 +30,19 @@ class RunFolder(Callback):
     predictions, or another evaluation, each would write over what the other one writes. A training
     and an evaluation of its best checkpoint do no harm to each other. What holds the folder is a
     lock of the operating system, on `.training.lock` or `.evaluation.lock`: it ends with the
-    process that holds it, however that ends, so a file that stays means nothing. The folder is also
-    tried out, and what killed writers of checkpoints left in it is removed. What an earlier
-    training left in it moves to `earlier/1`, `earlier/2` and so on when another one begins there.
+    process that holds it, however that ends, so a file that stays means nothing. Beside it
+    `.training.lock.holder` says which process that is. The folder is also tried out, and what
+    killed writers of checkpoints left in it is removed. What an earlier training left in it moves
+    to `earlier/1`, `earlier/2` and so on when another one begins there.
 
     A folder that is moved or removed while it is held ends the run before it writes anything more.
     """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._name = ""
-        self._lock = self._home = self._pid = 0
+        self._lock: BaseFileLock | None = None
+        self._place: os.stat_result | None = None  # of the lock's file, that of the folder
+        self._pid = 0
         self.has_trained = False  # a batch, so that what is in the folder is worth keeping
 
     def claim(self, trainer: Trainer, verb: str) -> None:
@@ -61,19 +66,22 @@ class RunFolder(Callback):
             return
         if verb == "fit":
             _check(folder / "checkpoints")
-        self._name = LOCK if verb == "fit" else EVALUATION_LOCK
-        self._lock, self._pid = _locked(folder / self._name, verb), os.getpid()
-        self._home, self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY), folder
+        path = folder / (LOCK if verb == "fit" else EVALUATION_LOCK)
+        self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
+        self._place = path.stat() if self._lock.is_locked else None
         if verb == "fit":
             sweep(folder / "checkpoints")
 
     def release(self) -> None:
         """Give the folder back."""
-        if self._folder is not None and self._pid == os.getpid():  # a forked child holds nothing
-            with suppress(FileNotFoundError):  # where the folder is now, before the lock ends:
-                os.unlink(self._name, dir_fd=self._home)  # who waits for it looks again
-            os.close(self._home)
-            os.close(self._lock)
+        lock = self._lock
+        if lock is not None and lock.is_locked and self._pid == os.getpid():  # no forked child
+            if self._is_in_place():
+                for name in (f"{lock.lock_file}{_HOLDER}", lock.lock_file):
+                    with suppress(OSError):  # on Windows filelock removes it, when it is closed
+                        os.unlink(name)  # while it is held: who waits for it makes another one
+            lock.release()
+        self._lock = None
         self._folder = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -136,17 +144,23 @@ class RunFolder(Callback):
         """See to it that the folder is still there, before anybody writes."""
         self._check_place()
 
-    def _check_place(self) -> None:
-        if self._folder is None or self._pid != os.getpid():
-            return
+    def _is_in_place(self) -> bool:
+        """Whether the lock's file is where it was made, and so the folder is too."""
+        if self._lock is None or self._place is None:  # of a disk without locks
+            return True
         try:
-            if os.path.samestat(os.fstat(self._home), self._folder.stat()):
-                return
-            found = "another folder stands in its place"
+            return os.path.samestat(self._place, os.stat(self._lock.lock_file))
         except (FileNotFoundError, NotADirectoryError):
-            found = "nothing is there now"
+            return False
         except OSError:  # a disk that cannot say it at the moment
+            return True
+
+    def _check_place(self) -> None:
+        if self._folder is None or self._pid != os.getpid() or self._is_in_place():
             return
+        found = "nothing is there now"
+        if self._folder.exists():
+            found = "another folder stands in its place, or its lock was removed"
         raise WriteError(
             f"{self._folder}: the folder of the run was moved or removed while it was at work; "
             f"{found}. Where it was moved, go on there: the same command with its new place as "
@@ -193,35 +207,40 @@ def _check(folder: Path) -> None:
         )
 
 
-def _locked(path: Path, verb: str) -> int:
-    """Take a lock; the number of the open file that holds it.
-
-    A lock of `lockf` belongs to one process: workers that it forks do not hold it on after it.
-    """
+def _locked(path: Path, verb: str) -> BaseFileLock:
+    """Take a lock; it ends with this process, and workers that it forks do not hold it on."""
     kind = "training" if verb == "fit" else "evaluation"
+    lock = FileLock(path, thread_local=False)
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}. Remove it.") from error
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
-        os.close(lock)
+        lock.acquire(timeout=0.5, poll_interval=0.1)  # its last holder may be about to remove it
+    except Timeout:
         raise InputError(
-            f"another {kind} runs in {path.parent} ({holder}). Wait for its end, or give "
+            f"another {kind} runs in {path.parent} ({_holder_of(path)}). Wait for its end, or give "
             "another `trainer.default_root_dir`."
-        ) from error
-    except OSError as error:
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in _NOT_OPENED:
+            raise InputError(f"{path}: cannot be opened: {error.strerror}. Remove it.") from error
         log.warning(
-            f"{path}: this disk knows no locks ({error.strerror}): see to it that no other "
-            f"{kind} runs here."
+            f"{path}: this disk knows no locks ({error}): see to it that no other {kind} runs here."
         )
         return lock
-    if not path.exists() or not os.path.samestat(os.fstat(lock), path.stat()):
-        os.close(lock)  # its last holder has just removed it
-        return _locked(path, verb)
-    os.ftruncate(lock, 0)
-    holder = f"{verb}, pid {os.getpid()} on {socket.gethostname()}"
-    os.pwrite(lock, f"{holder}\n".encode(), 0)
+    _name_holder(path, f"{verb}, pid {os.getpid()} on {socket.gethostname()}")
     return lock
+
+
+def _name_holder(path: Path, holder: str) -> None:
+    """Write who holds a lock beside its file, in which Windows lets nobody write or read."""
+    told = Path(f"{path}{_HOLDER}")
+    with suppress(OSError):
+        told.unlink(missing_ok=True)
+        with told.open("x", encoding="utf-8") as stream:  # never through a link
+            stream.write(f"{holder}\n")
+
+
+def _holder_of(path: Path) -> str:
+    try:
+        with Path(f"{path}{_HOLDER}").open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(200).strip()
+    except OSError:
+        return "it does not say which"

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -124,7 +125,7 @@ def test_folder__that_is_moved_ends_the_training(
         fit([RunFolder(), ResultsWriter(), LastCheckpoint(), Act()], folder=tmp_path / "run")
     left = list(tmp_path.rglob("*"))
     assert not [path for path in left if path.is_relative_to(tmp_path / "run") and path.is_file()]
-    assert not [path for path in left if path.name.startswith(".")]  # the lock went too
+    fit([RunFolder(), LastCheckpoint()], folder=tmp_path / "moved")  # what stayed holds nothing
 
 
 def test_folder__that_is_moved_in_a_validation_holds_no_checkpoint(
@@ -146,10 +147,7 @@ def test_folder__is_free_after_a_training_whatever_its_end(fit: Fit, tmp_path: P
             raise RuntimeError("crash")
 
     def is_free() -> bool:
-        code = (
-            "import fcntl, sys\n"
-            "with open(sys.argv[1], 'a') as f: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
-        )
+        code = "import filelock, sys\nfilelock.FileLock(sys.argv[1]).acquire(timeout=0)"
         path = str(tmp_path / LOCK)
         done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
         return done.returncode == 0
@@ -212,3 +210,43 @@ def test_start__warns_where_two_checkpoints_have_no_room(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 300_000}))
     fit([RunFolder()])
     assert "0 MB are free on this disk, but a checkpoint takes about 0 MB" in caplog.text
+
+
+def _claimed(folder: Path) -> RunFolder:
+    trainer = quiet_trainer(default_root_dir=folder)
+    held = RunFolder()
+    held.claim(trainer, "fit")
+    return held
+
+
+def test_disk__without_locks_is_named_and_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    (tmp_path / LOCK).touch()  # of another training, perhaps
+    _claimed(tmp_path).release()
+    assert "this disk knows no locks" in caplog.text
+    assert (tmp_path / LOCK).exists()
+
+
+def test_lock__writes_nothing_through_a_link(tmp_path: Path) -> None:
+    (other := tmp_path / "other").write_text("theirs")
+    (run := tmp_path / "run").mkdir()
+    (run / f"{LOCK}.holder").symlink_to(other)
+    _claimed(run).release()
+    (run / LOCK).symlink_to(other)
+    with pytest.raises(InputError, match=r"training\.lock: cannot be opened"):
+        _claimed(run)
+    assert other.read_text() == "theirs"
+
+
+def test_lock__that_is_removed_ends_the_training(fit: Fit, tmp_path: Path) -> None:
+    class Remove(pl.Callback):
+        def on_train_batch_start(self, *_: object) -> None:
+            (tmp_path / LOCK).unlink(missing_ok=True)
+
+    with pytest.raises(WriteError, match="or its lock was removed"):
+        fit([RunFolder(), Remove()])
