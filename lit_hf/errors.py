@@ -1,8 +1,10 @@
 """Errors that are told in one message: of the input, and of a run at work; exit codes."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -29,6 +31,27 @@ class SharedFaultError(RuntimeError):
     In a distributed run every process raises the same one. The command line prints the message
     without a traceback and exits with code 1.
     """
+
+
+@contextmanager
+def told_as_input(path: str | Path) -> Iterator[None]:
+    """Tell whatever the content of a file makes its readers raise in one message with its name.
+
+    Args:
+        path: of a checkpoint, which anybody may have made.
+
+    Raises:
+        InputError: in place of any error but those of disk and memory.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:  # there is no list of what strange values may raise
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path}: what the checkpoint holds cannot be used ({type(error).__name__}: {reason})."
+        ) from error
 
 
 def code_of_process(code: int) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from lit_hf.callbacks.export import write_model_files
 from lit_hf.callbacks.results_file import ended_at
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, told_as_input
+from lit_hf.processor_files import write_model_files
 from lit_hf.settings import check_named
 
 
@@ -65,8 +65,9 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
     warnings.filterwarnings("ignore", "The dirpath has changed")
     folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
     atexit.register(folder.cleanup)
-    if write_model_files(checkpoint, Path(folder.name)):
-        data.model_name = folder.name
+    with told_as_input(path):
+        if write_model_files(checkpoint, Path(folder.name)):
+            data.model_name = folder.name
 
 
 def is_finished(trainer: Trainer) -> bool:
@@ -76,7 +77,8 @@ def is_finished(trainer: Trainer) -> bool:
     """
     if (path := trainer.ckpt_path) is None:
         return False
-    num_epochs, num_steps = reached(path)
+    with told_as_input(path):
+        num_epochs, num_steps = reached(path)
     found = (
         ("max_epochs", trainer.max_epochs, num_epochs),
         ("max_steps", trainer.max_steps, num_steps),

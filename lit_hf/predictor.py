@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import MODULES, data_description, load_module, write_processor
+from lit_hf.callbacks.export import MODULES, load_module
 from lit_hf.checkpoints import read_whole
 from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
 from lit_hf.data.unknown_tokens import warn_of_items
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, told_as_input
 from lit_hf.functional.labels import ProblemType
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
@@ -32,6 +32,7 @@ from lit_hf.modules.modes import answering, is_being_trained
 from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import default_length, positions_of
+from lit_hf.processor_files import data_description, write_processor
 from lit_hf.processors import (
     load_config,
     load_image_processor,
@@ -96,7 +97,7 @@ class Predictor:
         usual = default_length(tokenizer, config)
         if not isinstance(self.module, TextClassifier):
             usual = 512 if isinstance(self.module, GenerativeQA) else min(384, usual)
-        longest = given if isinstance(given, int) else usual
+        longest = given if isinstance(given, int) and given > 0 else usual
         longest = min(longest, positions_of(config) or longest)
         if isinstance(self.module, TextClassifier):
             return TextInputs(tokenizer, longest, settings)
@@ -122,7 +123,7 @@ class Predictor:
         if str(path).endswith(".ckpt"):
             checkpoint = read_whole(path)
             module = load_module(path, checkpoint)
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, told_as_input(path):
                 held = write_processor(checkpoint, Path(folder))
                 inputs = data_description(checkpoint).get("inputs")
                 processor = _load_processor(module, folder if held else module.model_name, inputs)

@@ -240,17 +240,6 @@ def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> N
         )
 
 
-def files_of(folder: Path) -> "dict[str, Tensor]":
-    """The files of a folder as bytes in tensors, by their names; empty ones are left out."""
-    return {
-        str(path.relative_to(folder)): torch.frombuffer(
-            bytearray(path.read_bytes()), dtype=torch.uint8
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.stat().st_size
-    }
-
-
 def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     """Say in one line why a model cannot be loaded and what to do."""
     if model_name.startswith(("/", "./", "../", "~")) and not Path(model_name).is_dir():

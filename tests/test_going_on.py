@@ -1,11 +1,15 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.going_on import checkpoint_for, take, tell_rest
+from lit_hf.going_on import checkpoint_for, is_finished, take, tell_rest
 from tests.damage import flip_weight
+from tests.trainers import quiet_trainer
 
 
 def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
@@ -51,6 +55,29 @@ def test_take__gives_the_data_the_tokenizer_of_the_checkpoint(trained: Path) -> 
     assert (Path(data.model_name) / "tokenizer.json").is_file()
     with pytest.raises(InputError, match="wanted a checkpoint of the task 'generative_qa'"):
         take(last, "fit", "generative_qa", data)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (lambda c: c["TextClassificationDataModule"]["processor"].update({"yaml.py": 1}), "yaml"),
+        (lambda c: c["hyper_parameters"]["config_overrides"].update(x=torch.zeros(1)), "cannot be"),
+        (lambda c: c.update(loops={"fit_loop": 3}), "changed.ckpt: what the checkpoint holds"),
+    ],
+)
+def test_take__of_a_stranger_is_one_error(
+    change: Callable[[dict[str, Any]], None], wanted: str, trained: Path, tmp_path: Path
+) -> None:
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    change(content)
+    path = str(tmp_path / "changed.ckpt")
+    torch.save(content, path)
+    trainer = quiet_trainer(default_root_dir=tmp_path)
+    trainer.ckpt_path = path
+    data = TextClassificationDataModule("gone")
+    with pytest.raises(InputError, match=wanted):  # noqa: PT012 - the one after the other
+        take(path, "fit", "text_classification", data)
+        is_finished(trainer)
 
 
 def test_rest__says_what_the_same_command_will_do(

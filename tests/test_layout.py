@@ -20,6 +20,7 @@ FLOORS = {
     "model_files": 0,
     "model_inputs": 0,
     "positions": 0,
+    "processor_files": 0,
     "processors": 0,
     "randomness": 0,
     "run_paths": 0,

@@ -9,7 +9,6 @@ from typing import Protocol, TextIO, cast
 from lightning.pytorch import Trainer
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import data_description
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.extractive_qa import ExtractiveQADataModule
 from lit_hf.data.generative_qa import GenerativeQADataModule
@@ -18,6 +17,7 @@ from lit_hf.data.image_rows import ImageColumns
 from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import are_numbers, name_key, spellings
+from lit_hf.processor_files import data_description
 
 
 class Form(Protocol):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 from transformers.utils import logging as hf_logging
 
 from lit_hf.callbacks.best import best_callback, others_best, why_the_last
@@ -19,7 +18,7 @@ from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import newest_whole, read_whole
 from lit_hf.data.templates import literals
-from lit_hf.errors import DamagedError, InputError
+from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.functional.text import printable
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
@@ -30,8 +29,9 @@ from lit_hf.modules.image_sizes import options_of
 from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import positions_of
+from lit_hf.processor_files import data_description, drop_code, write_processor
 from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
-from lit_hf.special_tokens import note_former_reading, write_for_plain
+from lit_hf.special_tokens import write_for_plain
 from lit_hf.tokenizer_files import forget_calls, limit_to_positions
 from lit_hf.tokenizer_saving import save_tokenizer
 
@@ -135,18 +135,9 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     try:
         unfinished = work / "new"
         unfinished.mkdir()
-        data = data_description(checkpoint)
-        inputs = cast("dict[str, object]", data.get("inputs") or {})
-        module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
-        vars(module.model.config).pop("auto_map", None)  # code of the base model, which is not here
-        with _no_bars():
-            module.model.save_pretrained(unfinished)
-        if not write_processor(checkpoint, unfinished):
-            _write_processor_of_base(module, unfinished)
-        _make_plain(unfinished, module, inputs)
-        text = model_card(checkpoint, data, module.settings(), _options(unfinished, module))
+        with told_as_input(checkpoint_path):
+            _write(checkpoint, module, unfinished)
         card = unfinished / "README.md"
-        card.write_text(text, encoding="utf-8")
         for path in unfinished.rglob("*"):
             if path.is_file():  # safetensors are written for their owner's eyes only
                 path.chmod(card.stat().st_mode)
@@ -156,6 +147,21 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Path(folder)
+
+
+def _write(checkpoint: dict[str, dict[str, object]], module: HFModule, folder: Path) -> None:
+    """Write model, processor and card of a checkpoint into a new folder."""
+    data = data_description(checkpoint)
+    inputs = cast("dict[str, object]", data.get("inputs") or {})
+    module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
+    with _no_bars():
+        module.model.save_pretrained(folder)
+    if not write_processor(checkpoint, folder):
+        _write_processor_of_base(module, folder)
+    _make_plain(folder, module, inputs)
+    drop_code(folder)  # of the base model, which is not here
+    text = model_card(checkpoint, data, module.settings(), _options(folder, module))
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_processor_of_base(module: HFModule, folder: Path) -> None:
@@ -232,45 +238,15 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
         )
     kind = MODULES[task]
     try:
-        module = kind.load_from_checkpoint(str(path), map_location="cpu", weights_only=True)
-    except (LookupError, TypeError, RuntimeError, AttributeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = " ".join(str(error).split())[:300]
+        module = kind.load_from_checkpoint(
+            str(path),
+            map_location="cpu",
+            weights_only=True,
+            _instantiator=None,  # a checkpoint could make Lightning import what its settings name
+        )
+    except InputError:
+        raise
+    except Exception as error:  # whatever the content of a file makes classes of models raise
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{path}: no whole checkpoint of a {kind.__name__} ({reason}).") from error
     return module.eval()
-
-
-def write_processor(checkpoint: dict[str, dict[str, object]], folder: Path) -> bool:
-    """Write the tokenizer's files that a checkpoint holds; whether it held any."""
-    for state in checkpoint.values():
-        if isinstance(state, dict) and "processor" in state:
-            files = cast("dict[str, Tensor]", state["processor"])
-            for name, content in files.items():
-                path = (folder / name).resolve()
-                if folder.resolve() not in path.parents:
-                    raise InputError(f"the checkpoint names a file outside its folder: {name!r}.")
-                if not isinstance(content, Tensor):
-                    raise InputError(f"the checkpoint's {name!r} is no file of a tokenizer.")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.numpy().tobytes())
-            note_former_reading(folder)
-            return True
-    return False
-
-
-def write_model_files(checkpoint: dict[str, dict[str, object]], folder: Path) -> bool:
-    """Write the tokenizer and the config that a checkpoint holds; whether it held both."""
-    config = checkpoint.get("hyper_parameters", {}).get("config_overrides")
-    if not isinstance(config, dict) or not write_processor(checkpoint, folder):
-        return False
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return True
-
-
-def data_description(checkpoint: dict[str, dict[str, object]]) -> dict[str, object]:
-    """What the data module wrote about itself; {} where it wrote nothing."""
-    for state in checkpoint.values():
-        if isinstance(state, dict) and "processor" in state:
-            return cast("dict[str, object]", state.get("data") or {})
-    return {}

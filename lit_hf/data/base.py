@@ -23,7 +23,7 @@ from lit_hf.data.split_files import plain_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
-from lit_hf.processors import files_of
+from lit_hf.processor_files import files_of
 
 if TYPE_CHECKING:
     import pandas as pd

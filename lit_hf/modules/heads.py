@@ -8,9 +8,8 @@ constructor in an attribute of the same name, so that it can be written to a con
 """
 
 import inspect
-import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from lit_hf.errors import InputError
+from lit_hf.modules.head_descriptions import build_head, describe_head
 from lit_hf.modules.loading import config_from_dict, from_config
 
 HeadCallable = Callable[[int, int], nn.Module]
@@ -241,58 +240,3 @@ def join(backbone: PreTrainedModel, head: nn.Module, config: PreTrainedConfig) -
         problem_type=config.problem_type,
     )
     return BackboneWithHead(whole, without_pooler(backbone), head)
-
-
-def describe_head(head: nn.Module) -> dict[str, object]:
-    """Write a head as its import path and plain arguments.
-
-    Raises:
-        InputError: if an argument of its constructor is not kept in an attribute of the same name,
-            or is no plain value, or if the class does not stand at the top of a module.
-    """
-    kind = type(head)
-    path = f"{kind.__module__}.{kind.__qualname__}"
-    if _imported_class(path) is not kind:
-        raise InputError(
-            f"head {kind.__name__}: define the class at the top of a module, not inside a function "
-            f"({path}), so that the head can be found and built again."
-        )
-    arguments: dict[str, object] = {}
-    for name in list(inspect.signature(kind.__init__).parameters)[1:]:
-        value = getattr(head, name, inspect.Parameter.empty)
-        if not isinstance(value, str | int | float | bool | None):
-            raise InputError(
-                f"head {kind.__name__}: keep the argument `{name}` as `self.{name}`, a plain value "
-                f"(found {value!r}), so that the head can be saved and built again."
-            )
-        arguments[name] = value
-    return {"class": path, "init_args": arguments}
-
-
-def build_head(spec: dict[str, object], **changes: object) -> nn.Module:
-    """Build a head from its description, out of classes that are imported already.
-
-    A config file never makes us import a module: only what the program has imported is used.
-
-    Args:
-        spec: what `describe_head` wrote.
-        changes: arguments that take the place of written ones.
-
-    Raises:
-        InputError: if the class is not imported or is no module.
-    """
-    path = str(spec.get("class"))
-    kind = _imported_class(path)
-    if kind is None:
-        module, _, name = path.rpartition(".")
-        remedy = f"`import {module}` first (on the command line `--import {module}`)."
-        if module == "__main__":
-            remedy = f"it was defined in a notebook or script, define {name} in this one first."
-        raise InputError(f"the head {path!r} is not known here: {remedy}")
-    return kind(**{**cast("dict[str, Any]", spec.get("init_args") or {}), **changes})
-
-
-def _imported_class(path: str) -> type[nn.Module] | None:
-    module_name, _, class_name = path.rpartition(".")
-    kind = getattr(sys.modules.get(module_name), class_name, None)
-    return kind if isinstance(kind, type) and issubclass(kind, nn.Module) else None

@@ -35,13 +35,8 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.class_scores import ClassScores
-from lit_hf.modules.heads import (
-    BackboneWithHead,
-    BackboneWithHeadConfig,
-    HeadCallable,
-    build_head,
-    join,
-)
+from lit_hf.modules.head_descriptions import build_head
+from lit_hf.modules.heads import BackboneWithHead, BackboneWithHeadConfig, HeadCallable, join
 from lit_hf.modules.loading import (
     ConfigValue,
     HFProblem,

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,8 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.export import export_checkpoint, load_module, write_model_files
+from lit_hf.callbacks.export import export_checkpoint, load_module
+from lit_hf.processor_files import write_model_files
 from lit_hf.processors import load_tokenizer
 from tests.commands import output_of
 from tests.damage import flip_weight
@@ -293,16 +295,75 @@ def test_export__that_fails_leaves_the_earlier_one(trained: Path, tmp_path: Path
     export_checkpoint(_best(trained), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     evil = torch.zeros(3, dtype=torch.uint8)
-    for name in ("../escaped", "/tmp/lit_hf_escaped", "a/../../escaped", ""):
+    names = ("../escaped", "/tmp/lit_hf_escaped", "a/../../escaped", "", "model.safetensors")
+    for name in (*names, ".git/config", "yaml.py", "config.json", "TOKENIZER.JSON"):
 
         def escape(content: dict[str, Any], name: str = name) -> None:
             content["TextClassificationDataModule"]["processor"][name] = evil
 
-        with pytest.raises(InputError, match="names a file outside its folder"):
+        with pytest.raises(InputError, match="is the name of no file that a tok"):
             export_checkpoint(_changed(trained, tmp_path, escape), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert _names(folder.parent) == {"model"}
     assert not Path("/tmp/lit_hf_escaped").exists()
+
+
+@pytest.mark.parametrize("source", ["export", "predictor"])
+def test_export__of_odd_values_is_one_error(source: str, trained: Path, tmp_path: Path) -> None:
+    """A stranger's checkpoint may hold any plain value anywhere."""
+
+    def odd(content: dict[str, Any]) -> None:
+        content["TextClassificationDataModule"]["data"] = {"rows": ["a"], "inputs": 3}
+        content["TextClassificationDataModule"]["processor"]["tokenizer_config.json"] = odd_file
+
+    odd_file = torch.tensor([*b'{"tokenizer_class": 7}'], dtype=torch.uint8)
+    path = _changed(trained, tmp_path, odd)
+    read: dict[str, Callable[[], object]] = {
+        "export": lambda: export_checkpoint(path, tmp_path / "model"),
+        "predictor": lambda: Predictor.from_pretrained(path),
+    }
+    with pytest.raises(InputError, match=r"changed\.ckpt|tokenizer"):
+        read[source]()
+    assert not (tmp_path / "model").exists()
+    path = _changed(trained, tmp_path, lambda c: c["hyper_parameters"].update(config_overrides=[1]))
+    with pytest.raises(InputError, match=r"changed\.ckpt: no whole checkpoint"):
+        export_checkpoint(path, tmp_path / "model")
+
+
+def test_export__names_no_code_that_a_checkpoint_names(trained: Path, tmp_path: Path) -> None:
+    code = {"auto_map": {"AutoModel": "x.M"}, "trust_remote_code": True, "custom_pipelines": {}}
+
+    def name_code(content: dict[str, Any]) -> None:
+        content["hyper_parameters"]["config_overrides"].update(code, parts=code)
+        files = content["TextClassificationDataModule"]["processor"]
+        said = json.loads(files["tokenizer_config.json"].numpy().tobytes())
+        said |= {**code, "vocab_file": "/etc/passwd"}
+        files["tokenizer_config.json"] = torch.tensor([*json.dumps(said).encode()]).byte()
+
+    path = _changed(trained, tmp_path, name_code)
+    folder = export_checkpoint(path, tmp_path / "model")
+    for name in ("config.json", "tokenizer_config.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert not [word for word in (*code, "/etc/passwd") if word in text], name
+
+
+def test_export__imports_no_class_that_a_checkpoint_names(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning would build a module by the settings of its command line, which name classes."""
+    (tmp_path / "never_imported.py").write_text("def f(*_): ...\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def name_class(content: dict[str, Any]) -> None:
+        content["hyper_parameters"] |= {
+            "_instantiator": "lightning.pytorch.cli.instantiate_module",
+            "_class_path": "lit_hf.TextClassifier",
+            "optimizer": "never_imported.f",
+        }
+
+    path = _changed(trained, tmp_path, name_class)
+    assert Predictor.from_pretrained(path)("a text")
+    assert "never_imported" not in sys.modules
 
 
 def test_export__refuses_checkpoints_of_others(trained: Path, tmp_path: Path) -> None:
