@@ -1,7 +1,9 @@
 """WholeCheckpointIO: a checkpoint is on disk as a whole under its name, or it is not there."""
 
+import errno
 import os
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +15,8 @@ from lightning.pytorch.plugins import AsyncCheckpointIO, TorchCheckpointIO
 
 from lit_hf.errors import WriteError
 
-_UNFINISHED = re.compile(r"\..+\.(\d+)\.tmp")
+_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
+_NO_SYNC = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -86,23 +89,15 @@ def write_whole(trainer: Trainer) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove unfinished checkpoints that writers of this machine left when they were killed."""
+    """Remove the unfinished checkpoints that killed writers have left.
+
+    Args:
+        folder: of checkpoints, in which nobody writes: the training of its run folder begins.
+    """
     for path in folder.glob(".*.tmp"):
-        found = _UNFINISHED.fullmatch(path.name)
-        if found is not None and path.is_file() and not _is_other_alive(int(found[1])):
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
             with suppress(OSError):
                 path.unlink()
-
-
-def _is_other_alive(pid: int) -> bool:
-    """Whether a process other than this one has the number; an earlier one may have had ours."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # of another user
-        return True
-    return pid != os.getpid()
 
 
 def _write(checkpoint: dict[str, Any], target: Path) -> None:
@@ -120,20 +115,49 @@ def _write(checkpoint: dict[str, Any], target: Path) -> None:
                 raise noted.error from None
             stream.flush()
             os.fsync(stream.fileno())
-        unfinished.replace(target)
+        put_in_place(unfinished, target)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
 
 
+def put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
+    """Rename a file to its final name, over the one that has it.
+
+    Windows refuses that while another program has one of them open, as a virus scanner has a new
+    file for a moment.
+
+    Args:
+        unfinished: the file, written to its end.
+        target: the name.
+        patience: the seconds in which it is tried again.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            unfinished.replace(target)
+            return
+        except PermissionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    number = os.open(folder, os.O_RDONLY)
+    """Wait until the names in a folder are on the disk, where the system can say so.
+
+    Windows opens no folder, and some network disks sync none.
+    """
     try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 class _Stream:

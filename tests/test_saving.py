@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -167,25 +168,52 @@ def test_load__runs_no_code_whatever_is_asked(tmp_path: Path) -> None:
     assert torch.equal(found["state_dict"]["weights"], torch.full((10,), 2.0))
 
 
-def test_sweep__removes_only_what_dead_writers_of_ours_left(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
+def test_sweep__removes_only_what_writers_of_ours_left(tmp_path: Path) -> None:
     names = {
-        f".last.ckpt.{dead.pid}.tmp": False,
-        f".last.ckpt.{os.getpid()}.tmp": False,  # of an earlier process with our number
-        f".last.ckpt.{os.getppid()}.tmp": True,  # it lives
+        ".last.ckpt.7.tmp": False,
+        f".last.ckpt.{os.getppid()}.tmp": False,  # of an earlier process with its number
         f".last.ckpt.{'9' * 30}.tmp": False,
-        f"last.ckpt.{dead.pid}.tmp": True,
+        "last.ckpt.7.tmp": True,
         ".mine.tmp": True,
         "last.ckpt": True,
     }
     for name in names:
         (tmp_path / name).touch()
-    (tmp_path / f".folder.{dead.pid}.tmp").mkdir()
+    (tmp_path / ".folder.7.tmp").mkdir()
     sweep(tmp_path)
     kept = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert kept == {name for name, is_kept in names.items() if is_kept}
-    assert (tmp_path / f".folder.{dead.pid}.tmp").is_dir()
+    assert (tmp_path / ".folder.7.tmp").is_dir()
+
+
+def test_save__where_no_folder_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse_folders(path: str | Path, *rest: int, **settings: Any) -> int:  # noqa: ANN401
+        if Path(path).is_dir():  # as on Windows
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *rest, **settings)
+
+    monkeypatch.setattr("os.open", refuse_folders)
+    WholeCheckpointIO().save_checkpoint(_content(1.0), path := tmp_path / "last.ckpt")
+    assert is_whole(path)
+
+
+def test_save__waits_for_who_has_the_old_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, refusals = Path.replace, iter([True, True, False])
+
+    def refuse_twice(path: Path, target: Path) -> Path:
+        if next(refusals):  # as on Windows
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_twice)
+    WholeCheckpointIO().save_checkpoint(_content(1.0), path := tmp_path / "last.ckpt")
+    assert is_whole(path)
 
 
 def test_write_whole__leaves_the_writer_of_a_user() -> None:
