@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_hf.data.cells import is_blank, text_of
+from lit_hf.data.collating import Padding, pad_tokens
 from lit_hf.data.examples import template_columns
 from lit_hf.data.problems import CellError
 from lit_hf.data.prompts import (
@@ -22,7 +23,7 @@ from lit_hf.data.prompts import (
 )
 from lit_hf.data.tables import plain_value
 from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
-from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.data.tokens import encode_batch
 from lit_hf.data.windows import encode_windows, pad_windows, question_lengths, question_room
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
@@ -124,7 +125,7 @@ class TextInputs:
         if len(parts[0]) == 2:
             columns["pair"] = [texts[1] for texts in parts]
         encoded = encode_batch(columns, self._texts, self.longest)
-        return dict(pad_tokens(encoded, self.tokenizer))
+        return dict(pad_tokens(encoded, Padding.of(self.tokenizer)))
 
     def _parts(self, number: int, item: object) -> Parts:
         wanted = "a text, a pair of texts (a tuple) or a dict of columns"

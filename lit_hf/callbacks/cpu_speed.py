@@ -32,6 +32,9 @@ class CPUSpeed(Hastening):
         super().__init__()
         self._packed: PackedWeights | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**super().__getstate__(), "_packed": None}
+
     def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None] | None:
         """Keep memory and kernels, and compute dropout and attention in the quicker ways."""
         if trainer.strategy.root_device.type != "cpu":

@@ -13,6 +13,9 @@ class Hastening(Callback):
     def __init__(self) -> None:
         self._undo: Callable[[], None] | None = None
 
+    def __getstate__(self) -> dict[str, object]:  # a copy has changed no model
+        return {**vars(self), "_undo": None}
+
     def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None] | None:
         """Change the model; what it returns puts the model back as it was."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -91,7 +91,8 @@ class SampleLogger(Callback):
                 f"SampleLogger asks the module how to show an example; {type(pl_module).__name__} "
                 "is no `HFModule`."
             )
-        self._decode = decoder(trainer, pl_module)
+        held = getattr(getattr(trainer, "datamodule", None), "processor", None)
+        self._decode = Decoder(held, pl_module.model_name)
         self._before = {}  # which may be of other rows
 
     # Training.
@@ -248,20 +249,26 @@ class SampleLogger(Callback):
                 log_image(logger, f"samples/{panel}_grid", grid, step)
 
 
-def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str]:
+class Decoder:
     """Token ids to text, with " ‖ " between the two texts of a pair.
 
-    The tokenizer is looked for when it is first needed: batches may bring their texts, or images.
+    Args:
+        tokenizer: of the data; without it that of the model, which is looked for when it is first
+            needed: batches may bring their texts, or images.
+        model_name: Hub id or folder of the model.
     """
-    held = getattr(getattr(trainer, "datamodule", None), "processor", None)
 
-    @cache
-    def known() -> "tuple[PreTrainedTokenizerBase, set[int]]":
-        tokenizer = held or load_tokenizer(module.model_name)
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase | None", model_name: str) -> None:
+        self._tokenizer, self._model_name = tokenizer, model_name
+
+    @cached_property
+    def _known(self) -> "tuple[PreTrainedTokenizerBase, set[int]]":
+        tokenizer = self._tokenizer or load_tokenizer(self._model_name)
         return tokenizer, set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
-    def decode(ids: Sequence[int]) -> str:
-        tokenizer, special = known()
+    def __call__(self, ids: Sequence[int]) -> str:
+        """The text of some tokens."""
+        tokenizer, special = self._known
         parts: list[list[int]] = [[]]
         for token in ids:
             if token in special:
@@ -272,5 +279,3 @@ def decoder(trainer: Trainer, module: HFModule) -> Callable[[Sequence[int]], str
             tokenizer.decode(part, clean_up_tokenization_spaces=True) for part in parts if part
         ]
         return " ‖ ".join(str(text).strip() for text in texts)
-
-    return decode

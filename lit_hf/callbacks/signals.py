@@ -40,6 +40,9 @@ class StopAtSignal(Callback):
         self._group: dist.ProcessGroup | None = None
         self._told: tuple[torch.Tensor, dist.Work | None] | None = None
 
+    def __getstate__(self) -> dict[str, object]:  # a copy listens to nothing
+        return {**vars(self), "_before": {}, "_group": None, "_told": None}
+
     # Where it listens. Lightning puts its own handler in place just before.
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from lit_hf.data.batching import Batching, sizes_of
+from lit_hf.data.collating import Collate, MarkedBatch, OwnCollate, collate_of
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.known_rows import KnownRows
-from lit_hf.data.loading import naming_rows
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.same_rows import check_same_rows
-from lit_hf.data.samplers import Columns, keeps_order, make_loader
+from lit_hf.data.samplers import keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.split_files import plain_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
@@ -126,6 +126,10 @@ class HFDataModule(KnownRows):
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
         raise NotImplementedError
+
+    def collator(self) -> Collate:
+        """What does the same without the data module: a small object that goes to workers."""
+        return OwnCollate(self)
 
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer or image processor as a Hugging Face folder."""
@@ -278,13 +282,7 @@ class HFDataModule(KnownRows):
         sizes = None if is_plain else sizes_of(rows, self.pad_to_multiple_of)
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
         settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout)
-        return make_loader(rows, batching, self._collate, *settings, is_train=is_train)
-
-    def _collate(self, columns: Columns) -> dict[str, object]:
-        marks = {key: columns.pop(key) for key in ("id", "index")}
-        is_padding = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)
-        with naming_rows(marks["id"]):
-            return {**self.collate(columns), **marks, "is_padding": is_padding}
+        return make_loader(rows, batching, MarkedBatch(collate_of(self)), *settings, is_train)
 
     # What a checkpoint keeps, so that it can be used with no other file.
 

@@ -83,19 +83,7 @@ class CifarBatches:
     def _table(self, file: str) -> Table:
         where = str(self.place / file)
         parse = _from_binary if self.ending else _from_pickle
-
-        def rows() -> Iterator[tuple[int, Row]]:
-            pixels, labels = parse(self.read(file), where)
-            wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
-            if wrong.size:
-                raise InputError(
-                    f"{where}, row {wrong[0] + 1}: label {labels[wrong[0]]}, but CIFAR-10 has 0 to "
-                    f"{len(CLASSES) - 1} ({wrong.size} such rows); the file is damaged or another."
-                )
-            images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            for number, image in enumerate(images):
-                yield number + 1, {"image": image, "label": int(labels[number])}
-
+        rows = partial(_rows, parse, self.read, file, where)
         columns, classes = ["image", "label"], {"label": CLASSES}
         return Table(where, "row", columns, self.stamp(file), rows, classes, has_names=False)
 
@@ -130,16 +118,18 @@ def batches_of_folder(folder: Path) -> CifarBatches | None:
     inner = [name for name in FOLDERS if (folder / name).is_dir()]
     names = os.listdir(folder)
     below = [f"{name}/{file}" for name in inner for file in os.listdir(folder / name)]
-
-    def stamp(name: str) -> str:
-        head_of(folder / name)
-        return content_stamp(folder / name)
-
-    def read(name: str) -> bytes:
-        head_of(folder / name)
-        return (folder / name).read_bytes()
-
+    stamp, read = partial(_stamp, folder), partial(_read, folder)
     return _batches(folder, names, stamp, read) or _batches(folder, below, stamp, read)
+
+
+def _stamp(folder: Path, name: str) -> str:
+    head_of(folder / name)
+    return content_stamp(folder / name)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    head_of(folder / name)
+    return (folder / name).read_bytes()
 
 
 def batches_of_archive(path: Path) -> CifarBatches:
@@ -193,6 +183,21 @@ def _batches(
     found = CifarBatches(place, ending, by_name, stamp, read)
     found.check_names()
     return found
+
+
+def _rows(
+    parse: Callable[[bytes, str], Batch], read: Callable[[str], bytes], file: str, where: str
+) -> Iterator[tuple[int, Row]]:
+    pixels, labels = parse(read(file), where)
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
+    if wrong.size:
+        raise InputError(
+            f"{where}, row {wrong[0] + 1}: label {labels[wrong[0]]}, but CIFAR-10 has 0 to "
+            f"{len(CLASSES) - 1} ({wrong.size} such rows); the file is damaged or another."
+        )
+    images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    for number, image in enumerate(images):
+        yield number + 1, {"image": image, "label": int(labels[number])}
 
 
 def _from_binary(content: bytes, where: str) -> Batch:

@@ -6,6 +6,7 @@ ClassLabel ["1", "2", "3"] is the class "2".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from lit_hf.data.tables import Row, Table
@@ -33,13 +34,14 @@ def by_name(table: Table, column: str) -> Table:
     names = table.class_names.get(column)
     if not names:
         return table
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, row in table.rows():
-            place = f"{table.name}, {table.unit} {number}, column {column!r}"
-            yield number, {**row, column: _named(row.get(column), names, place)}
-
+    rows = partial(_rows_by_name, table, column, names)
     return replace(table, rows=rows, stamp=f"{table.stamp} by name {names}")
+
+
+def _rows_by_name(table: Table, column: str, names: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    for number, row in table.rows():
+        place = f"{table.name}, {table.unit} {number}, column {column!r}"
+        yield number, {**row, column: _named(row.get(column), names, place)}
 
 
 def _named(cell: object, names: Sequence[str], place: str) -> object:

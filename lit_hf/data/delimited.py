@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lit_hf.data.contents import content_stamp, lines_of
@@ -28,18 +29,27 @@ def _parse_delimited(
             "If the file has no header line, set `column_names`."
         )
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, record in records:
-            if not record:
-                continue  # a blank line
-            if len(record) != len(header):
-                raise InputError(
-                    f"{path}, line {number}: {len(record)} fields, wanted {len(header)} "
-                    f"({', '.join(header)}). A field with a comma, tab or line break needs quotes."
-                )
-            yield number, dict(zip(header, record, strict=True))
+    return header, _named_records(path, records, header)
 
-    return header, rows()
+
+def _named_records(
+    path: Path, records: Records, header: Sequence[str]
+) -> Iterator[tuple[int, Row]]:
+    for number, record in records:
+        if not record:
+            continue  # a blank line
+        if len(record) != len(header):
+            raise InputError(
+                f"{path}, line {number}: {len(record)} fields, wanted {len(header)} "
+                f"({', '.join(header)}). A field with a comma, tab or line break needs quotes."
+            )
+        yield number, dict(zip(header, record, strict=True))
+
+
+def _rows(
+    path: Path, records: Callable[[], Records], names: Sequence[str] | None
+) -> Iterator[tuple[int, Row]]:
+    return _parse_delimited(path, records(), names)[1]
 
 
 def _quoted_records(path: Path, delimiter: str) -> Records:
@@ -80,7 +90,7 @@ def _unquote(cell: str) -> str:
 
 def open_csv(path: Path, column_names: Sequence[str] | None) -> Table:
     """Open a CSV by the rules of RFC 4180: a field in quotes may hold commas and line breaks."""
-    return _table(path, lambda: _quoted_records(path, ","), column_names)
+    return _table(path, partial(_quoted_records, path, ","), column_names)
 
 
 def open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -90,8 +100,8 @@ def open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
         InputError: if a line has more or fewer fields than the first, and quotes do not explain it.
     """
     if _is_quoted(path, column_names):
-        return _table(path, lambda: _quoted_records(path, "\t"), column_names)
-    return _table(path, lambda: _tab_records(path), column_names)
+        return _table(path, partial(_quoted_records, path, "\t"), column_names)
+    return _table(path, partial(_tab_records, path), column_names)
 
 
 def _table(path: Path, records: Callable[[], Records], names: Sequence[str] | None) -> Table:
@@ -101,9 +111,7 @@ def _table(path: Path, records: Callable[[], Records], names: Sequence[str] | No
         refuse_header(f"{path}, line {line}", first, names, (record for _, record in read))
     header, _ = _parse_delimited(path, records(), names)
     stamp = content_stamp(path) + (f" as {list(names)}" if names else "")
-    return Table(
-        str(path), "line", header, stamp, lambda: _parse_delimited(path, records(), names)[1]
-    )
+    return Table(str(path), "line", header, stamp, partial(_rows, path, records, names))
 
 
 def _is_quoted(path: Path, names: Sequence[str] | None) -> bool:

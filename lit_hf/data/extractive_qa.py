@@ -16,7 +16,9 @@ from lit_hf.data.answer_places import locate
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import values_of
+from lit_hf.data.collating import QuestionCollate
 from lit_hf.data.context_split import check_contexts, split_by_context
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -24,7 +26,6 @@ from lit_hf.data.questions import (
     refuse_repeated,
 )
 from lit_hf.data.room import with_room
-from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, tokenizer_of
@@ -253,10 +254,12 @@ class ExtractiveQADataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""
+        return self.collator()(columns)
+
+    def collator(self) -> QuestionCollate:
+        """What does the same without the data module."""
         pad_token_id = int(self.processor.pad_token_id or 0)
-        padded = pad_windows(columns, pad_token_id, self.pad_to_multiple_of)
-        names = ("question", "context", "answers", "starts")
-        return {**padded, **{name: columns[name] for name in names if name in columns}}
+        return QuestionCollate(pad_windows, pad_token_id, self.pad_to_multiple_of)
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

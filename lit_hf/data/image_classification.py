@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-import torch
 from datasets import Dataset
 from torch import Tensor
 
@@ -28,12 +27,13 @@ from lit_hf.data.classes import (
     reading_of_model,
     values_of,
 )
+from lit_hf.data.collating import ImageCollate
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
-from lit_hf.data.image_rows import ImageColumns, read_images, stack_images
+from lit_hf.data.image_rows import ImageColumns, read_images
 from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
 from lit_hf.data.mixing import ImageMixing, mix
-from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
@@ -254,12 +254,11 @@ class ImageClassificationDataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Stack the images of a batch as bytes, [B, 3, h, w]."""
-        sizes = {*zip(columns["height"], columns["width"], strict=True)}
-        batch: dict[str, object] = {"pixels": stack_images(columns, self.pixels)}
-        batch["is_fitted"] = len(sizes) > 1  # images of several sizes were resized and cut there
-        if "labels" in columns:
-            batch["labels"] = torch.tensor(columns["labels"], dtype=torch.int64)
-        return batch
+        return self.collator()(columns)
+
+    def collator(self) -> ImageCollate:
+        """What does the same without the data module."""
+        return ImageCollate(self.pixels)
 
     def on_after_batch_transfer(
         self, batch: Mapping[str, object], dataloader_idx: int

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from glob import glob
 from pathlib import Path
 
@@ -81,18 +82,19 @@ def _table(folder: Path, names: Sequence[str], classes: Sequence[str]) -> Table:
         path = folder / name
         state = path.stat() if path.exists() else path.lstat()  # a link to nothing is told as a row
         digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="replace"))
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, name in enumerate(names, start=1):
-            row: dict[str, object] = {"image": str(folder / name), "id": name}
-            known = {"label": _class_of(name)} if classes and _class_of(name) else {}
-            yield number, {**row, **known}
-
+    rows = partial(_rows, folder, names, bool(classes))
     columns = ["image", "id", "label"] if classes else ["image", "id"]
     stamp = digest.hexdigest()
     return Table(
         str(folder), "row", columns, stamp, rows, has_names=False, subfolders=list(classes)
     )
+
+
+def _rows(folder: Path, names: Sequence[str], has_classes: bool) -> Iterator[tuple[int, Row]]:
+    for number, name in enumerate(names, start=1):
+        row: dict[str, object] = {"image": str(folder / name), "id": name}
+        known = {"label": _class_of(name)} if has_classes and _class_of(name) else {}
+        yield number, {**row, **known}
 
 
 def _class_of(name: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -22,14 +23,15 @@ def under_names(table: Table, image: str, label: str) -> Table:
     if table.has_names:
         return table
     names = {"image": image, "label": label}
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, row in table.rows():
-            yield number, {names.get(name, name): cell for name, cell in row.items()}
-
+    rows = partial(_renamed, table, names)
     columns = [names.get(name, name) for name in table.columns]
     classes = {names.get(name, name): known for name, known in table.class_names.items()}
     return replace(table, rows=rows, columns=columns, class_names=classes)
+
+
+def _renamed(table: Table, names: Mapping[str, str]) -> Iterator[tuple[int, Row]]:
+    for number, row in table.rows():
+        yield number, {names.get(name, name): cell for name, cell in row.items()}
 
 
 def with_folder(table: Table, column: str) -> Table:
@@ -37,12 +39,12 @@ def with_folder(table: Table, column: str) -> Table:
     folder = Path(table.name).parent
     if not Path(table.name).is_file():
         return table
+    return replace(table, rows=partial(_rows_in_folder, table, column, folder))
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, row in table.rows():
-            yield number, {**row, column: _in_folder(row.get(column), folder)}
 
-    return replace(table, rows=rows)
+def _rows_in_folder(table: Table, column: str, folder: Path) -> Iterator[tuple[int, Row]]:
+    for number, row in table.rows():
+        yield number, {**row, column: _in_folder(row.get(column), folder)}
 
 
 def _in_folder(cell: object, folder: Path) -> object:

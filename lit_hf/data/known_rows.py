@@ -3,12 +3,13 @@
 Letters: N rows.
 """
 
+import copy
 import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 from datasets import Dataset
@@ -22,6 +23,7 @@ from lit_hf.functional.differences import Fact
 
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]
+_OF_ROWS = {"splits", "_tables", "_sources", "_keys", "_stamps", "_summaries", "_found", "_lengths"}
 _NO_INPUT = {"id", "index", "label", "labels"}
 
 
@@ -48,6 +50,16 @@ class KnownRows(LightningDataModule):
         self._is_checked = False
         self._keys: dict[str, Keys] = {}
         self._stamps: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, object]:  # as of a LightningModule: a copy has no Trainer
+        return {**vars(self), "trainer": None}
+
+    def without_rows(self) -> Self:
+        """A copy that holds settings only, such as the processes that load batches get."""
+        bare = copy.copy(self)
+        for name in _OF_ROWS & vars(bare).keys():
+            setattr(bare, name, {})
+        return bare
 
     def rows(self, split: Split) -> Dataset:
         """The encoded rows that loaders draw batches of."""

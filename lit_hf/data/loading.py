@@ -44,6 +44,9 @@ class WatchfulLoader(DataLoader[Batch]):
         RuntimeError: a worker is gone, or gave no batch for `timeout` seconds; 0 waits for ever.
     """
 
+    def __getstate__(self) -> dict[str, object]:  # a copy has workers of its own, once it is asked
+        return {**vars(self), "_iterator": None}
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a generator does as well
         patience = self.timeout
         if not patience:

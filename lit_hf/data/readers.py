@@ -5,6 +5,7 @@ A reader knows formats and nothing of tasks. It checks what a parser would pass 
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lit_hf.data.contents import check_content, content_stamp, head_of, lines_of, refuse_archive
@@ -52,18 +53,20 @@ def open_file(path: str, column_names: Sequence[str] | None = None) -> Table:
 
 
 def _open_jsonl(path: Path, column_names: Sequence[str] | None) -> Table:
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number, line in lines_of(path):
-            if not line.strip():
-                continue
-            row = _from_json(line.rstrip("\r\n"), f"{path}, line {number}", " One object a line.")
-            if not isinstance(row, dict):
-                raise InputError(
-                    f"{path}, line {number}: a {type(row).__name__}, wanted an object of columns."
-                )
-            yield number, row
-
+    rows = partial(_jsonl_rows, path)
     return Table(str(path), "line", columns_of(rows()), content_stamp(path), rows)
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in lines_of(path):
+        if not line.strip():
+            continue
+        row = _from_json(line.rstrip("\r\n"), f"{path}, line {number}", " One object a line.")
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path}, line {number}: a {type(row).__name__}, wanted an object of columns."
+            )
+        yield number, row
 
 
 def _open_json(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -121,23 +124,28 @@ def _open_parquet(path: Path, column_names: Sequence[str] | None) -> Table:
             "of such types, or write the file anew without the metadata."
         ) from None
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        start = 1
-        try:
-            for batch in pq.ParquetFile(path).iter_batches():
-                yield from enumerate(batch.to_pylist(), start=start)
-                start += batch.num_rows
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: text after row {start - 1} is not UTF-8 (bytes {error.object[:40]!r}); "
-                "write it anew."
-            ) from None
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
-
+    rows = partial(_parquet_rows, path)
     table = Table(str(path), "row", schema.names, content_stamp(path), rows, names)
     types = {pa.float32(): "float32", pa.float16(): "float16"}
     return with_short_floats(table, {field.name: types.get(field.type) for field in schema})
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    start = 1
+    try:
+        for batch in pq.ParquetFile(path).iter_batches():
+            yield from enumerate(batch.to_pylist(), start=start)
+            start += batch.num_rows
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: text after row {start - 1} is not UTF-8 (bytes {error.object[:40]!r}); "
+            "write it anew."
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: damaged after row {start - 1}: {error}.") from None
 
 
 def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
@@ -149,23 +157,25 @@ def _open_text(path: Path, column_names: Sequence[str] | None) -> Table:
     if paired and mapping.exists():
         names = {"label": _names_of_mapping(mapping)}
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        texts = [line.rstrip("\r\n") for _, line in lines_of(path)]
-        if not paired:
-            yield from ((number, {"text": text}) for number, text in enumerate(texts, start=1))
-            return
-        values = [line.strip() for _, line in lines_of(labels)]
-        if len(values) != len(texts):
-            raise InputError(
-                f"{path} has {len(texts)} lines but {labels} has {len(values)}; "
-                "every text needs its label on the same line."
-            )
-        for number, (text, label) in enumerate(zip(texts, values, strict=True), start=1):
-            yield number, {"text": text, "label": label}
-
+    rows = partial(_text_rows, path, labels if paired else None)
     columns = ["text", "label"] if paired else ["text"]
     used = [path, labels, mapping] if names else [path, labels] if paired else [path]
     return Table(str(path), "line", columns, content_stamp(*used), rows, names)
+
+
+def _text_rows(path: Path, labels: Path | None) -> Iterator[tuple[int, Row]]:
+    texts = [line.rstrip("\r\n") for _, line in lines_of(path)]
+    if labels is None:
+        yield from ((number, {"text": text}) for number, text in enumerate(texts, start=1))
+        return
+    values = [line.strip() for _, line in lines_of(labels)]
+    if len(values) != len(texts):
+        raise InputError(
+            f"{path} has {len(texts)} lines but {labels} has {len(values)}; "
+            "every text needs its label on the same line."
+        )
+    for number, (text, label) in enumerate(zip(texts, values, strict=True), start=1):
+        yield number, {"text": text, "label": label}
 
 
 def _names_of_mapping(path: Path) -> list[str]:

@@ -1,9 +1,8 @@
 """Which row comes when and where, which are only padding, and loaders that read them."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,22 +10,14 @@ import torch.distributed as dist
 from datasets import Dataset
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, DistributedSampler
-from torch.utils.data import Dataset as TorchDataset
 
 from lit_hf.data.batching import Batching, Numbers, padding_share
-from lit_hf.data.loading import WatchfulLoader, leave_signals, naming_rows
+from lit_hf.data.encoded_rows import Columns, EncodedRows, Pick
+from lit_hf.data.loading import WatchfulLoader, leave_signals
 from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
-Columns = dict[str, list[object]]
-
-
-class Pick(NamedTuple):
-    """A row to load: its number, and whether it is a copy that only fills up a process."""
-
-    row: int
-    is_padding: bool
 
 
 class StepSampler(DistributedSampler[list[Pick]]):
@@ -76,6 +67,9 @@ class StepSampler(DistributedSampler[list[Pick]]):
         """Begin after the batches of this epoch that a resumed training has taken."""
         if self.shuffle:
             self.num_done = partial(num_trained, trainer)
+
+    def __getstate__(self) -> dict[str, object]:  # a copy follows no Trainer until it is told to
+        return {**vars(self), "num_done": int}
 
     def set_epoch(self, epoch: int) -> None:
         """Take the epoch of a Trainer.
@@ -157,45 +151,6 @@ class LateLoader(WatchfulLoader[Columns]):
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Nothing to restore."""
-
-
-class EncodedRows(TorchDataset[Columns]):
-    """Encoded rows for a DataLoader: a whole batch is read at once.
-
-    Args:
-        rows: encoded rows with an `id` column.
-        batch_size: rows of a batch that is asked for by its number, as Lightning's own samplers do.
-    """
-
-    def __init__(self, rows: Dataset, batch_size: int) -> None:
-        self.rows = rows.with_format("arrow")
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return -(-int(self.rows.num_rows) // self.batch_size)
-
-    def __getitem__(self, picks: Sequence[Pick] | int) -> Columns:
-        """Read the rows of a batch as columns, with their numbers and padding marks.
-
-        Args:
-            picks: the rows, or the number of a batch of rows in order.
-        """
-        if isinstance(picks, int):
-            first, after = picks * self.batch_size, (picks + 1) * self.batch_size
-            picks = [Pick(row, False) for row in range(first, min(after, self.rows.num_rows))]
-        numbers = [pick.row for pick in picks]
-        with naming_rows(numbers):
-            return self._read(picks, numbers)
-
-    def _read(self, picks: Sequence[Pick], numbers: list[int]) -> Columns:
-        run = range(numbers[0], numbers[0] + len(numbers))
-        # A run of rows is a slice; others are gathered one by one.
-        table = self.rows[run.start : run.stop] if numbers == list(run) else self.rows[numbers]
-        table = table.combine_chunks()
-        columns: Columns = {name: table[name].to_pylist() for name in table.column_names}
-        columns["index"] = [*numbers]
-        columns["is_padding"] = [pick.is_padding for pick in picks]
-        return columns
 
 
 def make_loader(

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Literal, cast
 
@@ -26,7 +27,8 @@ class Table:
         unit: what the row numbers count: lines of a text file, or rows.
         columns: names of the columns.
         stamp: changes when the content changes.
-        rows: opens the rows; each call starts again from the first. Yields (number, row).
+        rows: opens the rows; each call starts again from the first. Yields (number, row). No
+            lambda, so that data can be pickled.
         class_names: names of the classes where the format numbers them, by column.
         has_names: whether the source names its columns; else a task gives them the names it wants.
         subfolders: of a folder of images its subfolders, whose names are those of the classes.
@@ -96,7 +98,7 @@ def table_from_rows(
     except ValueError as error:
         raise InputError(f"{name}: a cell cannot be written as text: {error}.") from None
     numbered = list(enumerate(plain, start=1))
-    return Table(name, unit, columns_of(iter(numbered)), stamp, lambda: iter(numbered))
+    return Table(name, unit, columns_of(iter(numbered)), stamp, partial(iter, numbered))
 
 
 def _stamp_of(value: object) -> str:
@@ -114,10 +116,7 @@ def table_from_dataset(name: str, dataset: object) -> Table:
     for column in images:  # as files: decoded they would be of no known content
         plain = plain.cast_column(column, Image(decode=False))
 
-    def rows() -> Iterator[tuple[int, Row]]:
-        yield from enumerate(plain, start=1)
-
-    names = class_names(plain.features)
+    rows, names = partial(enumerate, plain, 1), class_names(plain.features)
     table = Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
     types = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
     return with_short_floats(table, types)
@@ -154,16 +153,16 @@ def with_short_floats(table: Table, types: Mapping[str, object]) -> Table:
     """
     named = {str(column): str(kind).lower() for column, kind in types.items()}
     singles = {column: np.dtype(kind).type for column, kind in named.items() if kind in _SINGLE}
-    if not singles:
-        return table
+    return replace(table, rows=partial(_short_floats, table, singles)) if singles else table
 
-    def short(row: Row) -> Row:
+
+def _short_floats(
+    table: Table, singles: Mapping[str, type[np.generic]]
+) -> Iterator[tuple[int, Row]]:
+    for number, row in table.rows():
         cells = {column: row.get(column) for column in singles}
-        return {c: float(str(singles[c](x))) for c, x in cells.items() if type(x) is float}
-
-    return replace(
-        table, rows=lambda: ((number, {**row, **short(row)}) for number, row in table.rows())
-    )
+        short = {c: float(str(singles[c](x))) for c, x in cells.items() if type(x) is float}
+        yield number, {**row, **short}
 
 
 def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:

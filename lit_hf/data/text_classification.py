@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
@@ -28,14 +27,15 @@ from lit_hf.data.classes import (
     reading_of_model,
     values_of,
 )
+from lit_hf.data.collating import Padding, TextCollate
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.headers import refuse_class_of_header
-from lit_hf.data.samplers import Columns
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, encode_texts, pad_tokens, tokenizer_of
+from lit_hf.data.tokens import check_padding, encode_texts, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
@@ -266,19 +266,14 @@ class TextClassificationDataModule(HFDataModule):
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Pad a batch to its longest text and stack the labels."""
-        labels = columns.pop("labels", None)
-        tokens = pad_tokens(columns, self.processor, self.pad_to_multiple_of)
-        padded = {**tokens, "text": columns["text"]}
-        if labels is None:
-            return padded
-        if self.problem_type == "regression":
-            return {**padded, "labels": torch.tensor(labels, dtype=torch.float32)}
-        if self.problem_type == "single_label":
-            return {**padded, "labels": torch.tensor(labels, dtype=torch.int64)}
-        flags = torch.zeros(len(labels), len(self.label_names or []))
-        for row, ids in enumerate(labels):
-            flags[row, torch.tensor(ids, dtype=torch.int64)] = 1.0
-        return {**padded, "labels": flags}
+        return self.collator()(columns)
+
+    def collator(self) -> TextCollate:
+        """What does the same without the data module."""
+        # Rows to predict need no names of classes, and there may be none; others have read them.
+        names = vars(self).get("label_names") or self._label_names or []
+        padding = Padding.of(self.processor)
+        return TextCollate(padding, self.pad_to_multiple_of, self.problem_type, len(names))
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

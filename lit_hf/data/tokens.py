@@ -1,14 +1,10 @@
-"""Texts to token ids, and lists of token ids to one padded tensor.
-
-Letters: B examples in a batch, L tokens of the longest.
-"""
+"""Texts to token ids."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-import torch
 from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
@@ -155,27 +151,3 @@ def check_padding(name: str, length: int, multiple: int, limit: int | None) -> N
             f"`pad_to_multiple_of` {multiple} pads `{name}` {length} to {most} tokens, and the "
             f"model takes {limit} at most; set a smaller one of the two."
         )
-
-
-def pad_tokens(
-    columns: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
-    multiple: int = 1,
-) -> dict[str, torch.Tensor]:
-    """Pad the tokenizer's columns to the longest text, or to a multiple: each becomes [B, L] int64.
-
-    L is the least multiple of `multiple` in which the longest text has room.
-    """
-    names = [name for name in tokenizer.model_input_names if name in columns]
-    longest = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]  # lists
-    length = rounded_up(longest, multiple)
-    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    padded = {}
-    for name in names:
-        rows = torch.full((len(columns[name]), length), int(fill.get(name) or 0))
-        for row, values in zip(rows, columns[name], strict=True):
-            ids = torch.tensor(values)
-            start = length - len(ids) if tokenizer.padding_side == "left" else 0
-            row[start : start + len(ids)] = ids
-        padded[name] = rows
-    return padded

@@ -10,8 +10,8 @@ import pytest
 from torch.utils.data._utils import signal_handling
 
 from lit_hf import TextClassificationDataModule
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.loading import naming_rows
-from lit_hf.data.samplers import Columns
 from lit_hf.messages import advice_on
 
 Rows = list[dict[str, object]]

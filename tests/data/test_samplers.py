@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.data.batching import Batching, Sizes
-from lit_hf.data.samplers import EncodedRows, Pick, StepSampler
+from lit_hf.data.samplers import StepSampler
 from lit_hf.errors import InputError
 from tests.trainers import quiet_trainer
 
@@ -108,17 +107,6 @@ def test_steps__of_an_epoch_are_those_that_it_takes(
     with caplog.at_level("INFO"):
         data.train_dataloader()
     assert told in caplog.text
-
-
-def test_rows__by_picks_or_by_number_of_a_batch() -> None:
-    rows = EncodedRows(Dataset.from_dict({"id": ["a", "b", "c"]}), batch_size=2)
-    assert len(rows) == 2
-    assert rows[[Pick(2, False), Pick(0, True)]] == {
-        "id": ["c", "a"],
-        "index": [2, 0],
-        "is_padding": [False, True],
-    }
-    assert [rows[number]["id"] for number in range(2)] == [["a", "b"], ["c"]]
 
 
 class _Rows(Callback):

@@ -4,19 +4,8 @@ import pytest
 from transformers import ByT5Tokenizer, T5Config
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.tokens import encode_batch, pad_tokens
+from lit_hf.data.tokens import encode_batch
 from lit_hf.processors import load_tokenizer
-
-
-def test_pad__side_and_fill(tiny_model: str) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    columns = {"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1], [1]]}
-    assert pad_tokens(columns, tokenizer)["input_ids"].tolist() == [[5, 6], [7, 0]]
-    tokenizer.padding_side = "left"
-    padded = pad_tokens(columns, tokenizer)
-    assert padded["input_ids"].tolist() == [[5, 6], [0, 7]]
-    assert padded["attention_mask"].tolist() == [[1, 1], [0, 1]]
-    assert pad_tokens(columns, tokenizer, 4)["input_ids"].tolist() == [[0, 0, 5, 6], [0, 0, 0, 7]]
 
 
 def test_encode__cut_is_marked(tiny_model: str) -> None:
