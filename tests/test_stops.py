@@ -130,7 +130,7 @@ def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: P
             *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
             *("--data.num_workers", "1", "--checkpoint.monitor", "val/f1"),
             *("--trainer.default_root_dir", str(tmp_path / name), "--trainer.max_epochs", "2"),
-            *("--trainer.val_check_interval", "7", "--trainer.accelerator", "cpu"),
+            *("--trainer.val_check_interval", "8", "--trainer.accelerator", "cpu"),
             *("--trainer.accumulate_grad_batches", "2", "--trainer.enable_progress_bar", "false"),
             *("--samples.num_samples", "0", "--trainer.logger", "false"),
         ]

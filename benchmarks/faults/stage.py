@@ -255,6 +255,8 @@ def plain_words(inputs: Path, folder: Path, training: Training) -> list[str]:
 
 
 def _interval(training: Training) -> int:
+    if training.accumulate > 1:
+        return training.accumulate  # validations come behind optimizer steps
     return 5 if training.devices == 1 else 2
 
 

@@ -14,7 +14,7 @@ from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
-from lit_hf.modules.fit_start import begin_fit, check_same_task
+from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.late_model import LateModel
 from lit_hf.modules.loading import (
@@ -33,13 +33,12 @@ from lit_hf.modules.optimizers import (
     make_optimizer,
     num_steps_of,
     parameters_of,
-    prepare_steps,
     warmup_of,
     with_schedule,
 )
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
-from lit_hf.modules.resuming import ExactResume, follow_trainer
+from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
@@ -264,8 +263,7 @@ class HFModule(LateModel, StageScores):
 
     def on_train_start(self) -> None:
         """Prepare the optimizers' steps; look which rows are trained and validated."""
-        prepare_steps(self.trainer, self)
-        follow_trainer(self.trainer)
+        begin_steps(self.trainer, self)
         self._rows.begin_training(self.trainer)
 
     # Checkpoints.

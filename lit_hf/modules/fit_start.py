@@ -8,7 +8,10 @@ from transformers import PreTrainedModel
 from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.loading import check_room
+from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
+from lit_hf.modules.resuming import follow_trainer
+from lit_hf.modules.validation_steps import validate_behind_steps
 from lit_hf.randomness import spread_generators
 
 log = logging.getLogger(__name__)
@@ -93,3 +96,20 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
     # All weights are there, alike on every process. Each process takes examples of its own, also
     # where weights are in parts; a training that goes on sets what its checkpoint holds later.
     spread_generators(trainer.global_rank)
+
+
+def begin_steps(trainer: Trainer, module: LightningModule) -> None:
+    """Let loaders, optimizers and validations begin where the training does.
+
+    To be called in `on_train_start`, when all of them are there.
+
+    Args:
+        trainer: the Trainer of the training.
+        module: what it trains.
+
+    Raises:
+        InputError: if a validation would come in the midst of an accumulation window.
+    """
+    validate_behind_steps(trainer)
+    prepare_steps(trainer, module)
+    follow_trainer(trainer)

@@ -1,0 +1,97 @@
+"""Validations come behind optimizer steps, never in the midst of an accumulation window."""
+
+import logging
+import math
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+
+from lit_hf.errors import InputError
+
+log = logging.getLogger(__name__)
+_WHY = "which a run that resumes trains again, and so would validate twice"
+
+
+def validate_behind_steps(trainer: Trainer) -> None:
+    """Let a training validate where an optimizer step has just been taken.
+
+    A checkpoint holds no gradients, so that a training that resumes trains its open window of
+    accumulated batches again. A validation within the window would come again with it: its lines
+    would be written twice, and the patience of `EarlyStopping` would run out sooner. A share of an
+    epoch, of which Lightning makes a number of batches anyway, moves to the next step.
+
+    Args:
+        trainer: of a training that begins, with its loaders.
+
+    Raises:
+        InputError: if a number of batches, or a time, would validate within a window.
+    """
+    window = _window_of(trainer)
+    if window == 1 or not trainer.enable_validation:
+        return
+    every, num_batches = trainer.val_check_batch, trainer.num_training_batches
+    if every is None:
+        raise InputError(
+            f"`trainer.val_check_interval` is a time, and gradients are accumulated over {window} "
+            f"batches: a validation could fall in the midst of them, {_WHY}. Give a number of "
+            f"batches, a multiple of {window}."
+        )
+    is_over_epochs = trainer.check_val_every_n_epoch is None
+    if ends_windows(every, window, num_batches, is_over_epochs):
+        return
+    wanted = next_end(every, window, num_batches)
+    # Lightning makes the number anew with new loaders.
+    is_share = isinstance(trainer.val_check_interval, float)
+    if is_share and not trainer.reload_dataloaders_every_n_epochs:  # type: ignore[attr-defined]
+        trainer.val_check_batch = wanted
+        log.info(
+            f"`trainer.val_check_interval: {trainer.val_check_interval:g}`: validations come after "
+            f"every {wanted} batches (not {every}), where optimizer steps are taken."
+        )
+        return
+    advice = f"`trainer.val_check_interval: {wanted}`"
+    if is_over_epochs and num_batches % window:
+        advice += " and `trainer.check_val_every_n_epoch: 1`, since each epoch begins a window"
+    raise InputError(
+        f"`trainer.val_check_interval: {every}` validates in the midst of the {window} batches (of "
+        f"{num_batches} in an epoch) over which gradients are accumulated, {_WHY}: set {advice}."
+    )
+
+
+def _window_of(trainer: Trainer) -> int:
+    """Over how many batches gradients are accumulated; what all windows divide, where they vary."""
+    windows = [trainer.accumulate_grad_batches]
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
+        if isinstance(callback, GradientAccumulationScheduler):
+            windows += callback.scheduling.values()
+    return math.lcm(*windows)
+
+
+def ends_windows(every: float, window: int, num_batches: float, is_over_epochs: bool) -> bool:
+    """Whether all validations come at the end of a window, or of an epoch, which ends one too.
+
+    Args:
+        every: number of batches from one validation to the next; infinite for once an epoch.
+        window: number of batches that are accumulated for a step; an epoch begins a new one.
+        num_batches: of an epoch; infinite where nobody knows it.
+        is_over_epochs: batches are counted on from one epoch to the next.
+
+    >>> [ends_windows(every, 3, 10, False) for every in (3, 5, 6, 10)]
+    [True, False, True, True]
+    >>> [ends_windows(every, 3, 10, True) for every in (3, 5, 6, 10, 20)]
+    [False, False, False, True, True]
+    """
+    if every >= num_batches and (not is_over_epochs or every % num_batches == 0):
+        return True
+    is_whole = not is_over_epochs or math.isinf(num_batches) or num_batches % window == 0
+    return every % window == 0 and is_whole
+
+
+def next_end(every: float, window: int, num_batches: float) -> int:
+    """The next end of a window, or of the epoch.
+
+    >>> [next_end(every, 4, 10) for every in (1, 4, 7, 9)]
+    [4, 4, 8, 10]
+    """
+    wanted = math.ceil(every / window) * window
+    return wanted if every > num_batches else int(min(wanted, num_batches))
