@@ -79,7 +79,7 @@ def _scaled() -> MixedPrecision:
     ("task", "workers", "settings", "crashes"),
     [
         ("text", 0, {"val_check_interval": 4}, [6, 9, 10, 15, 28]),
-        ("text", 0, {"val_check_interval": 6, "accumulate_grad_batches": 3}, [5, 12, 29]),
+        ("text", 0, {"val_check_interval": 6, "accumulate_grad_batches": 3}, [8, 12, 29]),
         ("text", 2, {"val_check_interval": 4, "accumulate_grad_batches": 2}, [16]),
         ("text", 0, {"accumulate_grad_batches": 4}, [12, 25]),
         ("text", 0, {"plugins": _scaled, "gradient_clip_val": 0.1}, [12, 25]),

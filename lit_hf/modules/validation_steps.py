@@ -40,9 +40,9 @@ def validate_behind_steps(trainer: Trainer) -> None:
     if ends_windows(every, window, num_batches, is_over_epochs):
         return
     wanted = next_end(every, window, num_batches)
-    # Lightning makes the number anew with new loaders.
-    is_share = isinstance(trainer.val_check_interval, float)
-    if is_share and not trainer.reload_dataloaders_every_n_epochs:  # type: ignore[attr-defined]
+    # With loaders that are made anew Lightning makes the number anew.
+    is_reloaded = getattr(trainer, "reload_dataloaders_every_n_epochs", 0)
+    if isinstance(trainer.val_check_interval, float) and not is_reloaded:
         trainer.val_check_batch = wanted
         log.info(
             f"`trainer.val_check_interval: {trainer.val_check_interval:g}`: validations come after "
