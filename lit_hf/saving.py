@@ -1,11 +1,6 @@
 """WholeCheckpointIO: a checkpoint is on disk as a whole under its name, or it is not there."""
 
-import errno
-import os
-import re
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,10 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import AsyncCheckpointIO, TorchCheckpointIO
 
-from lit_hf.errors import WriteError
-
-_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
-_NO_SYNC = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+from lit_hf.files import new_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -49,17 +41,14 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        target = Path(path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write(checkpoint, target)
-        except OSError as error:
-            size = _Counter()
-            torch.save(checkpoint, size)  # type: ignore[arg-type]  # all it needs of a stream
-            raise WriteError(
-                f"{target}: the checkpoint cannot be written: {error.strerror or error}; it has "
-                f"{size.num_bytes} bytes. What was there before is unchanged."
-            ) from error
+        with new_file(Path(path), lambda: _size(checkpoint)) as stream:
+            noted = _Stream(stream)
+            try:
+                torch.save(checkpoint, noted)  # type: ignore[arg-type]  # all it needs of a stream
+            except RuntimeError:  # what torch makes of an error of the stream
+                if noted.error is None:
+                    raise
+                raise noted.error from None
 
     def load_checkpoint(
         self,
@@ -88,76 +77,11 @@ def write_whole(trainer: Trainer) -> None:
         strategy.checkpoint_io = type(found)(WholeCheckpointIO())
 
 
-def sweep(folder: Path) -> None:
-    """Remove the unfinished checkpoints that killed writers have left.
-
-    Args:
-        folder: of checkpoints, in which nobody writes: the training of its run folder begins.
-    """
-    for path in folder.glob(".*.tmp"):
-        if _UNFINISHED.fullmatch(path.name) and path.is_file():
-            with suppress(OSError):
-                path.unlink()
-
-
-def _write(checkpoint: dict[str, Any], target: Path) -> None:
-    # 255 bytes are the most that a name may have.
-    name = os.fsdecode(os.fsencode(target.name)[:235])
-    unfinished = target.with_name(f".{name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as stream:
-            noted = _Stream(stream)
-            try:
-                torch.save(checkpoint, noted)  # type: ignore[arg-type]  # all it needs of a stream
-            except RuntimeError:  # what torch makes of an error of the stream
-                if noted.error is None:
-                    raise
-                raise noted.error from None
-            stream.flush()
-            os.fsync(stream.fileno())
-        put_in_place(unfinished, target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-def put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
-    """Rename a file to its final name, over the one that has it.
-
-    Windows refuses that while another program has one of them open, as a virus scanner has a new
-    file for a moment.
-
-    Args:
-        unfinished: the file, written to its end.
-        target: the name.
-        patience: the seconds in which it is tried again.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            unfinished.replace(target)
-            return
-        except PermissionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can say so.
-
-    Windows opens no folder, and some network disks sync none.
-    """
-    try:
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
+def _size(checkpoint: dict[str, Any]) -> int:
+    """How many bytes a checkpoint takes."""
+    counter = _Counter()
+    torch.save(checkpoint, counter)  # type: ignore[arg-type]  # all it needs of a stream
+    return counter.num_bytes
 
 
 class _Stream:

@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.faults.resume import Outcomes, judged
 from benchmarks.faults.stage import Outcome, Stage, Training, end_group
 from benchmarks.faults.told import refused, right, told
+from lit_hf.unfinished import own_name
 
 
 def is_readable(path: Path) -> bool:
@@ -120,7 +121,8 @@ def orphans(stage: Stage) -> Outcomes:
     """Group 28: only what dead writers of ours left is swept."""
     folder, _ = stage.killed("28")
     home = folder / "checkpoints"
-    gone, alive = home / ".last.ckpt.4194303.tmp", home / f".last.ckpt.{os.getpid()}.tmp"
+    alive = home / own_name("last.ckpt")
+    gone = home / alive.name.replace(f"-{os.getpid()}-", "-4194303-")
     others = home / ".notes.tmp"
     for path in (gone, alive, others):
         path.write_text("half")

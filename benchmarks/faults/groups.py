@@ -67,7 +67,7 @@ GROUPS = {
     27: Group("last.ckpt is a folder, a link, a pipe"),
     28: Group(
         "orphans of killed writers",
-        ("saving::sweep__removes_only_what_dead_writers_of_ours_left",),
+        ("unfinished::sweep__removes_what_a_killed_process_left",),
     ),
     29: Group(
         "checkpoints cut off, empty, LFS pointers, HTML, other zips",

@@ -15,12 +15,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.errors import InputError, WriteError
-from lit_hf.saving import sweep
+from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
 LOCK, EVALUATION_LOCK = ".training.lock", ".evaluation.lock"
 _HOLDER = ".holder"  # ends the name of the file that says who holds a lock
 _NOT_OPENED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+_FOLDERS = ("checkpoints", "samples")
 
 
 class RunFolder(Callback):
@@ -32,8 +33,8 @@ class RunFolder(Callback):
     lock of the operating system, on `.training.lock` or `.evaluation.lock`: it ends with the
     process that holds it, however that ends, so a file that stays means nothing. Beside it
     `.training.lock.holder` says which process that is. The folder is also tried out, and what
-    killed writers of checkpoints left in it is removed. What an earlier training left in it moves
-    to `earlier/1`, `earlier/2` and so on when another one begins there.
+    killed writers left in it is removed. What an earlier training left in it moves to `earlier/1`,
+    `earlier/2` and so on when another one begins there.
 
     A folder that is moved or removed while it is held ends the run before it writes anything more.
     """
@@ -72,8 +73,8 @@ class RunFolder(Callback):
         path = folder / (LOCK if verb == "fit" else EVALUATION_LOCK)
         self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
         self._place = path.stat() if self._lock.is_locked else None
-        if verb == "fit":
-            sweep(folder / "checkpoints")
+        for home in (folder, *(folder / name for name in _FOLDERS)):
+            sweep(home)
 
     def release(self) -> None:
         """Give the folder back."""

@@ -17,6 +17,7 @@ from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import LOCK, RunFolder
 from lit_hf.cli import main
 from lit_hf.errors import WriteError
+from lit_hf.unfinished import own_name
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -192,11 +193,18 @@ def test_last__that_is_no_file_is_refused(fit: Fit, tmp_path: Path, kind: str) -
 
 
 def test_start__sweeps_what_a_killed_writer_left(fit: Fit, tmp_path: Path) -> None:
-    left = tmp_path / "checkpoints" / ".last.ckpt.7.tmp"
-    left.parent.mkdir()
-    left.touch()
-    fit([LastCheckpoint(), RunFolder()])
-    assert sorted(path.name for path in left.parent.iterdir()) == ["last.ckpt"]
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    name = own_name("last.ckpt").replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    left = [tmp_path / name, tmp_path / "checkpoints" / name, tmp_path / "samples" / name]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    _, module, data = fit([LastCheckpoint(), RunFolder()])
+    assert not any(path.exists() for path in left)
+    left[0].touch()
+    quiet_trainer(default_root_dir=tmp_path, callbacks=[RunFolder()]).validate(module, data)
+    assert not left[0].exists()
 
 
 def test_start__warns_where_two_checkpoints_have_no_room(

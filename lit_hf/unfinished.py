@@ -1,0 +1,82 @@
+"""Names of files and folders that are not finished, and what killed processes have left of them."""
+
+import os
+import platform
+import re
+import secrets
+import shutil
+import tempfile
+import time
+import zlib
+from contextlib import suppress
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_PROCESS = secrets.token_hex(4)  # another process may have had our number before
+_UNFINISHED = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-\w+\.tmp")
+_DAY = 86_400  # seconds
+_CAN_ASK = os.name != "nt"  # on Windows, asking for a process ends it
+_numbers = count()
+
+
+def own_name(name: str) -> str:
+    """A name beside another one that nobody else has; 255 bytes are the most that one may have."""
+    short = name.encode(errors="ignore")[:200].decode(errors="ignore")
+    return f".{short}.{_HOST}-{os.getpid()}-{_PROCESS}-{next(_numbers)}.tmp"
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove unfinished files and folders that writers left when they were killed.
+
+    Those of this machine whose process is gone, and those of others that are a day old.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            found = _UNFINISHED.fullmatch(path.name)
+            if found is None or _is_at_work(path, *found.groups()):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                remove_work(path)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _is_at_work(path: Path, host: str, pid: str, process: str) -> bool:
+    """Whether the process that writes may still be there."""
+    if host != _HOST or not _CAN_ASK:
+        inside = [path, *path.rglob("*")] if not path.is_symlink() else [path]
+        return time.time() - max(part.lstat().st_mtime for part in inside) < _DAY
+    if int(pid) == os.getpid():
+        return process == _PROCESS
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
+def remove_work(work: Path) -> None:
+    """Remove a folder that was being filled; one that was to be replaced gets its name again."""
+    with suppress(OSError):
+        for path in (work / "old").iterdir():
+            if not os.path.lexists(work.parent / path.name):
+                os.replace(path, work.parent / path.name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for what others read at once; those of killed processes go."""
+    home = tempfile.gettempdir()
+    _sweep_once(Path(home))
+    beginning, _, _ = own_name("lit_hf").rpartition("-")
+    return tempfile.TemporaryDirectory(prefix=f"{beginning}-", suffix=".tmp", dir=home)
