@@ -12,6 +12,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError
+from lit_hf.files import write_text
 from lit_hf.metrics.directions import mode_of
 from lit_hf.run_paths import CONFIG_NAME, header, started_in, with_absolute_paths
 from lit_hf.yaml_scalars import read_settings, write_yaml
@@ -77,10 +78,7 @@ class RunConfig(SaveConfigCallback):
         if names is not None and "label_names" in init_args:
             init_args["label_names"] = list(names)
         path = Path(trainer.default_root_dir) / CONFIG_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".yaml.tmp")
-        unfinished.write_text(header() + write_yaml(config), encoding="utf-8")
-        os.replace(unfinished, path)
+        write_text(path, header() + write_yaml(config))
 
 
 def config_of_run(folder: Path, verb: str) -> str:

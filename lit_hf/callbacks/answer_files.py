@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from lightning.pytorch import Trainer
 
@@ -19,6 +19,9 @@ from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import are_numbers, name_key, spellings
 from lit_hf.processor_files import data_description
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 
 class Form(Protocol):
     """A file of answers in the form of others.
@@ -31,7 +34,7 @@ class Form(Protocol):
     def file_name(self) -> str:
         """Its name."""
 
-    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+    def write(self, out: "SupportsWrite[str]", rows: Iterator[Prediction]) -> None:
         """Write the answers in order."""
 
 
@@ -51,7 +54,7 @@ class TableForm:
     separator: str
     file_name: str = "submission.csv"
 
-    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+    def write(self, out: "SupportsWrite[str]", rows: Iterator[Prediction]) -> None:
         """Write the header and a line for each answer."""
         writer = csv.writer(_UnixLines(out))
         writer.writerow(self.header)
@@ -71,7 +74,7 @@ class SquadForm:
 
     file_name: str = "predictions.json"
 
-    def write(self, out: TextIO, rows: Iterator[Prediction]) -> None:
+    def write(self, out: "SupportsWrite[str]", rows: Iterator[Prediction]) -> None:
         """Write the answers, one a line."""
         out.write("{")
         comma = ""
@@ -84,7 +87,7 @@ class SquadForm:
 class _UnixLines:
     r"""Ends lines in "\n": a csv.writer told to do so would leave an id with "\r" unquoted."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: "SupportsWrite[str]") -> None:
         self.stream = stream
 
     def write(self, line: str) -> None:

@@ -4,6 +4,7 @@ Letters: C classes.
 """
 
 import csv
+import io
 import logging
 from collections.abc import Sequence
 from math import ceil
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from lit_hf.callbacks.fonts import fonts
 from lit_hf.callbacks.panels import log_image
-from lit_hf.callbacks.results_file import name_files
+from lit_hf.callbacks.results_file import forget_files, name_files
+from lit_hf.files import new_files
 from lit_hf.metrics.classification import MOST_CLASSES
 
 if TYPE_CHECKING:
@@ -76,29 +78,38 @@ class ConfusionMatrixWriter(Callback):
             return
         counts: Counts = found.cpu().numpy()
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / ("confusion_matrix" if stage == "test" else "confusion_matrix_validate")
-        write_table(path.with_suffix(".csv"), counts, names)
-        title = {"test": "test", "val": "validation"}[stage]
-        picture = draw_matrix(title, counts, names)
-        picture.save(path.with_suffix(".png"), "PNG")
-        name_files(trainer, module, [path.with_suffix(".csv"), path.with_suffix(".png")])
+        paths = [path.with_suffix(".csv"), path.with_suffix(".png")]
+        picture = draw_matrix({"test": "test", "val": "validation"}[stage], counts, names)
+        with new_files(paths, lambda: forget_files(folder, paths)) as (table, drawing):
+            table.write(as_table(counts, names).encode())
+            drawing.write(_as_png(picture))
+        name_files(trainer, module, paths)
         for logger in trainer.loggers:
             log_image(logger, f"{stage}/confusion_matrix", picture, trainer.global_step)
 
 
-def write_table(path: Path, counts: Counts, names: Sequence[str]) -> None:
-    """Write counts as CSV, rows truth and columns prediction.
+def as_table(counts: Counts, names: Sequence[str]) -> str:
+    r"""Counts as CSV, rows truth and columns prediction.
 
     Args:
-        path: the file.
         counts: [C, C].
         names: the C class names.
+
+    >>> as_table(np.array([[3, 0], [1, 2]]), ["no", "yes"])
+    'truth,no,yes\nno,3,0\nyes,1,2\n'
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["truth", *names])
-        writer.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["truth", *names])
+    writer.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
+    return lines.getvalue()
+
+
+def _as_png(picture: Image.Image) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
 
 
 def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image:

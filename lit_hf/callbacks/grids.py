@@ -3,6 +3,7 @@
 Letters: h and w height and width of an image.
 """
 
+import io
 import re
 from collections.abc import Sequence
 from math import ceil, isqrt
@@ -15,7 +16,9 @@ from PIL import Image, ImageDraw
 from lit_hf.batches import Sample
 from lit_hf.callbacks.fonts import cut, fonts, sized
 from lit_hf.callbacks.panels import short_loss
+from lit_hf.files import check_inside, write_bytes
 from lit_hf.modules.image_samples import LONGEST_SIDE
+from lit_hf.write_errors import naming
 
 GAP, FRAME, HEAD, LINE, SPACE = 14, 4, 30, 18, 4
 """Pixels between cells, of a frame, of the title, of a line of text and between words."""
@@ -149,16 +152,16 @@ def save_grid(grid: Image.Image, folder: Path, panel: str, mark: str, most: int)
     Returns:
         Its name, from the run folder.
     """
-    home = folder / "samples"
-    home.mkdir(parents=True, exist_ok=True)
+    home, content = folder / "samples", io.BytesIO()
+    check_inside(folder, ["samples"])
     path = home / f"{panel}-{mark}.png"
-    unfinished = path.with_suffix(".png.tmp")
-    grid.save(unfinished, "PNG", compress_level=3)
-    unfinished.replace(path)
+    grid.save(content, "PNG", compress_level=3)
+    write_bytes(path, content.getvalue())
     named = ((re.fullmatch(rf"{panel}-(\d+)\.png", file.name), file) for file in home.iterdir())
     files = {int(name[1]): file for name, file in named if name}
     for step in thinned(sorted(files), most):
-        files[step].unlink(missing_ok=True)
+        with naming(files[step]):
+            files[step].unlink(missing_ok=True)
     return f"samples/{path.name}"
 
 

@@ -1,19 +1,18 @@
 """Files of lines that a training appends to, cut back to the checkpoint that it goes on from."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.earlier_run import begins_here
+from lit_hf.files import new_file
 
 
 def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | None]) -> None:
     """Drop the lines of steps that are trained again, which a killed training has left.
 
-    A line that the kill has cut off goes too. The file is written beside its name and renamed;
-    where nothing is dropped it stays as it is.
+    A line that the kill has cut off goes too. Where nothing is dropped the file stays as it is.
 
     Args:
         trainer: when its training begins; one that does not go on from a checkpoint of
@@ -26,25 +25,15 @@ def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | 
     if begins_here(trainer) or not trainer.is_global_zero or not path.is_file():
         return
 
-    def is_kept(line: str) -> bool:
+    def is_kept(line: bytes) -> bool:
         try:
-            step = step_of(line)
+            step = step_of(line.decode("utf-8", "surrogateescape"))
         except (ValueError, LookupError, TypeError):
             step = None
-        return line.endswith("\n") and (step is None or step <= trainer.global_step)
+        return line.endswith(b"\n") and (step is None or step <= trainer.global_step)
 
-    unfinished = path.with_name(f".{file_name}.tmp")
-    num_dropped = 0
-    with (
-        path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
-        unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as out,
-    ):
-        for line in lines:
-            if is_kept(line):
-                out.write(line)
-            else:
-                num_dropped += 1
-    if num_dropped:
-        os.replace(unfinished, path)
-    else:
-        unfinished.unlink()
+    with path.open("rb") as lines:
+        is_right = all(map(is_kept, lines))
+    if not is_right:
+        with path.open("rb") as lines, new_file(path) as out:
+            out.writelines(filter(is_kept, lines))

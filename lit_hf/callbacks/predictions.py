@@ -1,9 +1,9 @@
 """PredictionWriter: every answer once, in the order of the rows."""
 
+import codecs
 import glob
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -13,10 +13,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.panels import json_line, show
-from lit_hf.callbacks.results_file import name_files
+from lit_hf.callbacks.results_file import forget_files, name_files
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
+from lit_hf.files import append_text, new_files, write_bytes
 from lit_hf.functional.text import printable
+from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +55,12 @@ class PredictionWriter(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an empty part on every process; those of a killed run with more of them go."""
         part = self._part(trainer, trainer.global_rank)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(b"")
+        write_bytes(part, b"")
         if trainer.is_global_zero:
             kept = {self._part(trainer, rank) for rank in range(trainer.world_size)}
             for left in set(part.parent.glob(f"{glob.escape(part.stem)}.part-*")) - kept:
-                left.unlink()
+                with naming(left):
+                    left.unlink()
 
     def on_predict_batch_end(
         self,
@@ -76,8 +78,7 @@ class PredictionWriter(Callback):
                 "numbers as `index`, as those of an `HFDataModule` have."
             )
         rows = cast("list[Prediction]", outputs)
-        with self._part(trainer, trainer.global_rank).open("a", encoding="utf-8") as stream:
-            stream.writelines(map(json_line, rows))
+        append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join the parts in the order of the rows."""
@@ -157,19 +158,12 @@ def join_parts(parts: Sequence[Path], target: Path, form: Form | None) -> list[P
                 row.pop("index")
                 yield row
 
-        written = [target]
-        unfinished = target.with_name(f".{target.name}.tmp")
-        with unfinished.open("w", encoding="utf-8") as out:
-            out.writelines(map(json_line, rows()))
-        os.replace(unfinished, target)
-        if form is not None:
-            table = target.with_name(form.file_name)
-            unfinished = target.with_name(f".{form.file_name}.tmp")
-            with unfinished.open("w", encoding="utf-8", newline="") as out:
-                form.write(out, rows())
-            os.replace(unfinished, table)
-            written.append(table)
-        return written
+        paths = [target, *([] if form is None else [target.with_name(form.file_name)])]
+        with new_files(paths, lambda: forget_files(target.parent, paths)) as outs:
+            outs[0].writelines(json_line(row).encode() for row in rows())
+            if form is not None:
+                form.write(codecs.getwriter("utf-8")(outs[1]), rows())
+        return paths
     finally:
         for stream in streams:
             stream.close()

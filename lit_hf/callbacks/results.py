@@ -1,6 +1,7 @@
 """ResultsWriter: the numbers of a run, as files a person and a script can read."""
 
 import csv
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from lit_hf.callbacks.results_file import (
     stand_now,
     write_results,
 )
+from lit_hf.files import append_text
 from lit_hf.functional.text import printable, short_number
 
 log = logging.getLogger(__name__)
@@ -168,15 +170,13 @@ class ResultsWriter(Callback):
     def _append(self, trainer: Trainer, numbers: "Mapping[str, Tensor | float]") -> None:
         if not (trainer.is_global_zero and numbers):
             return
-        path = Path(trainer.default_root_dir) / "metrics.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            if is_new:
-                writer.writerow(METRICS_HEADER)
-            for name, value in numbers.items():
-                writer.writerow([trainer.global_step, trainer.current_epoch, name, float(value)])
+        path, lines = Path(trainer.default_root_dir) / "metrics.csv", io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        if not path.exists() or not path.stat().st_size:
+            writer.writerow(METRICS_HEADER)
+        for name, value in numbers.items():
+            writer.writerow([trainer.global_step, trainer.current_epoch, name, float(value)])
+        append_text(path, lines.getvalue())
 
     def _write_results(
         self, trainer: Trainer, stage: str, scores: "Mapping[str, Tensor | float]"

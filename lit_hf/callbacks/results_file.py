@@ -13,7 +13,9 @@ from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.split_names import Split
 from lit_hf.errors import InputError
+from lit_hf.files import write_text
 from lit_hf.functional.text import printable
+from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
 Results = dict[str, Any]
@@ -45,18 +47,16 @@ def _is_ours(found: object) -> bool:
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Write the file beside its name and rename it; one that is not ours keeps another name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the file; one that is not ours is kept under another name."""
     path = folder / FILE_NAME
     if path.exists() and not read_results(folder):
         other = path.with_suffix(".json.other")
-        path.replace(other)
+        with naming(path):
+            path.replace(other)
         log.warning(f"{path} cannot be read, or is not of lit_hf: it is kept as {other.name}.")
     first = {name: results[name] for name in (*STAGES, "files") if name in results}
     text = json.dumps({**first, **results}, indent=2, ensure_ascii=False)
-    unfinished = folder / f"{FILE_NAME}.tmp"
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, text + "\n")
 
 
 def ended_at(folder: Path) -> int | None:
@@ -126,6 +126,18 @@ def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path])
     results["files"] = {**results.get("files", {}), **dict.fromkeys(names, weights)}
     write_results(folder, {**results, **({"earlier": earlier} if earlier else {})})
     return weights
+
+
+def forget_files(folder: Path, paths: Iterable[Path]) -> None:
+    """Say no more which weights files are of, before others take their names.
+
+    Of files that a kill leaves then, `results.json` says nothing wrong.
+    """
+    results, names = read_results(folder), {path.name for path in paths}
+    if names & results.get("files", {}).keys():
+        files = results.pop("files")
+        kept = {name: entry for name, entry in files.items() if name not in names}
+        write_results(folder, {**results, **({"files": kept} if kept else {})})
 
 
 def mark_earlier(results: Results, is_kept: Callable[[Results], bool]) -> None:

@@ -22,6 +22,7 @@ from lit_hf.callbacks.grids import draw_grid, save_grid
 from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
 from lit_hf.errors import InputError
+from lit_hf.files import append_text
 from lit_hf.modules.base import HFModule
 from lit_hf.processors import load_tokenizer
 
@@ -230,7 +231,6 @@ class SampleLogger(Callback):
             title = f"step {step} · epoch {epoch} · {title}"
             mark |= {"step": step, "epoch": epoch}
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         grid = draw_grid(title, samples, before) if self.num_grids else None
         image: dict[str, object] = {}
         if grid is not None:
@@ -239,10 +239,9 @@ class SampleLogger(Callback):
         text = render(title, samples, before, color=sys.stdout.isatty())
         told = [f"   pictures: {folder / str(image['image'])}"] if image else []
         show(trainer, "\n".join([text, *told]))
-        with (folder / "samples.jsonl").open("a", encoding="utf-8") as stream:
-            for sample in samples:
-                row = {name: value for name, value in sample.items() if name != "image"}
-                stream.write(json_line({**mark, **row, **image}))
+        rows = [{name: value for name, value in s.items() if name != "image"} for s in samples]
+        lines = "".join(json_line({**mark, **row, **image}) for row in rows)
+        append_text(folder / "samples.jsonl", lines)
         for logger in trainer.loggers:
             log_samples(logger, f"samples/{panel}", samples, step)
             if grid is not None:

@@ -22,7 +22,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.callbacks.confusion import MOST_NUMBERS, draw_matrix, write_table
+from lit_hf.callbacks.confusion import MOST_NUMBERS, as_table, draw_matrix
 from lit_hf.callbacks.fonts import Fonts
 from tests.images import NAMES, drawn, opened
 from tests.trainers import quiet_trainer
@@ -134,7 +134,7 @@ def test_too_many_classes__are_told(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_table__takes_any_names(tmp_path: Path) -> None:
     names = ["a,b", 'c "d"', "e\nf", "고양이"]
-    write_table(tmp_path / "a.csv", np.arange(16).reshape(4, 4), names)
+    (tmp_path / "a.csv").write_bytes(as_table(np.arange(16).reshape(4, 4), names).encode())
     header, rows, counts = _table(tmp_path / "a.csv")
     assert (header[1:], rows) == (names, names)
     assert counts == np.arange(16).reshape(4, 4).tolist()
