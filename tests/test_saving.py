@@ -174,7 +174,7 @@ def test_save__where_no_folder_can_be_opened(
 ) -> None:
     opened = os.open
 
-    def refuse_folders(path: str | Path, *rest: int, **settings: Any) -> int:  # noqa: ANN401
+    def refuse_folders(path: str | Path, *rest: int, **settings: Any) -> int:  # noqa: ANN401 - as of os
         if Path(path).is_dir():  # as on Windows
             raise PermissionError(errno.EACCES, "Permission denied")
         return opened(path, *rest, **settings)
