@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from types import FrameType
 
-EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGINT": 130}
-"""What a command ends with that was asked to."""
+EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGBREAK": 143, "SIGINT": 130}
+"""What a command ends with that was asked to; Windows has SIGBREAK in place of two others."""
 _EARLY = [
     getattr(signal, name) for name in EXIT_CODES if name != "SIGINT" and hasattr(signal, name)
 ]
@@ -77,7 +77,7 @@ def ending_at_signals(end_others: Callable[[], None] = lambda: None) -> Iterator
         for number in _EARLY:
             handler = signal.getsignal(number)
             # Where SLURM asks for a new place, Lightning wants to be the one who answers.
-            is_slurm = number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ
+            is_slurm = signal.Signals(number).name == "SIGUSR1" and "SLURM_JOB_ID" in os.environ
             if (handler is signal.SIG_DFL or isinstance(handler, EndAtOnce)) and not is_slurm:
                 before[number] = signal.signal(number, EndAtOnce(end_others))
         if _is_started():
@@ -94,8 +94,12 @@ def ending_at_signals(end_others: Callable[[], None] = lambda: None) -> Iterator
 def starting_shielded() -> Iterator[None]:
     """Start processes that no signal reaches before they are in `ending_at_signals`.
 
-    From here on this process may wait for them in calls that no handler interrupts.
+    From here on this process may wait for them in calls that no handler interrupts. On Windows,
+    where no process holds signals back, each ends by itself.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     if threading.current_thread() is threading.main_thread():
         _watch()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _EARLY)  # inherited by what is started

@@ -15,7 +15,7 @@ LOOK_AFTER = 5
 
 def leave_signals(worker: int) -> None:
     """Let the training process decide what a signal means that its workers get as well."""
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
             signal.signal(number, signal.SIG_IGN)
 
