@@ -82,7 +82,7 @@ def take_away() -> None:
         name: str,
         globals: Mapping[str, object] | None = None,
         locals: Mapping[str, object] | None = None,
-        fromlist: Sequence[str] = (),
+        fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
         who = str((globals or {}).get("__name__", "")).split(".")[0]
@@ -99,5 +99,5 @@ def without_onednn() -> None:
     """Let PyTorch have no oneDNN."""
     import torch
 
-    torch.backends.mkldnn.is_available = lambda: False  # type: ignore[assignment]
-    torch.ops.mkldnn = ModuleType("mkldnn")  # type: ignore[assignment]
+    torch.backends.mkldnn.is_available = lambda: False
+    vars(torch.ops)["mkldnn"] = ModuleType("mkldnn")
