@@ -120,7 +120,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (SharedFaultError, WriteError) as error:
         _tell(str(error))
         return code_of_process(1)
-    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
+    except (RuntimeError, MemoryError, OSError, EOFError) as error:
         if (advice := advice_on(error)) is None:
             raise
         _tell(advice)

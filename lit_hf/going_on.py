@@ -1,7 +1,6 @@
 """From which checkpoint a verb begins, whether anything is left to do, and what a stop leaves."""
 
 import atexit
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.processor_files import write_model_files
 from lit_hf.settings import check_named
+from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
+from lit_hf.write_errors import naming
 
 
 def checkpoints_of(trainer: Trainer) -> Path:
@@ -63,11 +64,12 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
         print(f"the weights of {path} are averages ({name})")
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
-    folder = tempfile.TemporaryDirectory(prefix="lit_hf-")
+    folder = scratch_folder()
     atexit.register(folder.cleanup)
-    with told_as_input(path):
-        if write_model_files(checkpoint, Path(folder.name)):
-            data.model_name = folder.name
+    with told_as_input(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):
+        holds_files = write_model_files(checkpoint, Path(folder.name))
+    if holds_files:
+        data.model_name = folder.name
 
 
 def is_finished(trainer: Trainer) -> bool:

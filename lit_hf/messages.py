@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from lit_hf.bundled import GROUPS
 from lit_hf.errors import InputError, SharedFaultError, WriteError, nearest
+from lit_hf.write_errors import full_disk
 
 # What other programs call a setting, and what it is called here.
 _ELSEWHERE = {
@@ -69,6 +70,8 @@ def advice_on(error: Exception) -> str | None:
     'out of memory (while adding): set a smaller `data.batch_size` and ...'
     >>> advice_on(RuntimeError("CUDA error: an illegal memory access was encountered"))
     """
+    if (full := full_disk(error)) is not None:
+        return str(full)
     text = str(error)
     first = next(iter(text.splitlines()), "").split(". ")[0] or type(error).__name__
     if is_lost_worker(error):

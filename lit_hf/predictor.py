@@ -1,7 +1,6 @@
 """Predictor: a trained folder or checkpoint to answers, for notebooks and services."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
@@ -40,6 +39,8 @@ from lit_hf.processors import (
     pixel_settings,
 )
 from lit_hf.special_tokens import KEY, settled
+from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
+from lit_hf.write_errors import naming
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
@@ -123,8 +124,9 @@ class Predictor:
         if str(path).endswith(".ckpt"):
             checkpoint = read_whole(path)
             module = load_module(path, checkpoint)
-            with tempfile.TemporaryDirectory() as folder, told_as_input(path):
-                held = write_processor(checkpoint, Path(folder))
+            with scratch_folder() as folder:
+                with told_as_input(path), naming(Path(folder), remedy=OTHER_SCRATCH):
+                    held = write_processor(checkpoint, Path(folder))
                 inputs = data_description(checkpoint).get("inputs")
                 processor = _load_processor(module, folder if held else module.model_name, inputs)
         else:

@@ -18,6 +18,7 @@ from lit_hf.data.missing import sources_of
 from lit_hf.errors import InputError, WriteError
 from lit_hf.messages import condense, which_classes
 from lit_hf.run_paths import CONFIG_NAME, started_in
+from lit_hf.write_errors import full_disk
 from lit_hf.yaml_scalars import read_settings
 
 _SHARDING = "lightning.pytorch.strategies.ModelParallelStrategy"
@@ -290,5 +291,7 @@ def refusal(error: BaseException) -> InputError | WriteError:
     while cause is not None:
         if isinstance(cause, InputError | WriteError):
             return cause
+        if (told := full_disk(cause)) is not None:
+            return told
         cause = cause.__cause__ or cause.__context__
     return InputError(condense(str(error) or repr(error)))

@@ -1,13 +1,14 @@
 """Writing a tokenizer so that whoever reads its files gets the same tokens."""
 
 import json
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_hf.special_tokens import KEY, settle, take_parts_as_they_are
 from lit_hf.tokenizer_files import forget_calls, read_settings, write_settings
+from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
+from lit_hf.write_errors import naming
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,10 +43,11 @@ def _is_read_alike(parts: str, settings: str) -> bool:
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    with tempfile.TemporaryDirectory() as name:
+    with scratch_folder() as name:
         folder = Path(name)
-        (folder / _PARTS).write_text(parts, encoding="utf-8")
-        write_settings(folder, json.loads(settings))
+        with naming(folder, remedy=OTHER_SCRATCH):
+            (folder / _PARTS).write_text(parts, encoding="utf-8")
+            write_settings(folder, json.loads(settings))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if KEY in tokenizer.init_kwargs:  # else it is settled by whoever reads it
         settle(tokenizer)

@@ -1,6 +1,5 @@
 """The verbs that are Trainer methods: one LightningCLI, its run folder and exit codes."""
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from lit_hf.callbacks.signals import StopAtSignal, asked_code
 from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
+from lit_hf.files import write_text
 from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
 from lit_hf.messages import is_lost_worker, retyped, type_lines
 from lit_hf.modules.base import HFModule
@@ -55,6 +55,7 @@ from lit_hf.settings import (
     refused_interval,
     take_back,
 )
+from lit_hf.unfinished import scratch_folder
 from lit_hf.yaml_scalars import plain, read_settings
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
@@ -90,10 +91,10 @@ def run_verb(
     """
     set_up_parsing(imports)
     recipes, groups, others = recipes_first(words)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         if run_folder is not None:
             config = Path(folder) / "config.yaml"
-            config.write_text(config_of_run(Path(run_folder), verb), encoding="utf-8")
+            write_text(config, config_of_run(Path(run_folder), verb))
             recipes.insert(0, str(config))
         check_recipes(recipes, others)
         first = [*classes_of(groups), *(f"--config={recipe}" for recipe in recipes)]

@@ -13,6 +13,10 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+from lit_hf.errors import WriteError
+
+OTHER_SCRATCH = "Make room there, or set TMPDIR to a folder on another disk."
+"""What to do where a folder for temporary files is full."""
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _PROCESS = secrets.token_hex(4)  # another process may have had our number before
 _UNFINISHED = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-\w+\.tmp")
@@ -75,8 +79,17 @@ def remove_work(work: Path) -> None:
 
 
 def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
-    """A folder for what others read at once; those of killed processes go."""
-    home = tempfile.gettempdir()
-    _sweep_once(Path(home))
+    """A folder for what is read at once; those of killed processes go.
+
+    Raises:
+        WriteError: if none can be made.
+    """
     beginning, _, _ = own_name("lit_hf").rpartition("-")
-    return tempfile.TemporaryDirectory(prefix=f"{beginning}-", suffix=".tmp", dir=home)
+    try:
+        home = tempfile.gettempdir()
+        _sweep_once(Path(home))
+        return tempfile.TemporaryDirectory(prefix=f"{beginning}-", suffix=".tmp", dir=home)
+    except OSError as error:
+        raise WriteError(
+            f"no folder for temporary files can be made: {error.strerror or error}. {OTHER_SCRATCH}"
+        ) from error

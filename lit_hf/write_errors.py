@@ -74,6 +74,18 @@ def write_error(
     return WriteError(told)
 
 
+def full_disk(error: BaseException) -> WriteError | None:
+    """What is told of a disk that was found full by whoever wrote, such as a logger; else None."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    if error.filename is not None:
+        return write_error(Path(os.fsdecode(error.filename)), error)
+    return WriteError(
+        f"a file cannot be written: {error.strerror}. Make room on the disks that the run, its "
+        "caches and temporary files (TMPDIR) lie on, and run the same command again."
+    )
+
+
 def _free(path: Path) -> str:
     with suppress(OSError):
         return f", {shutil.disk_usage(path.parent).free} bytes are free"

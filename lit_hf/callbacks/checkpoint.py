@@ -133,7 +133,7 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint, beside: Path) -> 
         old = Path(str(path or ""))
         name = old.relative_to(before) if old.is_relative_to(before) else Path(old.name)
         here = folder / name
-        is_here = old.name and ".." not in name.parts and here.exists()
+        is_here = old.name and here.resolve().is_relative_to(folder.resolve()) and here.exists()
         if is_here and not is_same_file(beside / name, here):  # of another run, named alike
             return ""
         return str(here) if is_here and is_scored(here, str(callback.monitor), score) else ""

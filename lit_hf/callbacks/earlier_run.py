@@ -16,10 +16,12 @@ from lightning.pytorch import Callback, Trainer
 from lit_hf.callbacks.model_card import is_own_card
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import DamagedError, InputError, WriteError
+from lit_hf.files import check_inside, write_bytes
 from lit_hf.run_paths import CONFIG_NAME, started_in
 
 log = logging.getLogger(__name__)
 METRICS_HEADER = ["step", "epoch", "name", "value"]
+_UNFINISHED = "earlier/.unfinished"
 _LINES = ("metrics.csv", "samples.jsonl", "samples/*-*.png")
 _RESULTS = (
     *("results.json", "pretrained", "predictions.jsonl", "predictions.json", "submission.csv"),
@@ -53,7 +55,7 @@ def set_aside(trainer: Trainer) -> None:
     folder = Path(trainer.default_root_dir)
     try:
         found = list(_left_in(folder, trainer))
-        if not found:
+        if not found and not (folder / _UNFINISHED).is_dir():
             return
         home = _moved(folder, found)
         if begins_here(trainer):
@@ -87,7 +89,8 @@ def _left_in(folder: Path, trainer: Trainer) -> Iterator[Path]:
         for path in sorted((folder / "checkpoints").glob("*.ckpt"))
         if (step := _step_of(path)) is not None and step > last_step
     ]
-    if not checkpoints and not (is_new and _has_lines(folder)):
+    is_cut_off = (folder / _UNFINISHED).is_dir()
+    if not checkpoints and not is_cut_off and not (is_new and _has_lines(folder)):
         return
     yield from checkpoints
     read = _inputs_of(trainer)
@@ -159,19 +162,28 @@ def _inputs_of(trainer: Trainer) -> set[str]:
 
 
 def _moved(folder: Path, found: Sequence[Path]) -> Path:
-    """Move files and folders to a new folder, with a copy of the configuration; give that."""
-    earlier = folder / "earlier"
-    earlier.mkdir(exist_ok=True)
-    numbers = [int(path.name) for path in earlier.iterdir() if path.name.isdecimal()]
-    home = earlier / str(max(numbers, default=0) + 1)
-    home.mkdir()
+    """Move files and folders to a new folder, with a copy of the configuration; give that.
+
+    It gets its number when all is in it, so what a kill has cut off is gone on with.
+    """
+    home = folder / _UNFINISHED
+    targets = {path: home / path.relative_to(folder) for path in found}
+    check_inside(folder, [str(path.relative_to(folder)) for path in (home, *targets.values())])
+    if any(map(os.path.lexists, targets.values())):  # what was cut off is of yet another training
+        _numbered(home)
+    home.mkdir(parents=True, exist_ok=True)
     if (config := folder / CONFIG_NAME).is_file():
-        shutil.copy2(config, home)
-    for path in found:
-        target = home / path.relative_to(folder)
+        write_bytes(home / CONFIG_NAME, config.read_bytes())
+    for path, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
-    return home
+    return _numbered(home)
+
+
+def _numbered(home: Path) -> Path:
+    """Give a folder the next number as its name."""
+    numbers = [int(path.name) for path in home.parent.iterdir() if path.name.isdecimal()]
+    return home.rename(home.with_name(str(max(numbers, default=0) + 1)))
 
 
 def _drop_config(folder: Path, callbacks: Sequence[Callback]) -> None:

@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import newest_whole, read_whole
 from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
+from lit_hf.files import new_folder, sync_files
 from lit_hf.functional.text import printable
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
@@ -34,6 +33,7 @@ from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settin
 from lit_hf.special_tokens import write_for_plain
 from lit_hf.tokenizer_files import forget_calls, limit_to_positions
 from lit_hf.tokenizer_saving import save_tokenizer
+from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
 MODULES: dict[str, type[HFModule]] = {
@@ -119,33 +119,24 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
 
     Raises:
         InputError: if the checkpoint is damaged or not ours, or the folder holds something else.
+        WriteError: if the folder cannot be written.
     """
     target = Path(os.path.abspath(folder))  # "." has no name to give
+    sweep(target.parent)
     if target.exists() and not target.is_dir():
         raise InputError(f"{folder}: this is a file; give a folder to export to.")
     if target.is_dir() and any(target.iterdir()) and not _is_export(target):
         raise InputError(f"{folder}: the folder holds something else than an export; give another.")
     checkpoint = read_whole(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.tmp-", dir=target.parent))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}.") from error
-    try:
-        unfinished = work / "new"
-        unfinished.mkdir()
+    with new_folder(target) as unfinished:
         with told_as_input(checkpoint_path):
             _write(checkpoint, module, unfinished)
         card = unfinished / "README.md"
         for path in unfinished.rglob("*"):
             if path.is_file():  # safetensors are written for their owner's eyes only
                 path.chmod(card.stat().st_mode)
-        if target.exists():
-            target.replace(work / "old")
-        unfinished.replace(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        sync_files(unfinished)
     return Path(folder)
 
 

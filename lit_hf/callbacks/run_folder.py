@@ -15,13 +15,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.errors import InputError, WriteError
+from lit_hf.files import check_inside
 from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
 LOCK, EVALUATION_LOCK = ".training.lock", ".evaluation.lock"
 _HOLDER = ".holder"  # ends the name of the file that says who holds a lock
 _NOT_OPENED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO)
-_FOLDERS = ("checkpoints", "samples")
+_WRITTEN = (
+    *("checkpoints", "samples", "lightning_logs", "earlier"),
+    *("metrics.csv", "samples.jsonl"),
+)
 
 
 class RunFolder(Callback):
@@ -57,7 +61,7 @@ class RunFolder(Callback):
             verb: what for: fit, validate, test or predict.
 
         Raises:
-            InputError: if another one holds it, or it cannot be written.
+            InputError: if another one holds it, it cannot be written, or a link in it leads out.
         """
         if "://" in str(trainer.default_root_dir):
             raise InputError(
@@ -65,6 +69,7 @@ class RunFolder(Callback):
                 "machine."
             )
         folder = Path(trainer.default_root_dir)
+        check_inside(folder, _WRITTEN)
         check_writable(folder)
         if self._folder is not None or not trainer.is_global_zero:
             return
@@ -73,8 +78,8 @@ class RunFolder(Callback):
         path = folder / (LOCK if verb == "fit" else EVALUATION_LOCK)
         self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
         self._place = path.stat() if self._lock.is_locked else None
-        for home in (folder, *(folder / name for name in _FOLDERS)):
-            sweep(home)
+        for name in (".", "checkpoints", "samples"):
+            sweep(folder / name)
 
     def release(self) -> None:
         """Give the folder back."""

@@ -1,7 +1,6 @@
 """HFDataModule: what the data modules of all tasks share, from sources to loaders."""
 
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,8 @@ from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processor_files import files_of
+from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
+from lit_hf.write_errors import naming
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -288,7 +289,7 @@ class HFDataModule(KnownRows):
 
     def state_dict(self) -> dict[str, object]:
         """The processor's files, as bytes in tensors, and the description; plain types only."""
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder, naming(Path(folder), remedy=OTHER_SCRATCH):
             self.save_processor(Path(folder))
             files = files_of(Path(folder))
         return {"processor": files, "data": self.describe()}

@@ -1,11 +1,9 @@
 """Prepared rows on disk, built once on a machine and shared by all its processes."""
 
-import errno
 import hashlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +13,13 @@ from pathlib import Path
 from datasets import Dataset, Features
 from filelock import FileLock
 
-from lit_hf.errors import InputError, WriteError
+from lit_hf.errors import InputError
+from lit_hf.files import new_folder
+from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
 _SUMS = "checksums.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ROOM = "Make room there, or set LIT_HF_CACHE to a folder on another disk."
 
 
 def cache_folder() -> Path:
@@ -113,7 +113,7 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
         The folder; each of its files has the checksum that was written with it.
 
     Raises:
-        WriteError: if the disk is full.
+        WriteError: if the disk is full, or the folder cannot be written any more.
     """
     target = cache_folder() / key
     if _is_whole(target):
@@ -121,24 +121,11 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     with FileLock(f"{target}.lock"):
         if target.exists() and not _is_whole(target):
             log.warning(f"{target}: damaged since it was written, so it is prepared anew.")
-            shutil.rmtree(target)
-        if not target.exists():
-            for orphan in target.parent.glob(f"{key}.tmp-*"):  # the lock is ours: its writer died
-                shutil.rmtree(orphan, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{key}.tmp-", dir=target.parent))
-            try:
+        if not _is_whole(target):
+            sweep(target.parent)
+            with new_folder(target, _ROOM) as folder:
                 build(folder)
                 (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
-                folder.replace(target)
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                raise WriteError(
-                    f"{target.parent}: prepared rows find no room here: {error.strerror}. Make "
-                    "room, or set LIT_HF_CACHE to a folder on another disk."
-                ) from error
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
     return target
 
 

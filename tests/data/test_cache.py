@@ -75,14 +75,22 @@ def test_cached__full_disk_is_told(own_folder: Path) -> None:
         "cached('key', build)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert f"WriteError: {own_folder}: prepared rows find no room here: File too" in done.stderr
+    assert "or set LIT_HF_CACHE" in done.stderr
+    assert f"WriteError: {own_folder / 'key'}: cannot be written: File too" in done.stderr
     assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
 
 
 def test_cached__orphan_of_a_killed_builder_is_swept(own_folder: Path) -> None:
-    (own_folder / "key.tmp-dead").mkdir(parents=True)
+    """Whichever rows it has prepared."""
+    script = (
+        "import os\n"
+        "from lit_hf.data.cache import cached\n"
+        "cached('other', lambda folder: os._exit(9))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert any(path.suffix == ".tmp" for path in own_folder.iterdir())
     cached("key", lambda folder: None)
-    assert not (own_folder / "key.tmp-dead").exists()
+    assert not any(path.suffix == ".tmp" for path in own_folder.iterdir())
 
 
 def test_cached__two_processes_build_once(own_folder: Path, tmp_path: Path) -> None:
