@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.functional.urls import check_local
 
 _PACKAGE = Path(__file__).parent
 GROUPS = ("trainer", "model", "data", "checkpoint", "samples", "export", "predictions")
@@ -47,6 +48,7 @@ def find_recipe(name: str) -> str:
     Raises:
         InputError: if neither a file nor a recipe has this name.
     """
+    check_local("--config", name)
     if os.path.isfile(name) or not _NAME.fullmatch(name):
         return name
     short = name.removeprefix("configs/").removesuffix(".yaml")

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from lit_hf import __version__
 from lit_hf.errors import DamagedError, InputError
+from lit_hf.functional.credentials import hide_arguments
+from lit_hf.functional.urls import check_local, is_url
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -82,6 +84,7 @@ def check_file(path: Path) -> None:
         InputError: naming the best one of a run's folder, or saying how one is written in place of
             a folder of shards.
     """
+    check_local("checkpoint", path)
     if path.is_dir():
         folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
         if (best := best_of(folder)) is not None:
@@ -116,6 +119,7 @@ def complete(
         metrics: those logged last.
         validated: the step whose weights were validated last.
     """
+    hide_arguments(checkpoint)
     given = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
     # One that was loaded from a checkpoint holds a whole config.
     is_loaded = "transformers_version" in (given.get("config_overrides") or {})
@@ -276,7 +280,7 @@ def checkpoint_to_come(trainer: object) -> str | None:
     while frame is not None:
         if frame.f_locals.get("self") is trainer and "ckpt_path" in frame.f_locals:
             path = frame.f_locals["ckpt_path"]
-            return None if path is None or "://" in str(path) else str(path)
+            return None if path is None or is_url(path) else str(path)
         frame = frame.f_back
     return None
 

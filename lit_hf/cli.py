@@ -5,17 +5,21 @@ import logging
 import os
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import pairwise
+from types import TracebackType
 from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
 from lit_hf.bundled import list_recipes, read_recipe
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
-from lit_hf.functional.text import printable, without_accounts
+from lit_hf.functional.credentials import without_credentials
+from lit_hf.functional.text import printable
+from lit_hf.functional.urls import check_local
 from lit_hf.log_handler import own_lines
 from lit_hf.messages import advice_on
 
@@ -62,10 +66,19 @@ def run() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
     sys.stdout = cast("TextIO", _Unread(sys.stdout))
+    sys.excepthook = _show_fault
     with ending_at_signals():
         code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _show_fault(
+    kind: type[BaseException], fault: BaseException, trace: TracebackType | None
+) -> None:
+    """Write the traceback of a fault that nobody has put in words, without keys in addresses."""
+    lines = traceback.format_exception(kind, fault, trace)
+    print(without_credentials("".join(lines)), end="", file=sys.stderr)
 
 
 class _Unread:
@@ -133,7 +146,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _tell(message: str) -> None:
-    lines = without_accounts(f"lit-hf: error: {message}").splitlines()
+    lines = without_credentials(f"lit-hf: error: {message}").splitlines()
     print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
 
 
@@ -157,6 +170,7 @@ def _dispatch(verb: str, words: list[str]) -> int:
         raise InputError(str(error)) from None
     if ours.allow_changed and verb != "fit":
         raise InputError(f"--allow-changed: {verb} changes nothing; it is an option of fit.")
+    check_local("--run", ours.run_folder)
     _check_help(rest)
     _set_up_messages()
     _import_all(ours.imports)

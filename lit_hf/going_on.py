@@ -10,6 +10,7 @@ from lit_hf.callbacks.results_file import ended_at
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
+from lit_hf.functional.urls import check_local
 from lit_hf.processor_files import write_model_files
 from lit_hf.settings import check_named
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
@@ -36,9 +37,8 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
         newest = newest_whole(folder)
         return None if newest is None else str(newest)
     check_named(verb, given)
-    if given is not None and "://" in given:
-        raise InputError(f"`ckpt_path` {given}: download it first, only local files are read.")
     if given is not None:
+        check_local("ckpt_path", given)
         read_whole(given)
     return given
 

@@ -7,6 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from lit_hf.functional.credentials import without_credentials
+
+
+class SafeLines(logging.Formatter):
+    """Lines as they are, without the keys in addresses."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Hide what is secret."""
+        return without_credentials(super().format(record))
+
 
 class FallbackHandler(logging.StreamHandler[TextIO]):
     """Writes log lines to stderr where no other handler shows them.
@@ -30,7 +40,7 @@ def show_log_lines() -> None:
     """Let the logger `lit_hf` show its lines, unless the program has set it up already."""
     log = logging.getLogger("lit_hf")
     if not log.handlers:
-        log.addHandler(FallbackHandler())
+        log.addHandler(_safe(FallbackHandler()))
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
 
@@ -44,10 +54,15 @@ def own_lines() -> Iterator[None]:
     """
     log = logging.getLogger("lit_hf")
     before = log.handlers, log.level, log.propagate
-    log.handlers, log.propagate = [logging.StreamHandler()], False
+    log.handlers, log.propagate = [_safe(logging.StreamHandler())], False
     log.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.ERROR)
     try:
         yield
     finally:
         log.handlers, log.propagate = before[0], before[2]
         log.setLevel(before[1])
+
+
+def _safe(handler: logging.Handler) -> logging.Handler:
+    handler.setFormatter(SafeLines())
+    return handler

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from lit_hf.bundled import GROUPS
 from lit_hf.errors import InputError, SharedFaultError, WriteError, nearest
+from lit_hf.log_handler import SafeLines
 from lit_hf.write_errors import full_disk
 
 # What other programs call a setting, and what it is called here.
@@ -200,7 +201,7 @@ def type_lines(options: Mapping[str, Iterable[str]]) -> None:
         handler.setFormatter(_TypedLines(options))
 
 
-class _TypedLines(logging.Formatter):
+class _TypedLines(SafeLines):
     def __init__(self, options: Mapping[str, Iterable[str]]) -> None:
         super().__init__("%(message)s")
         self._options = options

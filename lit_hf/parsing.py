@@ -17,11 +17,11 @@ from torch.optim import AdamW
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
+from lit_hf.functional.credentials import without_secrets
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
 from lit_hf.named_classes import begin_with_own_defaults
-from lit_hf.secret_settings import without_secrets
 from lit_hf.text_settings import read_by_type
 from lit_hf.yaml_scalars import load, plain, read_settings, write_yaml
 

@@ -15,6 +15,7 @@ from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
 from lit_hf.data.unknown_tokens import warn_of_items
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.urls import check_local
 from lit_hf.image_inputs import ImageInputs
 from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
 from lit_hf.items import checked_size, is_list, no_pairs, remedy
@@ -121,6 +122,7 @@ class Predictor:
         Raises:
             InputError: if it cannot be loaded.
         """
+        check_local("path", path)
         if str(path).endswith(".ckpt"):
             checkpoint = read_whole(path)
             module = load_module(path, checkpoint)

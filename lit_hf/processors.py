@@ -13,6 +13,7 @@ from torch import Tensor
 from lit_hf.bundled import find_bundled
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
+from lit_hf.functional.urls import check_local
 from lit_hf.model_files import check_files
 from lit_hf.model_inputs import add_padding
 from lit_hf.special_tokens import settle
@@ -40,6 +41,7 @@ def load_tokenizer(
     """
     from transformers import AutoTokenizer
 
+    check_local("model_name", model_name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -62,6 +64,7 @@ def load_image_processor(model_name: str) -> "BaseImageProcessor":
     """
     from transformers import AutoImageProcessor
 
+    check_local("model_name", model_name)
     try:
         load = cast("Callable[..., BaseImageProcessor]", AutoImageProcessor.from_pretrained)
         return load(find_bundled(model_name), trust_remote_code=False)
@@ -217,6 +220,7 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
+    check_local("model_name", model_name)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             find_bundled(model_name), trust_remote_code=False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_hf.bundled import bundled_path
+from lit_hf.functional.urls import is_url
 
 CONFIG_NAME = "config.yaml"
 _HEADER = "# Written by lit-hf. Relative paths start at "
@@ -81,7 +82,7 @@ def _each(value: object, change: Callable[[str], str]) -> object:
     """A text changed, or each of a list."""
     if isinstance(value, list):
         return [_each(one, change) for one in value]
-    return change(value) if isinstance(value, str) and "://" not in value else value
+    return change(value) if isinstance(value, str) and not is_url(value) else value
 
 
 def _file(path: str, base: str) -> str:

@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import AsyncCheckpointIO, TorchCheckpointIO
 
 from lit_hf.files import new_file
+from lit_hf.functional.urls import is_url
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -38,7 +39,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             WriteError: if it cannot be written, naming the file and its size. What had this name
                 before is still there.
         """
-        if storage_options is not None or "://" in str(path):
+        if storage_options is not None or is_url(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         with new_file(Path(path), lambda: _size(checkpoint)) as stream:

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.missing import sources_of
 from lit_hf.errors import InputError, WriteError
+from lit_hf.functional.urls import check_local
 from lit_hf.messages import condense, which_classes
 from lit_hf.run_paths import CONFIG_NAME, started_in
 from lit_hf.write_errors import full_disk
@@ -226,8 +227,10 @@ def check_paths(options: Mapping[str, Any]) -> list[Path]:
     """
     root = str(options["trainer"].get("default_root_dir") or ".")
     folder = Path(root) / "checkpoints"
-    if "://" in root:
-        raise InputError(f"`trainer.default_root_dir` {root}: wanted is a folder on this machine.")
+    check_local("trainer.default_root_dir", root)
+    given = options["trainer"].get("callbacks") or []
+    for callback in given if isinstance(given, list) else [given]:
+        check_local("dirpath", (callback.get("init_args") or {}).get("dirpath"))
     try:
         os.path.abspath(root).encode()
     except UnicodeEncodeError:

@@ -232,3 +232,61 @@ def test_kaggle__from_train_file_to_submission(
     assert len(table) == 3263
     assert [row["id"] for row in table] == wanted
     assert {row["target"] for row in table} <= {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "--config", "https://me:s3cr3t@e.org/r.yaml"], "`--config` https://***@e.org"),
+        (["validate", "--run", "s3://b/run"], "`--run` s3://b/run"),
+        (["export", "s3://b/last.ckpt", "out"], "`checkpoint` s3://b/last.ckpt"),
+        (["export", "last.ckpt", "s3://b/out"], "`folder` s3://b/out"),
+    ],
+)
+def test_command__refuses_addresses_in_one_line(
+    words: list[str], told: str, tmp_path: Path
+) -> None:
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"lit-hf: error: {told}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("data.train_file", "s3://b/t.csv"),
+        ("data.val_file", "[a.csv, gs://b/*.csv]"),
+        ("model.model_name", "abfs://b/model"),
+        ("ckpt_path", "s3://b/last.ckpt"),
+        ("trainer.default_root_dir", "file:///tmp/run"),
+        ("trainer.callbacks", "{class_path: ModelCheckpoint, init_args: {dirpath: 'gs://b'}}"),
+        ("trainer.callbacks", "[{class_path: ModelCheckpoint, init_args: {dirpath: 'gs://b'}}]"),
+    ],
+)
+def test_fit__refuses_addresses_before_it_trains(
+    option: str, value: str, tiny_model: str, tmp_path: Path
+) -> None:
+    words = fit_words(tiny_model, tmp_path / "run", f"--{option}", value)
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("lit-hf: error")]
+    name = "dirpath" if option == "trainer.callbacks" else option
+    assert f"`{name}` " in told.replace("`--", "`")
+    assert "wanted is a path on this machine" in told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_fault__of_no_words_shows_no_keys_of_addresses() -> None:
+    code = """
+import lit_hf.cli
+def fail(words):
+    raise OSError("https://example.org/x?X-Amz-Signature=s3cr3t: 403")
+lit_hf.cli.main = fail
+lit_hf.cli.run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Signature=***" in done.stderr
+    assert done.stderr.startswith("Traceback")
+    assert "s3cr3t" not in done.stderr

@@ -45,6 +45,16 @@ def test_lines__are_left_to_a_handler_of_the_program(
     assert capsys.readouterr().err == ""
 
 
+def test_lines__hide_the_keys_of_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    with _program() as log:
+        log.warning("https://example.org/x?token=s3cr3t: 403")
+        with own_lines():
+            log.warning("https://me:s3cr3t@example.org/x: 403")
+    told = capsys.readouterr().err
+    assert "s3cr3t" not in told
+    assert told.count("***") == 2
+
+
 def test_lines__of_other_processes_are_not_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from lit_hf import InputError
 from lit_hf.cli import main
-from lit_hf.secret_settings import check_secrets, without_secrets
+from lit_hf.functional.credentials import without_secrets
+from lit_hf.secret_settings import check_secrets
 
 SECRET = "s3cr3t"
 
@@ -16,6 +17,7 @@ SECRET = "s3cr3t"
         ({"trainer": {"logger": [{"wandb_token": 1, "token": SECRET}]}}, "trainer.logger.token"),
         ({"data": {"train_file": f"https://me:{SECRET}@example.org/a"}}, "data.train_file"),
         ({"data": {"val_file": ["a.csv", f"s3://{SECRET}@example.org"]}}, "data.val_file"),
+        ({"logger": {"uri": f"https://example.org/?sig={SECRET}"}}, "logger.uri"),
     ],
 )
 def test_secrets__are_refused_by_name_and_hidden(settings: dict[str, object], name: str) -> None:
@@ -28,7 +30,7 @@ def test_secrets__are_refused_by_name_and_hidden(settings: dict[str, object], na
 def test_settings__that_are_no_secrets_stay() -> None:
     plain = {
         "api_key": None,
-        "password": "**********",
+        "title": "***",
         "pad_token_id": 3,
         "tokenizer": "a@b",
         "betas": (0.9, 0.999),
@@ -37,6 +39,15 @@ def test_settings__that_are_no_secrets_stay() -> None:
     }
     check_secrets(plain)
     assert without_secrets(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"api_key": "***"}, {"uri": "https://***@e.org"}, {"x": ["https://e.org/?sig=***"]}],
+)
+def test_stars__of_a_file_of_settings_are_no_value(settings: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"`logger\.\w+` holds stars in place of a password"):
+        check_secrets({"logger": settings})
 
 
 def test_command__shows_no_secret_that_it_was_given(
@@ -52,7 +63,10 @@ def test_command__shows_no_secret_that_it_was_given(
     keys = [*words, "--trainer.logger", logger, "--trainer.logger.api_key", SECRET]
     assert main([*keys, "--print_config"]) == 0
     assert main(keys) == 2
-    assert main([*words, "--ckpt_path", f"https://me:{SECRET}@example.org/a.ckpt"]) == 2
+    for name in ("ckpt_path", "data.train_file", "trainer.default_root_dir", "config"):
+        for address in (f"https://me:{SECRET}@example.org/a", f"https://e.org/a?sig={SECRET}"):
+            assert main([*words, f"--{name}", address]) == 2
+            assert main([*words, f"--{name}", address, "--print_config"]) == 2 * (name == "config")
     told = capsys.readouterr()
     assert "api_key: '***'" in told.out
     assert "`trainer.logger.init_args.api_key` holds a password" in told.err

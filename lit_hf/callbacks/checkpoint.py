@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lit_hf.callbacks.earlier_run import set_aside
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.checkpoints import is_same_file, is_scored
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
@@ -31,6 +32,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run folder."""
+        check_local_run(trainer)
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_hf.callbacks.fonts import fonts
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import log_image
 from lit_hf.callbacks.results_file import forget_files, name_files
 from lit_hf.files import new_files
@@ -54,6 +55,11 @@ class ConfusionMatrixWriter(Callback):
     row; a validation writes `confusion_matrix_validate.csv` and `.png`. Both lie in the run folder,
     and loggers that take pictures get one. Each example counts once on any number of devices.
     """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a run folder that is none."""
+        if stage in ("validate", "test"):
+            check_local_run(trainer)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the matrix of the test, before the module forgets it with its scores."""

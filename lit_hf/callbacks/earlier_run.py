@@ -17,6 +17,7 @@ from lit_hf.callbacks.model_card import is_own_card
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import DamagedError, InputError, WriteError
 from lit_hf.files import check_inside, write_bytes
+from lit_hf.functional.urls import is_url
 from lit_hf.run_paths import CONFIG_NAME, started_in
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def set_aside(trainer: Trainer) -> None:
         return
     _seen.add(trainer)
     is_trial = bool(getattr(trainer, "fast_dev_run", False))  # which keeps no checkpoints
-    is_local = "://" not in str(trainer.default_root_dir)
+    is_local = not is_url(trainer.default_root_dir)
     if not trainer.is_global_zero or is_trial or not is_local:
         return
     folder = Path(trainer.default_root_dir)

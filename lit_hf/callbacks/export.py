@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from transformers.utils import logging as hf_logging
 
 from lit_hf.callbacks.best import best_callback, others_best, why_the_last
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.panels import show
 from lit_hf.checkpoints import newest_whole, read_whole
@@ -19,6 +20,7 @@ from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.files import new_folder, sync_files
 from lit_hf.functional.text import printable
+from lit_hf.functional.urls import check_local
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extractive_qa import ExtractiveQA
@@ -67,6 +69,11 @@ class ExportPretrained(Callback):
             )
         self.folder_name = folder_name
         self.run_files = (folder_name,) if folder_name else ()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse checkpoints that could not be read again."""
+        if self.folder_name and stage == "fit":
+            check_local_run(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the best checkpoint, or the last one where none is called the best.
@@ -121,6 +128,8 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         InputError: if the checkpoint is damaged or not ours, or the folder holds something else.
         WriteError: if the folder cannot be written.
     """
+    check_local("checkpoint", checkpoint_path)
+    check_local("folder", folder)
     target = Path(os.path.abspath(folder))  # "." has no name to give
     sweep(target.parent)
     if target.exists() and not target.is_dir():

@@ -12,12 +12,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.answer_files import Form, form_of
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import json_line, show
 from lit_hf.callbacks.results_file import forget_files, name_files
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.files import append_text, new_files, write_bytes
 from lit_hf.functional.text import printable
+from lit_hf.functional.urls import check_local
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,14 @@ class PredictionWriter(Callback):
     def _part(self, trainer: Trainer, rank: int) -> Path:
         return Path(trainer.default_root_dir) / f".{self.file_name}.part-{rank}"
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a run folder that is none."""
+        if stage == "predict":
+            check_local_run(trainer)
+
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an empty part on every process; those of a killed run with more of them go."""
+        check_local("ckpt_path", trainer.ckpt_path)  # it is read again for `submission.csv`
         part = self._part(trainer, trainer.global_rank)
         write_bytes(part, b"")
         if trainer.is_global_zero:

@@ -13,6 +13,7 @@ from torch import Tensor
 from lit_hf.callbacks.earlier_run import METRICS_HEADER, set_aside
 from lit_hf.callbacks.fit_results import best_weights, entry_of, last_weights, stopped_by
 from lit_hf.callbacks.later_lines import drop_later
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import show
 from lit_hf.callbacks.results_file import (
     evaluated_weights,
@@ -53,6 +54,7 @@ class ResultsWriter(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier training."""
+        check_local_run(trainer)
         self._validated, self._held, self._begins_at = None, {}, None
 
     def state_dict(self) -> dict[str, object]:

@@ -15,6 +15,7 @@ from lit_hf.data.split_names import Split
 from lit_hf.errors import InputError
 from lit_hf.files import write_text
 from lit_hf.functional.text import printable
+from lit_hf.functional.urls import is_url
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,9 @@ def step_of(path: str) -> int | None:
 
 def name_in_run(trainer: Trainer, path: str) -> str | None:
     """The name of a checkpoint as seen from the run folder; None for none."""
-    return os.path.relpath(path, trainer.default_root_dir) if path else None
+    if not path or is_url(path):
+        return path or None
+    return os.path.relpath(path, trainer.default_root_dir)
 
 
 def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path]) -> Results:

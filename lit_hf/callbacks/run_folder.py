@@ -14,6 +14,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.earlier_run import set_aside
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.errors import InputError, WriteError
 from lit_hf.files import check_inside
 from lit_hf.unfinished import sweep
@@ -63,11 +64,7 @@ class RunFolder(Callback):
         Raises:
             InputError: if another one holds it, it cannot be written, or a link in it leads out.
         """
-        if "://" in str(trainer.default_root_dir):
-            raise InputError(
-                f"`default_root_dir` {trainer.default_root_dir}: RunFolder wants a folder on this "
-                "machine."
-            )
+        check_local_run(trainer)
         folder = Path(trainer.default_root_dir)
         check_inside(folder, _WRITTEN)
         check_writable(folder)

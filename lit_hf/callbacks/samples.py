@@ -20,6 +20,7 @@ from lit_hf.batches import Sample, StepOutput
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.grids import draw_grid, save_grid
 from lit_hf.callbacks.later_lines import drop_later
+from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
 from lit_hf.errors import InputError
 from lit_hf.files import append_text
@@ -87,6 +88,7 @@ class SampleLogger(Callback):
         """Refuse a module that cannot show an example."""
         if not self.num_samples or stage not in ("fit", "validate"):
             return
+        check_local_run(trainer)
         if not isinstance(pl_module, HFModule):
             raise InputError(
                 f"SampleLogger asks the module how to show an example; {type(pl_module).__name__} "

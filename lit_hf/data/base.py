@@ -1,6 +1,5 @@
 """HFDataModule: what the data modules of all tasks share, from sources to loaders."""
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.same_rows import check_same_rows
 from lit_hf.data.samplers import keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
-from lit_hf.data.split_files import plain_paths
+from lit_hf.data.split_files import local_path, local_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.splits import check_split, stratified_split
@@ -95,13 +94,13 @@ class HFDataModule(KnownRows):
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
         check_split(val_fraction, seed)
         self.model_name = str(model_name)
-        self.dataset = None if dataset is None else os.fspath(dataset)
+        self.dataset = local_path("dataset", dataset)
         self.subset = subset
         self.files: dict[Split, str | list[str] | None] = {
-            "train": plain_paths(train_file),
-            "val": plain_paths(val_file),
-            "test": plain_paths(test_file),
-            "predict": plain_paths(predict_file),
+            "train": local_paths("train_file", train_file),
+            "val": local_paths("val_file", val_file),
+            "test": local_paths("test_file", test_file),
+            "predict": local_paths("predict_file", predict_file),
         }
         self.column_names = column_names
         self.val_fraction = val_fraction

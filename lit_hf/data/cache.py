@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from lit_hf.errors import InputError
 from lit_hf.files import new_folder
+from lit_hf.functional.urls import check_local
 from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def cache_folder() -> Path:
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("LIT_HF_CACHE") or Path(base) / "lit_hf")
+    check_local("LIT_HF_CACHE", folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lit_hf.data.problems import CellError
+from lit_hf.functional.urls import is_url
 
 Pixels = NDArray[np.uint8]
 # What Pillow's decoders raise, depending on which byte is wrong.
@@ -35,6 +36,8 @@ def image_bytes(cell: object, column: str, folder: Path | None) -> bytes:
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes | bytearray | memoryview):
         found = bytes(cell)
+    elif is_url(cell):
+        raise CellError(f"the image is an address, not a file (column {column!r})", column, cell)
     elif isinstance(cell, str) and cell.strip():
         path = (folder or Path()) / cell
         try:

@@ -9,22 +9,34 @@ from typing import TypeVar
 
 from lit_hf.data.split_names import Split, names_of_split
 from lit_hf.errors import InputError
+from lit_hf.functional.urls import check_local
 
 log = logging.getLogger(__name__)
 PathT = TypeVar("PathT", str, Path)
 _NUMBER = re.compile(r"(\d+)(-of-\d+)?(-[0-9a-f]{16})?$")  # train-00000-of-00002-0a1b2c3d4e5f6071
 
 
-def plain_paths(
-    paths: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None",
-) -> str | list[str] | None:
-    """Paths of a setting as texts; in Python they may be `Path`s.
+def local_path(name: str, path: "str | os.PathLike[str] | None") -> str | None:
+    """The path of a setting as a text; in Python it may be a `Path`.
 
-    >>> plain_paths(Path("a.csv")), plain_paths(["a.csv", Path("b.csv")]), plain_paths(None)
-    ('a.csv', ['a.csv', 'b.csv'], None)
+    Raises:
+        InputError: if it is an address.
+    """
+    check_local(name, path)
+    return None if path is None else os.fspath(path)
+
+
+def local_paths(
+    name: str, paths: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
+) -> str | list[str] | None:
+    """One path of a setting or several, as `local_path` gives each.
+
+    >>> local_paths("train_file", Path("a.csv")), local_paths("train_file", ["a.csv", Path("b")])
+    ('a.csv', ['a.csv', 'b'])
     """
     if paths is None or isinstance(paths, str | os.PathLike):
-        return None if paths is None else os.fspath(paths)
+        return local_path(name, paths)
+    check_local(name, *paths)
     return [os.fspath(path) for path in paths]
 
 

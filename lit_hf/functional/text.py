@@ -1,21 +1,9 @@
 """Text from strangers, made safe to print."""
 
-import re
 import unicodedata
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi overrides), surrogate, unassigned
 _JOINERS = {"\u200d", "\ufe0f"}  # parts of ordinary emoji
-
-_ACCOUNT = re.compile(r"(\b[a-zA-Z][\w+.-]*:/{1,2})[^\s/@]+@")
-
-
-def without_accounts(text: str) -> str:
-    """Hide name and password of the URLs in a text; paths have one slash fewer.
-
-    >>> without_accounts("https://jane:secret@example.org/x, https:/key@example.org")
-    'https://***@example.org/x, https:/***@example.org'
-    """
-    return _ACCOUNT.sub(r"\1***@", text)
 
 
 def printable(text: str, limit: int = 500) -> str:

@@ -39,6 +39,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resuming import ExactResume
+from lit_hf.modules.safe_settings import SafeSettings
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
@@ -47,7 +48,7 @@ from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
-class HFModule(LateModel, StageScores):
+class HFModule(LateModel, SafeSettings, StageScores):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
@@ -80,9 +81,8 @@ class HFModule(LateModel, StageScores):
     ) -> None:
         super().__init__()
         self.model_name, self.pretrained = str(model_name), pretrained
-        self.config_overrides = dict(config_overrides or {})
-        self.optimizer, self.scheduler = optimizer, scheduler
-        self.warmup_ratio = warmup_of(scheduler, warmup_ratio)
+        self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
+        self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
         self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()

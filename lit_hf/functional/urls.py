@@ -1,0 +1,44 @@
+"""Addresses of remote files: what is read and written lies on this machine."""
+
+import os
+import re
+
+from lit_hf.errors import InputError
+from lit_hf.functional.credentials import without_credentials
+
+# Two letters at least: C:/data is a drive. A path has one slash fewer; `::` chains addresses.
+_SCHEME = re.compile(r"(?:^|::)\s*([a-zA-Z][a-zA-Z0-9+.-]+):/")
+_HUB = re.compile(r"(?:hf:/{1,2}(?:(?:datasets|models)/)?|https?:/{1,2}huggingface\.co/)(.+)")
+
+
+def is_url(path: object) -> bool:
+    r"""Whether a path is an address such as s3://bucket/file, also with a slash lost.
+
+    >>> is_url("s3://b/x.csv"), is_url("s3:/b/x.csv"), is_url("simplecache::gs://b/x")
+    (True, True, True)
+    >>> is_url("C:\\x"), is_url("C:/x"), is_url("C://x"), is_url("runs/12:30/x"), is_url(None)
+    (False, False, False, False, False)
+    """
+    return isinstance(path, str | os.PathLike) and _SCHEME.search(str(path)) is not None
+
+
+def check_local(name: str, *paths: object) -> None:
+    """Refuse an address in place of a file or folder of this machine.
+
+    Args:
+        name: of the setting.
+        paths: what it holds; other things than paths are passed over.
+
+    Raises:
+        InputError: naming it.
+    """
+    for path in filter(is_url, paths):
+        shown = without_credentials(str(path))
+        hub = _HUB.match(shown.strip())
+        if hub is not None and name in ("model_name", "dataset"):
+            parts = hub[1].removeprefix("datasets/").split("/")
+            raise InputError(f"`{name}` {shown}: give the Hub id alone, {'/'.join(parts[:2])!r}.")
+        raise InputError(
+            f"`{name}` {shown}: wanted is a path on this machine, addresses are not read or "
+            "written. Copy what lies there to a local disk, or mount it as a folder."
+        )
