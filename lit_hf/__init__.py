@@ -3,10 +3,14 @@
 The public names, imported when first touched: `import lit_hf` itself is quick and opens nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from lit_hf.working_folder import leave_working_folder
 
-from lit_hf.log_handler import show_log_lines
+leave_working_folder()
+
+from importlib import import_module  # noqa: E402 - not from the working folder
+from typing import TYPE_CHECKING  # noqa: E402 - not from the working folder
+
+from lit_hf.log_handler import show_log_lines  # noqa: E402 - it imports, too
 
 if TYPE_CHECKING:
     from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter

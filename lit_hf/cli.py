@@ -8,7 +8,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from itertools import pairwise
 from types import TracebackType
 from typing import Literal, TextIO, cast
@@ -22,6 +21,7 @@ from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
 from lit_hf.log_handler import own_lines
 from lit_hf.messages import advice_on
+from lit_hf.working_folder import import_named, lies_here
 
 HELP = """\
 usage: lit-hf VERB [options]
@@ -39,7 +39,8 @@ verbs:
 options of fit, validate, test and predict:
   --config RECIPE   its name or a file; further --config RECIPE and options override it
   --run DIR         the folder of a run in place of a recipe; evaluates its best checkpoint
-  --import MODULE   import a module of yours, so that its classes can stand in a class_path
+  --import MODULE   import a module of yours, by its name or file, from the working folder too,
+                    so that its classes can stand in a class_path
   --allow-changed   fit: go on though rows, batch size, seed, precision or devices have changed
   --print_config    show the whole configuration and stop
 
@@ -67,6 +68,8 @@ def run() -> None:
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
     sys.stdout = cast("TextIO", _Unread(sys.stdout))
     sys.excepthook = _show_fault
+    if not lies_here():  # nor does a process that is started import from the working folder
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     with ending_at_signals():
         code = main(sys.argv[1:])
     sys.stdout.flush()
@@ -173,11 +176,11 @@ def _dispatch(verb: str, words: list[str]) -> int:
     check_local("--run", ours.run_folder)
     _check_help(rest)
     _set_up_messages()
-    _import_all(ours.imports)
+    imports = _import_all(ours.imports)
     from lit_hf.trainer_cli import run_verb
 
     on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
-    run_verb(verb, rest, ours.run_folder, ours.imports, on_change)
+    run_verb(verb, rest, ours.run_folder, imports, on_change)
     return 0
 
 
@@ -192,14 +195,17 @@ def _check_help(words: Sequence[str]) -> None:
             raise InputError(f"{word}: name a class, such as {classes[word]}.")
 
 
-def _import_all(modules: Sequence[str]) -> None:
-    """Import the modules that the user named, from the working folder too."""
-    sys.path.insert(0, os.getcwd())
+def _import_all(modules: Sequence[str]) -> list[str]:
+    """Import the modules that the user named, from the working folder too; their names."""
+    names = []
     for module in modules:
         try:
-            import_module(module)
+            names.append(import_named(module))
         except (ImportError, ValueError, TypeError, SyntaxError) as error:
-            raise InputError(f"--import {module}: {error}; wanted is a module's name.") from None
+            raise InputError(
+                f"--import {module}: {error}; wanted is a module's name, or its file."
+            ) from None
+    return names
 
 
 def _export(words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ def run_command(*words: str, folder: Path) -> Done:
         path = list(sys.path)
         code = main(words)
         sys.path[:] = path
+    for name, module in list(sys.modules.items()):  # of `--import`, as at the end of a process
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
+            del sys.modules[name]
     return Done(code, out.getvalue(), err.getvalue())
 
 

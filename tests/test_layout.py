@@ -32,6 +32,7 @@ FLOORS = {
     "tokenizing": 0,
     "unfinished": 0,
     "write_errors": 0,
+    "working_folder": 0,
     "functional": 0,
     "data": 1,
     "metrics": 1,
