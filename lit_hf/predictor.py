@@ -126,8 +126,8 @@ class Predictor:
         if str(path).endswith(".ckpt"):
             checkpoint = read_whole(path)
             module = load_module(path, checkpoint)
-            with scratch_folder() as folder:
-                with told_as_input(path), naming(Path(folder), remedy=OTHER_SCRATCH):
+            with scratch_folder() as folder, told_as_input(path):
+                with naming(Path(folder), remedy=OTHER_SCRATCH):
                     held = write_processor(checkpoint, Path(folder))
                 inputs = data_description(checkpoint).get("inputs")
                 processor = _load_processor(module, folder if held else module.model_name, inputs)
