@@ -49,9 +49,11 @@ def find_recipe(name: str) -> str:
         InputError: if neither a file nor a recipe has this name.
     """
     check_local("--config", name)
-    if os.path.isfile(name) or not _NAME.fullmatch(name):
+    short = name.replace(os.sep, "/")
+    is_named = short.lower().endswith((".yaml", ".yml")) and ": " not in short
+    if os.path.isfile(name) or not (is_named or _NAME.fullmatch(short)):
         return name
-    short = name.removeprefix("configs/").removesuffix(".yaml")
+    short = short.removeprefix("configs/").removesuffix(".yaml")
     if short in (known := recipe_names()):
         return str(recipes_folder() / f"{short}.yaml")
     raise InputError(

@@ -19,6 +19,7 @@ from torch import Tensor
 from lit_hf import __version__
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.credentials import hide_arguments
+from lit_hf.functional.paths import file_name
 from lit_hf.functional.urls import check_local, is_url
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def best_of(folder: Path) -> Path | None:
             if isinstance(score, Tensor) and not score.isfinite():  # a score of NaN
                 continue
             written = Path(str(state.get("best_model_path") or ""))
-            best = folder / written.name  # also of a run that was moved
+            best = folder / file_name(str(written))  # also of a run that was moved
             if not best.is_file() and written.is_file():  # a callback with a `dirpath` of its own
                 best = written
             if best.is_file() and not is_whole(best):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lit_hf.bundled import find_bundled
 from lit_hf.errors import DamagedError, InputError
+from lit_hf.functional.paths import is_local
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
 from lit_hf.functional.urls import check_local
 from lit_hf.model_files import check_files
@@ -246,7 +247,7 @@ def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> N
 
 def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
     """Say in one line why a model cannot be loaded and what to do."""
-    if model_name.startswith(("/", "./", "../", "~")) and not Path(model_name).is_dir():
+    if is_local(model_name) and not Path(model_name).is_dir():
         return InputError(f"model {model_name!r}: there is no such folder.")
     try:
         check_files(model_name)

@@ -69,6 +69,15 @@ def test_recipe__that_is_not_there_is_refused_with_the_nearest() -> None:
     assert "--config nothing.yaml" in done.stderr
 
 
+def test_recipe__by_a_path_of_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        find_recipe("C:\\my runs\\tweets.yaml")
+    assert find_recipe("data: my.yaml") == "data: my.yaml"
+    monkeypatch.setattr(os, "sep", "\\")  # as on Windows
+    path = find_recipe("text_classification\\demo")
+    assert Path(path) == recipes_folder() / "text_classification" / "demo.yaml"
+
+
 def test_command__lists_and_shows_recipes() -> None:
     assert output_of("recipes") == list_recipes() + "\n"
     assert output_of("recipes", "overlays/smoke") == (

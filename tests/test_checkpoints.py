@@ -208,15 +208,16 @@ def _saver(path: str, monitor: str | None = "val/f1") -> dict[str, object]:
     return {"monitor": monitor, "best_model_path": path}
 
 
-def test_best__is_the_one_that_the_newest_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moved", ["/moved/since/", "C:\\moved\\since\\"])
+def test_best__is_the_one_that_the_newest_names(tmp_path: Path, moved: str) -> None:
     assert best_of(tmp_path) is None
     best = _write(tmp_path / "best.ckpt", 10, {"S": _saver("/elsewhere/old.ckpt")})
     _write(
         tmp_path / "last.ckpt",
         20,
         {
-            "LastCheckpoint": _saver("/moved/since/last.ckpt", monitor=None),
-            "ModelCheckpoint": _saver("/moved/since/best.ckpt"),
+            "LastCheckpoint": _saver(f"{moved}last.ckpt", monitor=None),
+            "ModelCheckpoint": _saver(f"{moved}best.ckpt"),
         },
     )
     assert best_of(tmp_path) == best

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.checkpoints import is_same_file, is_scored
+from lit_hf.functional.paths import file_name
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
 
@@ -133,7 +134,7 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint, beside: Path) -> 
 
     def found(path: object, score: object = None) -> str:
         old = Path(str(path or ""))
-        name = old.relative_to(before) if old.is_relative_to(before) else Path(old.name)
+        name = old.relative_to(before) if old.is_relative_to(before) else Path(file_name(str(old)))
         here = folder / name
         is_here = old.name and here.resolve().is_relative_to(folder.resolve()) and here.exists()
         if is_here and not is_same_file(beside / name, here):  # of another run, named alike

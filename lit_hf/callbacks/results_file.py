@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.split_names import Split
 from lit_hf.errors import InputError
 from lit_hf.files import write_text
+from lit_hf.functional.paths import relative
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import is_url
 from lit_hf.write_errors import naming
@@ -111,7 +111,7 @@ def name_in_run(trainer: Trainer, path: str) -> str | None:
     """The name of a checkpoint as seen from the run folder; None for none."""
     if not path or is_url(path):
         return path or None
-    return os.path.relpath(path, trainer.default_root_dir)
+    return relative(path, trainer.default_root_dir)
 
 
 def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path]) -> Results:

@@ -29,8 +29,7 @@ def cache_folder() -> Path:
     Raises:
         InputError: if the folder cannot be written.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("LIT_HF_CACHE") or Path(base) / "lit_hf")
+    folder = Path(os.environ.get("LIT_HF_CACHE") or _usual_folder())
     check_local("LIT_HF_CACHE", folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +41,16 @@ def cache_folder() -> Path:
             "Set LIT_HF_CACHE to a folder that can be written."
         ) from error
     return folder
+
+
+def _usual_folder() -> Path:
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_hf"
+    except RuntimeError as error:  # as in a container, for a user of no name
+        raise InputError(
+            "prepared data needs a folder, and the system knows no home of this user. Set "
+            "LIT_HF_CACHE to a folder that can be written."
+        ) from error
 
 
 def key_of(*parts: object) -> str:

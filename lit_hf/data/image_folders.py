@@ -29,7 +29,7 @@ def image_table(folder: Path) -> Table:
     Raises:
         InputError: if there are none.
     """
-    names = sorted(str(path.relative_to(folder)) for path in _files(folder))
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
     if not names:
         raise InputError(f"{folder}: no images here; wanted files ending in {', '.join(ENDINGS)}.")
     return _table(folder, names, sorted({_class_of(name) for name in names} - {""}))
@@ -73,7 +73,7 @@ def image_files(files: str | Sequence[str]) -> list[Path]:
 def table_of_files(files: Sequence[Path]) -> Table:
     """Images of no known class, by their names in the folder that holds them all."""
     folder = Path(os.path.commonpath([path.parent for path in files]))
-    return _table(folder, sorted(str(path.relative_to(folder)) for path in files), [])
+    return _table(folder, sorted(path.relative_to(folder).as_posix() for path in files), [])
 
 
 def _table(folder: Path, names: Sequence[str], classes: Sequence[str]) -> Table:
@@ -98,7 +98,7 @@ def _rows(folder: Path, names: Sequence[str], has_classes: bool) -> Iterator[tup
 
 
 def _class_of(name: str) -> str:
-    return name.split(os.sep)[0] if os.sep in name else ""
+    return name.partition("/")[0] if "/" in name else ""
 
 
 def _files(folder: Path) -> Iterator[Path]:

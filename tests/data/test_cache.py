@@ -38,6 +38,20 @@ def test_cached__failed_build_leaves_nothing(own_folder: Path) -> None:
     assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
 
 
+def test_folder__is_asked_for_where_the_user_has_no_home(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", refuse)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == own_folder
+    monkeypatch.delenv("LIT_HF_CACHE")
+    with pytest.raises(InputError, match="Set LIT_HF_CACHE"):
+        cache_folder()
+
+
 def _count(folder: Path) -> None:
     (folder / "rows").write_bytes(bytes(range(256)) * 1000)
 
