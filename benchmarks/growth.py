@@ -7,7 +7,8 @@ TRAIN_CSV: Kaggle's disaster tweets, repeated as often as needed, each with its 
 in a process of its own: seconds to read, check and tokenise the rows, to open them a second time,
 and to make all batches of an epoch once the processes that load them run; and the most memory that
 each held beyond its imports. Pages of the prepared rows, which the system maps from disk and takes
-back when it needs room, are not counted. Writes growth.json.
+back when it needs room, are not counted. Writes growth.json. For Linux, which tells memory in
+/proc.
 """
 
 import argparse
@@ -58,7 +59,7 @@ CASES = (
 
 def anonymous_mib() -> float:
     """Memory of this process that is no file's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
 
 

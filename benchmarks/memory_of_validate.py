@@ -6,6 +6,7 @@ Scores 1,600 and 16,000 questions (those of the file, repeated), each in a fresh
 narrow model built from the config, and prints the most memory that each held, read every 20
 batches. Not counted are pages of the prepared rows, which the system maps from disk and takes back
 when it needs room, and what the allocator keeps after tensors of many shapes (it is told to trim).
+For Linux with glibc.
 """
 
 import argparse
@@ -44,7 +45,7 @@ class Peak(pl.Callback):
         if batch_idx % 20:
             return
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         found = next(line for line in lines if line.startswith("RssAnon"))
         self.mib = max(self.mib, int(found.split()[1]) // 1024)
 

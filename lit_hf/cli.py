@@ -1,6 +1,7 @@
 """The `lit-hf` command: help and errors here; the work is imported when it is needed."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -107,7 +108,9 @@ class _Unread:
     def _tried(self, act: Callable[[], int | None]) -> int:
         try:
             return act() or 0
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):  # the second on Windows
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             return 0
 

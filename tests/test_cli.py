@@ -1,17 +1,20 @@
 """The command: what it prints and returns; signals in a process of its own."""
 
 import csv
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 
-from lit_hf.cli import main
+from lit_hf.cli import _Unread, main
 from tests.commands import RECIPE, ROOT, fit_words, run_command, warnings_with
 from tests.processes import wait_until
 
@@ -202,6 +205,25 @@ def test_closed_output__does_not_end_a_training(tiny_model: str, tmp_path: Path)
     process.stdout.close()
     assert process.wait(timeout=300) == 0
     assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_gone"), [(errno.EPIPE, True), (errno.EINVAL, True), (errno.ENOSPC, False)]
+)
+def test_closed_output__is_told_in_the_way_of_each_system(
+    number: int, is_gone: bool, tmp_path: Path
+) -> None:
+    class Closed:
+        def __init__(self, stream: TextIO) -> None:
+            self.fileno = stream.fileno
+
+        def write(self, text: str) -> int:
+            raise OSError(number, os.strerror(number))
+
+    with (tmp_path / "out").open("w", encoding="utf-8") as stream:
+        unread = _Unread(cast("TextIO", Closed(stream)))
+        with nullcontext() if is_gone else pytest.raises(OSError, match="No space"):
+            assert unread.write("text") == 0
 
 
 def test_kaggle__from_train_file_to_submission(

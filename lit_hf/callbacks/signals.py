@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 import torch
@@ -181,7 +182,8 @@ class StopAtSignal(Callback):
             raise KeyboardInterrupt
         self.code = EXIT_CODES[signal.Signals(number).name]
         if number == signal.SIGINT:
-            os.write(2, _AGAIN)  # print() may be what was interrupted
+            with suppress(OSError):  # a program without a terminal, as pythonw
+                os.write(2, _AGAIN)  # print() may be what was interrupted
 
     def _end(self) -> None:
         for number, handler in self._before.items():
