@@ -52,7 +52,7 @@ class RunFolder(Callback):
         self.has_trained = False  # a batch, so that what is in the folder is worth keeping
 
     def __getstate__(self) -> dict[str, object]:  # a copy holds nothing, as in a forked process
-        return {**vars(self), "_pid": 0}
+        return {**vars(self), "_pid": 0, "_lock": None}
 
     def claim(self, trainer: Trainer, verb: str) -> None:
         """Take the folder, if this process is the one that writes; again it does nothing.

@@ -12,6 +12,13 @@ Batch = TypeVar("Batch")
 LOOK_AFTER = 5
 """Seconds without a batch after which a loader looks whether its workers are there."""
 
+_NEVER_BEGAN = (
+    "a process that loads batches has ended before its first one and has printed why. Where they "
+    "are spawned (macOS, Windows, Linux from Python 3.14 on), each imports the script anew: let a "
+    'training begin under `if __name__ == "__main__":`, and move a `collate` of yours from a '
+    "notebook to a file. `num_workers=0` loads in the training process."
+)
+
 
 def leave_signals(worker: int) -> None:
     """Let the training process decide what a signal means that its workers get as well."""
@@ -61,7 +68,7 @@ class WatchfulLoader(DataLoader[Batch]):
 
 def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:
     """Ask again for a batch that is late, until it is too late."""
-    asked = time.monotonic()
+    asked, is_first = time.monotonic(), True
     while True:
         try:
             batch = next(batches)
@@ -69,9 +76,12 @@ def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:
             return
         except RuntimeError as error:
             if not str(error).startswith("DataLoader timed out after"):
+                if is_first and "exited unexpectedly" in str(error):
+                    error.add_note(_NEVER_BEGAN)
                 raise
             if time.monotonic() - asked >= patience:
                 raise RuntimeError(f"DataLoader timed out after {patience} seconds") from error
             continue
+        is_first = False
         yield batch
         asked = time.monotonic()

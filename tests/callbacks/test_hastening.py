@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,27 @@ def test_other_modules__are_left_alone(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path, noted := _Noted())
     trainer.fit(BoringModel())
     assert noted.seen == []
+
+
+class _Copied(Hastening):
+    """Is copied once it has changed the model; the copy ends at once."""
+
+    is_changed = False
+
+    def hasten(self, trainer: Trainer, module: HFModule) -> Callable[[], None]:
+        self.is_changed = True
+        return lambda: setattr(self, "is_changed", False)
+
+    def on_train_start(self, trainer: Trainer, *_: object) -> None:
+        copied = copy.deepcopy(self)
+        copied.teardown(trainer, trainer.lightning_module, "fit")
+        assert (self.is_changed, copied.is_changed) == (True, True)
+
+
+def test_copy__changes_no_model_back(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
+    module = TextClassifier(tiny_model, label_names=["0", "1"])
+    _trainer(tmp_path, copied := _Copied()).fit(module, data)
+    assert not copied.is_changed

@@ -1,5 +1,7 @@
+import copy
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -256,3 +258,13 @@ def test_lock__that_is_removed_ends_the_training(fit: Fit, tmp_path: Path) -> No
 
     with pytest.raises(WriteError, match="or its lock was removed"):
         fit([RunFolder(), Remove()])
+
+
+def test_copy_of_one_that_holds_a_folder__gives_nothing_back(tmp_path: Path) -> None:
+    trainer, folder = quiet_trainer(default_root_dir=tmp_path), RunFolder()
+    folder.claim(trainer, "fit")
+    for copied in (copy.deepcopy(folder), pickle.loads(pickle.dumps(folder))):
+        copied.release()
+        assert (tmp_path / LOCK).exists()
+    folder.release()
+    assert not (tmp_path / LOCK).exists()

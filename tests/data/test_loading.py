@@ -1,5 +1,7 @@
+import copy
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +13,7 @@ from torch.utils.data._utils import signal_handling
 
 from lit_hf import TextClassificationDataModule
 from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.loading import naming_rows
+from lit_hf.data.loading import WatchfulLoader, naming_rows
 from lit_hf.messages import advice_on
 
 Rows = list[dict[str, object]]
@@ -108,3 +110,31 @@ def test_worker_that_hangs__gives_advice(tiny_model: str) -> None:
     with pytest.raises(RuntimeError) as caught:
         next(iter(data.train_dataloader()))
     assert "have given none for 1 seconds" in str(advice_on(caught.value))
+
+
+class _NeverBegins:
+    """A dataset that ends the process that it is sent to."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, row: int) -> int:
+        os._exit(1)
+
+
+@pytest.mark.usefixtures("new_handler")
+def test_worker_that_never_begins__is_told_of_scripts_and_notebooks() -> None:
+    loader: WatchfulLoader[int] = WatchfulLoader(_NeverBegins(), num_workers=1, timeout=60)  # type: ignore[arg-type]  # has what a Dataset has
+    with pytest.raises(RuntimeError) as caught:
+        next(iter(loader))
+    assert any('if __name__ == "__main__":' in note for note in caught.value.__notes__)
+
+
+def test_loader__is_copied_while_its_workers_are_there(tiny_model: str, tweet_rows: Rows) -> None:
+    data = TextClassificationDataModule(tiny_model, val_fraction=0, num_workers=1, batch_size=8)
+    loader = data.with_rows(train=tweet_rows).train_dataloader()
+    batches = iter(loader)
+    first = next(batches)
+    for copied in (copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
+        assert next(iter(copied))["index"] == first["index"]
+    assert len([*batches]) == 1
