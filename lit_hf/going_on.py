@@ -1,4 +1,4 @@
-"""From which checkpoint a verb begins, whether anything is left to do, and what a stop leaves."""
+"""From which checkpoint a verb begins, whether a training has ended, and what a stop leaves."""
 
 import atexit
 import warnings
@@ -6,11 +6,15 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, held_fingerprint
 from lit_hf.callbacks.results_file import ended_at
+from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.functional.urls import check_local
+from lit_hf.modules.base import HFModule
+from lit_hf.modules.scored_rows import changed_validation
 from lit_hf.processor_files import write_model_files
 from lit_hf.settings import check_named
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
@@ -72,13 +76,28 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
         data.model_name = folder.name
 
 
-def is_finished(trainer: Trainer) -> bool:
-    """Whether the checkpoint to go on from has reached the end or passed it already; says so.
+def has_ended(trainer: Trainer, module: HFModule, data: HFDataModule, same: SameTraining) -> bool:
+    """Whether the training of a checkpoint that is to be resumed has ended already; says so.
 
-    A training that was killed at its end, before its results were written, is not finished.
+    Raises:
+        InputError: if it was another training.
+    """
+    trainer.datamodule = data  # type: ignore[attr-defined]  # as `fit` sets it
+    if not (end := end_of(trainer)):
+        return False
+    same.compare(trainer, module, read_checkpoint(str(trainer.ckpt_path)))
+    print(end)
+    return True
+
+
+def end_of(trainer: Trainer) -> str:
+    """How a training whose checkpoint is to be resumed has ended; "" where it has not.
+
+    One that was killed at its end, before its results were written, has not. One that a time limit
+    or a callback has ended is at its end as long as what ends a training is the same.
     """
     if (path := trainer.ckpt_path) is None:
-        return False
+        return ""
     with told_as_input(path):
         num_epochs, num_steps = reached(path)
     found = (
@@ -87,14 +106,19 @@ def is_finished(trainer: Trainer) -> bool:
     )
     over = [(name, end, done) for name, end, done in found if end is not None and 0 <= end <= done]
     is_cut_off = ended_at(Path(str(trainer.default_root_dir))) != num_steps
-    if not over or (is_cut_off and all(end == done for _, end, done in over)):
-        return False
-    print(
-        f"already finished: {path} has {num_epochs} epochs and {num_steps} steps; to go on raise "
-        + " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
-        + "."
+    told = f"already finished: {path} has {num_epochs} epochs and {num_steps} steps"
+    if over and not (is_cut_off and all(end == done for _, end, done in over)):
+        ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
+        return f"{told}; to go on raise {ends}."
+    checkpoint = read_checkpoint(path)
+    held = held_fingerprint(checkpoint) or {}
+    is_same = not changed_plan(held, facts_of_plan(trainer))
+    if is_cut_off or over or not is_same or changed_validation(trainer, checkpoint):
+        return ""
+    return (
+        f"{told}, where a time limit or a callback has ended it; to go on change what has ended "
+        "it, such as `trainer.max_time` or `patience`."
     )
-    return True
 
 
 def tell_rest(folder: Path) -> None:

@@ -19,7 +19,10 @@ from lit_hf.yaml_scalars import read_settings, write_yaml
 
 log = logging.getLogger(__name__)
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
-_IN_CHECKPOINT = ("model.optimizer", "model.scheduler ", "model.warmup_ratio ")
+_IN_CHECKPOINT = (
+    *("model.optimizer", "model.scheduler ", "model.warmup_ratio "),
+    "model.config_overrides",
+)
 _COMPARED_ELSEWHERE = {
     "data.augmentations",
     "data.batch_size",
@@ -153,9 +156,9 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
     told = []
     for group in ("model", "data"):
         old, new = (dict(_leaves(config.get(group), group)) for config in (held, given))
-        for name, value in sorted(new.items()):
-            # The names of classes that are not set are found in the data, and written.
-            is_found = value is None and not f"{name} ".startswith(_IN_CHECKPOINT)
+        for name in sorted({**old, **new}):
+            value = new.get(name)
+            is_found = value is None and name.endswith(".label_names")  # in the data, and written
             if value != old.get(name) and not is_found and name not in _COMPARED_ELSEWHERE:
                 now, was = (
                     "not set" if one is None else repr(one) for one in (value, old.get(name))
@@ -172,13 +175,14 @@ def check_optimizer(changes: Iterable[str], checkpoint: Path) -> None:
         checkpoint: to go on from.
 
     Raises:
-        InputError: listing those of optimizer, schedule and warm-up.
+        InputError: listing those of optimizer, schedule, warm-up and config.
     """
     found = [change for change in changes if change.startswith(_IN_CHECKPOINT)]
     if found:
         raise InputError(
-            f"{'; '.join(found)}: a training that goes on takes optimizer, learning rate and their "
-            "schedule from its checkpoint, so the change would have no effect. Undo it; or begin a "
+            f"{'; '.join(found)}: a training that goes on takes optimizer, learning rate, their "
+            "schedule and the config of the model from its checkpoint, so the change would have no "
+            "effect. Undo it; or begin a "
             f"new run from the weights: `lit-hf export {checkpoint} FOLDER`, then `--model."
             "model_name FOLDER --model.pretrained true` and another `trainer.default_root_dir` "
             "(the best weights of a run that has ended lie in its `pretrained` already)."

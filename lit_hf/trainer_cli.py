@@ -28,7 +28,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.files import write_text
-from lit_hf.going_on import checkpoint_for, checkpoints_of, is_finished, take, tell_rest, tell_start
+from lit_hf.going_on import checkpoint_for, checkpoints_of, has_ended, take, tell_rest, tell_start
 from lit_hf.messages import is_lost_worker, retyped, type_lines
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
@@ -230,13 +230,13 @@ class RunCLI(LightningCLI):
         return changes
 
     def fit(self, **options: object) -> None:
-        """Train, unless the checkpoint to go on from has reached the end already.
+        """Train, unless the training of the checkpoint to go on from has ended already.
 
         Raises:
             InputError: if an epoch has fewer batches than are to be validated after, or nothing
-                logs a monitor.
+                logs a monitor; if the training that has ended was another one.
         """
-        if is_finished(self.trainer):
+        if has_ended(self.trainer, self.model, self.datamodule, self._same):
             return
         try:
             self.trainer.fit(**options)  # type: ignore[arg-type]  # the parser has checked them

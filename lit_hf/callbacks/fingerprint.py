@@ -8,9 +8,11 @@ from typing import cast
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import (
     BaseFinetuning,
+    EarlyStopping,
     GradientAccumulationScheduler,
     ModelPruning,
     StochasticWeightAveraging,
+    Timer,
     WeightAveraging,
 )
 from torch import Tensor
@@ -21,7 +23,10 @@ from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.known_rows import processor_stamp, rows_stamp, stamp
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.differences import differences as told_differences
+from lit_hf.functional.given_settings import given_settings
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.optimizers import default_optimizer
+from lit_hf.modules.resumed_optimizer import described
 from lit_hf.modules.sharding import is_sharded
 
 _CHANGING = (
@@ -29,15 +34,24 @@ _CHANGING = (
     *(BaseFinetuning, GradientAccumulationScheduler),
 )
 _CALLBACKS = "callback that changes the weights"
-PLANNED = ("max_epochs", "max_steps")
+_ENDING = "callback that may end the training"
+_CONFIG, _OVERRIDES = "config of the model", "model.config_overrides"
+_OPTIMIZER = "model.optimizer"
+PLANNED = ("max_epochs", "max_steps", "max_time", _ENDING)
 """Facts that may change: they decide the end and the learning rate, not the rows."""
+FREE = {
+    *("model_name", "pretrained", "label_names", "positive_label", "language", "max_windows"),
+    *("generation", "max_answer_length", "num_best", "no_answer_threshold"),
+}
+"""Settings of our modules that decide no weight of a training that resumes."""
+_DATA = ("batch_size", "seed", "num_grouped", "max_tokens", "pad_to_multiple_of")
 
 
 def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
     """The facts of a training whose change would make it another one, in plain types.
 
-    The number of workers, validation, logging and samples are none of them, and neither are the
-    optimizer and its learning rate, which a checkpoint holds.
+    The number of workers, validation, logging and samples are none of them. All settings of the
+    module are, but for those of `FREE`.
 
     Args:
         trainer: before it trains, when nothing has changed its settings yet.
@@ -50,13 +64,56 @@ def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
         "seed_everything": os.environ.get("PL_GLOBAL_SEED"),
         "accumulate_grad_batches": trainer.accumulate_grad_batches,
         "gradient_clip_val": trainer.gradient_clip_val,
+        "gradient_clip_algorithm": str(getattr(trainer.gradient_clip_algorithm, "value", "norm")),
         "limit_train_batches": trainer.limit_train_batches,
+        "overfit_batches": getattr(trainer, "overfit_batches", 0),
         "precision": str(trainer.precision),
         "number of processes": trainer.world_size,
         **({"weights": "shared among the processes"} if is_sharded(trainer) else {}),
         **facts_of_callbacks(getattr(trainer, "callbacks", [])),
-        "config of the model": stamp(module.model.config.to_json_string(use_diff=False).encode()),
-        **{name: getattr(trainer, name) for name in PLANNED},
+        **facts_of_module(module),
+        **facts_of_plan(trainer),
+    }
+
+
+def facts_of_module(module: HFModule) -> dict[str, Fact]:
+    """The settings of a module that decide its weights, and its config where it has a model."""
+    given = given_settings(module)
+    facts: dict[str, Fact] = {f"model.{n}": v for n, v in given.items() if n not in FREE}
+    facts |= {f"{_OPTIMIZER}.{n}": v for n, v in described(module.optimizer).items()}
+    if "transformers_version" in module.config_overrides:  # the whole config of a checkpoint
+        del facts[_OVERRIDES]
+    if "model" in module._modules:
+        facts[_CONFIG] = stamp(module.model.config.to_json_string(use_diff=False).encode())
+    return facts
+
+
+def given_facts(facts: Mapping[str, Fact], module: HFModule) -> dict[str, Fact]:
+    """Those of the facts of a training that resumes which its module was given.
+
+    Without an optimizer or a change of the config it takes those of the checkpoint.
+    """
+    absent = [] if module.config_overrides else [_OVERRIDES]
+    if module.optimizer is default_optimizer(type(module)):
+        absent.append(_OPTIMIZER)
+    return {name: fact for name, fact in facts.items() if not name.startswith(tuple(absent))}
+
+
+def facts_of_plan(trainer: Trainer) -> dict[str, Fact]:
+    """What ends a training: numbers, a time, and callbacks, also those of the user's own."""
+    callbacks: Sequence[Callback] = getattr(trainer, "callbacks", [])
+    times = [c.time_remaining() for c in callbacks if isinstance(c, Timer)]
+    ending = [
+        f"{type(callback).__name__}({_settings_of(callback)})"
+        for callback in callbacks
+        if isinstance(callback, EarlyStopping)
+        or not type(callback).__module__.startswith(("lit_hf.", "lightning."))
+    ]
+    return {
+        "max_epochs": None if trainer.max_epochs == -1 else trainer.max_epochs,
+        "max_steps": trainer.max_steps,
+        "max_time": min((time for time in times if time is not None), default=None),
+        _ENDING: ", ".join(sorted(ending)) or None,
     }
 
 
@@ -68,11 +125,8 @@ def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
         "number of training rows": rows.num_rows,
         "content of the training rows": rows_stamp(rows),
         "tokenizer or image processor": processor_stamp(files),
-        "data.batch_size": data.batch_size,
-        "data.seed": data.seed,
-        "data.num_grouped": data.num_grouped,
-        "data.max_tokens": data.max_tokens,
-        "data.pad_to_multiple_of": data.pad_to_multiple_of,
+        **{f"data.{name}": getattr(data, name) for name in _DATA},
+        **{f"data.{n}": v for n, v in given_settings(data, of_users_alone=True).items()},
     }
     if isinstance(data, ImageClassificationDataModule):
         facts["data.augmentations"] = _named(data.augmentations)
@@ -114,15 +168,28 @@ def held_fingerprint(checkpoint: Mapping[str, object]) -> dict[str, Fact] | None
 def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
     """What has changed since a checkpoint was written, but for what may change.
 
+    A setting of the module that one of them does not know is none.
+
     >>> differences({"batch_size": 32, "seed": 0, "max_epochs": 2}, {"batch_size": 16, "seed": 0})
     ['batch_size was 32, is 16']
     """
     absent = {"weights": "whole on each process", _CALLBACKS: "none"}
+    names = [
+        name
+        for name in {**held, **own}
+        if name not in PLANNED
+        if (name in held and name in own) or not (name.startswith("model.") or name == _CONFIG)
+    ]
     before, now = (
-        {name: facts.get(name, absent.get(name)) for name in {**held, **own} if name not in PLANNED}
-        for facts in (held, own)
+        {name: facts.get(name, absent.get(name)) for name in names} for facts in (held, own)
     )
     return told_differences(before, now)
+
+
+def changed_plan(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
+    """What has changed of what ends a training; a setting that is not given ends nothing."""
+    names = [n for n in PLANNED if n != "max_epochs" or own.get(n) is not None]
+    return told_differences({n: held.get(n) for n in names}, {n: own.get(n) for n in names})
 
 
 def _named(parts: Sequence[object]) -> str:

@@ -1,15 +1,16 @@
 """SameTraining: a training that goes on is the one that was stopped."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.fingerprint import (
-    PLANNED,
+    FREE,
     differences,
     fingerprint,
+    given_facts,
     held_fingerprint,
 )
 from lit_hf.errors import InputError
@@ -48,18 +49,26 @@ class SameTraining(Callback):
         Raises:
             InputError: listing what has changed.
         """
-        if trainer.state.fn != "fit" or not isinstance(pl_module, HFModule):
-            return
-        held = held_fingerprint(checkpoint)
+        if trainer.state.fn == "fit" and isinstance(pl_module, HFModule):
+            self.compare(trainer, pl_module, checkpoint)
+
+    def compare(self, trainer: Trainer, module: HFModule, checkpoint: Mapping[str, object]) -> None:
+        """Compare a training with the one of a checkpoint.
+
+        Raises:
+            InputError: listing what has changed.
+        """
+        own, held = self._of(trainer, module), held_fingerprint(checkpoint)
         if held is None:
             log.warning(
                 "the checkpoint does not tell what it was trained with, so that a change of rows, "
                 "batch size or seed is not seen."
             )
-            held = self._of(trainer, pl_module)
-        own = self._of(trainer, pl_module)
-        found = differences(held, own)
+            held = own
+        found = differences(held, given_facts(own, module))
+        found += _deciding(self.settings, {clause.partition(" was ")[0] for clause in found})
         if found and self.on_change == "error":
+            found += [clause for clause in self.settings if clause.startswith("data.")]
             raise InputError(
                 f"this is not the training that was stopped: {'; '.join(found)}. It would not end "
                 "with the weights of one that was not stopped. Undo the change, begin anew in "
@@ -74,7 +83,6 @@ class SameTraining(Callback):
                 "with the new ones, but for what the checkpoint holds; for a new run give another "
                 "`trainer.default_root_dir`."
             )
-        _tell_plan(held, own)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the fingerprint, while no callback has changed a setting of the Trainer."""
@@ -93,11 +101,17 @@ class SameTraining(Callback):
         return self._own
 
 
-def _tell_plan(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> None:
-    """Say what a new end means for the learning rate."""
-    found = [f"{n} was {held.get(n)}, is {own[n]}" for n in PLANNED if held.get(n) != own[n]]
-    if found:
-        log.info(
-            f"{'; '.join(found)}: from here on the learning rate is that of a training of the new "
-            "length at this step; the steps before had the one of the old length."
-        )
+def _deciding(settings: Sequence[str], told: Collection[str]) -> list[str]:
+    """Those of the changed settings that decide the weights, as `model.head` does.
+
+    Args:
+        settings: clauses such as "model.head.dropout is 0.3, was 0.1".
+        told: settings that are known to have changed.
+    """
+    names = [".".join(clause.split(" ")[0].split(".")[:2]) for clause in settings]
+    free = {f"model.{name}" for name in FREE} | {*told}
+    return [
+        clause
+        for clause, name in zip(settings, names, strict=True)
+        if name.startswith("model.") and name not in free
+    ]

@@ -11,7 +11,7 @@ from lit_hf.modules.loading import check_room
 from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
 from lit_hf.modules.resuming import follow_trainer
-from lit_hf.modules.validation_steps import validate_behind_steps
+from lit_hf.modules.validation_steps import check_plateaus, validate_behind_steps
 from lit_hf.randomness import spread_generators
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,10 @@ def begin_steps(trainer: Trainer, module: LightningModule) -> None:
         module: what it trains.
 
     Raises:
-        InputError: if a validation would come in the midst of an accumulation window.
+        InputError: if a validation would come in the midst of an accumulation window, or a
+            schedule step on an old score.
     """
     validate_behind_steps(trainer)
+    check_plateaus(trainer)
     prepare_steps(trainer, module)
     follow_trainer(trainer)

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal, cast, get_args
 
@@ -33,8 +34,8 @@ def decay_groups(module: torch.nn.Module) -> list[dict[str, object]]:
 
 def default_optimizer(kind: type) -> OptimizerCallable:
     """The optimizer that a class takes where none is given: the default of its constructor."""
-    default = inspect.signature(kind).parameters["optimizer"].default
-    return cast("OptimizerCallable", default)
+    known = (inspect.signature(one).parameters.get("optimizer") for one in kind.__mro__)
+    return cast("OptimizerCallable", next(one.default for one in known if one is not None))
 
 
 def warmup_of(scheduler: SchedulerName, warmup_ratio: float | None) -> float:
@@ -186,9 +187,11 @@ def prepare_steps(trainer: Trainer, module: LightningModule) -> None:
         unfuse(optimizer)
         if module.automatic_optimization:
             let_trainer_unscale(optimizer)
-    if not trainer.global_step:
-        for config in trainer.lr_scheduler_configs:
+    for config in trainer.lr_scheduler_configs:
+        if not trainer.global_step:
             restart_at_rate(config.scheduler, rate_of(module))
+        elif trainer.ckpt_path is not None and trainer.is_global_zero:
+            tell_other_rate(config.scheduler)
 
 
 def restart_at_rate(schedule: object, rate: float | None) -> None:
@@ -203,6 +206,30 @@ def restart_at_rate(schedule: object, rate: float | None) -> None:
     schedule.base_lrs = [rate] * len(groups)
     for group, share in zip(groups, schedule.lr_lambdas, strict=True):
         group["initial_lr"], group["lr"] = rate, rate * share(schedule.last_epoch)
+
+
+def tell_other_rate(schedule: object) -> None:
+    """Say where the schedule of a training that resumes is another one than that of before.
+
+    That of more epochs falls later, so that a rate which had come to 0 rises again.
+
+    Args:
+        schedule: with the state of a checkpoint, as its optimizer is.
+    """
+    if not isinstance(schedule, LambdaLR):
+        return
+    shares = [share(schedule.last_epoch) for share in schedule.lr_lambdas]
+    for group, base, share in zip(
+        schedule.optimizer.param_groups, schedule.base_lrs, shares, strict=True
+    ):
+        before, now = float(group["lr"]), float(base * share)
+        if not math.isclose(before, now, rel_tol=1e-6):
+            log.warning(
+                "the length of the training or its schedule has changed: from here on the learning "
+                f"rate is that of a training of the new length at this step ({now:.3g}); the steps "
+                f"before had the one of the old length, which has come to {before:.3g}."
+            )
+            return
 
 
 def unfuse(optimizer: Optimizer) -> None:

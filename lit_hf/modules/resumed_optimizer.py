@@ -1,8 +1,10 @@
 """An optimizer that takes its settings from a checkpoint says which new ones do not count."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
 from torch.optim import Optimizer
 
@@ -56,3 +58,22 @@ def overruled(given: list[dict[str, Any]], held: list[dict[str, Any]]) -> list[s
             if old[name] != new[name]
         ]
     return [*dict.fromkeys(found)]
+
+
+def described(make: Callable[[Any], Optimizer]) -> dict[str, str]:
+    """The class of an optimizer and its settings; {} where it cannot be made of one weight.
+
+    Args:
+        make: makes the optimizer of parameters.
+
+    >>> from torch.optim import SGD
+    >>> found = described(lambda params: SGD(params, lr=0.1))
+    >>> found["class"], found["lr"]
+    ('SGD', '0.1')
+    """
+    try:
+        optimizer = make([torch.nn.Parameter(torch.zeros(1, 1))])
+    except Exception:  # whatever code of a user's own raises
+        return {}
+    plain = {name: str(value) for name, value in optimizer.defaults.items() if name not in _HOW}
+    return {"class": type(optimizer).__name__, **plain}

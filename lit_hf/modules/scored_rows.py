@@ -151,6 +151,13 @@ class ScoredRows:
         return int((is_trained & ~np.isin(keys, self._validated if split == "val" else [])).sum())
 
 
+def changed_validation(trainer: Trainer, checkpoint: dict[str, Any]) -> list[str]:
+    """What is other in the validations of a training than in those of its checkpoint."""
+    held = ((checkpoint.get("lit_hf") or {}).get("rows") or {}).get("facts") or {}
+    own = _facts_of(trainer)
+    return differences(held, own) if held and own else []
+
+
 def _data_of(trainer: Trainer) -> Knowing | None:
     data = getattr(trainer, "datamodule", None)
     return data if isinstance(data, Knowing) else None

@@ -1,10 +1,11 @@
-"""Validations come behind optimizer steps, never in the midst of an accumulation window."""
+"""Validations come behind optimizer steps, and schedules that look at their scores behind them."""
 
 import logging
 import math
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 
 from lit_hf.errors import InputError
 
@@ -95,3 +96,53 @@ def next_end(every: float, window: int, num_batches: float) -> int:
     """
     wanted = math.ceil(every / window) * window
     return wanted if every > num_batches else int(min(wanted, num_batches))
+
+
+def check_plateaus(trainer: Trainer) -> None:
+    """Refuse a ReduceLROnPlateau that would look at the same scores of a validation again.
+
+    Lightning gives it the last score there is (https://github.com/Lightning-AI/pytorch-lightning/
+    issues/5943), which counts as one that has not become better, so that the learning rate falls.
+
+    Args:
+        trainer: of a training that begins, with its schedules and loaders.
+
+    Raises:
+        InputError: saying how often it may step.
+    """
+    for config in trainer.lr_scheduler_configs:
+        name = str(config.monitor)
+        is_of_validation = config.reduce_on_plateau and not name.startswith(("train", "lr-"))
+        if is_of_validation and trainer.enable_validation and not _is_fresh(config, trainer):
+            raise InputError(
+                f"ReduceLROnPlateau: it steps every {config.frequency} {config.interval}(s), but "
+                f"{name!r} is new after validations only ({_when(trainer)}), so it would count a "
+                "score twice: set `interval` and `frequency` of its configuration to a multiple of "
+                "that."
+            )
+
+
+def _is_fresh(config: LRSchedulerConfig, trainer: Trainer) -> bool:
+    """Whether a validation has come right before each step of a schedule."""
+    every, epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch
+    num_batches, frequency = trainer.num_training_batches, config.frequency
+    if every is None:  # a time
+        return False
+    if epochs is None and config.interval == "epoch":
+        return frequency * num_batches % every == 0
+    if epochs is None:
+        return frequency % every == 0 and num_batches % every == 0
+    if config.interval == "epoch":
+        return frequency % epochs == 0
+    return epochs == 1 and frequency % min(every, num_batches) == 0
+
+
+def _when(trainer: Trainer) -> str:
+    epochs, every = (
+        trainer.check_val_every_n_epoch,
+        getattr(trainer, "val_check_interval", "a time"),
+    )
+    if epochs is None:
+        return f"`trainer.val_check_interval: {every}` batches"
+    when = f"`trainer.check_val_every_n_epoch: {epochs}`"
+    return when if every == 1.0 else f"{when}, `trainer.val_check_interval: {every}`"

@@ -15,8 +15,12 @@ from lightning.pytorch.callbacks import (
 from lit_hf import (
     CropAndFlip,
     CutMix,
+    ExtractiveQA,
+    GenerativeQA,
     HeadFirst,
+    HFModule,
     ImageClassificationDataModule,
+    ImageClassifier,
     RandAugment,
     TextClassificationDataModule,
     TextClassifier,
@@ -25,6 +29,7 @@ from lit_hf.callbacks.fingerprint import (
     differences,
     facts_of_callbacks,
     facts_of_data,
+    facts_of_module,
     fingerprint,
     held_fingerprint,
 )
@@ -113,14 +118,18 @@ def test_fingerprint__without_a_data_module_has_the_rest(tiny_model: str) -> Non
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, accumulate_grad_batches=3, precision="bf16-mixed"
     )
-    found = fingerprint(trainer, TextClassifier(tiny_model))
+    module = TextClassifier(tiny_model)
+    module.configure_model()
+    found = fingerprint(trainer, module)
     assert found["accumulate_grad_batches"] == 3
     assert found["precision"] == "bf16-mixed"
     assert "data.batch_size" not in found
     wider: Any = {"intermediate_size": 64}
     other = TextClassifier(tiny_model, pretrained=False, config_overrides=wider)
+    other.configure_model()
     more = fingerprint(trainer, other)
-    assert [name.split(" was ")[0] for name in differences(found, more)] == ["config of the model"]
+    told = [clause.split(" was ")[0] for clause in differences(found, more)]
+    assert told == ["model.config_overrides", "config of the model"]
 
 
 def test_fingerprint__knows_the_number_of_processes(tiny_model: str) -> None:
@@ -130,6 +139,35 @@ def test_fingerprint__knows_the_number_of_processes(tiny_model: str) -> None:
     )
     told = differences(fingerprint(two, module), fingerprint(one, module))
     assert told == ["number of processes was 2, is 1"]
+
+
+def test_facts__of_a_module_are_the_settings_that_decide_its_weights(
+    tiny_model: str, tiny_t5: str, tiny_vit: str
+) -> None:
+    class Noisy(TextClassifier):
+        def __init__(self, model: str, noise: float) -> None:
+            super().__init__(model)
+            self.noise = noise
+
+    more: Any = {"warmup_ratio": 0.3, "scheduler": "cosine"}
+    answers: Any = {"max_new_tokens": 3}
+    pairs: list[tuple[HFModule, HFModule, list[str]]] = [
+        (Noisy(tiny_model, 0.1), Noisy(tiny_model, 0.2), ["model.noise"]),
+        (
+            ExtractiveQA(tiny_model),
+            ExtractiveQA(tiny_model, num_best=3, label_smoothing=0.1, **more),
+            ["model.label_smoothing", "model.scheduler", "model.warmup_ratio"],
+        ),
+        (GenerativeQA(tiny_t5), GenerativeQA(tiny_t5, generation=answers), []),
+        (
+            ImageClassifier(tiny_vit),
+            ImageClassifier(tiny_vit, label_smoothing=0.1, positive_label="a"),
+            ["model.label_smoothing"],
+        ),
+    ]
+    for first, second, names in pairs:
+        told = differences(facts_of_module(first), facts_of_module(second))
+        assert sorted(clause.split(" was ")[0] for clause in told) == names
 
 
 @pytest.mark.parametrize("checkpoint", [{}, {"lit_hf": 1}, {"lit_hf": {"fingerprint": None}}])

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from torch.optim import SGD, AdamW
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
@@ -28,6 +29,7 @@ def go_on(
         same: SameTraining,
         data: dict[str, Any] | None = None,
         callbacks: tuple[pl.Callback, ...] = (),
+        module: dict[str, Any] | None = None,
         **settings: Any,  # noqa: ANN401 - of the Trainer
     ) -> pl.Trainer:
         # Classes of the callbacks that count: they keep a state of their own.
@@ -42,7 +44,8 @@ def go_on(
             **{"max_epochs": 1, **settings},
         )
         last = str(tmp_path / "checkpoints" / "last.ckpt")
-        trainer.fit(TextClassifier(tiny_model), rows, ckpt_path=last, weights_only=True)
+        kind = TextClassifier(tiny_model, **(module or {}))
+        trainer.fit(kind, rows, ckpt_path=last, weights_only=True)
         return trainer
 
     return run
@@ -65,6 +68,12 @@ def test_checkpoint__holds_the_fingerprint_beside_the_rest(fit: Fit, tmp_path: P
         ({}, {"accumulate_grad_batches": 2}, "accumulate_grad_batches was 1, is 2"),
         ({}, {"precision": "bf16-mixed"}, "precision was 32-true, is bf16-mixed"),
         ({}, {"gradient_clip_val": 1.0}, "gradient_clip_val was None, is 1.0"),
+        (
+            {},
+            {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+            "gradient_clip_algorithm was norm, is value",
+        ),
+        ({}, {"overfit_batches": 2}, "overfit_batches was 0.0, is 2"),
     ],
 )
 def test_training__that_is_another_is_refused(
@@ -76,6 +85,35 @@ def test_training__that_is_another_is_refused(
     with pytest.raises(InputError, match=wanted) as told:
         go_on(SameTraining(), data, **settings)
     assert "--allow-changed" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        ({"config_overrides": {"hidden_dropout_prob": 0.3}}, "model.config_overrides was"),
+        ({"optimizer": lambda params: AdamW(params, lr=1e-4)}, "model.optimizer.lr was"),
+        ({"optimizer": lambda params: SGD(params, lr=1e-3)}, "model.optimizer.class was AdamW"),
+        ({"scheduler": "cosine"}, "model.scheduler was linear, is cosine"),
+        ({"warmup_ratio": 0.3}, "model.warmup_ratio was 0.1, is 0.3"),
+    ],
+)
+def test_training__of_another_module_is_refused(
+    go_on: Callable[..., pl.Trainer], module: dict[str, Any], wanted: str
+) -> None:
+    with pytest.raises(InputError, match=wanted):
+        go_on(SameTraining(), module=module)
+
+
+def test_training__of_other_settings_of_the_command_is_refused(
+    go_on: Callable[..., pl.Trainer],
+) -> None:
+    """Those of the model that decide weights; such of the rows are told beside what they change."""
+    head, free = "model.head.dropout is 0.3, was 0.1", "model.num_best is 2, was 20"
+    same = SameTraining(settings=[head, free, "data.max_length is 6, was 64"])
+    with pytest.raises(InputError, match=head) as told:
+        go_on(same)
+    assert "num_best" not in str(told.value)
+    assert "data.max_length is 6" in str(told.value)
 
 
 def test_training__goes_on_with_the_classes_as_its_checkpoint_writes_them(
@@ -114,12 +152,10 @@ def test_training__with_more_epochs_is_the_same_and_says_what_that_means(
     go_on: Callable[..., pl.Trainer], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "lit_hf")
-    trainer = go_on(
-        SameTraining(settings=["model.x is 1, was 2"]), {"num_workers": 1}, max_epochs=2
-    )
+    trainer = go_on(SameTraining(settings=["data.x is 1, was 2"]), {"num_workers": 1}, max_epochs=2)
     assert trainer.global_step == 8
-    assert "max_epochs was 1, is 2: from here on the learning rate is" in caplog.text
-    assert "begun with other settings: model.x is 1, was 2." in caplog.text
+    assert caplog.text.count("from here on the learning rate is") == 1
+    assert "begun with other settings: data.x is 1, was 2." in caplog.text
     # as in a training of 8 steps from the beginning, the rate of step 6 of 8 being that
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
 

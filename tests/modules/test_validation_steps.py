@@ -1,13 +1,16 @@
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
-from lit_hf import InputError
+from lit_hf import InputError, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
@@ -133,3 +136,49 @@ def test_stopped_training__validates_and_waits_as_one_that_was_not(
         with pytest.raises(_StoppedError):
             end(str(crash), crash)
         assert end(str(crash), None) == wanted
+
+
+class _Plateau(TextClassifier):
+    """Lowers its learning rate where the loss of the validation falls no more."""
+
+    plateau: ClassVar[dict[str, Any]] = {}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        schedule: Any = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        settings = {"scheduler": schedule, "monitor": "val/loss", "strict": False, **self.plateau}
+        return cast("OptimizerLRScheduler", {"optimizer": optimizer, "lr_scheduler": settings})
+
+
+STEP: dict[str, Any] = {"interval": "step"}
+
+
+@pytest.mark.parametrize(
+    ("plateau", "settings", "is_refused"),
+    [
+        ({}, {}, False),
+        ({}, {"val_check_interval": 2}, False),
+        ({}, {"check_val_every_n_epoch": 2}, True),
+        ({"frequency": 2}, {"check_val_every_n_epoch": 2}, False),
+        ({}, {"check_val_every_n_epoch": None, "val_check_interval": 3}, True),
+        ({}, {"check_val_every_n_epoch": None, "val_check_interval": 4}, False),
+        ({}, {"val_check_interval": "00:01:00:00"}, True),
+        (STEP, {}, True),
+        ({**STEP, "frequency": 4}, {}, False),
+        (STEP, {"val_check_interval": 2}, True),
+        ({**STEP, "frequency": 2}, {"val_check_interval": 2}, False),
+        ({**STEP, "monitor": "train/loss"}, {}, False),
+    ],
+)
+def test_plateau__steps_on_new_scores_alone(
+    fit: Fit,
+    monkeypatch: pytest.MonkeyPatch,
+    plateau: dict[str, Any],
+    settings: dict[str, Any],
+    is_refused: bool,
+) -> None:
+    """Of four batches an epoch."""
+    monkeypatch.setattr(_Plateau, "plateau", plateau)
+    refused = pytest.raises(InputError, match="ReduceLROnPlateau") if is_refused else nullcontext()
+    with refused:
+        fit([], kind=_Plateau, **{"max_epochs": 2, **settings})

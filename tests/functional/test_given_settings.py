@@ -1,0 +1,31 @@
+from typing import Any
+
+from lit_hf.functional.given_settings import given_settings
+
+
+class _Base:
+    def __init__(self, size: int, names: list[str] | None = None) -> None:
+        self.size, self.names = size, names
+
+
+class _Own(_Base):
+    def __init__(self, noise: dict[str, float], call: object = print, **others: Any) -> None:  # noqa: ANN401 - of the base class
+        super().__init__(**others)
+        self.noise, self.call, self.state = noise, call, 7
+
+
+def test_settings__are_the_plain_arguments_that_an_object_keeps() -> None:
+    own = _Own({"a": 0.5}, size=3)
+    assert given_settings(own) == {"noise": '{"a": 0.5}', "size": 3, "names": None}
+
+
+def test_settings__of_classes_of_the_user_alone() -> None:
+    class Ours(_Base):
+        pass
+
+    _Base.__module__, before = "lit_hf.base", _Base.__module__
+    try:
+        assert given_settings(Ours(3), of_users_alone=True) == {}
+        assert given_settings(_Own({}, size=3), of_users_alone=True) == {"noise": "{}"}
+    finally:
+        _Base.__module__ = before
