@@ -128,6 +128,88 @@ def test_fit__again_after_the_end_changes_nothing(
     assert _contents(run_folder) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--seed_everything", "3"], "seed_everything was"),
+        (["--trainer.gradient_clip_val", "0.5"], "gradient_clip_val was"),
+        (["--trainer.accumulate_grad_batches", "2"], "accumulate_grad_batches was"),
+        (["--trainer.precision", "bf16-true"], "precision was"),
+        (["--data.batch_size", "3"], "data.batch_size was"),
+        (["--data.max_length", "9"], "data.max_length is 9"),
+        (["--model.head", "MeanHead"], "model.head.class_path is"),
+        (["--model.config_overrides.hidden_dropout_prob", "0.3"], "hidden_dropout_prob is 0.3"),
+        (["--model.optimizer.weight_decay", "0.3"], "model.optimizer.weight_decay is 0.3"),
+        (["--model.warmup_ratio", "0.4"], "model.warmup_ratio is 0.4"),
+    ],
+)
+def test_fit__again_after_the_end_with_what_decides_weights_is_refused(
+    run_folder: Path, tmp_path: Path, words: list[str], wanted: str
+) -> None:
+    before = _contents(run_folder)
+    done = run_command("fit", "--run", str(run_folder), *words, folder=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert wanted in done.stderr
+    assert "already finished" not in done.stdout
+    assert _contents(run_folder) == before
+
+
+OWN_STOP = """
+import time
+
+from lightning.pytorch import Callback
+
+
+class Stops(Callback):
+    def __init__(self, step: int = 3) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= self.step
+
+
+class Slow(Callback):
+    def on_train_batch_end(self, trainer, *_) -> None:
+        time.sleep(0.4)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+@pytest.mark.parametrize(
+    ("stop", "more"),
+    [
+        (
+            ["--import", "own_stop", "--trainer.callbacks+=own_stop.Slow"],
+            ["--trainer.max_time", "00:00:00:01"],
+        ),
+        (["--import", "own_stop", "--trainer.callbacks+=own_stop.Stops"], []),
+        (
+            ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "train/loss"],
+            [
+                *("--trainer.callbacks.min_delta", "9", "--trainer.callbacks.patience", "1"),
+                *("--trainer.callbacks.check_on_train_epoch_end", "true"),
+            ],
+        ),
+    ],
+)
+def test_fit__again_after_it_has_stopped_itself_changes_nothing(
+    tiny_model: str, tmp_path: Path, stop: list[str], more: list[str]
+) -> None:
+    (tmp_path / "own_stop.py").write_text(OWN_STOP)
+    run = tmp_path / "run"
+    words = [*_plain_words(tiny_model, run, "--trainer.max_epochs", "4"), *stop, *more]
+    assert run_command(*words, folder=tmp_path).returncode == 0
+    before = _contents(run)
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "already finished" in done.stdout
+    assert _contents(run) == before
+    if "own_stop.Stops" in stop[-1]:
+        done = run_command(*words, "--trainer.callbacks.step", "5", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

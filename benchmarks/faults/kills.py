@@ -1,15 +1,17 @@
-"""Kill trainings at random moments, start the same command again, and compare the weights.
+"""Kill commands at random moments, run the same command again, and compare what they leave.
 
     python -m benchmarks.faults.kills --kills 100
 
-Each case is a short training of a tiny random model by the installed command: texts, extractive and
-generative questions, images with augmentation; with and without workers; on one process and on two
-(gloo); with gradient accumulation and validation in the midst of epochs. It is run once without a
-fault. Then, for each kill, it is begun in a fresh run folder, all its processes get SIGKILL at a
-random moment of the last three fifths of that time (before them it imports; where a run has ended
-already it is begun anew and killed earlier), and the same command is run again. Prints for each
-case how many of the runs ended with the weights of the first one, how many did not, how many hung,
-and where the kills fell; writes `benchmarks/results/kills.json`.
+The trainings are short, of tiny random models: texts, extractive and generative questions, images
+with augmentation; with and without workers; on one process and on two (gloo); with accumulated
+gradients, validations in the midst of epochs, and an `EarlyStopping` that ends them. With each
+task come a `predict` and an `export` of a run that has ended. Each case is run once without a
+fault. Then, for each kill, it is begun in a fresh folder, all its processes get SIGKILL at a random
+moment, and the same command is run again. Compared are the weights of the end, the lines of
+`metrics.csv` and `samples.jsonl`, `results.json`, and the names of all files; of the other verbs
+the contents of all files that they write. Commands of one process are forked from one that has
+imported the package, so that kills fall into their work; with two processes kills come in the last
+three fifths of the time. Writes `benchmarks/results/kills.json` after each kill.
 """
 
 import argparse
@@ -24,7 +26,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import get_context, set_start_method
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,19 +42,37 @@ from benchmarks.record import record
 from tests.images import write_folder
 from tests.tiny_models import paragraph_rows, write_bert, write_t5, write_vit
 
-LONGEST = 180  # seconds after which a command counts as hung
+LONGEST = 300  # seconds after which a command counts as hung
+PLAN = (
+    *("--data.batch_size", "4", "--data.val_fraction", "0.1", "--trainer.default_root_dir", "RUN"),
+    *("--trainer.max_epochs", "2", "--trainer.accelerator", "cpu", "--samples.num_samples", "2"),
+    *("--trainer.val_check_interval", "0.25", "--trainer.accumulate_grad_batches", "2"),
+    *("--trainer.logger", "false", "--trainer.enable_progress_bar", "false"),
+    *("--trainer.log_every_n_steps", "1", "--samples.every_n_steps", "3"),
+    *("--samples.num_grids", "0", "--trainer.callbacks+", "EarlyStopping"),
+    *("--trainer.callbacks.monitor", "val/loss", "--trainer.callbacks.min_delta", "9"),
+    *("--trainer.callbacks.patience", "5"),
+)
+"""Of the six validations that `EarlyStopping` waits for, some come in the midst of an epoch."""
 
 
 class Case(NamedTuple):
-    """A training to be killed.
+    """A command to be killed.
 
     Attributes:
         name: what it is.
-        words: the options of `fit` that make it.
+        words: its verb and options; RUN stands for its folder.
+        after: the case whose run it works on; None where it begins one.
     """
 
     name: str
     words: tuple[str, ...]
+    after: str | None = None
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether it is a single process, which need not be a program of its own."""
+        return "ddp" not in self.words
 
 
 def write_inputs(folder: Path) -> None:
@@ -95,68 +118,114 @@ def cases(folder: Path) -> list[Case]:
     }
     found = []
     for task, words in tasks.items():
-        for workers in (0, 2):
-            for devices in (1, 2):
-                strategy = ("--trainer.strategy", "ddp") if devices > 1 else ()
-                plan = ("--data.num_workers", str(workers), "--trainer.devices", str(devices))
-                name = f"{task}, {workers} workers, {devices} process{'es' * (devices > 1)}"
-                found.append(Case(name, (*words, *plan, *strategy)))
+        for devices, workers in ((1, 0), (1, 2), (2, 0), (2, 2)):
+            strategy = ("--trainer.strategy", "ddp") if devices > 1 else ()
+            plan = ("--data.num_workers", str(workers), "--trainer.devices", str(devices))
+            name = f"{task}, {workers} workers, {devices} process{'es' * (devices > 1)}"
+            found.append(Case(name, ("fit", *words, *PLAN, *plan, *strategy)))
+        first, file = found[-4].name, words[words.index("--data.train_file") + 1]
+        answers = ("--data.predict_file", file, "--trainer.enable_progress_bar", "false")
+        found.append(Case(f"{task}, predict", ("predict", "--run", "RUN", *answers), first))
+        export = ("export", "RUN/checkpoints/last.ckpt", "RUN/exported")
+        found.append(Case(f"{task}, export", export, first))
     return found
 
 
-def command(case: Case, folder: Path) -> list[str]:
-    """The whole command of a case in a run folder."""
-    return [
-        *(sys.executable, "-m", "lit_hf", "fit", "--ckpt_path", "auto", *case.words),
-        *("--data.batch_size", "4", "--data.val_fraction", "0.1"),
-        *("--trainer.default_root_dir", str(folder), "--trainer.max_epochs", "2"),
-        *("--trainer.accelerator", "cpu", "--trainer.accumulate_grad_batches", "2"),
-        *("--trainer.val_check_interval", "5", "--trainer.logger", "false"),
-        *("--trainer.enable_progress_bar", "false", "--samples.num_samples", "0"),
-    ]
+class Running:
+    """A command at work, in a process group of its own, whose output goes to a file."""
+
+    def __init__(self, case: Case, folder: Path, log: Path) -> None:
+        words = [word.replace("RUN", str(folder)) for word in case.words]
+        self._process: BaseProcess | subprocess.Popen[bytes]
+        if case.is_forked:
+            context = get_context("forkserver")
+            context.set_forkserver_preload(["lit_hf.trainer_cli", __name__])
+            self._process = context.Process(target=_command, args=(words, log))
+            self._process.start()
+        else:
+            with log.open("wb") as stream:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "lit_hf", *words],
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                )
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code; None where it is still at work after so many seconds."""
+        if isinstance(self._process, subprocess.Popen):
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(seconds)
+            return None
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """End all its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid or 0, signal.SIGKILL)
+        self.wait(LONGEST)
+
+
+def _command(words: list[str], log: Path) -> None:
+    """Run a command in this process, as the leader of a group."""
+    from lit_hf.cli import main
+
+    os.setsid()
+    set_start_method("fork", force=True)  # for workers, as in a program of its own
+    with log.open("wb") as stream:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+    sys.exit(main(words))
 
 
 def run(case: Case, folder: Path, kill_after: float | None) -> int | None:
     """Run a case in a folder, killed after so many seconds; its exit code, None if it hung.
 
-    One that fails or hangs shows where each of its threads was, and what it said last.
+    One that fails or hangs shows what it said last.
     """
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(
-            command(case, folder), stdout=said, stderr=said, start_new_session=True
-        )
-        code: int | None = None
-        try:
-            code = process.wait(LONGEST if kill_after is None else kill_after)
-        except subprocess.TimeoutExpired:
-            if kill_after is None:
-                os.killpg(process.pid, signal.SIGABRT)  # Python tells where it was
-                time.sleep(2)
-            else:
-                code = -signal.SIGKILL
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code is None or (code and kill_after is None):
-            said.seek(0)
-            lines = [line[:300] for line in said if not line.startswith(("Extension", ", "))]
-            print(f"{case.name}: exit code {code}\n{''.join(lines)[-9000:]}", file=sys.stderr)
-        return code
+    log = folder.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    running = Running(case, folder, log)
+    code = running.wait(LONGEST if kill_after is None else kill_after)
+    is_late = code is None
+    running.kill()  # workers too
+    if is_late and kill_after is not None:
+        return -signal.SIGKILL
+    if code != 0:
+        print(f"{case.name}: exit code {code}\n{log.read_text()[-6000:]}", file=sys.stderr)
+    return code
 
 
-def digest(folder: Path) -> str:
-    """The weights and the step that a run ended with."""
-    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    found = hashlib.sha256(str(checkpoint["global_step"]).encode())
-    for name, weights in sorted(checkpoint["state_dict"].items()):
-        found.update(name.encode() + weights.contiguous().numpy().tobytes())
-    return found.hexdigest()
+def evidence(case: Case, folder: Path) -> dict[str, str]:
+    """What a command has left, by names of files: digests, or the whole of a few lines."""
+    found = {str(path.relative_to(folder)): "there" for path in _files(folder)}
+    if case.after is None:
+        checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        digest = hashlib.sha256(str(checkpoint["global_step"]).encode())
+        for name, weights in sorted(checkpoint["state_dict"].items()):
+            digest.update(name.encode() + weights.contiguous().numpy().tobytes())
+        found["weights"] = digest.hexdigest()
+        written = [folder / name for name in ("metrics.csv", "samples.jsonl", "results.json")]
+    else:
+        written = [path for path in _files(folder) if path.suffix != ".ckpt"]
+    for path in written:
+        found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files, but for what a training that was killed before its first checkpoint left."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).parts[0] != "earlier":
+            yield path
 
 
 class Outcome(NamedTuple):
     """What came of a kill.
 
     Attributes:
-        end: "same weights", "other weights", "hung" or "failed".
+        end: "same", "other", "hung" or "failed".
         moment: where the kill fell.
     """
 
@@ -164,76 +233,108 @@ class Outcome(NamedTuple):
     moment: str
 
 
-def kill_once(case: Case, folder: Path, length: float, wanted: str, moment: float) -> Outcome:
-    """Kill a run after a share of its length, and run it again."""
-    while (killed := run(case, folder, moment * length)) == 0:  # too late, it had ended
-        shutil.rmtree(folder)
+def begin(case: Case, folder: Path, home: Path) -> None:
+    """Make the folder of a command: that of the run that it works on, or none."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if case.after is not None:
+        shutil.copytree(home / "whole" / case.after, folder)
+
+
+def kill_once(case: Case, home: Path, number: int, plan: "Plan", moment: float) -> Outcome:
+    """Kill a command after a share of its length, and run it again."""
+    folder = home / "killed" / str(number)
+    begin(case, folder, home)
+    while (killed := run(case, folder, moment * plan.seconds)) == 0:  # too late, it had ended
+        begin(case, folder, home)
         moment *= 0.8
-    has_checkpoint = (folder / "checkpoints" / "last.ckpt").is_file()
-    fell = "after a checkpoint" if has_checkpoint else "before any checkpoint"
+    has_begun = (folder / "checkpoints" / "last.ckpt").is_file()
+    fell = "after a checkpoint" if has_begun else "before any checkpoint"
+    fell = "in it" if case.after is not None else fell
     if killed != -signal.SIGKILL:
         return Outcome("failed", fell)
     code = run(case, folder, None)
-    if code is None:
-        return Outcome("hung", fell)
     if code != 0:
-        return Outcome("failed", fell)
-    return Outcome("same weights" if digest(folder) == wanted else "other weights", fell)
+        return Outcome("hung" if code is None else "failed", fell)
+    found = evidence(case, folder)
+    shutil.rmtree(folder)
+    if found == plan.wanted:
+        return Outcome("same", fell)
+    names = sorted(n for n in {*found, *plan.wanted} if found.get(n) != plan.wanted.get(n))
+    print(f"{case.name}: other {', '.join(names)}", file=sys.stderr)
+    return Outcome("other", fell)
+
+
+class Plan(NamedTuple):
+    """What a command takes and leaves without a fault."""
+
+    seconds: float
+    wanted: dict[str, str]
+
+
+def undisturbed(case: Case, home: Path) -> Plan:
+    """Run a case without a fault."""
+    folder = home / "whole" / case.name
+    begin(case, folder, home)
+    start = time.perf_counter()
+    if run(case, folder, None) != 0:
+        sys.exit(f"{case.name}: the run without a fault failed.")
+    return Plan(time.perf_counter() - start, evidence(case, folder))
+
+
+def summary(outcomes: dict[str, list[Outcome]], seconds: float) -> dict[str, object]:
+    """The numbers of all kills so far."""
+    ends = [outcome.end for found in outcomes.values() for outcome in found]
+    rows = [
+        {
+            "command": name,
+            "kills": len(found),
+            "ends": Counter(outcome.end for outcome in found),
+            "fell": Counter(outcome.moment for outcome in found),
+        }
+        for name, found in outcomes.items()
+    ]
+    total = {"kills": len(ends), "same": ends.count("same"), "seconds": round(seconds)}
+    return {**total, "commands": rows}
 
 
 def main() -> None:
     """Run all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="over all cases together")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--minutes", type=float, default=600, help="after which no kill begins")
+    parser.add_argument("--only", default="", help="cases with this in their name")
     options = parser.parse_args()
     root = str(Path(__file__).parents[2])
-    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=root, PYTHONFAULTHANDLER="1")
-    draw = random.Random(options.seed)
+    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=root, TOKENIZERS_PARALLELISM="false")
+    draw, start = random.Random(options.seed), time.perf_counter()
     outcomes: dict[str, list[Outcome]] = {}
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(options.jobs) as pool:
+    with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ["LIT_HF_CACHE"] = str(home / "cache")
         write_inputs(home)
-        found = cases(home)
-        lengths, digests = {}, {}
-        for case in track(found, "runs without a fault"):
-            begin = time.perf_counter()
-            if run(case, home / "whole" / case.name, None) != 0:
-                sys.exit(f"{case.name}: the run without a fault failed.")
-            lengths[case.name] = time.perf_counter() - begin
-            digests[case.name] = digest(home / "whole" / case.name)
-        jobs = []
-        for number in range(options.kills):
+        found = [case for case in cases(home) if options.only in case.name]
+        plans: dict[str, Plan] = {}
+        for number in track(range(options.kills), "kills"):
             case = found[number % len(found)]
-            folder = home / "killed" / str(number)
-            length, wanted = lengths[case.name], digests[case.name]
-            moment = draw.uniform(0.4, 1.0)
-            jobs.append((case, pool.submit(kill_once, case, folder, length, wanted, moment)))
-        for case, job in track(jobs, "kills"):
-            outcomes.setdefault(case.name, []).append(job.result())
-    seconds = time.perf_counter() - start
-    table = Table("training", "kills", "same weights", "other", "hung", "failed", "the kills fell")
-    rows = []
+            if time.perf_counter() - start > 60 * options.minutes:
+                break
+            for one in (c for c in cases(home) if c.name in (case.after, case.name)):
+                plans[one.name] = plans.get(one.name) or undisturbed(one, home)
+            moment = draw.uniform(0.1 if case.is_forked else 0.4, 1.0)
+            outcome = kill_once(case, home, number, plans[case.name], moment)
+            outcomes.setdefault(case.name, []).append(outcome)
+            record("kills", summary(outcomes, time.perf_counter() - start))
+    table = Table("command", "kills", "same", "other", "hung", "failed", "the kills fell")
     for name, ends in outcomes.items():
         counts = Counter(outcome.end for outcome in ends)
         fell = Counter(outcome.moment for outcome in ends)
-        numbers = [counts[end] for end in ("same weights", "other weights", "hung", "failed")]
-        rows.append({"training": name, "kills": len(ends), "ends": counts, "fell": fell})
         places = ", ".join(f"{count} {place}" for place, count in fell.items())
-        table.add_row(name, str(len(ends)), *map(str, numbers), places)
+        numbers = [str(counts[end]) for end in ("same", "other", "hung", "failed")]
+        table.add_row(name, str(len(ends)), *numbers, places)
     Console(width=150).print(table)
-    num_same = sum(outcome.end == "same weights" for ends in outcomes.values() for outcome in ends)
-    print(f"{num_same} of {options.kills} ended with the same weights, {seconds:.0f} s")
-    summary = {
-        "kills": options.kills,
-        "same_weights": num_same,
-        "seconds": round(seconds),
-        "trainings": rows,
-    }
-    record("kills", summary)
+    last = summary(outcomes, time.perf_counter() - start)
+    print(f"{last['same']} of {last['kills']} left what an undisturbed one leaves")
 
 
 if __name__ == "__main__":

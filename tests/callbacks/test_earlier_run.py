@@ -173,3 +173,30 @@ def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scra
     assert _files(tmp_path / "earlier" / "1") == old  # all of it in one place
     assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["1"]
     assert set(_steps(tmp_path / "metrics.csv")) == {1, 2, 3, 4}
+
+
+class _CrashError(Exception):
+    """As a kill, between two batches."""
+
+
+class _Crash(pl.Callback):
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == 2:
+            raise _CrashError
+
+
+def test_training__stopped_before_its_first_checkpoint_begins_its_files_anew(
+    fit: Fit, tmp_path: Path
+) -> None:
+    def begin(*more: pl.Callback) -> None:
+        fit([ResultsWriter(), SampleLogger(1, 2), LastCheckpoint(), *more], max_epochs=1)
+
+    with pytest.raises(_CrashError):
+        begin(_Crash())
+    assert not list(tmp_path.glob("checkpoints/*"))
+    begin()
+    lines = [line.rsplit(",", 1)[0] for line in (tmp_path / "metrics.csv").read_text().split()]
+    assert len(lines) == len(set(lines))
+    samples = (tmp_path / "samples.jsonl").read_text().splitlines()
+    assert len([line for line in samples if '"train"' in line]) == 4 * 2
+    assert set(_steps(tmp_path / "earlier" / "1" / "metrics.csv")) == {1, 2}
