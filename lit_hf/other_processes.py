@@ -54,23 +54,29 @@ def shield_others(trainer: Trainer) -> None:
         )
 
 
-def follow_others(trainer: Trainer, error: Exception) -> None:
+def follow_others(trainer: Trainer, error: Exception, patience: float = 30) -> None:
     """End this process too where its error is only that another one has ended before it.
 
     Args:
         trainer: who has started it.
         error: of this process.
+        patience: the seconds that one may take to end after it is lost.
 
     Raises:
-        SharedFaultError: naming one that was ended by a signal.
+        SharedFaultError: naming one that was ended by a signal; or if one has ended with code 0
+            in the midst of the run, as by a full disk.
         SystemExit: with exit code 1, if one has ended by a fault and has said which.
     """
     is_lost = any(part in str(error) for part in _LOST_PEER)
-    codes = _ended(trainer, patience=4 if is_lost else 1)
+    codes = _ended(trainer, patience if is_lost else 1)
     if told := killed_others(trainer, patience=0):
         raise SharedFaultError(told) from error
     if is_lost and codes:
         raise SystemExit(1) from error
+    if is_lost and any(process.poll() == 0 for process in _started(trainer)):
+        raise SharedFaultError(  # see `code_of_process`
+            "another process of this run has ended, and has said why; this one cannot go on alone."
+        ) from error
 
 
 def killed_others(trainer: Trainer, patience: float = 1) -> str:
@@ -98,7 +104,8 @@ def _ended(trainer: Trainer, patience: float) -> dict[int, int]:
     while _started(trainer):
         codes = enumerate([process.poll() for process in _started(trainer)], start=1)
         found = {rank: code for rank, code in codes if code}
-        if found or time.monotonic() > deadline:
+        are_over = all(process.poll() is not None for process in _started(trainer))
+        if found or are_over or time.monotonic() > deadline:
             return found
         time.sleep(0.05)
     return {}

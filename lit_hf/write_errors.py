@@ -82,7 +82,8 @@ def full_disk(error: BaseException) -> WriteError | None:
         return write_error(Path(os.fsdecode(error.filename)), error)
     return WriteError(
         f"a file cannot be written: {error.strerror}. Make room on the disks that the run, its "
-        "caches and temporary files (TMPDIR) lie on, and run the same command again."
+        "loggers' files, caches and temporary files (TMPDIR) lie on, and run the same command "
+        "again."
     )
 
 

@@ -55,8 +55,12 @@ def test_lost_peer__that_has_told_its_fault_is_followed() -> None:
         with pytest.raises(SystemExit) as stop:
             follow_others(trainer, lost)
     assert stop.value.code == 1
+    with _beside("") as (trainer, process):
+        follow_others(trainer, RuntimeError("a fault of its own"))
+        with pytest.raises(SharedFaultError, match="another process of this run has ended"):
+            follow_others(trainer, lost)
     with _beside("import time; time.sleep(60)") as (trainer, process):
-        follow_others(trainer, lost)
+        follow_others(trainer, lost, patience=1)
         process.kill()
         with pytest.raises(SharedFaultError, match="process 1 was ended by SIGKILL"):
             follow_others(trainer, lost)

@@ -18,6 +18,7 @@ from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.errors import InputError, WriteError
 from lit_hf.files import check_inside
 from lit_hf.unfinished import sweep
+from lit_hf.write_errors import FULL, naming
 
 log = logging.getLogger(__name__)
 LOCK, EVALUATION_LOCK = ".training.lock", ".evaluation.lock"
@@ -73,7 +74,8 @@ class RunFolder(Callback):
         if verb == "fit":
             _check(folder / "checkpoints")
         path = folder / (LOCK if verb == "fit" else EVALUATION_LOCK)
-        self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
+        with naming(path):
+            self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
         self._place = path.stat() if self._lock.is_locked else None
         for name in (".", "checkpoints", "samples"):
             sweep(folder / name)
@@ -227,6 +229,8 @@ def _locked(path: Path, verb: str) -> BaseFileLock:
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno in _NOT_OPENED:
             raise InputError(f"{path}: cannot be opened: {error.strerror}. Remove it.") from error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         log.warning(
             f"{path}: this disk knows no locks ({error}): see to it that no other {kind} runs here."
         )
