@@ -38,7 +38,7 @@ def told_as_input(path: str | Path) -> Iterator[None]:
     """Tell whatever the content of a file makes its readers raise in one message with its name.
 
     Args:
-        path: of a checkpoint, which anybody may have made.
+        path: of a checkpoint or a model's folder, which anybody may have made.
 
     Raises:
         InputError: in place of any error but those of disk and memory.
@@ -50,7 +50,7 @@ def told_as_input(path: str | Path) -> Iterator[None]:
     except Exception as error:  # there is no list of what strange values may raise
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"{path}: what the checkpoint holds cannot be used ({type(error).__name__}: {reason})."
+            f"{path}: what it holds cannot be used ({type(error).__name__}: {reason})."
         ) from error
 
 

@@ -132,7 +132,8 @@ class Predictor:
                 inputs = data_description(checkpoint).get("inputs")
                 processor = _load_processor(module, folder if held else module.model_name, inputs)
         else:
-            module, inputs = _from_folder(str(path))
+            with told_as_input(path):
+                module, inputs = _from_folder(str(path))
             processor = _load_processor(module, str(path), inputs)
         known = cast("Mapping[str, object]", inputs) if isinstance(inputs, Mapping) else {}
         return cls(module.to(_device(device)), processor, known)

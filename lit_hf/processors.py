@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,12 +10,13 @@ import torch
 from torch import Tensor
 
 from lit_hf.bundled import find_bundled
-from lit_hf.errors import DamagedError, InputError
-from lit_hf.functional.paths import is_local
+from lit_hf.errors import InputError
 from lit_hf.functional.pixels import PixelSettings, Resampling, to_pixel_values
+from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.urls import check_local
-from lit_hf.model_files import check_files
+from lit_hf.model_files import check_config, reading
 from lit_hf.model_inputs import add_padding
+from lit_hf.positions import positions_of
 from lit_hf.special_tokens import settle
 
 if TYPE_CHECKING:
@@ -43,18 +43,25 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     check_local("model_name", model_name)
-    try:
+    with reading(model_name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise not_loadable(model_name, "tokenizer", error) from error
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # made up, where the files are missing
-        raise InputError(
-            f"model {model_name!r}: there is no tokenizer with it (no tokenizer.json and no "
-            "vocabulary); copy the tokenizer's files of the base model into the folder."
-        )
-    add_padding(tokenizer, model_name)
-    settle(tokenizer, special_tokens_are_text)
+        num_special = len(tokenizer.all_special_tokens)
+        if len(tokenizer) <= num_special:  # made up, where the files are missing
+            raise InputError(
+                f"model {model_name!r}: there is no tokenizer with it (no tokenizer.json and no "
+                "vocabulary); copy the tokenizer's files of the base model into the folder."
+            )
+        add_padding(tokenizer, model_name)
+        settle(tokenizer, special_tokens_are_text)
+        _try_out(tokenizer)
     return tokenizer
+
+
+def _try_out(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Use a tokenizer on a text: what its files say is first looked at then."""
+    longest = min(tokenizer.model_max_length, 16)
+    tokenizer(["a text"], truncation=True, max_length=longest)
+    tokenizer.pad([{"input_ids": [0]}, {"input_ids": [0, 0]}], padding=True)
 
 
 def load_image_processor(model_name: str) -> "BaseImageProcessor":
@@ -66,19 +73,17 @@ def load_image_processor(model_name: str) -> "BaseImageProcessor":
     from transformers import AutoImageProcessor
 
     check_local("model_name", model_name)
-    try:
+    folder = Path(model_name)
+    if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSORS):
+        raise InputError(
+            f"model {model_name!r}: there is no {_PROCESSORS[0]} in this folder, which says "
+            "how images are resized and normalised. Copy that of the base model, or write one "
+            "with the size that the model reads: `from transformers import ViTImageProcessor; "
+            f"ViTImageProcessor(size={_SQUARE}).save_pretrained({model_name!r})`."
+        )
+    with reading(model_name, "image processor"):
         load = cast("Callable[..., BaseImageProcessor]", AutoImageProcessor.from_pretrained)
         return load(find_bundled(model_name), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
-        folder = Path(model_name)
-        if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSORS):
-            raise InputError(
-                f"model {model_name!r}: there is no {_PROCESSORS[0]} in this folder, which says "
-                "how images are resized and normalised. Copy that of the base model, or write one "
-                "with the size that the model reads: `from transformers import ViTImageProcessor; "
-                f"ViTImageProcessor(size={_SQUARE}).save_pretrained({model_name!r})`."
-            ) from error
-        raise not_loadable(model_name, "image processor", error) from error
 
 
 def set_image_size(processor: "BaseImageProcessor", side: int) -> None:
@@ -111,17 +116,20 @@ def pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
     Raises:
         InputError: if it does anything that is not known here.
     """
-    settings = _pixel_settings(processor)
+    try:
+        settings = _pixel_settings(processor)
+    except InputError:
+        raise
+    except Exception as error:  # a field of its file of a wrong type
+        raise _no_use(processor, error) from error
     down, right = np.arange(260)[:, None, None], np.arange(300)[None, :, None]
     waves = np.sin(down * (0.031, 0.017, 0.011) + right * (0.013, 0.029, 0.007))
     image = (127.5 + 127 * waves).astype(np.uint8)
     prepare = cast("Callable[..., dict[str, Tensor]]", processor)
     try:
         theirs = prepare(image, return_tensors="pt")["pixel_values"]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"the image processor {type(processor).__name__} prepares no image: {error}"
-        ) from error
+    except Exception as error:  # its fields again
+        raise _no_use(processor, error) from error
     ours = to_pixel_values(torch.from_numpy(image).permute(2, 0, 1)[None], settings)
     level = settings.scale / min(settings.std)
     if ours.shape == theirs.shape and float((ours - theirs).abs().max()) < 3 * level:
@@ -131,6 +139,10 @@ def pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
         "cut, scale and normalise it, and that is not known here; take a model with another one, "
         "such as ViT's."
     )
+
+
+def _no_use(processor: "BaseImageProcessor", error: Exception) -> InputError:
+    return InputError(f"the image processor {type(processor).__name__} prepares no image: {error}")
 
 
 def _pixel_settings(processor: "BaseImageProcessor") -> PixelSettings:
@@ -218,17 +230,17 @@ def load_config(model_name: str) -> "PreTrainedConfig":
     Raises:
         InputError: if there is none or it cannot be reached.
     """
-    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     check_local("model_name", model_name)
-    try:
+    with reading(model_name, "config"):
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             find_bundled(model_name), trust_remote_code=False
         )
-        return config
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        raise not_loadable(model_name, "config", error) from error
+        check_config(config, f"model {model_name!r}")
+        positions_of(config)  # what is asked of it later
+        names_of(config)
+    return config
 
 
 def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> None:
@@ -243,20 +255,3 @@ def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", model_name: str) -> N
             f"{model_name}: the tokenizer knows {len(tokenizer)} tokens, the model {vocab_size}; "
             "they do not belong together."
         )
-
-
-def not_loadable(model_name: str, part: str, error: Exception) -> InputError:
-    """Say in one line why a model cannot be loaded and what to do."""
-    if is_local(model_name) and not Path(model_name).is_dir():
-        return InputError(f"model {model_name!r}: there is no such folder.")
-    try:
-        check_files(model_name)
-    except DamagedError as damage:
-        return damage
-    told = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
-    told = shorten(told, 200, placeholder=" …")
-    return InputError(
-        f"model {model_name!r}: the {part} cannot be loaded ({told}). Give a folder with "
-        "config.json or a Hub id: look at its spelling and the connection (HF_HUB_OFFLINE=1 reads "
-        "what was fetched before without asking); a gated model needs HF_TOKEN in the environment."
-    )

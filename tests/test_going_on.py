@@ -62,7 +62,7 @@ def test_take__gives_the_data_the_tokenizer_of_the_checkpoint(trained: Path) -> 
     [
         (lambda c: c["TextClassificationDataModule"]["processor"].update({"yaml.py": 1}), "yaml"),
         (lambda c: c["hyper_parameters"]["config_overrides"].update(x=torch.zeros(1)), "cannot be"),
-        (lambda c: c.update(loops={"fit_loop": 3}), "changed.ckpt: what the checkpoint holds"),
+        (lambda c: c.update(loops={"fit_loop": 3}), "changed.ckpt: what it holds"),
     ],
 )
 def test_take__of_a_stranger_is_one_error(

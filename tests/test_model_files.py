@@ -1,14 +1,26 @@
+import json
+import pickle
 import shutil
+import struct
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lit_hf import InputError, Predictor
+from lit_hf import InputError, Predictor, TextClassifier
 from lit_hf.errors import DamagedError
-from lit_hf.model_files import check_files
+from lit_hf.model_files import check_config, check_files
+from lit_hf.modules.heads import BackboneWithHeadConfig
 from lit_hf.modules.loading import from_pretrained
-from lit_hf.processors import load_config, load_image_processor, load_tokenizer
+from lit_hf.processors import (
+    load_config,
+    load_image_processor,
+    load_tokenizer,
+    pixel_settings,
+)
+from tests.commands import fit_words, run_command
 
 FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
 
@@ -78,3 +90,131 @@ def test_damage__of_the_table_of_contents(
 def test_files__of_a_hub_id_are_not_looked_for(tmp_path: Path) -> None:
     check_files("someone/something")
     check_files(tmp_path)
+
+
+def _set(name: str, **values: object) -> Callable[[Path], None]:
+    """A change of a JSON file."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        held = json.loads(path.read_bytes()) if path.exists() else {}
+        path.write_text(json.dumps({**held, **values}), encoding="utf-8")
+
+    return change
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        (folder / name).write_bytes(content)
+
+    return change
+
+
+class _Payload:
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("ran"),)
+
+
+NESTED = b'{"a":' * 10**5 + b"1" + b"}" * 10**5
+INDEX = "model.safetensors.index.json"
+LYING = json.dumps({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 8]}}).encode()
+QUANTISERS = ("bitsandbytes", "gptq", "awq", "torchao", "compressed-tensors", "fp8", "mxfp4", 3)
+STRANGE = {
+    **{
+        f"quantised by {name}": _set("config.json", quantization_config={"quant_method": name})
+        for name in QUANTISERS
+    },
+    "adapter": _set("adapter_config.json", base_model_name_or_path="/elsewhere"),
+    "kernel": _set("config.json", attn_implementation="someone/kernel"),
+    "own code": _set("config.json", model_type="x", auto_map={"AutoConfig": "configuration_x.C"}),
+    "weights elsewhere": _set("config.json", transformers_weights="../x.safetensors"),
+    "index elsewhere": _write(INDEX, b'{"weight_map": {"a": "../x.safetensors"}}'),
+    "index of a list": _write(INDEX, b"[]"),
+    "index of nothing": _write(INDEX, b'{"weight_map": {"a": "x.safetensors"}}'),
+    "lying weights": _write("model.safetensors", struct.pack("<Q", len(LYING)) + LYING + b"0" * 8),
+    "pickle": _write("pytorch_model.bin", pickle.dumps(_Payload())),
+    **{
+        f"{name} {number}": _write(name, content)
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
+        for number, content in enumerate(
+            [NESTED, b"[1]", b'"a"', b"3", "{}".encode("utf-16"), b"\xef\xbb\xbf{}"]
+        )
+    },
+    **{
+        f"config of {name}": _set("config.json", **{name: value})
+        for name, value in {
+            **{"hidden_size": "x", "architectures": 3, "id2label": [1], "text_config": 3},
+            **{"model_type": 3, "hidden_act": "os.system", "dtype": 3, "vocab_size": "x"},
+            **{"num_labels": "x", "pad_token_id": "x", "max_position_embeddings": []},
+        }.items()
+    },
+    **{
+        f"tokenizer of {name}": _set("tokenizer_config.json", **{name: value})
+        for name, value in {
+            **{
+                "model_max_length": "x",
+                "padding_side": 3,
+                "pad_token": 5,
+                "added_tokens_decoder": [],
+            },
+            **{"model_input_names": [3], "tokenizer_class": 3, "extra_special_tokens": 3},
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_folder__of_a_stranger_is_right_or_one_error(
+    name: str, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a file says, and whatever transformers makes of it."""
+    monkeypatch.chdir(exported.parent)
+    STRANGE[name](exported)
+    told = []
+    for read in (
+        lambda: Predictor.from_pretrained(exported)("a text"),
+        lambda: TextClassifier(str(exported), ["no", "yes"]).model,
+        lambda: load_tokenizer(str(exported))("a text"),
+    ):
+        try:
+            read()
+        except InputError as error:
+            told.append(str(error))
+    assert all(exported.name in text for text in told), told
+    assert told or name in ("config of dtype", "tokenizer of model_input_names")
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("size", "x"), ("image_mean", 3), ("resample", "x"), ("rescale_factor", [])),
+        *(("image_processor_type", 3), ("image_processor_type", "os.system"), ("do_pad", [])),
+    ],
+)
+def test_processor__of_a_stranger_is_one_error(
+    field: str, value: object, tiny_vit: str, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_vit, tmp_path / "vit"))
+    _set("preprocessor_config.json", **{field: value})(folder)
+    with suppress(InputError):
+        pixel_settings(load_image_processor(str(folder)))
+
+
+@pytest.mark.parametrize("name", ["quantised by gptq", "config.json 0", "tokenizer.json 1"])
+def test_training__of_a_strange_folder_leaves_no_run(
+    name: str, exported: Path, tmp_path: Path
+) -> None:
+    STRANGE[name](exported)
+    done = run_command(*fit_words("model", tmp_path / "run"), folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("lit-hf: error: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_config__that_says_what_all_say_is_taken(tiny_model: str) -> None:
+    config = load_config(tiny_model)
+    config._attn_implementation = "sdpa"
+    check_config(config, "it")
+    check_config(BackboneWithHeadConfig(), "it")

@@ -1,7 +1,6 @@
 """Configs and weights into models: in single precision, whole, the head with a known meaning."""
 
 import logging
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -9,7 +8,6 @@ from typing import Any, Literal, cast
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -23,9 +21,10 @@ from transformers import (
 )
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.model_files import check_config, reading
 from lit_hf.modules.complete_weights import note_gaps
 from lit_hf.positions import check_length, positions_of
-from lit_hf.processors import load_config, not_loadable
+from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
 # What models raise of a config that they cannot be built from.
@@ -62,8 +61,12 @@ def config_from_dict(values: Mapping[str, object]) -> PreTrainedConfig:
         InputError: if they make none.
     """
     try:
-        return AutoConfig.for_model(**cast("dict[str, Any]", values))
-    except (*_UNFIT, StrictDataclassError) as error:
+        config = AutoConfig.for_model(**cast("dict[str, Any]", values))
+        check_config(config, "the checkpoint")
+        return config
+    except InputError:
+        raise
+    except Exception as error:  # whatever values of a file make a class of transformers raise
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"the config that the checkpoint holds cannot be used: {reason}"
@@ -131,7 +134,7 @@ def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
         )
     except InputError:  # of a head of one's own
         raise
-    except _UNFIT as error:
+    except Exception as error:  # whatever values of a config make a class of models raise
         reason = str(error) or type(error).__name__
         raise InputError(f"no {config.model_type!r} model of this config: {reason}") from error
     return cast("PreTrainedModel", model)
@@ -143,7 +146,7 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
     Raises:
         InputError: if they cannot be loaded, or do not fit the config outside the head.
     """
-    try:
+    with reading(model_name, "weights"):
         model, found = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
             auto.from_pretrained(
@@ -155,13 +158,6 @@ def from_pretrained(auto: Auto, model_name: str, config: PreTrainedConfig) -> Pr
                 trust_remote_code=False,
             ),
         )
-    except InputError:  # of a head of one's own
-        raise
-    except (
-        *(OSError, ValueError, RuntimeError, EOFError),
-        *(SafetensorError, pickle.UnpicklingError),
-    ) as error:
-        raise not_loadable(model_name, "weights", error) from error
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     for name, held, wanted in sorted(found["mismatched_keys"]):
         if name.startswith(prefix):
