@@ -110,11 +110,11 @@ def end_of(trainer: Trainer) -> str:
     if over and not (is_cut_off and all(end == done for _, end, done in over)):
         ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
         return f"{told}; to go on raise {ends}."
-    checkpoint = read_checkpoint(path)
-    held = held_fingerprint(checkpoint) or {}
-    is_same = not changed_plan(held, facts_of_plan(trainer))
-    if is_cut_off or over or not is_same or changed_validation(trainer, checkpoint):
-        return ""
+    with told_as_input(path):
+        checkpoint = read_checkpoint(path)
+        is_other = changed_plan(held_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
+        if is_cut_off or over or is_other or changed_validation(trainer, checkpoint):
+            return ""
     return (
         f"{told}, where a time limit or a callback has ended it; to go on change what has ended "
         "it, such as `trainer.max_time` or `patience`."

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.going_on import checkpoint_for, is_finished, take, tell_rest
+from lit_hf.going_on import checkpoint_for, end_of, take, tell_rest
 from tests.damage import flip_weight
 from tests.trainers import quiet_trainer
 
@@ -77,7 +77,7 @@ def test_take__of_a_stranger_is_one_error(
     data = TextClassificationDataModule("gone")
     with pytest.raises(InputError, match=wanted):  # noqa: PT012 - the one after the other
         take(path, "fit", "text_classification", data)
-        is_finished(trainer)
+        end_of(trainer)
 
 
 def test_rest__says_what_the_same_command_will_do(
