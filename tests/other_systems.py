@@ -40,6 +40,8 @@ class _Lacking(ModuleType):
 class _NoFolders(_Lacking):
     """`os` that opens no folder and, where another process is meant, sends no signal."""
 
+    name = "nt"
+
     def open(self, path: str | os.PathLike[str], flags: int, mode: int = 0o777) -> int:
         if os.path.isdir(path):
             raise PermissionError(13, "Permission denied", str(path))
