@@ -1,10 +1,8 @@
 import errno
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from lit_hf.files import (
     write_bytes,
     write_text,
 )
+from tests.full_disk import full_disk
 
 KILLED_PAIR = """
 import os, sys
@@ -39,17 +38,6 @@ with new_files([folder / "a", folder / "b"], lambda: None) as streams:
     for stream in streams:
         stream.write(b"new")
 """
-
-
-@contextmanager
-def _full_disk(num_bytes: int) -> Iterator[None]:
-    """No file may grow beyond a size, as on a disk that has no more room."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _contents(folder: Path) -> dict[str, str]:
@@ -93,7 +81,7 @@ def test_new_file__that_is_interrupted_leaves_the_old_one(tmp_path: Path) -> Non
 def test_new_file__on_a_full_disk_names_the_file_and_what_it_needs(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with _full_disk(50), pytest.raises(WriteError, match=r"a\.txt: cannot .* it has 99 bytes"):
+    with full_disk(50), pytest.raises(WriteError, match=r"a\.txt: cannot .* it has 99 bytes"):
         write_text(path, "x" * 99)
     assert _contents(tmp_path) == {"a.txt": "old"}
 
@@ -157,7 +145,7 @@ def test_new_files__of_which_one_cannot_be_written_are_as_before(tmp_path: Path)
             first.write(b"new")
             second.write(bytes(99))
 
-    with _full_disk(50), pytest.raises(WriteError, match=r"/a, b: cannot be written: File too l"):
+    with full_disk(50), pytest.raises(WriteError, match=r"/a, b: cannot be written: File too l"):
         write()
     assert _contents(tmp_path) == {"a": "old", "b": "old"}
     assert not called
@@ -171,7 +159,7 @@ def test_append__adds_lines_and_takes_back_what_finds_no_room(tmp_path: Path) ->
     path = tmp_path / "run" / "a.csv"
     append_text(path, "one\n")
     append_text(path, "two\n")
-    with _full_disk(50), pytest.raises(WriteError, match=r"a\.csv: cannot .* it has 99 bytes"):
+    with full_disk(50), pytest.raises(WriteError, match=r"a\.csv: cannot .* it has 99 bytes"):
         append_text(path, "x" * 99)
     assert path.read_text() == "one\ntwo\n"
 
@@ -226,7 +214,7 @@ def test_new_folder__that_cannot_be_filled_or_named_leaves_the_old_one(
         with new_folder(target, "Buy a disk.") as folder, (folder / "a").open("wb") as stream:
             stream.write(bytes(99))
 
-    with _full_disk(50), pytest.raises(WriteError, match=r"/folder: cannot .* Buy a disk\."):
+    with full_disk(50), pytest.raises(WriteError, match=r"/folder: cannot .* Buy a disk\."):
         fill()
     real = os.replace
 

@@ -170,6 +170,39 @@ def test_ignores__each_have_a_reason() -> None:
     assert not bare, f"say behind each of these, or above it, why it is there: {', '.join(bare)}"
 
 
+def _writes(call: ast.Call) -> bool:
+    """Whether a call writes a file, or gives one a name, in a way of its own."""
+    name = ast.unparse(call.func)
+    if name.rpartition(".")[2] == "open":
+        modes = [arg.value for arg in ast.walk(call) if isinstance(arg, ast.Constant)]
+        return any(re.fullmatch(r"[rwaxbt+]*[wax+][rwaxbt+]*", str(mode)) for mode in modes)
+    methods = "write_text write_bytes touch rename symlink_to hardlink_to to_csv savefig save_file"
+    return name in ("os.replace", "os.rename") or name.rpartition(".")[2] in methods.split()
+
+
+def test_files__are_written_in_one_way() -> None:
+    """By `files.py`; in folders that it has just made, others write too."""
+    in_new_folders = {
+        *("callbacks/export.py", "data/cache.py", "data/checked.py"),
+        *("tokenizer_files.py", "tokenizer_saving.py"),
+    }
+    names_only = {"callbacks/earlier_run.py"}
+    found = set()
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        own = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "lit_hf.files"
+            for alias in node.names
+        }
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if any(_writes(call) and ast.unparse(call.func) not in own for call in calls):
+            found.add(str(path.relative_to(PACKAGE)))
+    ways = {"files.py", "unfinished.py"}
+    assert found <= ways | in_new_folders | names_only, "write with `lit_hf.files`"
+
+
 def test_public_names__import_and_are_all_documented() -> None:
     import lit_hf
 

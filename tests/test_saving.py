@@ -1,11 +1,9 @@
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from lit_hf.checkpoints import is_whole, read_checkpoint
 from lit_hf.cli import main
 from lit_hf.errors import WriteError
 from lit_hf.saving import WholeCheckpointIO, write_whole
+from tests.full_disk import full_disk
 from tests.trainers import quiet_trainer
 
 KILLED = """
@@ -54,17 +53,6 @@ for round in range(1, 9):
 print(num_cut_off)
 """
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
-
-
-@contextmanager
-def _full_disk(num_bytes: int) -> Iterator[None]:
-    """No file may grow beyond a size, as on a disk that has no more room."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _content(value: float, num: int = 10) -> dict[str, object]:
@@ -109,7 +97,7 @@ def test_save__on_a_full_disk_leaves_the_old_file_and_says_what_is_needed(tmp_pa
     WholeCheckpointIO().save_checkpoint(_content(3.0), path)
     WholeCheckpointIO().save_checkpoint(_content(1.0, 1_000_000), other)
     before = path.read_bytes()
-    with _full_disk(2_000_000), pytest.raises(WriteError, match="File too large") as told:
+    with full_disk(2_000_000), pytest.raises(WriteError, match="File too large") as told:
         WholeCheckpointIO().save_checkpoint(_content(1.0, 1_000_000), path)
     assert str(told.value).startswith(f"{path}: cannot be written")
     assert f"it has {other.stat().st_size} bytes" in str(told.value)
@@ -132,7 +120,7 @@ def test_command__on_a_full_disk_ends_with_one_line(
     logs = tmp_path / "run" / "lightning_logs"
     (logs / "version_0").mkdir(parents=True)
     before = sys.path[:]
-    with _full_disk(100_000):
+    with full_disk(100_000):
         assert main(words) == 1
     sys.path[:] = before
     said = capsys.readouterr().err.splitlines()[-1]
@@ -217,7 +205,7 @@ def test_write_whole__leaves_the_writer_of_a_user() -> None:
 
 def test_bare_trainer__writes_whole_checkpoints(fit: Fit, tmp_path: Path) -> None:
     trainer, _, _ = fit(plugins=[WholeCheckpointIO()])
-    with _full_disk(100_000), pytest.raises(WriteError, match=r"a\.ckpt"):
+    with full_disk(100_000), pytest.raises(WriteError, match=r"a\.ckpt"):
         trainer.save_checkpoint(tmp_path / "a.ckpt")
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     assert int(str(read_checkpoint(tmp_path / "a.ckpt")["global_step"])) == trainer.global_step

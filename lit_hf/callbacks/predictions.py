@@ -98,7 +98,8 @@ class PredictionWriter(Callback):
         written = join_parts(parts, folder / self.file_name, form_of(trainer))
         warn_of_part(trainer, parts)
         for part in parts:
-            part.unlink()
+            with naming(part):
+                part.unlink()
         weights = name_files(trainer, pl_module, written)
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
         of = f", {printable(weights['checkpoint'], 300)}" if weights["checkpoint"] else ""

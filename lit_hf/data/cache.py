@@ -135,6 +135,7 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
         if not _is_whole(target):
             sweep(target.parent)
             with new_folder(target, _ROOM) as folder:
+                folder.chmod(0o700)  # rows may be nobody else's business
                 build(folder)
                 (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
     return target

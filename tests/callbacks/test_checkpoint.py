@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home
 from lit_hf.checkpoints import best_of, read_checkpoint
 from tests.trainers import quiet_trainer
 
@@ -32,6 +32,27 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
     found = best_of(tmp_path / "checkpoints")
     assert found is not None
     assert found.name == "epoch=0-step=1.ckpt"
+
+
+def test_checkpoints__of_a_state_lie_in_the_folder_itself(tmp_path: Path) -> None:
+    """One that was made by somebody else may name files elsewhere, which Lightning would remove."""
+    folder, outside = tmp_path / "checkpoints", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (folder / "own.ckpt").touch()
+    (outside / "a.ckpt").touch()
+    (folder / "link").symlink_to(outside)
+    (folder / "b.ckpt").symlink_to(outside / "a.ckpt")
+    names = ["own.ckpt", "link/a.ckpt", "b.ckpt", "../outside/a.ckpt"]
+    state = {
+        "dirpath": "/before",
+        "best_k_models": {f"/before/{name}": 0.5 for name in names},
+        "kth_best_model_path": "/before/link/a.ckpt",
+        "last_model_path": str(outside / "a.ckpt"),
+    }
+    found = _at_home(state, ModelCheckpoint(folder, monitor="val/loss"), folder)
+    assert list(found["best_k_models"]) == [str(folder / "own.ckpt")]
+    assert found["kth_best_model_path"] == found["last_model_path"] == ""
 
 
 @pytest.mark.parametrize("settings", [{"check_val_every_n_epoch": 5}, {"max_steps": 2}])

@@ -23,6 +23,7 @@ def test_cached__builds_once() -> None:
 
     first = cached(key_of("a"), build)
     assert (first / "x").read_text() == "content"
+    assert first.stat().st_mode & 0o077 == 0  # nobody else's
     assert cached(key_of("a"), build) == first
     assert cached(key_of("b"), build) != first
     assert len(built) == 2

@@ -1,0 +1,266 @@
+"""What a run writes: through no link, together, and with an error that names the file."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+
+from lit_hf import (
+    ExportPretrained,
+    InputError,
+    PredictionWriter,
+    ResultsWriter,
+    RunFolder,
+    SampleLogger,
+    files,
+)
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.confusion import ConfusionMatrixWriter
+from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.run_folder import EVALUATION_LOCK
+from lit_hf.cli import main
+from lit_hf.errors import WriteError
+from lit_hf.saving import WholeCheckpointIO
+from lit_hf.unfinished import own_name
+from tests.commands import fit_words
+from tests.full_disk import full_disk
+from tests.trainers import quiet_trainer
+
+Fit = Callable[..., tuple[pl.Trainer, Any, Any]]
+ROWS = [{"id": n, "text": f"fire in town {n}", "label": n % 2} for n in range(8)]
+DATA = {"id_column": "id", **dict.fromkeys(("train", "val", "test", "predict"), ROWS)}
+PAIRS = {
+    "predict": ("predictions.jsonl", "submission.csv"),
+    "test": ("confusion_matrix.csv", "confusion_matrix.png"),
+    "validate": ("confusion_matrix_validate.csv", "confusion_matrix_validate.png"),
+}
+
+
+def _all(*others: pl.Callback) -> list[pl.Callback]:
+    writers = [ResultsWriter(), SampleLogger(1, 2), PredictionWriter(), ConfusionMatrixWriter()]
+    return [*writers, ExportPretrained(), RunFolder(), LastCheckpoint(), *others]
+
+
+def _fitted(fit: Fit, folder: Path) -> tuple[Any, Any]:
+    """A run of a model, in a folder, with the callbacks of the command."""
+    io = WholeCheckpointIO()
+    _, module, data = fit(_all(), folder=folder, data=DATA, log_every_n_steps=1, plugins=[io])
+    return module, data
+
+
+def _evaluate(verb: str, folder: Path, module: object, data: object) -> None:
+    trainer = quiet_trainer(default_root_dir=folder, callbacks=_all())
+    settings = {"return_predictions": False} if verb == "predict" else {"verbose": False}
+    getattr(trainer, verb)(module, data, **settings)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.iterdir() if path.is_file())
+    return {path.name: path.read_bytes() for path in files}
+
+
+def test_files__that_are_links_out_of_the_folder_are_replaced(fit: Fit, tmp_path: Path) -> None:
+    """A folder made by somebody else may hold any, under every name that is written."""
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    module, data = _fitted(fit, folder)
+    for verb in PAIRS:
+        _evaluate(verb, folder, module, data)
+    names = {path.name for path in folder.iterdir() if path.is_file()} - {
+        *("samples.jsonl", "metrics.csv")  # which are added to: see below
+    }
+    assert names >= {*sum(PAIRS.values(), ()), "results.json"}
+    parts = [f".predictions.jsonl.part-{rank}" for rank in (0, 1)]
+    temporary = ["results.json.tmp", ".predictions.jsonl.tmp", ".submission.csv.tmp"]
+    outside.mkdir()
+    for name in [*names, *parts, *temporary]:
+        (folder / name).unlink(missing_ok=True)
+        (outside / name).write_text("mine")
+        (folder / name).symlink_to(outside / name)
+    for verb in PAIRS:
+        _evaluate(verb, folder, module, data)
+    assert set(_contents(outside).values()) == {b"mine"}
+    assert not any((folder / name).is_symlink() for name in [*names, *parts])
+    assert len(json.loads((folder / "results.json").read_text())["files"]) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "samples", "earlier", "lightning_logs", "metrics.csv", "samples.jsonl"]
+)
+def test_links__that_lead_out_of_the_folder_are_refused(
+    fit: Fit, tmp_path: Path, name: str
+) -> None:
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    folder.mkdir()
+    (outside / "inner").mkdir(parents=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(InputError, match=rf"{name}: a link to {outside}, out of the folder"):
+        fit(_all(), folder=folder)
+    assert [path.name for path in outside.iterdir()] == ["inner"]
+    (folder / name).unlink()
+    (tmp_path / "link").symlink_to(folder)
+    fit([RunFolder(), LastCheckpoint()], folder=tmp_path / "link")  # the user's own
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+
+
+def test_lock__that_is_a_link_is_refused(fit: Fit, tmp_path: Path) -> None:
+    module, data = _fitted(fit, tmp_path / "run")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run" / EVALUATION_LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises((InputError, WriteError), match=EVALUATION_LOCK):
+        _evaluate("predict", tmp_path / "run", module, data)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_earlier_run__is_moved_through_no_link(fit: Fit, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    _fitted(fit, folder)
+    outside.mkdir()
+    cut_off = folder / "earlier" / ".unfinished"
+    cut_off.parent.mkdir()
+    cut_off.symlink_to(outside)
+    with pytest.raises(InputError, match="unfinished: a link to"):
+        fit(_all(), folder=folder)
+    assert not list(outside.iterdir())
+    cut_off.unlink()
+    cut_off.mkdir()
+    (outside / "config.yaml").write_text("mine")
+    (cut_off / "config.yaml").symlink_to(outside / "config.yaml")
+    (folder / "config.yaml").write_text("new")
+    fit(_all(), folder=folder)
+    assert (outside / "config.yaml").read_text() == "mine"
+    assert (folder / "earlier" / "1" / "config.yaml").read_text() == "new"
+
+
+def test_export__takes_the_place_of_a_link(fit: Fit, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _fitted(fit, folder)
+    shutil.move(folder / "pretrained", tmp_path / "outside")
+    (folder / "pretrained").symlink_to(tmp_path / "outside")
+    before = _contents(tmp_path / "outside")
+    (tmp_path / "outside" / "README.md").write_text("mine")
+    export_checkpoint(folder / "checkpoints" / "last.ckpt", folder / "pretrained")
+    assert not (folder / "pretrained").is_symlink()
+    assert _contents(folder / "pretrained").keys() == before.keys()
+    assert (tmp_path / "outside" / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("number", range(1, 4))
+def test_pair__that_is_cut_off_is_of_one_run(
+    fit: Fit, tmp_path: Path, verb: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And `results.json` says nothing wrong of it."""
+    module, data = _fitted(fit, tmp_path)
+    _evaluate(verb, tmp_path, module, data)
+    first, second = PAIRS[verb]
+    for name in (first, second):  # so that old and new ones can be told apart
+        (tmp_path / name).write_text("old")
+    names, real = [], os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if "part" not in target.name:
+            names.append(target.name)
+        if len(names) == number:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - SystemExit or KeyboardInterrupt
+        _evaluate(verb, tmp_path, module, data)
+    monkeypatch.undo()
+    assert names == ["results.json", first, second][:number]
+    left = {name: content for name, content in _contents(tmp_path).items() if name in PAIRS[verb]}
+    files_of = json.loads((tmp_path / "results.json").read_text()).get("files", {})
+    if number == 1:
+        assert left == {first: b"old", second: b"old"}
+        assert files_of.keys() == {first, second}
+    else:
+        assert second not in left
+        assert (left[first] == b"old") == (number == 2)
+        assert files_of == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("metrics.csv", "samples.jsonl", "results.json", "last.ckpt", "pretrained"),
+        *(".predictions.jsonl.part-0", "predictions.jsonl", "confusion_matrix.csv"),
+    ],
+)
+def test_full_disk__is_told_with_the_file(
+    fit: Fit, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = files._open_no_link
+
+    def refuse(found: str) -> str:
+        if Path(found).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return found
+
+    monkeypatch.setattr(files, "own_name", lambda found: own_name(refuse(found)))
+    monkeypatch.setattr(files, "_open_no_link", lambda path, flags: opened(refuse(path), flags))
+
+    def run() -> None:
+        module, data = _fitted(fit, tmp_path)
+        for verb in PAIRS:
+            _evaluate(verb, tmp_path, module, data)
+
+    with pytest.raises(WriteError, match=rf"{name}.*: cannot be written: No space left on device"):
+        run()
+    assert not (tmp_path / name).exists()
+
+
+def test_full_disk__ends_an_export_with_one_line(fit: Fit, tmp_path: Path) -> None:
+    """Weights and tokenizers are written by libraries in Rust."""
+    _fitted(fit, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    for num_bytes in (10, 1_000, 50_000):
+        with full_disk(num_bytes), pytest.raises(WriteError, match=r"new: cannot be written: F"):
+            export_checkpoint(checkpoint, tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_command__on_a_full_disk_ends_with_code_1(
+    tiny_model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+
+    def refuse(name: str) -> str:
+        if name == "config.yaml":
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return own_name(name)
+
+    monkeypatch.setattr(files, "own_name", refuse)
+    assert main(fit_words(tiny_model, run, "--trainer.logger", "false")) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"lit-hf: error: {run}/config.yaml: cannot be written: Disk quota exce")
+    assert said.endswith("run the same command again.")
+
+
+def test_command__names_what_others_find_no_room_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the file of a logger."""
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lit_hf.trainer_cli.run_verb", fail)
+    assert main(["fit"]) == 1
+    assert "a file cannot be written: No space left" in capsys.readouterr().err
+    error.filename = str(tmp_path / "events")
+    assert main(["fit"]) == 1
+    assert f"{tmp_path}/events: cannot be written: No space left" in capsys.readouterr().err
+    error.errno = errno.ENOENT
+    with pytest.raises(OSError, match="events"):
+        main(["fit"])
