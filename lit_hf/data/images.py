@@ -6,6 +6,7 @@ Letters: h and w height and width of an image.
 import io
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from lit_hf.data.problems import CellError
 from lit_hf.functional.urls import is_url
 
 Pixels = NDArray[np.uint8]
-# What Pillow's decoders raise, depending on which byte is wrong.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError)
+# Pictures of pixels that Pillow decodes itself. It knows others by their content, whatever the file
+# is named, and hands them on: PostScript to Ghostscript, which runs it as a program.
+_FORMATS = (
+    *("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000", "DIB", "ICO", "AVIF"),
+)
 LARGEST = 64_000_000  # pixels; a file of a few bytes may claim any number of them
 
 
@@ -77,20 +81,28 @@ def decode(content: bytes, column: str, shown: object) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of many pixels, counted below
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=_formats()) as image:
                 if image.width * image.height > LARGEST:
                     claim = f"claims {image.width} x {image.height} pixels, {LARGEST} at most"
                     raise CellError(f"the image {claim} (column {column!r})", column, shown)
                 return as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        kind = "a web page" if content.lstrip()[:1] == b"<" else "no image"
+        is_page = content.lstrip()[:1] == b"<"
+        kind = "a web page" if is_page else "no image, or of a kind that is not read"
         raise CellError(f"the content is {kind} (column {column!r})", column, shown) from None
     except CellError:
         raise
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a decoder raises, depending on which byte is wrong
         reason = str(error) or type(error).__name__
         clause = f"the image is cut off or damaged, {reason} (column {column!r})"
         raise CellError(clause, column, shown) from None
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of the formats that are read which this Pillow knows."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def pixels_of_image(image: Image.Image, column: str) -> Pixels:
@@ -105,7 +117,7 @@ def pixels_of_image(image: Image.Image, column: str) -> Pixels:
     """
     try:
         return as_rgb(ImageOps.exif_transpose(image))
-    except (*_DAMAGE, AttributeError) as error:
+    except Exception as error:  # as above
         reason = str(error) or type(error).__name__
         clause = f"the image is closed, cut off or damaged, {reason} (column {column!r})"
         shown = f"a Pillow image {image.width} x {image.height} of mode {image.mode!r}"

@@ -95,6 +95,8 @@ def tables_from_dataset(
         )
     folder = _folder_of(dataset, subset)
     if not os.path.isdir(folder):  # unlike Path.is_dir no error at a very long name
+        if os.path.isdir(dataset):  # its README might say where else to read
+            raise _no_subset(Path(dataset), str(subset))
         return _from_hub(dataset, subset, split)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
         return _from_disk(folder, split)
@@ -190,7 +192,7 @@ def _saved(folder: Path) -> "Dataset | DatasetDict":
 
     try:
         return load_from_disk(folder)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever its files make `datasets` raise
         shown = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{folder}: a file of this data set is missing or damaged ({shown}). "
@@ -206,9 +208,7 @@ def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
         loaded = load_dataset(dataset, subset, split=name) if name else None
     except InputError:
         raise
-    except (OSError, ValueError, RuntimeError) as error:  # network, unknown id, unknown subset
-        if os.path.isdir(dataset):
-            raise _no_subset(Path(dataset), str(subset)) from error
+    except Exception as error:  # network, unknown id or subset, whatever its files say
         shown = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"dataset {dataset!r}: neither a folder here nor to be had from the Hub ({shown}). "

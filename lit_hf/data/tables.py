@@ -5,15 +5,19 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
-from typing import Literal, cast
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from lit_hf.data.headers import no_header
 from lit_hf.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 _SINGLE = ("float16", "float32")
+_ROWS_READ = 100  # at once; a row may hold a whole image
 Row = Mapping[str, object]
 Unit = Literal["line", "row", "question"]
 
@@ -107,19 +111,22 @@ def _stamp_of(value: object) -> str:
 
 
 def table_from_dataset(name: str, dataset: object) -> Table:
-    """Wrap a split of a `datasets.Dataset`."""
-    from datasets import Dataset, Image
+    """Wrap a split of a `datasets.Dataset`; nothing that its cells name is opened or fetched."""
+    from datasets import Dataset
 
     assert isinstance(dataset, Dataset)
-    plain: Dataset = dataset
-    images = [name for name, kind in dataset.features.items() if isinstance(kind, Image)]
-    for column in images:  # as files: decoded they would be of no known content
-        plain = plain.cast_column(column, Image(decode=False))
+    plain: Dataset = dataset.with_format("arrow")
 
-    rows, names = partial(enumerate, plain, 1), class_names(plain.features)
-    table = Table(name, "row", plain.column_names, plain._fingerprint, rows, names)
+    rows, names = partial(_dataset_rows, plain), class_names(dataset.features)
+    table = Table(name, "row", dataset.column_names, dataset._fingerprint, rows, names)
     types = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
     return with_short_floats(table, types)
+
+
+def _dataset_rows(dataset: "Dataset") -> Iterator[tuple[int, Row]]:
+    """Numbered rows as they lie on the disk: images would else be decoded, from any path or URL."""
+    batches = (batch.to_pylist() for batch in dataset.iter(_ROWS_READ))
+    yield from enumerate(chain.from_iterable(batches), start=1)
 
 
 def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None) -> Table:

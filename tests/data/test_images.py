@@ -1,5 +1,7 @@
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,53 @@ def test_content__that_is_no_whole_image_is_told(content: bytes, message: str) -
     with pytest.raises(CellError, match=message) as refusal:
         _decoded(content)
     assert (refusal.value.column, refusal.value.value) == ("img", "a.png")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        POSTSCRIPT,  # a program, which Pillow has Ghostscript run
+        b"\xd7\xcd\xc6\x9a\0\0" + bytes(80),  # WMF
+        b"\1\0\0\0" + bytes(36) + b" EMF" + bytes(80),
+        *(b"\x89HDF\r\n\x1a\n" + bytes(100), b"GRIB\0\0\0\1" + bytes(50), b"BUFR" + bytes(50)),
+        *(
+            b"SIMPLE  =                    T" + bytes(3000),
+            b"%PDF-1.4\n",
+            b"\0\0\1\xb3" + bytes(20),
+        ),
+    ],
+)
+def test_content__of_other_kinds_is_not_handed_on(content: bytes) -> None:
+    with pytest.raises(CellError, match="the content is no image, or of a kind that is not read"):
+        _decoded(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "MPO"])
+def test_content__of_usual_kinds_is_read(kind: str) -> None:
+    assert _decoded(_file(Image.fromarray(NOISE), kind)).shape == NOISE.shape
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(struct.error("x"), zlib.error("x"), SyntaxError("x"), OverflowError("x"), MemoryError()),
+        *(RecursionError("x"), AttributeError("x"), Image.DecompressionBombError("x")),
+    ],
+)
+def test_content__of_which_a_decoder_raises_anything_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lit_hf.data.images.as_rgb", fail)
+    with pytest.raises(CellError, match="the image is cut off or damaged"):
+        _decoded(WHOLE)
+    with pytest.raises(CellError, match="the image is closed, cut off or damaged"):
+        pixels_of_image(Image.fromarray(NOISE), "img")
 
 
 def test_cells__hold_or_name_the_file(tmp_path: Path) -> None:

@@ -106,6 +106,25 @@ def test_folder__without_the_subset_says_what_it_has(tmp_path: Path) -> None:
         tables_from_dataset(str(tmp_path / "irony"), "emotion", "train")
 
 
+def test_folder__reads_what_lies_in_it_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` would read what its README names, also elsewhere and by URL."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lit_hf.data.sources._from_hub", lambda *given: pytest.fail(str(given)))
+    home = tmp_path / "set"
+    _csv(home / "train.csv", "y")
+    (home / "set.py").write_text("open('ran', 'w')")
+    (home / "README.md").write_text(
+        "---\nconfigs:\n- config_name: other\n  data_files: https://localhost/train.csv\n---\n"
+    )
+    with pytest.raises(InputError, match="there is no folder 'other' in it"):
+        tables_from_dataset(str(home), "other", "train")
+    (table,) = tables_from_dataset(str(home), None, "train")
+    assert [row["text"] for _, row in table.rows()] == ["y"]
+    assert not (tmp_path / "ran").exists()
+
+
 def test_image__in_place_of_a_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.PNG").write_bytes(png(0))
     with pytest.raises(InputError, match=r"a.PNG: this is an image; wanted is a folder of images"):

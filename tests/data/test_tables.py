@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Array2D, Audio, ClassLabel, Dataset, Features, Image, List, Value
 
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import (
@@ -74,6 +74,39 @@ def test_dataset__class_names() -> None:
     assert not table_in_memory("given", list(data)).class_names
     stream = data.to_iterable_dataset()
     assert table_in_memory("given", stream).class_names == table.class_names
+
+
+def test_dataset__opens_nothing_that_its_cells_name(tmp_path: Path) -> None:
+    """`datasets` would decode images and sounds from any path, and fetch URLs."""
+    kinds = {"image": Image(), "images": List(Image()), "part": {"x": Image()}}
+    rows = [
+        {"text": "a", "image": path, "images": [path], "part": {"x": path}, "sound": path}
+        for path in (str(tmp_path / "gone.png"), "https://localhost/a.png")
+    ]
+    features = Features({"text": Value("string"), **kinds, "sound": Value("string")})
+    data = Dataset.from_list(rows, features=features).cast_column("sound", Audio())
+    for table in (table_from_dataset("hub [train]", data), table_in_memory("given", data)):
+        for (number, row), given in zip(table.rows(), rows, strict=True):
+            held = {"bytes": None, "path": given["image"]}
+            named = {"image": held, "sound": held, "images": [held], "part": {"x": held}}
+            assert row == {"text": "a", **named}
+            assert number in (1, 2)
+
+
+def test_dataset__has_the_values_that_it_gives_itself() -> None:
+    features = Features(
+        {
+            **{"label": ClassLabel(names=["a", "b"]), "many": List(ClassLabel(names=["a", "b"]))},
+            **{"array": Array2D((1, 2), "int64"), "when": Value("timestamp[us]")},
+            **{"part": {"x": Value("float64")}, "bytes": Value("binary")},
+        }
+    )
+    row: Row = {
+        **{"label": 1, "many": [0, 1], "array": [[1, 2]], "when": datetime(2020, 1, 2, 3, 4, 5)},
+        **{"part": {"x": 0.5}, "bytes": b"x"},
+    }
+    data = Dataset.from_list([row, {**row, "many": []}, row], features=features).select([2, 1])
+    assert [row for _, row in table_from_dataset("x", data).rows()] == list(data)
 
 
 def test_require__names_table_found_setting_and_nearest() -> None:
