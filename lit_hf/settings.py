@@ -201,6 +201,10 @@ def check_strategy(trainer: MutableMapping[str, Any]) -> None:
             "CPU too, add `--config overlays/fsdp` (with `--trainer.accelerator cpu` "
             "and `--trainer.devices`), or give `--trainer.strategy ModelParallelStrategy`."
         )
+    if "spawn" in kind:  # what is spawned would get the command's parser, which cannot be sent
+        raise InputError(
+            f"`trainer.strategy: {name}` is for Python; `ddp` does the same here, by this command."
+        )
     if kind == "modelparallelstrategy" and isinstance(strategy, str):
         chosen = {"class_path": _SHARDING}
         trainer["strategy"] = Namespace(chosen)  # type: ignore[no-untyped-call]  # has no types

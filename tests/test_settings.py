@@ -171,6 +171,12 @@ def test_strategy__that_wants_gpus_is_refused_with_what_to_take(name: str) -> No
             check_strategy({"accelerator": "cpu", "strategy": strategy})
 
 
+def test_strategy__that_spawns_is_refused() -> None:
+    for strategy in ("ddp_spawn", "ddp_spawn_find_unused_parameters_true"):
+        with pytest.raises(InputError, match="`ddp` does the same"):
+            check_strategy({"accelerator": "cpu", "strategy": strategy})
+
+
 def test_strategy__may_be_given_by_the_name_of_its_class() -> None:
     for name in ("ModelParallelStrategy", "lightning.pytorch.strategies.ModelParallelStrategy"):
         trainer: dict[str, Any] = {"accelerator": "cpu", "strategy": name}

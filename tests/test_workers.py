@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
 
 from lit_hf import (
     ConfusionMatrixWriter,
@@ -32,6 +35,7 @@ from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.signals import StopAtSignal
 from lit_hf.checkpoints import newest_whole
 from lit_hf.processors import load_image_processor, load_tokenizer
+from tests.commands import ROOT, fit_words, run_command
 from tests.stopped_trainings import TASKS, digest_of
 from tests.trainers import quiet_trainer
 
@@ -102,6 +106,55 @@ def test_killed_training__ends_with_the_same_weights(
     assert training.exitcode == -signal.SIGKILL
     with starting_by(method):
         assert _fit(*given) == wanted
+
+
+STARTS = """
+import os, signal, multiprocessing
+import lightning.pytorch as pl
+
+if method := os.environ.get("START_METHOD"):
+    multiprocessing.set_start_method(method)
+
+
+class Kill(pl.Callback):
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_step == 20 and "START_METHOD" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_killed_command_with_spawned_workers__ends_with_the_same_weights(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    """What is spawned imports `python -m lit_hf` anew, which has to run nothing there."""
+    (tmp_path / "starts.py").write_text(STARTS, encoding="utf-8")
+    killing = ("--import", "starts", "--trainer.callbacks+=starts.Kill")
+    words = fit_words(tiny_model, tmp_path / "run", *killing)
+    done = subprocess.run(
+        [sys.executable, "-m", "lit_hf", *words, "--data.num_workers=2"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "START_METHOD": "spawn",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    assert done.stderr.count("Training rows:") == 1  # and nothing is said by a worker
+    assert run_command(*words, folder=tmp_path).returncode == 0
+    whole = fit_words(tiny_model, tmp_path / "whole", *killing)
+    assert run_command(*whole, folder=tmp_path).returncode == 0
+    digests = {
+        digest_of(torch.load(tmp_path / run / "checkpoints/last.ckpt")["state_dict"])
+        for run in ("run", "whole")
+    }
+    assert len(digests) == 1
 
 
 class _Copies(pl.Callback):

@@ -88,7 +88,7 @@ def test_worker_killed__gives_advice(
 
 
 class _Late(TextClassificationDataModule):
-    worker_timeout = 20
+    worker_timeout = 120  # a worker that is spawned begins late
 
     def collate(self, columns: Columns) -> Mapping[str, object]:
         time.sleep(1.5)
