@@ -7,7 +7,12 @@ from typing import Any, cast, get_args
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler, LearningRateFinder
+from lightning.pytorch.callbacks import (
+    Callback,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelCheckpoint,
+)
 from lightning.pytorch.tuner.tuning import Tuner
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -391,3 +396,31 @@ def test_rate__that_a_callback_has_found_is_that_of_the_schedule(
     rate = finder.optimal_lr.suggestion()
     assert rate is not None
     assert watch.rates[-24:] == pytest.approx([rate * (24 - step) / 24 for step in range(24)])
+
+
+def test_rate__that_a_new_length_changes_is_told(
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At a resume with more epochs; not with as many, nor where the rate is constant."""
+
+    def train(scheduler: SchedulerName, epochs: int, resumed: bool) -> int:
+        caplog.clear()
+        trainer = make_trainer(
+            max_epochs=epochs,
+            enable_checkpointing=True,
+            callbacks=[ModelCheckpoint(tmp_path, scheduler + "{epoch}", save_top_k=-1)],
+        )
+        path = tmp_path / f"{scheduler}epoch=0.ckpt" if resumed else None
+        module = TextClassifier(tiny_model, NAMES, scheduler=scheduler)
+        trainer.fit(module, _loader([make_batch()] * 2), ckpt_path=path, weights_only=True)
+        return caplog.text.count("from here on the learning rate is that of a training of the new")
+
+    assert train("linear", 2, resumed=False) == 0
+    assert train("linear", 2, resumed=True) == 0
+    assert train("linear", 3, resumed=True) == 1
+    assert train("constant", 2, resumed=False) == 0
+    assert train("constant", 3, resumed=True) == 0
