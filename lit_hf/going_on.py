@@ -68,6 +68,8 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
         print(f"the weights of {path} are averages ({name})")
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
+    if verb != "fit":  # which takes no callbacks of the training
+        warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
     folder = scratch_folder()
     atexit.register(folder.cleanup)
     with told_as_input(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):

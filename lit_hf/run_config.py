@@ -18,7 +18,9 @@ from lit_hf.run_paths import CONFIG_NAME, header, started_in, with_absolute_path
 from lit_hf.yaml_scalars import read_settings, write_yaml
 
 log = logging.getLogger(__name__)
-_LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
+_EVALUATED = ("seed_everything", "trainer", "model", "data", "samples", "predictions")
+_MACHINE = ("accelerator", "devices", "num_nodes", "precision", "deterministic")
+_TRAINED = ("optimizer", "augmentations", "mixings")
 _IN_CHECKPOINT = (
     *("model.optimizer", "model.scheduler ", "model.warmup_ratio "),
     "model.config_overrides",
@@ -87,8 +89,8 @@ class RunConfig(SaveConfigCallback):
 def config_of_run(folder: Path, verb: str) -> str:
     """The configuration that a run wrote, made fit for another verb.
 
-    An evaluation takes all rows, however few the validations of the training have taken. Relative
-    paths are those of the folder where the run was started.
+    An evaluation takes what it needs and nothing else, see `_for_evaluation`. Relative paths are
+    those of the folder where the run was started.
 
     Raises:
         InputError: if the folder holds no run.
@@ -112,14 +114,57 @@ def config_of_run(folder: Path, verb: str) -> str:
         best.pop("mode", None)  # that of the monitor, also of another one
     config["ckpt_path"] = "auto"  # whatever the run itself was begun with
     if verb != "fit":
-        config["trainer"]["logger"] = False
-        for name in _LIMITS:
-            config["trainer"].pop(name, None)
+        config = _for_evaluation(config, path)
         best = best_of(folder / "checkpoints")
         if best is None:
             raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
         config["ckpt_path"] = str(best)
     return write_yaml(config)
+
+
+def _for_evaluation(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Model, data and machine of a run, with samples and predictions as it has set them.
+
+    What else is wanted is typed again: a profiler, a logger or a callback that a file names would
+    be made, and could write anywhere; limits of the training's validations are none of an
+    evaluation. So a stranger's run can be evaluated.
+    """
+    given = config["trainer"]
+    trainer = {name: given[name] for name in _MACHINE if _is_plain(given.get(name))}
+    trainer |= _strategy_of(given.get("strategy"))
+    found = {name: config[name] for name in _EVALUATED if name in config}
+    for group in ("model", "data"):
+        settings = dict(found[group].get("init_args") or {})
+        kept = {name: value for name, value in settings.items() if name not in _TRAINED}
+        found[group] = {**found[group], "init_args": kept}
+    left = [name for name, value in given.items() if name not in trainer and _is_made(value)]
+    if left:
+        log.info(
+            f"{path}: not taken for an evaluation: {', '.join(f'trainer.{name}' for name in left)}."
+            " Give them on the command line where they are wanted."
+        )
+    trainer |= {"logger": False, "default_root_dir": given["default_root_dir"]}
+    return {**found, "trainer": trainer}
+
+
+def _strategy_of(strategy: object) -> dict[str, object]:
+    """A strategy by its name; of a class of Lightning's the class alone."""
+    if isinstance(strategy, Mapping):
+        name = str(strategy.get("class_path"))
+        return {"strategy": {"class_path": name}} if name.startswith("lightning.pytorch.") else {}
+    return {"strategy": strategy} if isinstance(strategy, str) else {}
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a setting is a word or a number, or numbers of devices."""
+    parts = value if isinstance(value, list) else [value]
+    return all(isinstance(part, str | int) for part in parts)
+
+
+def _is_made(value: object) -> bool:
+    """Whether a setting names a class of which an object would be made."""
+    parts = value if isinstance(value, list) else [value]
+    return any(isinstance(part, Mapping) and "class_path" in part for part in parts)
 
 
 def _of_its_folder(config: dict[str, Any], path: Path) -> dict[str, Any]:

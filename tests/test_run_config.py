@@ -258,3 +258,88 @@ def test_fit__leaves_a_configuration_of_the_users_own_as_it_is(
     assert main([*words, "--trainer.default_root_dir", "run"]) == 0
     assert (tmp_path / "config.yaml").read_text() == text
     assert main(["fit", "--run", "run", "--trainer.max_steps", "2"]) == 0  # written by a run
+
+
+STRANGE = """
+trainer:
+  default_root_dir: OUT/other
+  accelerator: cpu
+  profiler:
+    class_path: lightning.pytorch.profilers.SimpleProfiler
+    init_args: {dirpath: OUT/profile, filename: p}
+  logger:
+    class_path: lightning.pytorch.loggers.CSVLogger
+    init_args: {save_dir: OUT/logs}
+  callbacks:
+  - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+    init_args: {dirpath: OUT/best}
+  - class_path: strangers.Own
+  plugins:
+  - class_path: lightning.pytorch.plugins.io.AsyncCheckpointIO
+  strategy:
+    class_path: lightning.pytorch.strategies.SingleDeviceStrategy
+    init_args: {checkpoint_io: {class_path: strangers.IO}}
+  limit_val_batches: 1
+checkpoint: {dirpath: OUT/checkpoints}
+export: {folder_name: ../../OUT}
+optimizer: {class_path: strangers.SGD}
+samples: {num_samples: 1}
+"""
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_run__of_a_stranger_makes_what_an_evaluation_needs(
+    verb: str, trained: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\nfire in town,yes\na song,no\n")
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(trained / "checkpoints", run / "checkpoints")
+    files = {f"{split}_file": str(rows) for split in ("val", "test", "predict")}
+    model = {"model_name": "none", "optimizer": {"class_path": "strangers.SGD"}}
+    data = {**files, "max_length": 12, "label_names": ["no", "yes"]}
+    parts = {
+        "model": {"class_path": "TextClassifier", "init_args": model},
+        "data": {"class_path": "TextClassificationDataModule", "init_args": data},
+    }
+    text = STRANGE.replace("OUT", str(out)) + yaml.safe_dump(parts)
+    (run / "config.yaml").write_text(text)
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(run)}
+    done = run_command(verb, "--run", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "not taken for an evaluation: trainer.profiler, trainer.logger" in done.stderr
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(run)} == before
+    results = json.loads((run / "results.json").read_text())
+    if verb != "predict":
+        assert results[verb]["num_examples"] == 2
+    typed = ["--trainer.profiler", "SimpleProfiler", "--trainer.profiler.dirpath", "mine"]
+    done = run_command(
+        verb, "--run", "run", *typed, "--trainer.profiler.filename", "p", folder=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "mine").iterdir())  # what is typed is made
+
+
+def test_config_of_run__keeps_precision_and_devices_for_an_evaluation(tmp_path: Path) -> None:
+    folder = _run_folder(tmp_path)
+    _checkpoint(folder / "checkpoints" / "last.ckpt", 2)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    sharded = "lightning.pytorch.strategies.ModelParallelStrategy"
+    cases: list[tuple[object, dict[str, object]]] = [
+        ("ddp", {"strategy": "ddp"}),
+        ({"class_path": sharded, "init_args": {"x": 1}}, {"strategy": {"class_path": sharded}}),
+        ({"class_path": "mine.Own"}, {}),
+    ]
+    for strategy, kept in cases:
+        machine = {"accelerator": "cpu", "devices": [0, 1], "precision": "bf16-mixed"}
+        config["trainer"] = {**machine, "strategy": strategy, "max_epochs": 3, "callbacks": None}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        found = yaml.safe_load(config_of_run(folder, "test"))["trainer"]
+        assert found == {**machine, **kept, "logger": False, "default_root_dir": str(folder)}
+
+
+def test_settings__are_no_variables_of_the_environment(tmp_path: Path) -> None:
+    words = ["--model", "TextClassifier", "--data", "TextClassificationDataModule"]
+    words += ["--model.model_name", "x", "--data.val_file", "${oc.env:HOME}/$HOME/~"]
+    done = run_command("validate", *words, "--print_config", folder=tmp_path)
+    assert "val_file: ${oc.env:HOME}/$HOME/~" in done.stdout
