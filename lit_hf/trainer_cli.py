@@ -33,6 +33,7 @@ from lit_hf.messages import is_lost_worker, retyped, type_lines
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
+from lit_hf.new_folders import check_paths, take_back
 from lit_hf.other_processes import end_others, follow_others, shield_others
 from lit_hf.parsing import OneMessageParser, classes_of, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
@@ -44,7 +45,6 @@ from lit_hf.settings import (
     check_classes,
     check_limits,
     check_named,
-    check_paths,
     check_recipes,
     check_rows,
     check_seed,
@@ -53,7 +53,6 @@ from lit_hf.settings import (
     options_of,
     refusal,
     refused_interval,
-    take_back,
 )
 from lit_hf.unfinished import scratch_folder
 from lit_hf.yaml_scalars import plain, read_settings

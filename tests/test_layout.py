@@ -39,6 +39,7 @@ FLOORS = {
     "modules": 2,
     "callbacks": 3,
     "going_on": 4,
+    "new_folders": 4,
     "image_inputs": 4,
     "inputs": 4,
     "items": 4,

@@ -17,12 +17,10 @@ from lit_hf import (
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table, table_from_rows
 from lit_hf.errors import WriteError
-from lit_hf.run_paths import header
 from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
-    check_paths,
     check_recipes,
     check_rows,
     check_seed,
@@ -31,52 +29,15 @@ from lit_hf.settings import (
     options_of,
     refusal,
     refused_interval,
-    take_back,
 )
 from tests.trainers import quiet_trainer
 
 
-def _options(folder: object, **checkpoint: object) -> dict[str, dict[str, object]]:
-    return {"trainer": {"default_root_dir": folder}, "checkpoint": checkpoint}
-
-
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", "{epoch", "{", "x" * 201, "é" * 101])
-def test_checkpoint_name__that_leads_out_or_breaks_late_is_refused(
-    tmp_path: Path, name: str
-) -> None:
-    with pytest.raises(InputError, match=r"`checkpoint\.filename`"):
-        check_paths(_options(tmp_path, filename=name))
-
-
-@pytest.mark.parametrize("name", [None, "best", "{epoch}-{val/f1:.2f}".replace("/", "_")])
-def test_checkpoint_name__that_is_plain_is_taken(tmp_path: Path, name: str | None) -> None:
-    check_paths(_options(tmp_path / "new" / "run", filename=name))
-    assert (tmp_path / "new" / "run" / "checkpoints").is_dir()
-
-
-def test_folders__of_a_refused_run_are_taken_back_those_of_others_stay(tmp_path: Path) -> None:
-    root = tmp_path / "new" / "run"
-    new = check_paths(_options(root))
-    logs = root / "lightning_logs" / "version_0"
-    logs.mkdir(parents=True)
-    (logs / "events").touch()
-    take_back(new)
-    assert not list(tmp_path.iterdir())
-    (root / "checkpoints").mkdir(parents=True)
-    (root / "mine.txt").touch()
-    take_back(check_paths(_options(root)))
-    assert {path.name for path in root.iterdir()} == {"checkpoints", "mine.txt"}
-    new = check_paths(_options(root))
-    logs.mkdir(parents=True)
-    (logs / "events").touch()
-    (root / "config.yaml").write_text(header())  # a training has begun
-    take_back(new)
-    assert (logs / "events").exists()
-    new = check_paths(_options(root))
-    (later := root / "lightning_logs" / "version_1").mkdir()
-    (later / "events").touch()
-    take_back(new)  # one that wanted to go on
-    assert list((root / "lightning_logs").iterdir()) == [logs]
+def _classes(model: str, data: str, **model_args: object) -> dict[str, object]:
+    return {
+        "model": {"class_path": f"lit_hf.{model}", "init_args": model_args},
+        "data": {"class_path": f"lit_hf.{data}", "init_args": {"problem_type": "multi_label"}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -101,24 +62,6 @@ def test_limits__of_nothing_are_told(
         else:
             with pytest.raises(InputError, match=message):
                 check_limits(verb, options)
-
-
-def test_run_folder__that_can_be_none_is_refused_before_training(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    long = tmp_path / "a" / ("b" * 300)
-    odd = tmp_path / "caf\udce9"
-    for folder in (file, file / "run", "/proc/nothing", "s3://bucket/run", long, odd, "a\0b"):
-        with pytest.raises(InputError, match=r"`trainer\.default_root_dir`"):
-            check_paths(_options(folder))
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def _classes(model: str, data: str, **model_args: object) -> dict[str, object]:
-    return {
-        "model": {"class_path": f"lit_hf.{model}", "init_args": model_args},
-        "data": {"class_path": f"lit_hf.{data}", "init_args": {"problem_type": "multi_label"}},
-    }
 
 
 def test_classes__that_are_none_are_asked_for() -> None:
