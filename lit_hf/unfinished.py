@@ -88,7 +88,9 @@ def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
     try:
         home = tempfile.gettempdir()
         _sweep_once(Path(home))
-        return tempfile.TemporaryDirectory(prefix=f"{beginning}-", suffix=".tmp", dir=home)
+        return tempfile.TemporaryDirectory(
+            prefix=f"{beginning}-", suffix=".tmp", dir=home, ignore_cleanup_errors=True
+        )
     except OSError as error:
         raise WriteError(
             f"no folder for temporary files can be made: {error.strerror or error}. {OTHER_SCRATCH}"
