@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-_MISSING_MODULES = {"fcntl", "resource", "pwd", "grp", "termios"}
+_MISSING_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "torch.distributed.fsdp"}
 _MISSING = {
     "os": (
         *("register_at_fork", "fork", "killpg", "setsid", "getpgid", "getuid", "geteuid"),
@@ -97,9 +97,11 @@ def take_away() -> None:
     builtins.__import__ = imported
 
 
-def without_onednn() -> None:
-    """Let PyTorch have no oneDNN."""
+def with_less_of_torch() -> None:
+    """Let PyTorch have no oneDNN, and no processes that talk to each other."""
+    import lightning.pytorch  # noqa: F401 - it looks whether they can, once
     import torch
 
+    torch.distributed.is_available = lambda: False
     torch.backends.mkldnn.is_available = lambda: False
     vars(torch.ops)["mkldnn"] = ModuleType("mkldnn")

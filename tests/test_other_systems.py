@@ -28,9 +28,9 @@ class Stop(pl.Callback):  # by a signal after each batch, until none is asked fo
             signal.raise_signal(getattr(signal, name))
 """
 COMMANDS = """
-from tests.other_systems import take_away, without_onednn
+from tests.other_systems import take_away, with_less_of_torch
 take_away()
-without_onednn()
+with_less_of_torch()
 import os, sys
 from pathlib import Path
 from lit_hf.cli import main

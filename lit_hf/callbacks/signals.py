@@ -143,7 +143,7 @@ class StopAtSignal(Callback):
 
     def _agreed(self, trainer: Trainer) -> int:
         """The largest exit code that any process knew of a batch ago; 0 to go on."""
-        if trainer.world_size == 1 or not dist.is_initialized():
+        if trainer.world_size == 1 or not (dist.is_available() and dist.is_initialized()):
             return self.code
         if self._group is None:
             # On the CPU whatever the model runs on: no device waits for the answer.

@@ -9,7 +9,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
 from transformers import PreTrainedModel
 
 from lit_hf.errors import InputError
@@ -56,10 +55,12 @@ def shard(model: PreTrainedModel, trainer: Trainer | None) -> None:
         InputError: if the strategy divides the tensors of a layer or writes folders, or if what is
             asked for cannot be had of a model in parts.
     """
-    if trainer is None or isinstance(model, FSDPModule):
+    strategy = None if trainer is None else trainer.strategy
+    if trainer is None or not isinstance(strategy, ModelParallelStrategy):
         return
-    strategy = trainer.strategy
-    if not isinstance(strategy, ModelParallelStrategy):
+    from torch.distributed.fsdp import FSDPModule, fully_shard  # not in every build of PyTorch
+
+    if isinstance(model, FSDPModule):
         return
     mesh = strategy.device_mesh
     _check_sizes(tuple(mesh.shape), mesh.size())
@@ -82,6 +83,10 @@ def put_back(model: nn.Module) -> None:
 
     What belongs to no layer stays gathered after a validation.
     """
+    if not dist.is_available():
+        return
+    from torch.distributed.fsdp import FSDPModule  # not in every build of PyTorch
+
     if isinstance(model, FSDPModule):
         model.reshard()
 
