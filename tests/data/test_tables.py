@@ -166,7 +166,7 @@ def test_rows__single_precision_has_the_digits_of_its_text(kind: str, tmp_path: 
 
 
 def test_cells__that_are_missing_are_none() -> None:
-    assert [plain_value(cell) for cell in (pd.NA, pd.NaT, np.datetime64("NaT"))] == [None] * 3
+    assert [plain_value(cell) for cell in (pd.NA, pd.NaT, np.datetime64("NaT", "s"))] == [None] * 3
     assert plain_value({"a": [pd.NA, np.datetime64("2024-01-02")]}) == {
         "a": [None, datetime(2024, 1, 2)]
     }
