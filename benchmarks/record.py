@@ -8,14 +8,14 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("lightning", "torch", "transformers")
 
 
 def widest() -> str:
     """The widest kind of products that the processor has, such as amx_bf16; else its family."""
+    import torch  # not needed by those who only want a folder, or who measure in another Python
+
     able = torch.cpu.get_capabilities()
     kinds = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2", "sve_bf16", "bf16")
     return next((kind for kind in kinds if able.get(kind)), platform.machine())
@@ -23,6 +23,8 @@ def widest() -> str:
 
 def processor() -> str:
     """Its name as it gives it, its cores and the widest kind of its products."""
+    import torch
+
     able = torch.cpu.get_capabilities()
     name = able.get("cpu_name") or platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores, {widest()}"
