@@ -128,6 +128,23 @@ def test_training__that_resumes_before_the_newest_leaves_later_checkpoints_aside
     assert json.loads((aside / "results.json").read_text())["fit"]["last"]["step"] == 12
 
 
+def test_kill_behind_the_checkpoints__leaves_no_results_of_later_steps(
+    fit: Fit, tmp_path: Path
+) -> None:
+    _, module, data = fit(_all(tmp_path), max_epochs=2)
+    first = tmp_path / "checkpoints" / "epoch=0-step=4.ckpt"
+    cut_off = tmp_path / "earlier" / ".unfinished" / "checkpoints"
+    cut_off.mkdir(parents=True)
+    for path in set(first.parent.glob("*.ckpt")) - {first}:
+        path.rename(cut_off / path.name)
+    trainer = quiet_trainer(max_epochs=2, default_root_dir=tmp_path, callbacks=_all(tmp_path))
+    trainer.fit(module, data, ckpt_path=first, weights_only=True)
+    aside = tmp_path / "earlier" / "1"
+    assert (aside / "checkpoints" / "last.ckpt").exists()
+    assert json.loads((aside / "results.json").read_text())["fit"]["last"]["step"] == 8
+    assert [path.name for path in aside.parent.iterdir()] == ["1"]
+
+
 def test_training__that_resumes_from_the_newest_moves_nothing(fit: Fit, tmp_path: Path) -> None:
     trainer, module, data = fit(_all(tmp_path), max_epochs=1)
     trainer.test(module, data, verbose=False)
