@@ -59,9 +59,13 @@ def load_tokenizer(
 
 def _try_out(tokenizer: "PreTrainedTokenizerBase") -> None:
     """Use a tokenizer on a text: what its files say is first looked at then."""
-    longest = min(tokenizer.model_max_length, 16)
-    tokenizer(["a text"], truncation=True, max_length=longest)
-    tokenizer.pad([{"input_ids": [0]}, {"input_ids": [0, 0]}], padding=True)
+    tokenizer(["a text"])
+    if "input_ids" not in tokenizer.model_input_names:
+        raise ValueError(f"`model_input_names` are {tokenizer.model_input_names}")
+    if not tokenizer.model_max_length > 0:
+        raise ValueError(f"`model_max_length` is {tokenizer.model_max_length}")
+    if tokenizer.padding_side not in ("left", "right"):
+        raise ValueError(f"`padding_side` is {tokenizer.padding_side!r}")
 
 
 def load_image_processor(model_name: str) -> "BaseImageProcessor":
