@@ -5,8 +5,15 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 
+import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    EarlyStopping,
+    ModelCheckpoint,
+    WeightAveraging,
+)
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import nn
 
 from lit_hf.errors import InputError
@@ -29,7 +36,8 @@ def check_callbacks(trainer: Trainer, module: nn.Module) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         _check_saving(callback, trainer)
         _check_names(callback, trainer)
-        _warn_of_earlier_best(callback, trainer)
+        if trainer.ckpt_path is None and not trainer.global_step:
+            _begin_anew(callback)
         _check_averaging(callback, module)
         _check_finetuning(callback)
 
@@ -111,16 +119,33 @@ def _is_distinct(callback: ModelCheckpoint, trainer: Trainer) -> bool:
     return "step" in fields or ("epoch" in fields and bool(is_once) and not often)
 
 
-def _warn_of_earlier_best(callback: Callback, trainer: Trainer) -> None:
-    """Say where a callback is used again, so that the best of an earlier training counts on."""
-    if not isinstance(callback, ModelCheckpoint) or callback.monitor is None:
-        return
-    if callback.best_model_path and trainer.ckpt_path is None and not trainer.global_step:
-        log.warning(
-            f"ModelCheckpoint: {callback.best_model_path}, the best by {callback.monitor!r} of an "
-            "earlier training, stays the best until a better one comes; for a training of its own "
-            "give a new ModelCheckpoint."
-        )
+def _begin_anew(callback: Callback) -> None:
+    """Let a callback that was used in an earlier training count the steps of this one.
+
+    Lightning's go on counting: ModelCheckpoint writes nothing at the step at which it wrote last,
+    WeightAveraging averages nothing up to the step of its last average, and EarlyStopping waits for
+    a score better than those of before. The best checkpoint of ModelCheckpoint counts on, so that
+    one callback may keep the best of several trainings, which is said.
+    """
+    if isinstance(callback, WeightAveraging):
+        callback._latest_update_step, callback._latest_update_epoch = 0, -1
+    elif isinstance(callback, EarlyStopping):
+        if callback.best_score.isfinite():
+            log.warning(
+                f"EarlyStopping: its best {callback.monitor!r}, {callback.best_score:.4g}, is of "
+                "an earlier training; it begins anew."
+            )
+        worst = torch.tensor(torch.inf if callback.mode == "min" else -torch.inf)
+        callback.best_score, callback.wait_count, callback.stopped_epoch = worst, 0, 0
+        callback.stopping_reason = EarlyStoppingReason.NOT_STOPPED
+    elif isinstance(callback, ModelCheckpoint):
+        callback._last_global_step_saved = 0
+        if callback.best_model_path and callback.monitor is not None:
+            log.warning(
+                f"ModelCheckpoint: {callback.best_model_path}, the best by {callback.monitor!r} of "
+                "an earlier training, stays the best until a better one comes; for a training of "
+                "its own give a new ModelCheckpoint."
+            )
 
 
 def _check_averaging(callback: Callback, module: nn.Module) -> None:

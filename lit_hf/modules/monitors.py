@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -107,11 +108,13 @@ class MonitorCheck:
         One that is missing is told of once; the callback itself refuses it when it needs it.
 
         Raises:
-            MonitorError: if a metric says that its other end is the better one.
+            MonitorError: if a metric says that its other end is the better one, or if a number is
+                another on each process.
         """
         if trainer.state.fn != "fit":
             return
         logged = trainer.callback_metrics
+        _check_same(trainer)
         for monitor in monitors_of(trainer):
             if monitor.name not in logged:
                 if trainer.sanity_checking and not _comes_later(monitor.name):
@@ -129,6 +132,29 @@ def _contradiction(monitor: Monitor, wanted: str | None) -> str | None:
         f"{monitor.owner}: {monitor.name!r} is better when it is {better}, but the mode is "
         f"{monitor.mode!r}, which takes the worst for the best: give mode={wanted!r}."
     )
+
+
+def _check_same(trainer: Trainer) -> None:
+    """Refuse monitors of a validation that are other numbers on other processes.
+
+    Each process would choose another best checkpoint: Lightning writes one where all choose it.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return
+    names = {m.name for m in monitors_of(trainer) if not _comes_later(m.name)}
+    logged = trainer.callback_metrics
+    own = {name: float(logged[name]) for name in sorted(names) if name in logged}
+    found: list[dict[str, float]] = [{} for _ in range(dist.get_world_size())]
+    dist.all_gather_object(found, own)
+    for name in sorted(names):
+        values = [values.get(name) for values in found]
+        if len(set(map(repr, values))) > 1:
+            raise MonitorError(
+                f"the monitor {name!r} is another number on each process ({values[0]} and "
+                f"{next(value for value in values if repr(value) != repr(values[0]))}), so each "
+                "would choose another best checkpoint. Log it with `sync_dist=True` on all "
+                "processes, or as a metric of torchmetrics."
+            )
 
 
 def _check_metric(monitor: Monitor, trainer: Trainer) -> None:

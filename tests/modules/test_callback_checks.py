@@ -8,15 +8,17 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     BackboneFinetuning,
+    EarlyStopping,
     EMAWeightAveraging,
     ModelCheckpoint,
     WeightAveraging,
 )
 from torch import nn
 
-from lit_hf import InputError
+from lit_hf import InputError, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.modules.callback_checks import check_callbacks
+from tests.trainers import quiet_trainer
 
 
 class Positions(nn.Module):
@@ -123,3 +125,46 @@ def test_names__of_what_is_saved_at_an_error_are_not_those_of_the_best(tmp_path:
         _check_names(tmp_path, _saver(tmp_path, "best", **settings))
     _check_names(tmp_path, _saver(tmp_path, "best-{step}", **settings))
     _check_names(tmp_path, _saver(tmp_path, "best", monitor=None, **settings))
+
+
+def _train(
+    model: str, rows: list[dict[str, object]], callback: Callback, folder: Path
+) -> TextClassifier:
+    data = TextClassificationDataModule(model, batch_size=8)
+    data.with_rows(train=rows[:12], val=rows[12:])
+    module = TextClassifier(model, ["0", "1"])
+    trainer = quiet_trainer(max_epochs=1, callbacks=[callback], default_root_dir=folder)
+    trainer.fit(module, data)
+    return module
+
+
+def test_checkpoint__of_a_second_training_by_the_same_callback_is_written_at_the_same_step(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    callback = ModelCheckpoint(dirpath=tmp_path)
+    for _ in range(2):
+        module = _train(tiny_model, tweet_rows, callback, tmp_path)
+        saved = torch.load(callback.best_model_path, weights_only=True)["state_dict"]
+        torch.testing.assert_close(saved, dict(module.state_dict()))
+
+
+@pytest.mark.filterwarnings("ignore:You.re using the WeightAveraging callback")
+def test_averages__of_a_second_training_by_the_same_callback_are_taken(
+    tiny_model: str, tweet_rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    callback = EMAWeightAveraging(decay=0.5, use_buffers=False)
+    for _ in range(2):
+        _train(tiny_model, tweet_rows, callback, tmp_path)
+        assert callback._average_model is not None
+        assert int(callback._average_model.n_averaged) == 2
+
+
+def test_patience__of_a_second_training_begins_anew(caplog: pytest.LogCaptureFixture) -> None:
+    callback = EarlyStopping("val/loss", patience=2)
+    _check(callback, nn.Linear(2, 2))
+    assert "earlier training" not in caplog.text
+    callback.best_score, callback.wait_count = torch.tensor(0.25), 2
+    _check(callback, nn.Linear(2, 2))
+    assert callback.best_score == torch.inf
+    assert callback.wait_count == 0
+    assert "its best 'val/loss', 0.25, is of an earlier training; it begins anew" in caplog.text
