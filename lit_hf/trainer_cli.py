@@ -34,7 +34,7 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
 from lit_hf.new_folders import check_paths, take_back
-from lit_hf.other_processes import end_others, follow_others, shield_others
+from lit_hf.other_processes import end_others, follow_others, shield_others, tell_wait
 from lit_hf.parsing import OneMessageParser, classes_of, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
@@ -198,6 +198,7 @@ class RunCLI(LightningCLI):
         write_whole(trainer)
         share_out(trainer)
         shield_others(trainer)
+        tell_wait(trainer)
         return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

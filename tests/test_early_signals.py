@@ -85,3 +85,27 @@ def test_signal__to_a_forked_worker_ends_it_alone() -> None:
     words = [sys.executable, "-c", FORKED]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "143\n", "")
+
+
+ALONE = """
+import ctypes, os, signal, sys
+from lit_hf.early_signals import ending_at_signals
+with ending_at_signals():
+    signal.siginterrupt(15, False)
+    print("ready", flush=True)
+    ctypes.CDLL(None).read(os.pipe()[0], bytes(1), 1)
+"""
+
+
+@pytest.mark.parametrize("name", ["RANK", "NODE_RANK", "MASTER_ADDR", "SLURM_NTASKS"])
+def test_signal__ends_a_process_that_waits_for_other_machines(name: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ALONE], env={**os.environ, name: "0"}, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 143
+        finally:
+            process.kill()

@@ -28,7 +28,7 @@ def test_checkpoint__of_a_run_is_its_newest(trained: Path) -> None:
     [
         ("validate", None, "validate: give the folder of a run with `--run DIR`"),
         ("test", "auto", "test: give the folder of a run with `--run DIR`"),
-        ("fit", "s3://x/y.ckpt", "only local files"),
+        ("fit", "s3://x/y.ckpt", "wanted is a path on this machine"),
         ("fit", "nowhere.ckpt", "no such checkpoint file"),
     ],
 )

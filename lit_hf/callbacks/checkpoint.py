@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
+from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.checkpoints import is_same_file, is_scored
 from lit_hf.functional.paths import file_name
 from lit_hf.modules.monitors import MonitorError, not_logged
@@ -34,6 +35,8 @@ class LastCheckpoint(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run folder."""
         check_local_run(trainer)
+        if stage == "fit":
+            check_same_start(trainer)
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 

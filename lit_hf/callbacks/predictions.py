@@ -15,6 +15,7 @@ from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import json_line, show
 from lit_hf.callbacks.results_file import forget_files, name_files
+from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.files import append_text, new_files, write_bytes
@@ -58,6 +59,7 @@ class PredictionWriter(Callback):
         """Refuse a run folder that is none."""
         if stage == "predict":
             check_local_run(trainer)
+            check_same_start(trainer)  # the first process reads the parts of all
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an empty part on every process; those of a killed run with more of them go."""

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
+from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.errors import InputError, WriteError
 from lit_hf.files import check_inside
 from lit_hf.unfinished import sweep
@@ -93,15 +94,13 @@ class RunFolder(Callback):
         self._folder = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the folder; a refusal of the first process is one of all of them."""
+        """Take the folder; a refusal of one process is one of all of them."""
         refused = ""
         try:
             self.claim(trainer, stage)
         except InputError as error:
             refused = str(error)
-        told: str = trainer.strategy.broadcast(refused)
-        if refused or told:
-            raise InputError(refused or told)
+        check_same_start(trainer, refused)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Warn where the disk has no room for two checkpoints: the old one and the new one."""

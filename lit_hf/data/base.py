@@ -14,7 +14,7 @@ from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
-from lit_hf.data.same_rows import check_same_rows
+from lit_hf.data.same_rows import check_same_rows, told_by_all, told_in_setup
 from lit_hf.data.samplers import keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.split_files import local_path, local_paths
@@ -189,11 +189,13 @@ class HFDataModule(KnownRows):
 
     def prepare_data(self) -> None:
         """Read, check and encode once on a machine, before any weights are loaded."""
-        self._load(self.trainer.state.fn if self.trainer is not None else None)
+        with told_in_setup(self.trainer):
+            self._load(self.trainer.state.fn if self.trainer is not None else None)
 
     def setup(self, stage: str) -> None:
         """Open what `prepare_data` made; all processes of a run must have made the same."""
-        self._load(stage)
+        with told_by_all(self.trainer):
+            self._load(stage)
         if self.trainer is not None:
             check_same_rows(self, self.seed, stage)
 

@@ -1,8 +1,11 @@
 """All processes of a run have the same rows, in the same order."""
 
-import hashlib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch.distributed as dist
+from lightning.pytorch import Trainer
 
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.sources import Split
@@ -14,6 +17,48 @@ _SPLITS: dict[str, tuple[Split, ...]] = {
     "test": ("test",),
     "predict": ("predict",),
 }
+
+
+@contextmanager
+def told_in_setup(trainer: Trainer | None) -> Iterator[None]:
+    """Leave an error of the input to `setup`, where it is one of all processes.
+
+    Before that only the first process of a machine reads rows, and the others would wait for it.
+    """
+    try:
+        yield
+    except InputError:
+        if trainer is None or not _are_several():
+            raise
+
+
+@contextmanager
+def told_by_all(trainer: Trainer | None) -> Iterator[None]:
+    """Let all processes raise what one of them meets, such as a file that its machine lacks.
+
+    Raises:
+        InputError: naming the process, if not all have met it.
+    """
+    refused = ""
+    try:
+        yield
+    except InputError as error:
+        if trainer is None or not _are_several():
+            raise
+        refused = str(error)
+    if trainer is None or not _are_several():
+        return
+    everywhere = [("", "")] * dist.get_world_size()
+    dist.all_gather_object(everywhere, (socket.gethostname(), refused))
+    found = [(n, host, reason) for n, (host, reason) in enumerate(everywhere) if reason]
+    if found:
+        number, host, reason = found[0]
+        where = "" if len(found) == len(everywhere) else f"process {number} on {host}: "
+        raise InputError(f"{where}{reason}")
+
+
+def _are_several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def check_same_rows(data: KnownRows, seed: int, stage: str) -> None:
@@ -31,9 +76,9 @@ def check_same_rows(data: KnownRows, seed: int, stage: str) -> None:
     Raises:
         InputError: naming the splits that differ.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if not _are_several():
         return
-    own = {str(split): _digest(data.row_keys(split).tobytes()) for split in _SPLITS[stage]}
+    own = {str(split): _content_of(data, split) for split in _SPLITS[stage]}
     own["seed"] = str(seed)
     everywhere = [own] * dist.get_world_size()
     dist.all_gather_object(everywhere, own)
@@ -63,11 +108,14 @@ def difference(everywhere: list[dict[str, str]]) -> str:
         )
     return (
         f"the processes of this run do not have the same rows ({', '.join(names)}): some would be "
-        "taken twice and some never, and rows that one trains be validated by another. A script "
+        "taken twice and some never, and rows that one trains be validated by another. On several "
+        "machines the files have to be the same on each. A script "
         "runs once in each process: give a seed to whatever it draws (`random_state=0` to "
         "`train_test_split`, `sample` or `shuffle`), or write the split to files first."
     )
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+def _content_of(data: KnownRows, split: Split) -> str:
+    """What changes with the rows of a split, their labels and their order."""
+    source = data.source(split)
+    return f"{source.get('stamp')} {source.get('sample')}"

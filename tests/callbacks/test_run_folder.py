@@ -176,7 +176,7 @@ def test_folder__that_cannot_be_written_is_refused_before_training(
 
 def test_folder__on_another_machine_is_refused() -> None:
     trainer = pl.Trainer(default_root_dir="memory://run", accelerator="cpu", logger=False)
-    with pytest.raises(InputError, match="memory://run: RunFolder wants a folder"):
+    with pytest.raises(InputError, match="memory://run: wanted is a path on this machine"):
         RunFolder().claim(trainer, "fit")
 
 

@@ -36,6 +36,8 @@ if __name__ == "__main__":
     drawn = random.Random(rank).sample(ROWS, len(ROWS))  # as of a script without a seed
     for verb in ("validate", "test", "predict", "fit"):
         assert "do not have the same rows" in refused(model, verb, drawn), verb
+    labelled = [{**row, "label": NAMES[(n + rank) % 2]} for n, row in enumerate(ROWS)]
+    assert "do not have the same rows" in refused(model, "fit", labelled)
     assert "different seeds" in refused(model, "fit", ROWS, seed=rank)
     assert refused(model, "fit", ROWS) == ""
 """
