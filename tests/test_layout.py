@@ -185,7 +185,7 @@ def test_files__are_written_in_one_way() -> None:
     """By `files.py`; in folders that it has just made, others write too."""
     in_new_folders = {
         *("callbacks/export.py", "data/cache.py", "data/checked.py"),
-        *("tokenizer_files.py", "tokenizer_saving.py"),
+        *("processor_files.py", "tokenizer_files.py", "tokenizer_saving.py"),
     }
     names_only = {"callbacks/earlier_run.py"}
     found = set()

@@ -17,7 +17,7 @@ from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.errors import InputError, WriteError
-from lit_hf.files import check_inside
+from lit_hf.files import check_inside, write_text
 from lit_hf.unfinished import sweep
 from lit_hf.write_errors import FULL, naming
 
@@ -240,11 +240,8 @@ def _locked(path: Path, verb: str) -> BaseFileLock:
 
 def _name_holder(path: Path, holder: str) -> None:
     """Write who holds a lock beside its file, in which Windows lets nobody write or read."""
-    told = Path(f"{path}{_HOLDER}")
     with suppress(OSError):
-        told.unlink(missing_ok=True)
-        with told.open("x", encoding="utf-8") as stream:  # never through a link
-            stream.write(f"{holder}\n")
+        write_text(Path(f"{path}{_HOLDER}"), f"{holder}\n")
 
 
 def _holder_of(path: Path) -> str:

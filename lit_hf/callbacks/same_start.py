@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from uuid import uuid4
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 
 from lit_hf import __version__
 from lit_hf.checkpoints import checkpoint_to_come, read_checkpoint
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, WriteError
+from lit_hf.files import write_bytes
+from lit_hf.unfinished import own_name
 
 _LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets")
 _PATIENCE = 5  # seconds that a network disk may need to show a new file
@@ -45,7 +46,7 @@ def check_same_start(trainer: Trainer, refused: str = "") -> None:
             raise InputError(refused)
         return
     folder = Path(os.path.abspath(trainer.default_root_dir))
-    mark = folder / f".start-{uuid4().hex}"
+    mark = folder / own_name("start")
     try:
         if trainer.is_global_zero:
             refused = refused or _write(mark)
@@ -124,10 +125,9 @@ def _gathered(own: Facts) -> list[Facts]:
 def _write(mark: Path) -> str:
     """Make an empty file; why it cannot be, "" where it is there."""
     try:
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch(exist_ok=False)
-    except OSError as error:
-        return f"{mark.parent}: nothing can be written here: {error.strerror}."
+        write_bytes(mark, b"")
+    except WriteError as error:
+        return str(error)
     return ""
 
 
