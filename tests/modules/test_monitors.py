@@ -22,7 +22,7 @@ from lit_hf.callbacks.best import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import best_of, reached
 from lit_hf.metrics.directions import mode_of
-from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
+from lit_hf.modules.monitors import MonitorCheck, MonitorError, _check_same, meant, not_logged
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, Any]]
@@ -259,3 +259,22 @@ def test_missing_monitor__of_a_schedule(fit: Fit, tmp_path: Path) -> None:
 
 def test_not_logged__is_said_of_nothing_else() -> None:
     assert not_logged(RuntimeError("out of memory")) is None
+
+
+def test_number__that_differs_between_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gather(found: list[dict[str, float]], own: dict[str, float]) -> None:
+        found[:] = [own, other]
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    callback = ModelCheckpoint(monitor="val/mine")
+    trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[callback])
+    logged = {"val/mine": torch.tensor(0.5)}
+    monkeypatch.setattr(pl.Trainer, "callback_metrics", property(lambda _: logged))
+    other: dict[str, float] = {"val/mine": 0.5}
+    _check_same(trainer)
+    for changed in ({"val/mine": 0.25}, {}):
+        other = changed
+        with pytest.raises(MonitorError, match="'val/mine' is another number on each process"):
+            _check_same(trainer)
