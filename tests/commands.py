@@ -2,10 +2,10 @@
 
 import contextlib
 import io
-import os
 import sys
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,12 @@ def run_command(*words: str, folder: Path) -> Done:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("default")
-        path = list(sys.path)
+        path, before = list(sys.path), {*sys.modules}
         code = main(words)
         sys.path[:] = path
-    for name, module in list(sys.modules.items()):  # of `--import`, as at the end of a process
-        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
-            del sys.modules[name]
+    for word, named in pairwise(words):
+        if word == "--import" and named not in before:  # gone, as at the end of a process
+            sys.modules.pop(named, None)
     return Done(code, out.getvalue(), err.getvalue())
 
 
