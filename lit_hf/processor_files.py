@@ -5,6 +5,7 @@ A checkpoint holds them as bytes. One that a stranger has made may hold any byte
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,20 +40,23 @@ _NAMED_BY_USERS = frozenset(("label2id", "id2label", "added_tokens_decoder"))
 def files_of(folder: Path) -> dict[str, Tensor]:
     """The files of a processor's folder as bytes in tensors, by their names; empty ones left out.
 
-    Raises:
-        InputError: if one of them has a name that `write_files` refuses.
+    Files of other names, which a tokenizer of the user's own class may write, are left out with a
+    warning: `write_files` takes none of them.
     """
     drop_code(folder)
-    files = {
-        path.relative_to(folder).as_posix(): torch.frombuffer(
-            bytearray(path.read_bytes()), dtype=torch.uint8
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
+    if others := [name for name in files if not _is_of_a_processor(name)]:
+        warnings.warn(
+            f"checkpoints do not keep {', '.join(others)}: transformers' own tokenizers and image "
+            "processors write no such files. Keep the folder of yours beside the run.",
+            stacklevel=2,
         )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.stat().st_size
+    return {
+        name: torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+        for name, path in files.items()
+        if name not in others
     }
-    for name in files:
-        _check_name(name)
-    return files
 
 
 def write_files(files: object, folder: Path) -> None:
@@ -78,8 +82,12 @@ def write_files(files: object, folder: Path) -> None:
     drop_code(folder)
 
 
+def _is_of_a_processor(name: object) -> bool:
+    return isinstance(name, str) and bool(name in _NAMES or _PATTERN.fullmatch(name))
+
+
 def _check_name(name: object) -> None:
-    if isinstance(name, str) and (name in _NAMES or _PATTERN.fullmatch(name)):
+    if _is_of_a_processor(name):
         return
     raise InputError(
         f"{str(name)[:200]!r} is the name of no file that a tokenizer or image processor of "

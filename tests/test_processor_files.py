@@ -97,6 +97,10 @@ def test_files__of_a_processor_name_no_code(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     (held,) = files_of(tmp_path).values()
     assert json.loads(held.numpy().tobytes()) == {}
-    (tmp_path / "tokenizer_x.py").write_text("pass", encoding="utf-8")
-    with pytest.raises(InputError, match=r"'tokenizer_x\.py' is the name of no file"):
-        files_of(tmp_path)
+
+
+def test_files__of_a_tokenizer_of_ones_own_are_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("tokenizer_x.py", "vocab.txt"):
+        (tmp_path / name).write_text("pass", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"do not keep tokenizer_x\.py"):
+        assert files_of(tmp_path).keys() == {"vocab.txt"}
