@@ -1,0 +1,78 @@
+"""The comparison of two commits: what differs is found, in every kind of file."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.parity.__main__ import report
+from benchmarks.parity.cases import all_cases
+from benchmarks.parity.compare import Difference, compare_folders
+from benchmarks.parity.inputs import write_inputs
+from tests.commands import ROOT
+
+
+def _write(folder: Path, score: float, weight: float) -> None:
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"val": {"f1": score}, "root": str(folder)}))
+    (folder / "metrics.csv").write_text(f"step,train/loss\n1,{score}\n")
+    (folder / "samples.jsonl").write_text('{"step": 1, "answer": "no"}\n')
+    (folder / "config.yaml").write_text(f"model:\n  lr: {score}\n")
+    save_file({"w": torch.full((3,), weight)}, folder / "model.safetensors")
+    torch.save({"state_dict": {"w": torch.full((3,), weight)}}, folder / "last.ckpt")
+    (folder / "printed.log").write_text(folder.name)
+
+
+def test_compare__equal_runs_in_two_folders_are_equal(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        _write(tmp_path / name, 0.5, 1.0)
+    assert list(compare_folders(tmp_path / "before", tmp_path / "after")) == []
+
+
+def test_compare__finds_numbers_weights_and_files(tmp_path: Path) -> None:
+    _write(tmp_path / "before", 0.5, 1.0)
+    _write(tmp_path / "after", 0.50001, 1.00001)
+    (tmp_path / "after" / "samples.jsonl").unlink()
+    (tmp_path / "after" / "new.txt").touch()
+    found = {one.place: one for one in compare_folders(tmp_path / "before", tmp_path / "after")}
+    assert sorted(found) == [
+        "config.yaml:.model.lr",
+        "last.ckpt:.w",
+        "metrics.csv:.0.train/loss",
+        "model.safetensors:.w",
+        "new.txt",
+        "results.json:.val.f1",
+        "samples.jsonl",
+    ]
+    assert str(found["results.json:.val.f1"]) == "results.json:.val.f1: 0.5 -> 0.50001"
+    assert found["new.txt"].before is None
+
+
+def test_report__counts_what_is_on_purpose_and_fails_for_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [
+        Difference("demo/results.json:.val.f1", 0.5, 0.6),
+        Difference("demo/x", None, "a file"),
+    ]
+    path = tmp_path / "on_purpose.yaml"
+    path.write_text("'*.val.f1': the loss of the last step is another\n")
+    assert report(found, 1, path) == 1
+    assert "demo/x: None -> 'a file'" in capsys.readouterr().out
+    assert report(found[:1], 1, path) == 0
+    assert "1 cases: 0 differences, 1 on purpose" in capsys.readouterr().out
+
+
+def test_cases__take_in_every_recipe_and_their_inputs_are_there(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    cases = all_cases(tmp_path)
+    recipes = (ROOT / "configs").rglob("*.yaml")
+    names = {
+        f"{path.parent.name}/{path.stem}" for path in recipes if path.parent.name != "overlays"
+    }
+    assert names <= {case.name for case in cases}
+    words = [word for case in cases for command in case.commands for word in command]
+    for word in words:
+        assert not word.startswith(str(tmp_path)) or Path(word).exists()
