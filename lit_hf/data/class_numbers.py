@@ -4,6 +4,7 @@ The same number may be another class in another file, or the name of another cla
 ClassLabel ["1", "2", "3"] is the class "2".
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,9 @@ from lit_hf.functional.labels import (
     keys_of_names,
     name_key,
 )
+from lit_hf.functional.trained_names import numbers_of
 
+log = logging.getLogger(__name__)
 Reading = Literal["names", "numbers"]
 
 
@@ -169,6 +172,35 @@ def number_labels(
         return class_ids(places, names, where)
     decides = {"names": names, "numbers": [str(number) for number in range(len(names))]}
     return class_ids(places, names, where, None if reading is None else decides[reading])
+
+
+def tell_numbers(
+    ids: Mapping[str, int], names: Sequence[str], column: str, tables: Sequence[Table], trained: int
+) -> None:
+    """Warn where labels of a split are numbers, and its classes words in an order of their own.
+
+    Names that come from training rows or from a model stand in its order, which another file that
+    has numbers need not share. A format that numbers its classes, and placeholders such as LABEL_0,
+    say which number is which.
+
+    Args:
+        ids: the class number of each label of the split.
+        names: the C class names in order, which nobody has listed for these rows.
+        column: the label column.
+        tables: the training tables, then those of the split.
+        trained: how many of them are training tables.
+    """
+    known = [table.class_names.get(column) for table in tables]
+    if any(known[trained:]) or list(names) in known or numbers_of(names) is not None:
+        return
+    if hold_numbers(names) or not are_numbers(ids, names):
+        return
+    shown = ", ".join(f"{number} = {name}" for number, name in enumerate(names[:10]))
+    log.warning(
+        f"{tables[trained].name}, column {column!r}: the labels are numbers; read as {shown}"
+        f"{', …' if len(names) > 10 else ''}. Give `label_names` in the order of the file's "
+        "numbers if that is not so."
+    )
 
 
 def _refuse_two_formats(tables: Sequence[Table], numbered: Table, column: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of
+from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
 from lit_hf.data.classes import (
     check_classes,
     check_spellings,
@@ -235,6 +235,8 @@ class ImageClassificationDataModule(HFDataModule):
         )
         tables = self.tables(split)
         ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
+        if self._label_names is None:
+            tell_numbers(ids, names, column, [*trained, *tables], len(trained))
         labels = [ids[key] for key in values_of(examples, "label")]
         return examples.remove_columns("label").add_column("labels", labels)
 

@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import key_of
-from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of
+from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
 from lit_hf.data.classes import (
     check_classes,
     check_flags,
@@ -235,6 +235,8 @@ class TextClassificationDataModule(HFDataModule):
             )
             tables = self.tables(split)
             ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
+            if self._label_names is None:
+                tell_numbers(ids, names, column, [*trained, *tables], len(trained))
         tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
         self.processor, max_length = tokenizer, self.max_length
         check_vocabulary(tokenizer, self.model_name)

@@ -365,3 +365,46 @@ def test_numbers__are_read_as_the_training_of_an_exported_model_read_them(
         }
         (folder / "config.json").write_text(json.dumps({**config, **about}))
         assert _read_as(str(folder), test_file=test) == wanted
+
+
+def _read_test(model: str, caplog: pytest.LogCaptureFixture, **settings: object) -> str:
+    """What is said of the labels of a test file."""
+    caplog.clear()
+    data = TextClassificationDataModule(model, **settings)  # type: ignore[arg-type]  # any of the class's
+    data.setup("test")
+    assert list(data.splits["test"]["labels"]) == [0, 1]
+    return caplog.text
+
+
+def test_numbers__of_a_test_file_are_told_where_the_order_is_that_of_training_rows_or_a_model(
+    tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file whose 0 is the model's class 2 would give a wrong accuracy without a word."""
+    (tmp_path / "train.csv").write_text("text,label\na,no\nb,yes\n")
+    (tmp_path / "test.csv").write_text("text,label\na,0\nb,1\n")
+    train, test = str(tmp_path / "train.csv"), str(tmp_path / "test.csv")
+    told = "test.csv, column 'label': the labels are numbers; read as 0 = no, 1 = yes."
+    assert _read_test(tiny_model, caplog, train_file=train, test_file=test).count(told) == 1
+    config = json.loads((Path(tiny_model) / "config.json").read_text())
+    folder = shutil.copytree(tiny_model, tmp_path / "exported")
+    for names, is_told in ((["no", "yes"], True), (["LABEL_0", "LABEL_1"], False)):
+        about = {"architectures": ["BertForSequenceClassification"]}
+        about["id2label"] = {str(number): name for number, name in enumerate(names)}  # type: ignore[assignment]  # JSON
+        (folder / "config.json").write_text(json.dumps({**config, **about}))
+        assert (told in _read_test(str(folder), caplog, test_file=test)) == is_told
+    # who lists the names, writes them, or has a format that numbers them says what is what
+    numbered = _numbered(tmp_path, "n.parquet", ["no", "yes"], ["no", "yes"])
+    given = {"label_names": ["no", "yes"], "train_file": train, "test_file": test}
+    quiet = (given, {"train_file": train, "test_file": numbered}, {"test_file": numbered})
+    for settings in (*quiet, {"train_file": numbered, "test_file": test}):
+        assert "labels are numbers" not in _read_test(tiny_model, caplog, **settings), settings
+
+
+def test_numbers__of_images_in_a_test_table_are_told(
+    tiny_vit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = [{"image": png(n), "label": ["dark", "light"][n % 2]} for n in range(4)]
+    data = ImageClassificationDataModule(tiny_vit)
+    data.with_rows(train=named, test=[{"image": png(n), "label": n} for n in (0, 1)])
+    data.setup("test")
+    assert "the labels are numbers; read as 0 = dark, 1 = light." in caplog.text
