@@ -18,6 +18,7 @@ from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
+_WRITERS = {"PredictionWriter", "BasePredictionWriter"}  # ours, and what Lightning's users extend
 
 
 class StepSampler(DistributedSampler[list[Pick]]):
@@ -126,6 +127,24 @@ def keeps_order(trainer: Trainer | None, split: Split) -> bool:
     return bool(gives_back) or is_limited
 
 
+def tell_shares(trainer: Trainer) -> None:
+    """Say that each process gets the answers to its own rows, where nothing puts them together.
+
+    Args:
+        trainer: who is about to deal rows; with a callback that writes answers nothing is said.
+    """
+    if trainer.world_size == 1 or not (trainer.predicting and trainer.is_global_zero):
+        return
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    kinds = {kind.__name__ for callback in callbacks for kind in type(callback).__mro__}
+    if trainer.predict_loop.return_predictions and not kinds & _WRITERS:
+        log.warning(
+            f"`predict` gives each of the {trainer.world_size} processes the answers to its own "
+            "rows alone; the callback `PredictionWriter` writes all of them to a file, in the "
+            "order of the rows."
+        )
+
+
 def _steps_of_epoch(num_steps: int, trainer: Trainer | None) -> str:
     """How many of the steps an epoch takes, which Lightning limits by number or by share."""
     limit = 1.0 if trainer is None else trainer.limit_train_batches
@@ -179,6 +198,7 @@ def make_loader(
     sampler = StepSampler(rows.num_rows, batching, world_size, rank, is_train, seed)
     if trainer is not None:
         sampler.follow(trainer)
+        tell_shares(trainer)
     if is_train and rank == 0 and batching.sizes is not None:
         share = f"{sampler.padding:.1%} of their tokens are padding"
         log.info(f"train: {_steps_of_epoch(len(sampler), trainer)}, {share}.")
