@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import cast
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.results_file import Results, name_in_run, rows_of, step_of
+from lit_hf.callbacks.results_file import Results, name_in_run, rows_of
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.errors import InputError
 from lit_hf.functional.text import short_number
+from lit_hf.modules.fit_end import checkpoint_of_end
 
 _OF_TRAINING = ("train/", "lr-")
 
@@ -67,11 +67,7 @@ def last_weights(
         entry["validated_step"] = validated
     elif validated is not None:
         entry |= rows_of(trainer, "val")
-    callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
-    callbacks.sort(key=lambda callback: callback.monitor is not None)  # `last.ckpt` first
-    paths = [path for c in callbacks for path in (c.best_model_path, c.last_model_path) if path]
-    found = next((path for path in paths if step_of(path) == step), "")
-    return {**entry, "checkpoint": name_in_run(trainer, found)}
+    return {**entry, "checkpoint": name_in_run(trainer, checkpoint_of_end(trainer))}
 
 
 def stopped_by(trainer: Trainer) -> str:

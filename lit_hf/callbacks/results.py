@@ -150,12 +150,6 @@ class ResultsWriter(Callback):
         numbers: dict[str, Tensor | float] = {**self._held, **_of_stage(trainer, "")}
         last = last_weights(trainer, numbers, self._validated)
         fit = {"best": best, "last": last} if (best := best_weights(trainer)) else {"last": last}
-        if "validated_step" in last:
-            log.info(
-                f"the last validation was at step {self._validated}, its scores are in metrics.csv;"
-                f" the weights of the end, at step {trainer.global_step}, were not scored: validate"
-                " `last.ckpt` to score them."
-            )
         folder = Path(trainer.default_root_dir)
         results = {**read_results(folder), "fit": fit}
         mark_earlier(results, stand_now(list(fit.values())))

@@ -8,14 +8,13 @@ from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.split_names import Split
-from lit_hf.errors import InputError
 from lit_hf.files import write_text
 from lit_hf.functional.paths import relative
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import is_url
+from lit_hf.modules.fit_end import step_of
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
@@ -96,15 +95,6 @@ def rows_of(trainer: Trainer, split: Split) -> Results:
     size, devices = getattr(data, "eval_batch_size", None), trainer.world_size
     part = f"limit_{split}_batches {limit} of {size} rows on {devices} device(s)"
     return {"rows": {**rows, "part": part}}
-
-
-def step_of(path: str) -> int | None:
-    """The training step of a checkpoint's weights; None where it cannot be read."""
-    try:
-        step = read_checkpoint(path).get("global_step")
-    except InputError:
-        return None
-    return step if isinstance(step, int) else None
 
 
 def name_in_run(trainer: Trainer, path: str) -> str | None:

@@ -14,6 +14,7 @@ from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
+from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.late_model import LateModel
@@ -28,8 +29,8 @@ from lit_hf.modules.loading import (
 from lit_hf.modules.monitors import MonitorCheck
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
+    PickledOptimizer,
     SchedulerName,
-    default_optimizer,
     make_optimizer,
     num_steps_of,
     parameters_of,
@@ -48,7 +49,7 @@ from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
-class HFModule(LateModel, SafeSettings, StageScores):
+class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
@@ -126,17 +127,6 @@ class HFModule(LateModel, SafeSettings, StageScores):
 
     # The model.
 
-    def __getstate__(self) -> dict[str, object]:
-        state: dict[str, object] = super().__getstate__()
-        if state["optimizer"] is default_optimizer(type(self)):
-            state["optimizer"] = None  # a lambda, which pickle refuses
-        return state
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # has no types
-        if self.__dict__["optimizer"] is None:
-            self.optimizer = default_optimizer(type(self))
-
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
@@ -167,6 +157,7 @@ class HFModule(LateModel, SafeSettings, StageScores):
         """Take what the data knows, also where the model is there already."""
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
             self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
+            self.weights_step.validated = None
         self.fit_to_data(stage)
         self._tokens.check(self.trainer, self)
         report_half_precision(self.trainer)
@@ -265,6 +256,10 @@ class HFModule(LateModel, SafeSettings, StageScores):
         """Prepare the optimizers' steps; look which rows are trained and validated."""
         begin_steps(self.trainer, self)
         self._rows.begin_training(self.trainer)
+
+    def on_fit_end(self) -> None:
+        """Tell which weights and monitors got no score."""
+        tell_end(self.trainer, self.weights_step.validated)
 
     # Checkpoints.
 

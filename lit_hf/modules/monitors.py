@@ -117,7 +117,7 @@ class MonitorCheck:
         _check_same(trainer)
         for monitor in monitors_of(trainer):
             if monitor.name not in logged:
-                if trainer.sanity_checking and not _comes_later(monitor.name):
+                if trainer.sanity_checking and not comes_later(monitor.name):
                     log.warning(_missing(monitor.name, logged))
             elif not (monitor.mode is None or mode_of(monitor.name) or monitor in self._seen):
                 self._seen.add(monitor)
@@ -141,7 +141,7 @@ def _check_same(trainer: Trainer) -> None:
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return
-    names = {m.name for m in monitors_of(trainer) if not _comes_later(m.name)}
+    names = {m.name for m in monitors_of(trainer) if not comes_later(m.name)}
     logged = trainer.callback_metrics
     own = {name: float(logged[name]) for name in sorted(names) if name in logged}
     found: list[dict[str, float]] = [{} for _ in range(dist.get_world_size())]
@@ -189,7 +189,7 @@ def forget_best(trainer: Trainer) -> str | None:
     """
     held, path = False, ""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
-        if _comes_later(str(getattr(callback, "monitor", None) or "train")):
+        if comes_later(str(getattr(callback, "monitor", None) or "train")):
             continue
         worst = torch.tensor(torch.inf if getattr(callback, "mode", "") == "min" else -torch.inf)
         if isinstance(callback, ModelCheckpoint) and callback.best_model_score is not None:
@@ -201,13 +201,13 @@ def forget_best(trainer: Trainer) -> str | None:
             held, callback.best_score, callback.wait_count = True, worst, 0
     for config in trainer.lr_scheduler_configs:
         scheduler = config.scheduler
-        is_of_validation = config.monitor is not None and not _comes_later(config.monitor)
+        is_of_validation = config.monitor is not None and not comes_later(config.monitor)
         if isinstance(scheduler, ReduceLROnPlateau) and is_of_validation:
             held, scheduler.best, scheduler.num_bad_epochs = True, scheduler.mode_worse, 0
     return path if held else None
 
 
-def _comes_later(name: str) -> bool:
+def comes_later(name: str) -> bool:
     """Whether a sanity check cannot log it: it comes with training, or from ModelCheckpoint."""
     return name.startswith(("train", "lr-")) or name in ("epoch", "step")
 

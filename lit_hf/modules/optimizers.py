@@ -38,6 +38,27 @@ def default_optimizer(kind: type) -> OptimizerCallable:
     return cast("OptimizerCallable", next(one.default for one in known if one is not None))
 
 
+class PickledOptimizer(LightningModule):
+    """A module that is copied and pickled with the optimizer of its class, which is a lambda.
+
+    Attributes:
+        optimizer: makes the optimizer from the parameters.
+    """
+
+    optimizer: OptimizerCallable
+
+    def __getstate__(self) -> dict[str, object]:
+        state: dict[str, object] = super().__getstate__()
+        if state["optimizer"] is default_optimizer(type(self)):
+            state["optimizer"] = None  # a lambda, which pickle refuses
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # has no types
+        if self.__dict__["optimizer"] is None:
+            self.optimizer = default_optimizer(type(self))
+
+
 def warmup_of(scheduler: SchedulerName, warmup_ratio: float | None) -> float:
     """The share of all steps that are the warm-up of a schedule.
 

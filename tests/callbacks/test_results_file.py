@@ -16,7 +16,6 @@ from lit_hf.callbacks.results_file import (
     name_files,
     read_results,
     stand_now,
-    step_of,
     write_results,
 )
 from tests.trainers import quiet_trainer
@@ -86,7 +85,6 @@ def test_weights__of_an_evaluation_are_those_of_the_module(tmp_path: Path, fit: 
         (4, None),
         (4, None),
     ]
-    assert (step_of(path), step_of(str(tmp_path / "nothing.ckpt"))) == (4, None)
 
 
 def test_aside__goes_what_is_of_other_weights(caplog: pytest.LogCaptureFixture) -> None:
