@@ -8,8 +8,9 @@ import shutil
 import tempfile
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 
@@ -31,15 +32,33 @@ def own_name(name: str) -> str:
     return f".{short}.{_HOST}-{os.getpid()}-{_PROCESS}-{next(_numbers)}.tmp"
 
 
+def remove_work(work: Path) -> None:
+    """Remove a folder that was being filled; one that was to be replaced gets its name again.
+
+    A link in its place is removed: what it leads to is of somebody else.
+    """
+    old = work / "old"
+    with suppress(OSError):
+        for path in () if old.is_symlink() else old.iterdir():
+            if not os.path.lexists(work.parent / path.name):
+                os.replace(path, work.parent / path.name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
 @cache
 def _sweep_once(folder: Path) -> None:
-    sweep(folder)
+    """Sweep a folder that all users of a machine write to; nothing in it was to be replaced."""
+    sweep(folder, partial(shutil.rmtree, ignore_errors=True))
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, remove: Callable[[Path], None] = remove_work) -> None:
     """Remove unfinished files and folders that writers left when they were killed.
 
     Those of this machine whose process is gone, and those of others that are a day old.
+
+    Args:
+        folder: where they lie.
+        remove: removes a folder.
     """
     with suppress(OSError):
         for path in folder.iterdir():
@@ -47,7 +66,7 @@ def sweep(folder: Path) -> None:
             if found is None or _is_at_work(path, *found.groups()):
                 continue
             if path.is_dir() and not path.is_symlink():
-                remove_work(path)
+                remove(path)
             else:
                 with suppress(OSError):
                     path.unlink()
@@ -67,15 +86,6 @@ def _is_at_work(path: Path, host: str, pid: str, process: str) -> bool:
     except PermissionError:  # of another user
         return True
     return True
-
-
-def remove_work(work: Path) -> None:
-    """Remove a folder that was being filled; one that was to be replaced gets its name again."""
-    with suppress(OSError):
-        for path in (work / "old").iterdir():
-            if not os.path.lexists(work.parent / path.name):
-                os.replace(path, work.parent / path.name)
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def scratch_folder() -> "tempfile.TemporaryDirectory[str]":

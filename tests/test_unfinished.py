@@ -107,9 +107,22 @@ def test_sweep__does_not_follow_links(tmp_path: Path) -> None:
     (folder / dead).symlink_to(outside)
     (folder / dead.replace(".a.", ".b.")).mkdir()
     (folder / dead.replace(".a.", ".b.") / "new").symlink_to(outside)
+    (folder / dead.replace(".a.", ".c.")).mkdir()
+    (folder / dead.replace(".a.", ".c.") / "old").symlink_to(outside)
     sweep(folder)
     assert _names(folder) == []
     assert _names(outside) == ["mine"]
+
+
+def test_scratch_folder__gives_nothing_its_name_that_another_user_has_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = own_name("a").replace(str(os.getpid()), "9" * 9)
+    (tmp_path / dead / "old").mkdir(parents=True)
+    (tmp_path / dead / "old" / "python.py").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as name:
+        assert _names(tmp_path) == [Path(name).name]
 
 
 def test_own_name__is_as_long_as_a_name_may_be(tmp_path: Path) -> None:
