@@ -46,7 +46,7 @@ def files_of(folder: Path) -> dict[str, Tensor]:
     drop_code(folder)
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
     files = {path.relative_to(folder).as_posix(): path for path in paths}
-    if others := [name for name in files if not _is_of_a_processor(name)]:
+    if others := [name for name in files if not is_name(name)]:
         warnings.warn(
             f"checkpoints do not keep {', '.join(others)}: transformers' own tokenizers and image "
             "processors write no such files. Keep the folder of yours beside the run.",
@@ -82,12 +82,13 @@ def write_files(files: object, folder: Path) -> None:
     drop_code(folder)
 
 
-def _is_of_a_processor(name: object) -> bool:
-    return isinstance(name, str) and bool(name in _NAMES or _PATTERN.fullmatch(name))
+def is_name(name: str) -> bool:
+    """Whether a tokenizer or image processor of transformers writes a file of this name."""
+    return name in _NAMES or _PATTERN.fullmatch(name) is not None
 
 
 def _check_name(name: object) -> None:
-    if _is_of_a_processor(name):
+    if isinstance(name, str) and is_name(name):
         return
     raise InputError(
         f"{str(name)[:200]!r} is the name of no file that a tokenizer or image processor of "

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ from lit_hf.modules.image_sizes import options_of
 from lit_hf.modules.padding import follow_padding
 from lit_hf.modules.text_classification import TextClassifier
 from lit_hf.positions import positions_of
-from lit_hf.processor_files import data_description, drop_code, write_processor
+from lit_hf.processor_files import data_description, drop_code, is_name, write_processor
 from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
 from lit_hf.special_tokens import write_for_plain
 from lit_hf.tokenizer_files import forget_calls, limit_to_positions
@@ -43,6 +44,9 @@ MODULES: dict[str, type[HFModule]] = {
 }
 _OF_RUN = ("checkpoints", "earlier", "lightning_logs", "samples")
 """Folders of a run that are written by others."""
+_WRITTEN = re.compile(
+    r"(generation_)?config\.json|README\.md|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
+)
 
 
 class ExportPretrained(Callback):
@@ -136,6 +140,11 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
         raise InputError(f"{folder}: this is a file; give a folder to export to.")
     if target.is_dir() and any(target.iterdir()) and not _is_export(target):
         raise InputError(f"{folder}: the folder holds something else than an export; give another.")
+    if others := _others_in(target):
+        raise InputError(
+            f"{folder}: an earlier export would be replaced, but it holds what no export has "
+            f"written: {', '.join(others[:5])}. Give another folder, or move these away."
+        )
     checkpoint = read_whole(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
     with new_folder(target) as unfinished:
@@ -217,11 +226,20 @@ def _no_bars() -> Iterator[None]:
 
 def _is_export(folder: Path) -> bool:
     """Whether an export of ours lies in a folder: its config holds what we write into it."""
+    path = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return bool(MODULES.keys() & config["task_specific_params"].keys())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
+
+
+def _others_in(folder: Path) -> list[str]:
+    """Files in the folder of an export that no export writes, such as those of git."""
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    known = (".DS_Store",)  # which macOS puts into every folder that is looked at
+    return [n for n in names if not (_WRITTEN.fullmatch(n) or is_name(n) or n in known)]
 
 
 def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> HFModule:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -266,7 +267,7 @@ def test_export__replaces_an_earlier_one(
     folder = tmp_path / "deep" / "er" / "model"
     assert export_checkpoint(trained / "checkpoints" / "last.ckpt", folder) == folder
     first = (folder / "model.safetensors").read_bytes()
-    (folder / "left.bin").touch()
+    (folder / "vocab.txt").touch()
     export_checkpoint(_best(trained), folder)
     assert _names(folder) == FILES
     assert (folder / "model.safetensors").read_bytes() != first
@@ -276,6 +277,28 @@ def test_export__replaces_an_earlier_one(
     monkeypatch.chdir(empty)
     export_checkpoint(_best(trained), ".")
     assert _names(empty) == FILES
+
+
+@pytest.mark.parametrize("name", [".git/HEAD", "notes.md", "onnx/model.onnx"])
+def test_export__over_files_of_the_users_own_is_refused(
+    name: str, trained: Path, tmp_path: Path
+) -> None:
+    folder = export_checkpoint(_best(trained), tmp_path / "model")
+    (folder / ".DS_Store").touch()
+    export_checkpoint(_best(trained), folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"no export has written: {re.escape(name)}\."):
+        export_checkpoint(_best(trained), folder)
+    assert (folder / name).read_text() == "mine"
+    assert _names(tmp_path) == {"model"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_export__waits_for_no_pipe(trained: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(InputError, match="holds something else than an export"):
+        export_checkpoint(_best(trained), tmp_path)
 
 
 def test_export__draws_no_bar_below_that_of_the_training(
