@@ -118,6 +118,16 @@ from lit_hf import (
 NAMES = ["a", "b", "c"]
 
 
+class ByBrightness(ImageClassifier):
+    "Takes dark images for a, light ones for b, and none for c, whatever its weights are."
+
+    def forward(self, batch, *args, **options):
+        output = super().forward(batch, *args, **options)
+        bright = batch["pixel_values"].mean((1, 2, 3))  # [B]
+        output.logits = torch.stack([-bright, bright, bright * 0 - 9], dim=1)  # [B, 3]
+        return output
+
+
 def run(model, folder, devices, images):
     drawn = runpy.run_path(images)["drawn"]
     rows = [
@@ -126,11 +136,7 @@ def run(model, folder, devices, images):
     data = ImageClassificationDataModule(
         model, batch_size=4, eval_batch_size=1, val_fraction=0, label_names=NAMES
     ).with_rows(train=rows, val=rows, test=rows, predict=rows)
-    torch.manual_seed(1)
-    module = ImageClassifier(
-        model, NAMES, pretrained=False, config_overrides={"initializer_range": 2.0}
-    )
-    module.configure_model()
+    module = ByBrightness(model, NAMES, pretrained=False)
     trainer = pl.Trainer(
         accelerator="cpu", strategy="ddp" if devices > 1 else "auto", devices=devices,
         logger=False, enable_progress_bar=False, enable_model_summary=False,
