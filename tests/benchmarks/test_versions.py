@@ -4,10 +4,12 @@ import json
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import lightning
 import pytest
 
 from benchmarks.record import RESULTS
@@ -21,6 +23,7 @@ from benchmarks.versions.tasks import (
     VERBS,
     Outcome,
     commands_of,
+    deprecations,
     outcome_of,
     run_task,
 )
@@ -94,9 +97,23 @@ def test_outcome__of_a_task_that_fails_midway() -> None:
 def test_verbs__stop_at_the_first_that_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verbs, "main", lambda words: 2 if words[0] == "validate" else 0)
+    monkeypatch.setattr("lit_hf.cli.main", lambda words: 2 if words[0] == "validate" else 0)
     assert verbs.run_verbs({"fit": ["a"], "validate": [], "predict": []}) == 2
     assert re.findall(rf"{MARK} (\w+)", capsys.readouterr().out) == ["fit"]
+
+
+def test_deprecations__of_lightning_and_jsonargparse_are_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lightning leaves the category out, jsonargparse begins its words on the next line."""
+    file = str(Path(lightning.__file__).parent / "pytorch" / "cli.py")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", verbs.write_warning)
+        warnings.warn_explicit("\n    ``add`` was\n    old.\n", DeprecationWarning, file, 612)
+        warnings.warn_explicit("\nno matter", UserWarning, file, 613)
+    (told,) = deprecations(capsys.readouterr().err)
+    assert told == "lightning/pytorch/cli.py:612: DeprecationWarning: ``add`` was old."
 
 
 def test_run_task__tells_of_a_python_without_lit_hf(tmp_path: Path) -> None:
