@@ -70,7 +70,7 @@ def task_of(name: str, tiny_model: str, tiny_t5: str, tiny_vit: str) -> Task:
     windows: dict[str, Any] = {"max_length": 64, "doc_stride": 16}
 
     def named(make: Callable[..., Any], model: str, **usual: Any) -> Callable[..., Any]:  # noqa: ANN401 - keyword arguments of several constructors
-        return lambda **given: make(model, **{**usual, **given})
+        return lambda **given: make(**{"model_name": model, **usual, **given})
 
     if name == "text":
         module, data = (

@@ -41,6 +41,7 @@ from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.safe_settings import SafeSettings
+from lit_hf.modules.same_inputs import SameInputs
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
@@ -87,6 +88,7 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
+        self._inputs = SameInputs()
 
     # What a subclass says.
 
@@ -160,6 +162,7 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
             self.weights_step.validated = None
         self.fit_to_data(stage)
         self._tokens.check(self.trainer, self)
+        self._inputs.check(self.trainer, self)
         report_half_precision(self.trainer)
 
     def fit_to_data(self, stage: str) -> None:
@@ -287,7 +290,7 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
-        for known in (self._tokens, self._resume, self._rows):
+        for known in (self._tokens, self._inputs, self._resume, self._rows):
             known.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
         self._earlier.load(checkpoint)
