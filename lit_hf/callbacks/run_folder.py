@@ -97,7 +97,7 @@ class RunFolder(Callback):
         """Take the folder; a refusal of one process is one of all of them."""
         refused = ""
         try:
-            self.claim(trainer, stage)
+            self.claim(trainer, getattr(stage, "value", stage))  # the word, not `TrainerFn.…`
         except InputError as error:
             refused = str(error)
         check_same_start(trainer, refused)

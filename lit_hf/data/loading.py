@@ -1,5 +1,6 @@
 """What concerns the processes that load batches: signals, bad rows, and lost workers."""
 
+import multiprocessing
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from torch.utils.data import DataLoader
+
+from lit_hf.errors import InputError
 
 Batch = TypeVar("Batch")
 LOOK_AFTER = 5
@@ -18,6 +21,20 @@ _NEVER_BEGAN = (
     'training begin under `if __name__ == "__main__":`, and move a `collate` of yours from a '
     "notebook to a file. `num_workers=0` loads in the training process."
 )
+
+
+def check_not_importing() -> None:
+    """Refuse a training in a process that is spawned to load batches and imports the script anew.
+
+    Raises:
+        InputError: before rows and weights are loaded, and the run folder is found in use.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as Python asks itself
+        raise InputError(
+            "a process that was started to load batches imports the script, and the script begins "
+            'a training there: put what it does under `if __name__ == "__main__":`, or set '
+            "`num_workers=0`."
+        )
 
 
 def leave_signals(worker: int) -> None:

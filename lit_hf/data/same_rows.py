@@ -8,6 +8,7 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 
 from lit_hf.data.known_rows import KnownRows
+from lit_hf.data.loading import check_not_importing
 from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
 
@@ -25,6 +26,8 @@ def told_in_setup(trainer: Trainer | None) -> Iterator[None]:
 
     Before that only the first process of a machine reads rows, and the others would wait for it.
     """
+    if trainer is not None:
+        check_not_importing()
     try:
         yield
     except InputError:

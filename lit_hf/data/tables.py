@@ -73,6 +73,8 @@ class Table:
         only = self.columns[0] if len(self.columns) == 1 else ""
         if "\t" in only:
             return " The file seems to be separated by tabs: name it .tsv."
+        if only and self.name.endswith(".txt"):
+            return " A .txt file is read as a text a line: name a table separated by tabs .tsv."
         if ";" in only:
             return " The file seems to be separated by ';': save it with commas."
         return ""

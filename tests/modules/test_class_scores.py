@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Value
 from sklearn.metrics import f1_score
 
 from lit_hf import (
@@ -299,14 +300,36 @@ def test_loaders__without_their_data_of_other_classes_are_refused(
     data.with_rows(train=rows, val=rows, test=rows)
     for names, is_right in ((["no", "yes"], True), (["yes", "no"], False)):
         module, trainer = TextClassifier(tiny_model, label_names=names), make_trainer(max_epochs=1)
-        calls: list[tuple[Callable[..., object], object]] = [
-            (trainer.fit, data.train_dataloader()),
-            (trainer.validate, data.val_dataloader()),
-            (trainer.test, data.test_dataloader()),
+        calls: list[tuple[Callable[..., object], object, str]] = [
+            (trainer.fit, data.train_dataloader(), "Give the module `label_names="),
+            (trainer.validate, data.val_dataloader(), "Give the data `label_names=module"),
+            (trainer.test, data.test_dataloader(), "Give the data `label_names=module"),
         ]
-        for call, loader in calls:
+        for call, loader, remedy in calls:
             if is_right:
                 call(module, loader)
                 continue
-            with pytest.raises(InputError, match="Give the module `label_names="):
+            with pytest.raises(InputError, match=remedy):
                 call(module, loader)
+
+
+def test_test_rows__without_one_of_the_classes_want_the_names_of_the_module(
+    tiny_model: str, make_trainer: MakeTrainer
+) -> None:
+    """Advice to give the module the two classes of the rows would lose what it has learnt."""
+    names = ["anger", "fear", "joy"]
+    module = TextClassifier(tiny_model, label_names=names)
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["anger", "joy"])})
+    rows = Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]}, features=features)
+    for stage, remedy in (
+        ("test", "Give the data `label_names=module.label_names`"),
+        ("validate", "Give the data `label_names=module.label_names`"),
+        ("fit", "Give the module `label_names="),
+    ):
+        data = TextClassificationDataModule(tiny_model, val_fraction=0)
+        data.with_rows(train=rows, val=rows, test=rows)
+        with pytest.raises(InputError, match=remedy):
+            getattr(make_trainer(), stage)(module, data)
+    table = [{"text": "a", "label": "anger"}, {"text": "b", "label": "joy"}]
+    data = TextClassificationDataModule(tiny_model, label_names=module.label_names)
+    make_trainer().test(module, data.with_rows(test=table), verbose=False)  # as it says
