@@ -205,10 +205,25 @@ def _import_all(modules: Sequence[str]) -> list[str]:
         try:
             names.append(import_named(module))
         except (ImportError, ValueError, TypeError, SyntaxError) as error:
-            raise InputError(
-                f"--import {module}: {error}; wanted is a module's name, or its file."
-            ) from None
+            raise InputError(f"--import {module}: {_told_of_import(module, error)}") from None
     return names
+
+
+def _told_of_import(module: str, error: Exception) -> str:
+    """Say why a module cannot be imported: a fault of its own by its line, or that it is not there.
+
+    Args:
+        module: as the user named it.
+        error: that its import raised.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "importlib" not in frame.filename][-1]
+    if not own.filename.endswith(os.path.join("lit_hf", "working_folder.py")):
+        return f"line {own.lineno} of {own.filename}: {type(error).__name__}: {error}"
+    files = [name for name in sorted(os.listdir()) if name.endswith(".py")]
+    names = files if module.endswith(".py") else [name.removesuffix(".py") for name in files]
+    meant = nearest(module, names) if isinstance(error, ModuleNotFoundError) else ""
+    return f"{error}; wanted is a module's name, or its file.{meant}"
 
 
 def _export(words: list[str]) -> int:

@@ -1,10 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lit_hf.cli import main
 from lit_hf.working_folder import import_named, leave_working_folder, lies_here
 from tests.commands import run_command
 
@@ -55,6 +57,31 @@ def test_command__imports_what_it_is_told_to(strange: Path) -> None:
     assert said == "True"
     assert "site-packages" in path
     assert not (strange / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("my_hedas", "No module named 'my_hedas'; wanted .* Did you mean 'my_heads'?"),
+        ("my_hedas.py", "No module named 'my_hedas'; wanted .* Did you mean 'my_heads.py'?"),
+        ("my_heads", r"line 2 of \S+my_heads\.py: ModuleNotFoundError: No module named 'gone'$"),
+        ("values", r"line 1 of \S+values\.py: ValueError: invalid literal"),
+        ("..x", "wanted is a module's name, or its file"),
+    ],
+)
+def test_import__that_fails_says_where(
+    module: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("my_heads.py").write_text("import os\nimport gone\n")
+    Path("values.py").write_text("int('x')\n")
+    assert main(["validate", "--run", "no", "--import", module]) == 2
+    assert re.search(told, capsys.readouterr().err.strip())
 
 
 def test_script__has_its_own_folder_first(tmp_path: Path) -> None:
