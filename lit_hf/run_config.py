@@ -230,7 +230,7 @@ def check_optimizer(changes: Iterable[str], checkpoint: Path) -> None:
             "effect. Undo it; or begin a "
             f"new run from the weights: `lit-hf export {checkpoint} FOLDER`, then `--model."
             "model_name FOLDER --model.pretrained true` and another `trainer.default_root_dir` "
-            "(the best weights of a run that has ended lie in its `pretrained` already)."
+            "(the best weights of a run that has ended lie in its folder `pretrained/` already)."
         )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from lit_hf import InputError
 from lit_hf.cli import main
+from lit_hf.messages import as_typed
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from tests.commands import run_command
 
@@ -126,6 +127,13 @@ def test_changes__of_what_the_checkpoint_holds_are_refused(tmp_path: Path) -> No
         change = f"model.{name} is x, was y"
         with pytest.raises(InputError, match=f"^{change}: a training that goes on.*{last}"):
             check_optimizer(["data.seed is 2, was 4", change], last)
+
+
+def test_check_optimizer__names_the_folder_of_weights_not_an_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        check_optimizer(["model.warmup_ratio is 0.3, was 0.1"], tmp_path / "last.ckpt")
+    told = as_typed(str(caught.value), {"--model.": ["pretrained"]})
+    assert "the best weights of a run that has ended lie in its folder `pretrained/`" in told
 
 
 def test_fit__refused_in_its_first_batch_leaves_the_settings_of_the_run(
