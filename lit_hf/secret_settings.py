@@ -17,7 +17,7 @@ def check_secrets(settings: Mapping[str, object], group: str = "") -> None:
         InputError: naming the setting, not what it holds; also where stars hide it already.
     """
     for key, value in settings.items():
-        name = f"{group}.{key}".lstrip(".")
+        name = f"{group}.{key}".lstrip(".") if key != "init_args" else group
         if isinstance(value, Mapping):
             check_secrets(value, name)
         elif isinstance(value, list | tuple) and all(isinstance(part, Mapping) for part in value):

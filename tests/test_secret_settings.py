@@ -16,6 +16,7 @@ SECRET = "s3cr3t"
         ({"trainer": {"logger": {"api_key": SECRET}}}, "trainer.logger.api_key"),
         ({"trainer": {"logger": [{"wandb_token": 1, "token": SECRET}]}}, "trainer.logger.token"),
         ({"data": {"train_file": f"https://me:{SECRET}@example.org/a"}}, "data.train_file"),
+        ({"data": {"init_args": {"train_file": f"s3://{SECRET}@b/a"}}}, "data.train_file"),
         ({"data": {"val_file": ["a.csv", f"s3://{SECRET}@example.org"]}}, "data.val_file"),
         ({"logger": {"uri": f"https://example.org/?sig={SECRET}"}}, "logger.uri"),
     ],
