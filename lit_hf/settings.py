@@ -226,4 +226,10 @@ def refusal(error: BaseException) -> InputError | WriteError:
         if (told := full_disk(cause)) is not None:
             return told
         cause = cause.__cause__ or cause.__context__
+    if "No supported gpu backend found" in str(error):  # all that Lightning says
+        return InputError(
+            "`trainer.accelerator: gpu`: PyTorch finds no GPU on this machine (nor does a build of "
+            "it for the CPU). `trainer.accelerator: auto` takes what is there; leave out overlays "
+            "for GPUs."
+        )
     return InputError(condense(str(error) or repr(error)))

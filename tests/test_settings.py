@@ -3,6 +3,9 @@ from typing import Any
 
 import pytest
 from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_hf import (
     CIFAR10DataModule,
@@ -89,6 +92,18 @@ def test_refusal__is_our_own_message_however_it_was_wrapped() -> None:
     outer = ValueError("row")
     outer.__cause__ = WriteError("no room")
     assert isinstance(refusal(outer), WriteError)  # no mistake of the input
+
+
+def test_refusal__of_a_gpu_that_is_not_there_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for kind in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(kind, "is_available", lambda: False)
+    with pytest.raises(MisconfigurationException) as caught:
+        Trainer(accelerator="gpu")
+    told = str(refusal(caught.value))
+    assert "`trainer.accelerator: gpu`: PyTorch finds no GPU on this machine" in told
+    assert "`trainer.accelerator: auto`" in told
 
 
 def test_seed__has_its_range() -> None:
