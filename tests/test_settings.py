@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_hf import (
     CIFAR10DataModule,
