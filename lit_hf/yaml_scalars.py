@@ -13,6 +13,7 @@ _Tree = TypeVar("_Tree")
 _NUMBER = "tag:yaml.org,2002:float"
 _EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-5, which YAML 1.1 takes for a text
 _BREAKS = "\x85\u2028\u2029"  # PyYAML writes them as they are and reads them as line breaks
+_DEEPEST, _LARGEST = 100, 1_000_000  # levels of brackets, values
 _DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
 
 
@@ -87,6 +88,32 @@ def _refuse_comment(node: yaml.ScalarNode, source: str) -> None:
         )
 
 
+def _check_size(text: str) -> None:
+    """Refuse what would take all memory, or more of the stack than there is, when it is read.
+
+    An alias of a list of aliases, and so on, makes billions of values of a few lines.
+
+    Raises:
+        yaml.YAMLError: if it is too deep or too large, or not YAML.
+    """
+    sizes: dict[str | None, int] = {}  # of what has an anchor, with its aliases
+    around: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, Loader=_Loader):
+        anchor = getattr(event, "anchor", None)
+        size = sizes.get(anchor, 0) if isinstance(event, yaml.AliasEvent) else 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append((anchor, 1))
+            size = 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = around.pop()
+        sizes[anchor] = size
+        around[-1] = (around[-1][0], around[-1][1] + size)
+        if len(around) > _DEEPEST or around[-1][1] > _LARGEST:
+            raise yaml.YAMLError(
+                f"more than {_DEEPEST} levels of lists, or {_LARGEST} values with their aliases"
+            )
+
+
 def read_yaml(text: str) -> object:
     """Read YAML or JSON; its scalars wait for the types of their settings.
 
@@ -94,6 +121,7 @@ def read_yaml(text: str) -> object:
         yaml.YAMLError: if it is not YAML.
         InputError: if a setting has a comment for a value.
     """
+    _check_size(str(text))
     loader = _Loader(str(text))
     loader.source = text
     try:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import yaml
 
@@ -42,3 +44,32 @@ def test_yaml__that_is_not_to_be_read_is_a_fault_of_yaml() -> None:
 def test_yaml__that_holds_itself_is_refused() -> None:
     with pytest.raises(yaml.YAMLError):
         read_yaml("a: &a {b: *a}")
+
+
+def _of_aliases(form: str) -> str:
+    """Lines each of which holds the one before twice."""
+    names = ["a", *(f"a{number}" for number in range(40))]
+    return "".join(
+        f"{new}: &{new} {form.format(f'*{old}', f'*{old}')}\n" for old, new in pairwise(names)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 50_000,  # more than the stack of the C parser holds
+        "- " * 500,
+        "a: &a [x, x]\n" + _of_aliases("[{}, {}]"),
+        "a: &a {x: y}\n" + _of_aliases("{{<<: [{}, {}]}}"),
+    ],
+)
+def test_yaml__that_is_endless_is_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="more than 100 levels"):
+        read_yaml(text)
+
+
+def test_yaml__with_aliases_is_read() -> None:
+    assert read_settings("a: &a {b: [1]}\nc: {<<: *a, d: *a}") == {
+        "a": {"b": [1]},
+        "c": {"b": [1], "d": {"b": [1]}},
+    }
