@@ -18,7 +18,7 @@ from lit_hf.bundled import list_recipes, read_recipe
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.credentials import without_credentials
-from lit_hf.functional.text import printable
+from lit_hf.functional.text import escaped, printable
 from lit_hf.functional.urls import check_local
 from lit_hf.log_handler import own_lines
 from lit_hf.messages import advice_on
@@ -240,7 +240,8 @@ def _export(words: list[str]) -> int:
     _import_all(known.imports)
     from lit_hf.callbacks.export import export_checkpoint
 
-    print(f"exported {known.checkpoint} to {export_checkpoint(known.checkpoint, known.folder)}")
+    folder = export_checkpoint(known.checkpoint, known.folder)
+    print(escaped(f"exported {known.checkpoint} to {folder}"))
     return 0
 
 

@@ -12,6 +12,7 @@ from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
+from lit_hf.functional.text import escaped
 from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.scored_rows import changed_validation
@@ -50,9 +51,9 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
 def tell_start(path: str | None, folder: Path) -> None:
     """Say where a training that may go on begins."""
     if path is None:
-        print(f"no checkpoint in {folder}: a new training begins")
+        print(escaped(f"no checkpoint in {folder}: a new training begins"))
     else:
-        print(f"going on from {path}")
+        print(escaped(f"going on from {path}"))
 
 
 def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
@@ -65,7 +66,7 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
     if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
         raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
     if verb != "fit" and (name := checkpoint["lit_hf"].get("averaged_by")):
-        print(f"the weights of {path} are averages ({name})")
+        print(escaped(f"the weights of {path} are averages ({name})"))
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
     if verb != "fit":  # which takes no callbacks of the training
@@ -88,7 +89,7 @@ def has_ended(trainer: Trainer, module: HFModule, data: HFDataModule, same: Same
     if not (end := end_of(trainer)):
         return False
     same.compare(trainer, module, read_checkpoint(str(trainer.ckpt_path)))
-    print(end)
+    print(escaped(end))
     return True
 
 
@@ -129,4 +130,4 @@ def tell_rest(folder: Path) -> None:
     if newest is None:
         print("stopped before the first checkpoint: the same command starts anew.")
     else:
-        print(f"stopped; the same command goes on from {newest}.")
+        print(escaped(f"stopped; the same command goes on from {newest}."))

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from lit_hf.functional.credentials import without_credentials
+from lit_hf.functional.text import escaped
 
 
 class SafeLines(logging.Formatter):
-    """Lines as they are, without the keys in addresses."""
+    """Lines as they are, without the keys in addresses and what a terminal could obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Hide what is secret."""
-        return without_credentials(super().format(record))
+        """Hide what is secret, and escape what names and paths of a stranger's files hold."""
+        return escaped(without_credentials(super().format(record)))
 
 
 class FallbackHandler(logging.StreamHandler[TextIO]):

@@ -33,6 +33,12 @@ def test_lines__show_once_where_nothing_is_set_up(capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == ("", "3 texts are cut\na class\nof one row\n")
 
 
+def test_lines__hold_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    with _program() as log:
+        log.warning("the best checkpoint \x1b[31m\u202egpj.ckpt\r:\n  gone")
+    assert capsys.readouterr().err == "the best checkpoint \\x1b[31m\\u202egpj.ckpt\\r:\n  gone\n"
+
+
 @pytest.mark.parametrize("name", ["", "lit_hf"])
 def test_lines__are_left_to_a_handler_of_the_program(
     name: str, capsys: pytest.CaptureFixture[str]

@@ -3,7 +3,7 @@
 import unicodedata
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi overrides), surrogate, unassigned
-_JOINERS = {"\u200d", "\ufe0f"}  # parts of ordinary emoji
+_SHOWN = {"\u200d", "\ufe0f", "\n", "\t"}  # the first two are parts of ordinary emoji
 
 
 def printable(text: str, limit: int = 500) -> str:
@@ -23,14 +23,23 @@ def printable(text: str, limit: int = 500) -> str:
     """
     if limit < 1:
         raise ValueError(f"Expected `limit` to be at least 1, but got {limit}")
-    line = " ".join(text[: 4 * limit].split())
-    shown = "".join(
-        character
-        if character in _JOINERS or unicodedata.category(character) not in _HIDDEN
-        else character.encode("unicode_escape").decode("ascii")
-        for character in line
-    )
+    shown = escaped(" ".join(text[: 4 * limit].split()))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def escaped(text: str) -> str:
+    r"""A text in its lines, with visible escapes for all else that a terminal could obey.
+
+    >>> print(escaped("red \x1b[31malert\nnow"))
+    red \x1b[31malert
+    now
+    """
+    return "".join(
+        character
+        if character in _SHOWN or unicodedata.category(character) not in _HIDDEN
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def markdown_cell(text: str, limit: int = 500) -> str:
