@@ -4,14 +4,19 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from lit_hf.bundled import GROUPS
-from lit_hf.errors import InputError, SharedFaultError, WriteError, nearest
+from lit_hf.errors import InputError, SharedFaultError, WriteError, nearest, told_as_input
 from lit_hf.log_handler import SafeLines
 from lit_hf.write_errors import full_disk
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 # What other programs call a setting, and what it is called here.
 _ELSEWHERE = {
@@ -54,6 +59,24 @@ _LATE_WORKER = re.compile(r"DataLoader timed out after (\d+)")
 
 
 _LOADER = ("utils", "data", "dataloader.py")
+_RESTORES = ("connectors", "checkpoint_connector.py")
+
+
+@contextmanager
+def restoring(trainer: "Trainer") -> Iterator[None]:
+    """Tell what the state in a checkpoint makes Lightning and callbacks raise when they take it.
+
+    Raises:
+        InputError: naming the checkpoint, in place of an error while it is restored.
+    """
+    try:
+        yield
+    except Exception as error:
+        frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        if trainer.ckpt_path is None or not any(Path(f).parts[-2:] == _RESTORES for f in frames):
+            raise
+        with told_as_input(str(trainer.ckpt_path)):
+            raise
 
 
 def is_lost_worker(error: Exception) -> bool:

@@ -29,7 +29,7 @@ from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.files import write_text
 from lit_hf.going_on import checkpoint_for, checkpoints_of, has_ended, take, tell_rest, tell_start
-from lit_hf.messages import is_lost_worker, retyped, type_lines
+from lit_hf.messages import is_lost_worker, restoring, retyped, type_lines
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
@@ -59,12 +59,8 @@ from lit_hf.yaml_scalars import plain, read_settings
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
 EVERY_RUN = (
-    LastCheckpoint,
-    ResultsWriter,
-    ConfusionMatrixWriter,
-    StopAtSignal,
-    CPUSpeed,
-    FirstTokenOnly,
+    *(LastCheckpoint, ResultsWriter, ConfusionMatrixWriter),
+    *(StopAtSignal, CPUSpeed, FirstTokenOnly),
 )
 """Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 
@@ -274,7 +270,8 @@ class RunCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         is_refused = False
         try:
-            with ending_at_signals(lambda: end_others(self.trainer, patience=0)):
+            ending = ending_at_signals(lambda: end_others(self.trainer, patience=0))
+            with ending, restoring(self.trainer):
                 super()._run_subcommand(subcommand)
         except (InputError, MisconfigurationException) as error:
             is_refused = True

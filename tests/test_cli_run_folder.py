@@ -446,3 +446,23 @@ def test_fit__begins_anew_where_it_is_told_to(tiny_model: str, tmp_path: Path) -
     done = run_command("fit", "--run", "run", "--trainer.max_steps", "4", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "going on from run/checkpoints/last.ckpt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("ResultsWriter", "none"), ("ModelCheckpoint", {"best_k_models": "\x1b[31m"})],
+)
+def test_fit__from_a_strange_state_of_a_callback_is_one_error(
+    name: str, state: object, run_folder: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run_folder, moved)
+    path = moved / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    key = next(key for key in content["callbacks"] if key.startswith(name))
+    content["callbacks"][key] = state
+    torch.save(content, path)
+    done = run_command("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
+    assert done.returncode == 2
+    assert "last.ckpt: what it holds cannot be used" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
