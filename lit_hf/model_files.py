@@ -80,7 +80,8 @@ def check_names(folder: Path) -> None:
         )
     for path in sorted(folder.glob("*.index.json")):
         try:
-            names = {*json.loads(path.read_bytes())["weight_map"].values()}
+            content = path.read_bytes() if path.is_file() else b""  # a pipe would be waited for
+            names = {*json.loads(content)["weight_map"].values()}
             is_right = all(name == Path(name).name for name in names)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             is_right = False

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lit_hf import InputError, Predictor, TextClassifier
 from lit_hf.errors import DamagedError
-from lit_hf.model_files import check_config, check_files
+from lit_hf.model_files import check_config, check_files, check_names
 from lit_hf.modules.heads import BackboneWithHeadConfig
 from lit_hf.modules.loading import from_pretrained
 from lit_hf.processors import (
@@ -21,6 +21,7 @@ from lit_hf.processors import (
     pixel_settings,
 )
 from tests.commands import fit_words, run_command
+from tests.pipes import filled_pipe, needs_pipes
 
 FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
 
@@ -218,3 +219,10 @@ def test_config__that_says_what_all_say_is_taken(tiny_model: str) -> None:
     config._attn_implementation = "sdpa"
     check_config(config, "it")
     check_config(BackboneWithHeadConfig(), "it")
+
+
+@needs_pipes
+def test_names__of_weights_are_not_read_from_a_pipe(tmp_path: Path) -> None:
+    pipe = filled_pipe(tmp_path / "x.index.json", '{"weight_map": {}}')
+    with pipe, pytest.raises(InputError, match=r"x\.index\.json: damaged"):
+        check_names(tmp_path)

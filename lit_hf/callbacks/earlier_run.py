@@ -124,22 +124,33 @@ def _step_of(path: Path) -> int | None:
         return None if isinstance(error.__cause__, pickle.UnpicklingError) else 0
     except InputError:
         return None
-    return int(str(content.get("global_step", 0))) if "lit_hf" in content else None
+    step = content.get("global_step", 0) if "lit_hf" in content else None
+    return step if isinstance(step, int) else None
 
 
 def _has_lines(folder: Path) -> bool:
     """Whether a training has written lines here; an evaluation's belong to no step."""
-    try:
-        with (folder / "metrics.csv").open(encoding="utf-8") as lines:
-            if next(lines, "").strip() == ",".join(METRICS_HEADER):
-                return True
-    except (OSError, UnicodeDecodeError):
-        pass
-    try:
-        with (folder / "samples.jsonl").open(encoding="utf-8") as lines:
-            return any(json.loads(line).get("step") is not None for line in lines)
-    except (OSError, ValueError, AttributeError):
+    if _first_line(folder / "metrics.csv") == ",".join(METRICS_HEADER):
+        return True
+    samples = folder / "samples.jsonl"
+    if not samples.is_file():  # a pipe would be waited for
         return False
+    try:
+        with samples.open(encoding="utf-8") as lines:
+            return any(json.loads(line).get("step") is not None for line in lines)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a file; "" where there is none to read."""
+    if not path.is_file():
+        return ""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return next(lines, "").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _callbacks(trainer: Trainer) -> Sequence[Callback]:

@@ -18,8 +18,8 @@ def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | 
         trainer: when its training begins; one that does not go on from a checkpoint of
             this folder drops nothing.
         file_name: of the file in the run folder.
-        step_of: the step of a line, None where it belongs to none; a ValueError, LookupError or
-            TypeError says the same, as a header does.
+        step_of: the step of a line, None where it belongs to none; a ValueError, LookupError,
+            TypeError or RecursionError says the same, as a header does.
     """
     path = Path(trainer.default_root_dir) / file_name
     if begins_here(trainer) or not trainer.is_global_zero or not path.is_file():
@@ -28,7 +28,7 @@ def drop_later(trainer: Trainer, file_name: str, step_of: Callable[[str], int | 
     def is_kept(line: bytes) -> bool:
         try:
             step = step_of(line.decode("utf-8", "surrogateescape"))
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             step = None
         return line.endswith(b"\n") and (step is None or step <= trainer.global_step)
 

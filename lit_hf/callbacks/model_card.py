@@ -101,7 +101,7 @@ def model_card(
 def is_own_card(path: Path) -> bool:
     """Whether a file is the model card of an export."""
     try:
-        return _TAG in path.read_text(encoding="utf-8").splitlines()
+        return path.is_file() and _TAG in path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return False
 

@@ -245,8 +245,9 @@ def _name_holder(path: Path, holder: str) -> None:
 
 
 def _holder_of(path: Path) -> str:
-    try:
-        with Path(f"{path}{_HOLDER}").open(encoding="utf-8", errors="replace") as stream:
-            return stream.read(200).strip()
-    except OSError:
-        return "it does not say which"
+    holder = Path(f"{path}{_HOLDER}")
+    with suppress(OSError):
+        if holder.is_file():  # no pipe, which would be waited for
+            with holder.open(encoding="utf-8", errors="replace") as stream:
+                return stream.read(200).strip()
+    return "it does not say which"

@@ -144,9 +144,11 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 def _is_whole(folder: Path) -> bool:
     """Whether the files of a folder are those that were written; each is read once a process."""
     try:
+        if not all(path.is_file() for path in folder.iterdir()):  # a pipe would be waited for
+            return False
         written = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
         return bool(written == _checksums(folder))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

@@ -18,7 +18,9 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.earlier_run import _has_lines
 from lit_hf.checkpoints import best_of, newest_whole, reached
+from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, Any, Any]]
@@ -217,3 +219,18 @@ def test_training__stopped_before_its_first_checkpoint_begins_its_files_anew(
     samples = (tmp_path / "samples.jsonl").read_text().splitlines()
     assert len([line for line in samples if '"train"' in line]) == 4 * 2
     assert set(_steps(tmp_path / "earlier" / "1" / "metrics.csv")) == {1, 2}
+
+
+@needs_pipes
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metrics.csv", "step,epoch,name,value\n"), ("samples.jsonl", '{"step": 1}\n')],
+)
+def test_lines__of_a_pipe_are_none(name: str, content: str, tmp_path: Path) -> None:
+    with filled_pipe(tmp_path / name, content):
+        assert not _has_lines(tmp_path)
+
+
+def test_lines__of_endless_brackets_are_none(tmp_path: Path) -> None:
+    (tmp_path / "samples.jsonl").write_text("[" * 100_000)
+    assert not _has_lines(tmp_path)

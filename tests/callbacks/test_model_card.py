@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_hf.callbacks.model_card import model_card
+from lit_hf.callbacks.model_card import is_own_card, model_card
 from lit_hf.checkpoints import read_checkpoint
+from tests.pipes import filled_pipe, needs_pipes
 
 HOSTILE = "<img src=x onerror=alert(1)> | ![x](http://e.vil)\n# [a](javascript:b) \x1b[31m"
 
@@ -205,3 +206,9 @@ def test_card__names_the_class_that_f1_is_of() -> None:
     card = model_card({**_checkpoint(), "hyper_parameters": settings}, {}, {})
     assert r"| val/f1 of 'hop\|e' | 0.8035 |" in card
     assert "| val/f1 | 0.8035 |" in model_card(_checkpoint(), {}, {})
+
+
+@needs_pipes
+def test_card__is_not_read_from_a_pipe(tmp_path: Path) -> None:
+    with filled_pipe(tmp_path / "README.md", "- lit_hf\n"):
+        assert not is_own_card(tmp_path / "README.md")

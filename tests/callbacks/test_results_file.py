@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.results_file import (
+    FILE_NAME,
     Results,
     ended_at,
     evaluated_weights,
@@ -18,6 +19,7 @@ from lit_hf.callbacks.results_file import (
     stand_now,
     write_results,
 )
+from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -117,3 +119,9 @@ def test_aside__goes_what_is_of_other_weights(caplog: pytest.LogCaptureFixture) 
     caplog.clear()
     mark_earlier(results, stand_now(standing))
     assert (json.loads(before), caplog.text) == (results, "")
+
+
+@needs_pipes
+def test_results__are_not_read_from_a_pipe(tmp_path: Path) -> None:
+    with filled_pipe(tmp_path / FILE_NAME, '{"fit": {"last": {"step": 3}}}'):
+        assert read_results(tmp_path) == {}

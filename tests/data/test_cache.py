@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.cache import cache_folder, cached, code_stamp, key_of
+from lit_hf.data.cache import _is_whole, cache_folder, cached, code_stamp, key_of
 from lit_hf.errors import InputError
+from tests.pipes import filled_pipe, needs_pipes
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,11 @@ def test_code__that_changes_gives_other_names(
     before = key_of("a")
     monkeypatch.setattr("lit_hf.data.cache.code_stamp", lambda package: "other code")
     assert key_of("a") != before
+
+
+@needs_pipes
+def test_folder__of_a_pipe_is_not_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "key"
+    folder.mkdir()
+    with filled_pipe(folder / "checksums.json", "{}"):
+        assert not _is_whole(folder)
