@@ -11,10 +11,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpoints import best_of
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, told_as_input
 from lit_hf.files import write_text
 from lit_hf.metrics.directions import mode_of
-from lit_hf.run_paths import CONFIG_NAME, header, started_in, with_absolute_paths
+from lit_hf.run_paths import CONFIG_NAME, header, leading_out, started_in, with_absolute_paths
 from lit_hf.yaml_scalars import read_settings, write_yaml
 
 log = logging.getLogger(__name__)
@@ -104,18 +104,27 @@ def config_of_run(folder: Path, verb: str) -> str:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--run {folder}: {path} is damaged: {reason}") from error
     groups = ("trainer", "model", "data")
-    if not isinstance(config, dict) or not all(isinstance(config.get(g), dict) for g in groups):
+    is_whole = isinstance(config, dict) and not any("." in str(name) for name in config)
+    if not is_whole or not all(isinstance(config.get(g), dict) for g in groups):
         raise InputError(
             f"--run {folder}: {path} is damaged, wanted are the groups {', '.join(groups)}."
         )
     config = _of_its_folder(config, path)
+    config["trainer"].pop("default_root_dir", None)
+    if verb == "fit" and (others := leading_out(config["trainer"], folder)):
+        raise InputError(
+            f"--run {folder}: what goes on here writes into this folder alone, but in {path} "
+            f"{'; '.join(others[:5])}. Where this is your own run and the rest of the file is as "
+            f"you want it, give it as your own: `--config {path}` in place of `--run`."
+        )
     config["trainer"]["default_root_dir"] = str(folder)
     if isinstance(best := config.get("checkpoint"), dict) and mode_of(str(best.get("monitor"))):
         best.pop("mode", None)  # that of the monitor, also of another one
     config["ckpt_path"] = "auto"  # whatever the run itself was begun with
     if verb != "fit":
         config = _for_evaluation(config, path)
-        best = best_of(folder / "checkpoints")
+        with told_as_input(folder / "checkpoints"):
+            best = best_of(folder / "checkpoints")
         if best is None:
             raise InputError(f"--run {folder}: no whole checkpoint in {folder / 'checkpoints'}.")
         config["ckpt_path"] = str(best)
@@ -191,7 +200,7 @@ def changed_settings(path: Path, given: Mapping[str, Any]) -> list[str]:
         Clauses such as "model.optimizer.lr is 0.001, was 5e-05".
     """
     try:
-        held = read_settings(path.read_text(encoding="utf-8"))
+        held = read_settings(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (yaml.YAMLError, ValueError, OSError):
         return []  # one that is damaged or gone is written anew
     if not isinstance(held, Mapping):

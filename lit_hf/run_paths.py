@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from glob import escape, has_magic
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ def header() -> str:
 
 def started_in(path: Path) -> str | None:
     """The folder where the run of a configuration was started; None where it does not say so."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with path.open(encoding="utf-8") as lines:
             first = lines.readline()
         found = json.loads(first.removeprefix(_HEADER)) if first.startswith(_HEADER) else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, str) else None
 
@@ -49,6 +51,39 @@ def with_absolute_paths(config: Mapping[str, Any], base: str) -> dict[str, Any]:
         found[group] = _with_inputs(config.get(group), base)
     found["trainer"] = _with_outputs(config.get("trainer"), base)
     return found
+
+
+def leading_out(trainer: object, folder: Path) -> list[str]:
+    """Which settings of a Trainer are paths out of a folder, or addresses.
+
+    Args:
+        trainer: the group `trainer` of a configuration, with `class_path` and `init_args`.
+        folder: the run's.
+
+    Returns:
+        Clauses such as "trainer.logger.save_dir is '/home/jane'".
+    """
+    home = Path(os.path.realpath(folder))
+    found = []
+    for name, text in _texts(trainer, "trainer"):
+        is_folder = name.rpartition(".")[2] in _WRITTEN  # it starts in the working folder
+        path = os.path.expanduser(os.path.expandvars(text))  # as loggers do
+        target = Path(os.path.realpath(path if is_folder else home / path))
+        if is_url(text) or not target.is_relative_to(home):
+            found.append(f"{name} is {text!r}")
+    return found
+
+
+def _texts(part: object, name: str) -> Iterator[tuple[str, str]]:
+    """The texts among settings with their names; NUL, which no path has, is left to its reader."""
+    if isinstance(part, Mapping):
+        for key, inner in part.items():
+            yield from _texts(inner, name if key == "init_args" else f"{name}.{key}")
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _texts(inner, name)
+    elif isinstance(part, str) and "\0" not in part:
+        yield name, part
 
 
 def _with_inputs(group: object, base: str) -> object:

@@ -14,6 +14,7 @@ from lit_hf.cli import main
 from lit_hf.messages import as_typed
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from tests.commands import run_command
+from tests.pipes import filled_pipe, needs_pipes
 
 
 def _run_folder(folder: Path) -> Path:
@@ -328,6 +329,21 @@ def test_run__of_a_stranger_makes_what_an_evaluation_needs(
     assert list((tmp_path / "mine").iterdir())  # what is typed is made
 
 
+@pytest.mark.parametrize("name", ["profiler", "logger", "callbacks"])
+def test_fit__of_a_strangers_run_writes_nothing_outside_of_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    folder, out = _run_folder(tmp_path / "run"), tmp_path / "out"
+    strange = yaml.safe_load(STRANGE.replace("OUT", str(out)))["trainer"]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["trainer"] = {name: strange[name]}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match=rf"trainer\.{name}\.\w+ is '.*out/.*`--config "):
+        config_of_run(folder, "fit")
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "trainer.logger": True}))
+    with pytest.raises(InputError, match="is damaged"):
+        config_of_run(folder, "fit")
+
+
 def test_config_of_run__keeps_precision_and_devices_for_an_evaluation(tmp_path: Path) -> None:
     folder = _run_folder(tmp_path)
     _checkpoint(folder / "checkpoints" / "last.ckpt", 2)
@@ -351,3 +367,22 @@ def test_settings__are_no_variables_of_the_environment(tmp_path: Path) -> None:
     words += ["--model.model_name", "x", "--data.val_file", "${oc.env:HOME}/$HOME/~"]
     done = run_command("validate", *words, "--print_config", folder=tmp_path)
     assert "val_file: ${oc.env:HOME}/$HOME/~" in done.stdout
+
+
+@needs_pipes
+def test_changes__are_not_read_from_a_pipe(tmp_path: Path) -> None:
+    with filled_pipe(tmp_path / "config.yaml", "{model: {lr: 1}}"):
+        assert changed_settings(tmp_path / "config.yaml", {"model": {"lr": 2}}) == []
+
+
+@pytest.mark.parametrize("states", ["none", [1], {"a": {"monitor": "m", "best_model_score": "x"}}])
+def test_config_of_run__of_strange_states_is_one_error(states: object, tmp_path: Path) -> None:
+    folder = _run_folder(tmp_path)
+    path = folder / "checkpoints" / "last.ckpt"
+    about = {"metrics": {"m": "y"}}
+    held = {"state_dict": {}, "global_step": 2, "callbacks": states, "lit_hf": about}
+    if isinstance(states, dict):
+        states["a"]["best_model_path"] = str(path)
+    torch.save(held, path)
+    with pytest.raises(InputError, match="checkpoints: what it holds cannot be used"):
+        config_of_run(folder, "test")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from lit_hf.run_paths import header, started_in, with_absolute_paths
+from lit_hf.run_paths import header, leading_out, started_in, with_absolute_paths
+from tests.pipes import filled_pipe, needs_pipes
 
 
 def _config(**settings: object) -> dict[str, Any]:
@@ -109,3 +110,43 @@ def test_pattern__in_a_folder_whose_name_is_one_too(tmp_path: Path) -> None:
     home.mkdir()
     found = with_absolute_paths(_config(train_file="*.csv"), str(home))
     assert found["data"]["init_args"]["train_file"] == f"{tmp_path}/set[[]1]/*.csv"
+
+
+@needs_pipes
+def test_start__is_not_read_from_a_pipe(tmp_path: Path) -> None:
+    with filled_pipe(tmp_path / "config.yaml", header()):
+        assert started_in(tmp_path / "config.yaml") is None
+
+
+def test_start__of_endless_brackets_is_none(tmp_path: Path) -> None:
+    beginning = header().partition('"')[0]
+    (tmp_path / "config.yaml").write_text(beginning + "[" * 100_000)
+    assert started_in(tmp_path / "config.yaml") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_outside"),
+    [
+        ("save_dir", "/elsewhere", True),
+        ("save_dir", "RUN/logs", False),
+        ("save_dir", "RUN/../other", True),
+        ("save_dir", "logs", True),  # of the working folder
+        ("save_dir", "~/logs", True),
+        ("save_dir", "$HOME", True),
+        ("name", "tweets", False),
+        ("name", "../../tweets", True),
+        ("filename", "{epoch}-{val/f1:.2f}", False),
+        ("tracking_uri", "https://example.org", True),
+        ("root", "RUN/link", True),
+    ],
+)
+def test_paths__that_lead_out_of_the_run_folder_are_found(
+    name: str, value: str, is_outside: bool, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "link").symlink_to(tmp_path)
+    settings = {name: value.replace("RUN", str(run))}
+    trainer = {"logger": [{"class_path": "a.Logger", "init_args": settings}], "accelerator": "cpu"}
+    told = [f"trainer.logger.{name} is {settings[name]!r}"] if is_outside else []
+    assert leading_out(trainer, run) == told
