@@ -28,7 +28,7 @@ def read_results(folder: Path) -> Results:
     """What stands in the file of a run folder; {} where there is none, or it is not ours."""
     path = folder / FILE_NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        found: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return found if _is_ours(found) else {}
