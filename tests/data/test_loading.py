@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
-from lit_hf import TextClassificationDataModule
+from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.loading import WatchfulLoader, naming_rows
 from lit_hf.messages import advice_on
@@ -127,6 +128,17 @@ def test_worker_that_never_begins__is_told_of_scripts_and_notebooks(
         list(loader)
     notes = "".join(getattr(caught.value, "__notes__", []))
     assert ('if __name__ == "__main__":' in notes) is (num_before == 0)
+
+
+def test_training__in_a_worker_that_imports_the_script_is_refused(
+    tiny_model: str, tweet_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=tweet_rows)
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    data.setup("fit")  # no training: a script may look at its rows before it begins one
+    data.trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    with pytest.raises(InputError, match=r"under `if __name__ == .__main__.:`"):
+        data.prepare_data()
 
 
 def test_loader__is_copied_while_its_workers_are_there(tiny_model: str, tweet_rows: Rows) -> None:
