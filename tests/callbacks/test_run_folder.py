@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_hf import InputError, PredictionWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
@@ -55,6 +56,13 @@ def _held(run: Path, verb: str) -> Iterator["subprocess.Popen[str]"]:
         process.wait()
         process.stdout.close()
         os.kill(worker, signal.SIGKILL)
+
+
+def test_holder__of_a_bare_trainer_is_named_by_the_verb(tmp_path: Path) -> None:
+    trainer, folder = quiet_trainer(default_root_dir=tmp_path), RunFolder()
+    folder.setup(trainer, pl.LightningModule(), TrainerFn.FITTING)
+    assert (tmp_path / f"{LOCK}.holder").read_text().startswith("fit, pid ")
+    folder.release()
 
 
 def test_folder__of_another_training_is_refused_until_it_has_ended(
