@@ -132,6 +132,12 @@ def test_require__another_separator(header: str, hint: str) -> None:
         table_from_rows("a.csv", [{header: "a"}]).require("text", "text_column")
 
 
+def test_require__of_a_text_file_that_is_a_table() -> None:
+    table = table_from_rows("ratings_train.txt", [{"text": "id\tdocument\tlabel"}])
+    with pytest.raises(InputError, match=r"found 'text'\. A \.txt file .*by tabs \.tsv\.$"):
+        table.require("document", "text_column")
+
+
 def test_require__passes_over_columns_that_are_taken() -> None:
     table = table_from_rows("x", [{"text": "a", "targets": 1}])
     with pytest.raises(InputError, match=r"found 'text', 'targets'\. Did you mean 'targets'\?$"):
