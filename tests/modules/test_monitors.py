@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torchmetrics import Metric
 from torchmetrics.classification import BinaryHammingDistance, BinaryMatthewsCorrCoef
 
@@ -22,7 +23,7 @@ from lit_hf.callbacks.best import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpoints import best_of, reached
 from lit_hf.metrics.directions import mode_of
-from lit_hf.modules.monitors import MonitorCheck, MonitorError, _check_same, meant, not_logged
+from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, Any]]
@@ -270,11 +271,12 @@ def test_number__that_differs_between_processes_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     callback = ModelCheckpoint(monitor="val/mine")
     trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[callback])
+    trainer.state.fn = TrainerFn.FITTING
     logged = {"val/mine": torch.tensor(0.5)}
     monkeypatch.setattr(pl.Trainer, "callback_metrics", property(lambda _: logged))
     other: dict[str, float] = {"val/mine": 0.5}
-    _check_same(trainer)
+    MonitorCheck().after_validation(trainer)
     for changed in ({"val/mine": 0.25}, {}):
         other = changed
         with pytest.raises(MonitorError, match="'val/mine' is another number on each process"):
-            _check_same(trainer)
+            MonitorCheck().after_validation(trainer)
