@@ -148,9 +148,16 @@ def names_with_data(trainer: Trainer, stage: str, names: Sequence[str] | None) -
     data = getattr(trainer, "datamodule", None)
     found = getattr(data, "label_names", None) if stage != "predict" else None
     if found is not None and names is not None:
-        remedy = f"Give the module `label_names={found}` when it is made."
+        remedy = f"{_remedy(stage, found)}."
         check_names(names, found, "the module", remedy)
     return list(names or found or []) or None
+
+
+def _remedy(stage: str | None, found: Sequence[str]) -> str:
+    """What gives module and data the same classes: a trained module keeps those that it has."""
+    if stage == "fit":
+        return f"Give the module `label_names={list(found)}` when it is made"
+    return "Give the data `label_names=module.label_names` (its rows need not have every class)"
 
 
 def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -> None:
@@ -168,10 +175,7 @@ def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -
     for loader in CombinedLoader(loaders).flattened if is_alone else []:
         data = getattr(getattr(loader, "collate_fn", None), "__self__", None)
         if (found := getattr(data, "label_names", None)) is not None:
-            remedy = (
-                f"Give the module `label_names={found}` when it is made, or the Trainer the data "
-                "module itself."
-            )
+            remedy = f"{_remedy(trainer.state.fn, found)}, or the Trainer the data module itself."
             check_names(names_of(config), found, "the module", remedy)
 
 

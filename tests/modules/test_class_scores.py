@@ -329,7 +329,7 @@ def test_test_rows__without_one_of_the_classes_want_the_names_of_the_module(
         data = TextClassificationDataModule(tiny_model, val_fraction=0)
         data.with_rows(train=rows, val=rows, test=rows)
         with pytest.raises(InputError, match=remedy):
-            getattr(make_trainer(), stage)(module, data)
+            getattr(make_trainer(max_epochs=1), stage)(module, data)
     table = [{"text": "a", "label": "anger"}, {"text": "b", "label": "joy"}]
     data = TextClassificationDataModule(tiny_model, label_names=module.label_names)
     make_trainer().test(module, data.with_rows(test=table), verbose=False)  # as it says
