@@ -284,7 +284,8 @@ class HFDataModule(KnownRows):
         sizes = None if is_plain else sizes_of(rows, self.pad_to_multiple_of)
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
         settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout)
-        return make_loader(rows, batching, MarkedBatch(collate_of(self)), *settings, is_train)
+        collate = MarkedBatch(collate_of(self), getattr(self, "label_names", None))
+        return make_loader(rows, batching, collate, *settings, is_train)
 
     # What a checkpoint keeps, so that it can be used with no other file.
 

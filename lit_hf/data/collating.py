@@ -146,9 +146,11 @@ class MarkedBatch:
 
     Args:
         collate: makes the rest of it.
+        label_names: of the data's classes, where it has any.
     """
 
     collate: Collate
+    label_names: Sequence[str] | None = None
 
     def __call__(self, columns: Columns) -> dict[str, object]:
         """What `collate` makes, with `id`, `index` and `is_padding`."""

@@ -12,6 +12,7 @@ from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import Prediction, Sample, StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
+from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
@@ -90,8 +91,6 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
         self._inputs = SameInputs()
 
-    # What a subclass says.
-
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """Make the model of the config, with the weights of `model_name` or with random ones."""
         raise NotImplementedError
@@ -126,8 +125,6 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
     ) -> list[Sample]:
         """Show the examples at the given rows of a batch as a person reads them."""
         raise NotImplementedError
-
-    # The model.
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
@@ -192,8 +189,6 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         with keeping_attentions(self.model) if output_attentions else nullcontext():
             return cast("ModelOutput", self.model(**inputs))
 
-    # The loop.
-
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""
         self._resume.begin_batch(self.trainer, batch_idx, self.device)
@@ -229,6 +224,7 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
         self.reset_scores("val")
         self._rows.begin_evaluation(self.trainer, "val")
+        tell_not_best(self.trainer, self.weights_step.trained)
         self._resume.begin_validation(self.trainer, self.device)
 
     def on_validation_epoch_end(self) -> None:
@@ -245,6 +241,11 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         """Count from nothing."""
         self.reset_scores("test")
         self._rows.begin_evaluation(self.trainer, "test")
+        tell_not_best(self.trainer, self.weights_step.trained)
+
+    def on_predict_start(self) -> None:
+        """Say where better weights are known."""
+        tell_not_best(self.trainer, self.weights_step.trained)
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
@@ -263,8 +264,6 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
     def on_fit_end(self) -> None:
         """Tell which weights and monitors got no score."""
         tell_end(self.trainer, self.weights_step.validated)
-
-    # Checkpoints.
 
     def load_state_dict(
         self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False

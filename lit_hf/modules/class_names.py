@@ -173,8 +173,8 @@ def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -
     """
     is_alone = getattr(trainer, "datamodule", None) is None and loaders is not None
     for loader in CombinedLoader(loaders).flattened if is_alone else []:
-        data = getattr(getattr(loader, "collate_fn", None), "__self__", None)
-        if (found := getattr(data, "label_names", None)) is not None:
+        made_by = getattr(loader, "collate_fn", None)
+        if (found := getattr(made_by, "label_names", None)) is not None:
             remedy = f"{_remedy(trainer.state.fn, found)}, or the Trainer the data module itself."
             check_names(names_of(config), found, "the module", remedy)
 
