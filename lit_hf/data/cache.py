@@ -6,20 +6,24 @@ import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from datasets import Dataset, Features
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lit_hf.errors import InputError
 from lit_hf.files import new_folder
 from lit_hf.functional.urls import check_local
 from lit_hf.unfinished import sweep
+from lit_hf.write_errors import FULL
 
 log = logging.getLogger(__name__)
 _SUMS = "checksums.json"
+_PATIENCE = 20.0
+"""Seconds of waiting for another process that prepares the same rows, after which that is told."""
 _ROOM = "Make room there, or set LIT_HF_CACHE to a folder on another disk."
 
 
@@ -125,11 +129,12 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
     Raises:
         WriteError: if the disk is full, or the folder cannot be written any more.
+        InputError: if another user prepares or has prepared these rows in the same folder.
     """
     target = cache_folder() / key
     if _is_whole(target):
         return target
-    with FileLock(f"{target}.lock"):
+    with _alone(Path(f"{target}.lock")):
         if target.exists() and not _is_whole(target):
             log.warning(f"{target}: damaged since it was written, so it is prepared anew.")
         if not _is_whole(target):
@@ -139,6 +144,41 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
                 build(folder)
                 (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
     return target
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait for others that prepare the same rows; where the disk knows no locks, go on without."""
+    lock = FileLock(path)
+    try:
+        _acquire(lock, path)
+    except PermissionError as error:
+        raise InputError(
+            f"{path}: belongs to another user, whose prepared rows nobody else reads. Set "
+            "LIT_HF_CACHE to a folder of your own."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        log.warning(
+            f"{path}: this disk knows no locks ({error}), so several processes may prepare the "
+            "same rows. LIT_HF_CACHE can name a folder on a disk of this machine."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        log.warning(
+            f"{path}: waiting for another process that prepares the same rows. If there is none, "
+            "as after a kill on another machine, remove this file."
+        )
+        lock.acquire()
 
 
 def _is_whole(folder: Path) -> bool:

@@ -1,8 +1,11 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from lit_hf.data.cache import _is_whole, cache_folder, cached, code_stamp, key_of
 from lit_hf.errors import InputError
@@ -156,3 +159,42 @@ def test_folder__of_a_pipe_is_not_whole(tmp_path: Path) -> None:
     folder.mkdir()
     with filled_pipe(folder / "checksums.json", "{}"):
         assert not _is_whole(folder)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_cached__on_a_disk_without_locks_tells_it(
+    number: int, own_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(lock: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert (cached("key", _count) / "rows").is_file()
+    assert "knows no locks" in caplog.text
+
+
+def test_cached__of_another_user_is_refused(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(lock: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(InputError, match=r"another user.*LIT_HF_CACHE"):
+        cached("key", _count)
+
+
+def test_cached__tells_that_it_waits(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits = []
+
+    def acquire(lock: FileLock, timeout: float | None = None) -> None:
+        waits.append(timeout)
+        if timeout is not None:
+            raise Timeout(lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    assert (cached("key", _count) / "rows").is_file()
+    assert waits[-1] is None
+    assert "waiting for another process" in caplog.text
