@@ -4,13 +4,13 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from glob import glob
 from pathlib import Path
 
 from lit_hf.data.split_files import without_repeats
 from lit_hf.data.split_names import split_of
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
+from lit_hf.functional.paths import matching
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -63,7 +63,7 @@ def image_files(files: str | Sequence[str]) -> list[Path]:
     found = [
         name
         for entry in given
-        for name in ([entry] if os.path.exists(entry) else glob(entry) or [entry])
+        for name in ([entry] if os.path.exists(entry) else matching(entry) or [entry])
     ]
     found = without_repeats(found)
     are_images = [name.lower().endswith(ENDINGS) and os.path.isfile(name) for name in found]

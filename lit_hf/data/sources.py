@@ -4,7 +4,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from lit_hf.data.split_names import SPLIT_NAMES, part_of_hub, split_of, unread_f
 from lit_hf.data.split_names import Split as Split
 from lit_hf.data.tables import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
+from lit_hf.functional.paths import matching
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -50,7 +50,7 @@ def tables_from_files(
     """
     paths: list[str] = []
     for name in [files] if isinstance(files, str) else files:
-        paths += [name] if os.path.exists(name) else sorted(glob(name)) or [find_bundled(name)]
+        paths += [name] if os.path.exists(name) else sorted(matching(name)) or [find_bundled(name)]
     return [_open(path, column_names) for path in without_repeats(paths)]
 
 

@@ -1,6 +1,7 @@
 """Paths as text, whatever system has written them."""
 
 import os
+from glob import escape, glob
 from pathlib import PurePath, PureWindowsPath
 
 _BEGINNINGS = ("/", "./", "../", "~", ".\\", "..\\", "\\\\")
@@ -38,3 +39,11 @@ def relative(path: str, folder: str) -> str:
     except ValueError:
         found = path
     return found.replace(os.sep, "/")
+
+
+def matching(pattern: str) -> list[str]:
+    """The paths that a pattern gives; a folder of its name is that folder, as `runs [v1]/*.csv`."""
+    folder, name = os.path.split(pattern)
+    if os.path.isdir(folder):
+        pattern = os.path.join(escape(folder), name)
+    return glob(pattern)

@@ -1,8 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
 
-from lit_hf.functional.paths import file_name, is_local, relative
+from lit_hf.functional.paths import file_name, is_local, matching, relative
 
 
 @pytest.mark.parametrize("name", ["D:\\bert", "D:/bert", "\\\\server\\share\\bert", "~/bert", "/b"])
@@ -32,3 +33,19 @@ def test_relative__to_another_drive_is_the_path_itself(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os.path, "relpath", refuse)
     assert relative("D:/last.ckpt", "C:/run") == "D:/last.ckpt"
+
+
+@pytest.mark.parametrize("name", ["rows", "[rows]", "v[1-2] x"])
+def test_matching__takes_a_folder_by_its_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "train.csv").touch()
+    assert matching(str(folder / "tr*.csv")) == [str(folder / "train.csv")]
+
+
+def test_matching__takes_patterns_of_folders(tmp_path: Path) -> None:
+    for name in ("a1", "a2", "b1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.csv").touch()
+    found = sorted(matching(str(tmp_path / "a[12]" / "*.csv")))
+    assert found == [str(tmp_path / name / "train.csv") for name in ("a1", "a2")]
