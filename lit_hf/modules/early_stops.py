@@ -27,8 +27,10 @@ def stop_again(trainer: Trainer, checkpoint: dict[str, Any], is_comparable: bool
         state = states.get(callback.state_key) if isinstance(callback, EarlyStopping) else None
         if state is None:
             continue
+        has_decided = _has_decided(state, callback)
         state["patience"] = callback.patience
-        if not (is_comparable and _has_stopped(state)):
+        if not (is_comparable and (has_decided or _has_stopped(state))):
+            state["stopped_epoch"] = 0  # it trains on, so an earlier stop counts no more
             continue
         trainer.should_stop = True
         if trainer.is_global_zero:
@@ -37,6 +39,15 @@ def stop_again(trainer: Trainer, checkpoint: dict[str, Any], is_comparable: bool
                 f"{checkpoint['global_step']}: it is at its end. To train on give it a longer "
                 "`patience`, or leave it out."
             )
+
+
+def _has_decided(state: dict[str, Any], callback: EarlyStopping) -> bool:
+    """Whether a stop was decided, which may wait for `min_epochs` or `min_steps`.
+
+    It stays decided, though the score may have risen since: so it does where nobody interrupts.
+    """
+    is_same = state.get("patience") == callback.patience
+    return is_same and bool(state.get("stopped_epoch"))
 
 
 def _has_stopped(state: dict[str, Any]) -> bool:

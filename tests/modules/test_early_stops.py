@@ -7,6 +7,7 @@ import pytest
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from lit_hf import TextClassificationDataModule, TextClassifier
+from lit_hf.modules.early_stops import stop_again
 from tests.trainers import quiet_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
@@ -72,3 +73,23 @@ def test_training__goes_on_where_other_rows_are_validated(fits: Fits) -> None:
     """Their scores are not compared with those that ended it."""
     assert fits(patience=1).current_epoch == 2
     assert fits(patience=1, val=6).current_epoch == 4
+
+
+def _state(**changes: int) -> dict[str, Any]:
+    state = EarlyStopping("val/own", patience=2).state_dict()
+    return {**state, "wait_count": 0, "stopped_epoch": 3, **changes}
+
+
+@pytest.mark.parametrize(("patience", "is_stopped"), [(2, True), (5, False)])
+def test_stop__that_waits_for_min_epochs_stays_though_the_score_has_risen_since(
+    patience: int, is_stopped: bool
+) -> None:
+    callback = EarlyStopping("val/own", patience=patience)
+    trainer = quiet_trainer(max_epochs=8, min_epochs=6, callbacks=[callback])
+    states = {callback.state_key: _state()}
+    stop_again(trainer, {"callbacks": states, "global_step": 1}, is_comparable=True)
+    assert trainer.should_stop is is_stopped
+    if not is_stopped:  # and a stop of that training counts no more, when it goes on once more
+        trainer = quiet_trainer(max_epochs=8, callbacks=[callback])
+        stop_again(trainer, {"callbacks": states, "global_step": 1}, is_comparable=True)
+        assert not trainer.should_stop
