@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pickle import PicklingError
 from typing import TypeVar
 
 from torch.utils.data import DataLoader
@@ -20,6 +21,11 @@ _NEVER_BEGAN = (
     "are spawned (macOS, Windows, Linux from Python 3.14 on), each imports the script anew: let a "
     'training begin under `if __name__ == "__main__":`, and move a `collate` of yours from a '
     "notebook to a file. `num_workers=0` loads in the training process."
+)
+_NOT_SENT = (
+    "workers are spawned here (macOS, Windows, Linux from Python 3.14 on), so what a data set or a "
+    "`collate` of yours holds is sent to them: a lambda, a function in a function, a lock or an "
+    "open file cannot be. Use a function at the top of a file, or `num_workers=0`."
 )
 
 
@@ -74,13 +80,21 @@ class WatchfulLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a generator does as well
         patience = self.timeout
         if not patience:
-            return super().__iter__()
+            return self._started()
         self.timeout = min(patience, LOOK_AFTER)  # what the iterator reads
         try:
-            batches = super().__iter__()
+            batches = self._started()
         finally:
             self.timeout = patience
         return _waiting(batches, patience)
+
+    def _started(self) -> Iterator[Batch]:
+        try:
+            return super().__iter__()
+        except (AttributeError, TypeError, PicklingError) as error:
+            if "pickle" in str(error) or "local object" in str(error):
+                error.add_note(_NOT_SENT)
+            raise
 
 
 def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:

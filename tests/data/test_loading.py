@@ -5,6 +5,7 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from pickle import PicklingError
 from types import SimpleNamespace
 from typing import cast
 
@@ -149,3 +150,25 @@ def test_loader__is_copied_while_its_workers_are_there(tiny_model: str, tweet_ro
     for copied in (copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
         assert next(iter(copied))["index"] == first["index"]
     assert len([*batches]) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Got pickle error")
+def test_loader__says_what_cannot_be_sent_to_a_spawned_worker() -> None:
+    class Clean:
+        def __init__(self) -> None:
+            self.change = lambda items: items
+
+        def __call__(self, items: list[int]) -> list[int]:
+            return list(self.change(items))
+
+    for timeout in (0, 60):
+        loader: WatchfulLoader[list[int]] = WatchfulLoader(
+            [1, 2],
+            collate_fn=Clean(),
+            num_workers=1,
+            multiprocessing_context="spawn",
+            timeout=timeout,
+        )
+        with pytest.raises((AttributeError, TypeError, PicklingError)) as caught:
+            next(iter(loader))
+        assert "num_workers=0" in caught.value.__notes__[0]
