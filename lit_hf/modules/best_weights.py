@@ -6,8 +6,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lit_hf.checkpoints import read_checkpoint
-from lit_hf.errors import InputError
+from lit_hf.modules.fit_end import step_of
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +28,8 @@ def tell_not_best(trainer: Trainer, step: int | None) -> None:
             continue
         if not Path(callback.best_model_path).is_file():
             continue
-        try:
-            best = read_checkpoint(callback.best_model_path).get("global_step")
-        except InputError:  # whoever wants that checkpoint is told
-            return
-        if best != step:
+        best = step_of(callback.best_model_path)
+        if best is not None and best != step:
             log.warning(
                 f"`{trainer.state.fn}` takes the weights of step {step}, not those of the best "
                 f"checkpoint by {callback.monitor!r}, of step {best}: for these give "

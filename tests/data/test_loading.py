@@ -4,14 +4,14 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pickle import PicklingError
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
 from lit_hf import InputError, TextClassificationDataModule
@@ -156,14 +156,14 @@ def test_loader__is_copied_while_its_workers_are_there(tiny_model: str, tweet_ro
 def test_loader__says_what_cannot_be_sent_to_a_spawned_worker() -> None:
     class Clean:
         def __init__(self) -> None:
-            self.change = lambda items: items
+            self.change: Callable[[list[int]], list[int]] = lambda items: items
 
         def __call__(self, items: list[int]) -> list[int]:
             return list(self.change(items))
 
     for timeout in (0, 60):
         loader: WatchfulLoader[list[int]] = WatchfulLoader(
-            [1, 2],
+            cast("Dataset[list[int]]", [1, 2]),
             collate_fn=Clean(),
             num_workers=1,
             multiprocessing_context="spawn",
