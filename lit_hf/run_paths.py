@@ -25,9 +25,9 @@ def header() -> str:
 
 def started_in(path: Path) -> str | None:
     """The folder where the run of a configuration was started; None where it does not say so."""
-    if not path.is_file():  # a pipe would be waited for
-        return None
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with path.open(encoding="utf-8") as lines:
             first = lines.readline()
         found = json.loads(first.removeprefix(_HEADER)) if first.startswith(_HEADER) else None

@@ -70,6 +70,6 @@ def test_command__shows_no_secret_that_it_was_given(
             assert main([*words, f"--{name}", address, "--print_config"]) == 2 * (name == "config")
     told = capsys.readouterr()
     assert "api_key: '***'" in told.out
-    assert "`trainer.logger.init_args.api_key` holds a password" in told.err
+    assert "`trainer.logger.api_key` holds a password" in told.err
     assert SECRET not in told.out + told.err
     assert not list(tmp_path.iterdir())

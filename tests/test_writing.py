@@ -164,7 +164,7 @@ def test_pair__that_is_cut_off_is_of_one_run(
     names, real = [], os.replace
 
     def killed(source: Path, target: Path) -> None:
-        if "part" not in target.name:
+        if "part" not in target.name and not target.name.endswith(".holder"):
             names.append(target.name)
         if len(names) == number:
             raise KeyboardInterrupt

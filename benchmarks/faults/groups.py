@@ -231,7 +231,9 @@ GROUPS = {
         "the code would have to change",
     ),
     72: Group("pickles that do harm", ("checkpoints::read__runs_no_code",)),
-    73: Group("names of code in a checkpoint", ("modules/heads::build__imports_nothing",)),
+    73: Group(
+        "names of code in a checkpoint", ("modules/head_descriptions::build__imports_nothing",)
+    ),
     74: Group("configs that name code"),
     75: Group(
         "models with code of their own",
@@ -240,7 +242,7 @@ GROUPS = {
     76: Group("secrets of the environment", (), "W&B and MLflow cannot be reached here"),
     77: Group(
         "names that lead out of the run folder",
-        ("settings::checkpoint_name__that_leads_out_or_breaks_late_is_refused",),
+        ("new_folders::checkpoint_name__that_leads_out_or_breaks_late_is_refused",),
     ),
     78: Group(
         "hostile texts and labels in files",

@@ -65,8 +65,8 @@ def lit_hf(work: Work, folder: Path, model: str, setting: Setting) -> Counts:
     )
     verbs = {
         "fit": (*given, *clock),
-        "validate": ("--run", run, "--trainer.limit_val_batches", "1.0"),
-        "predict": ("--run", run, "--data.predict_file", str(folder / work.val)),
+        "validate": ("--run", run, *clock),
+        "predict": ("--run", run, "--data.predict_file", str(folder / work.val), *clock),
     }
     for verb in setting.verbs:
         give_back()  # a training that has ended is not evaluated with its optimizer

@@ -283,9 +283,9 @@ class HFDataModule(KnownRows):
         is_plain = "input_ids" not in rows.column_names or keeps_order(self.trainer, split)
         sizes = None if is_plain else sizes_of(rows, self.pad_to_multiple_of)
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
-        settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout)
-        collate = MarkedBatch(collate_of(self), getattr(self, "label_names", None))
-        return make_loader(rows, batching, collate, *settings, is_train)
+        names = None if split == "predict" else getattr(self, "label_names", None)
+        settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout, is_train)
+        return make_loader(rows, batching, MarkedBatch(collate_of(self), names), *settings)
 
     # What a checkpoint keeps, so that it can be used with no other file.
 
