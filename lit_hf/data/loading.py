@@ -1,10 +1,13 @@
 """What concerns the processes that load batches: signals, bad rows, and lost workers."""
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pickle import PicklingError
 from typing import TypeVar
 
@@ -41,6 +44,22 @@ def check_not_importing() -> None:
             'a training there: put what it does under `if __name__ == "__main__":`, or set '
             "`num_workers=0`."
         )
+
+
+def begin_worker(worker: int) -> None:
+    """Prepare a process that loads batches: signals are not its own, and it ends with the training.
+
+    PyTorch's workers watch the process that has started them. That is not the training where a
+    server forks them: both wait for each other's end, and stay when a training is killed.
+    """
+    leave_signals(worker)
+    if (training := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(training,), daemon=True).start()
+
+
+def _end_with(training: BaseProcess) -> None:
+    training.join()  # a pipe that closes with it
+    os._exit(1)
 
 
 def leave_signals(worker: int) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from lit_hf.data.batching import Batching, Numbers, padding_share
 from lit_hf.data.encoded_rows import Columns, EncodedRows, Pick
-from lit_hf.data.loading import WatchfulLoader, leave_signals
+from lit_hf.data.loading import WatchfulLoader, begin_worker
 from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
 
@@ -216,7 +216,7 @@ def make_loader(
         num_workers=num_workers,
         collate_fn=collate,  # type: ignore[arg-type]  # takes what __getitem__ gives
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=leave_signals,
+        worker_init_fn=begin_worker,
         persistent_workers=num_workers > 0,
         timeout=worker_timeout if num_workers else 0,
     )
