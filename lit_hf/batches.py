@@ -6,7 +6,7 @@ they share these types and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict, TypeVar, cast
+from typing import NamedTuple, NotRequired, TypedDict, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class TextBatch(TypedDict):
         token_type_ids: [B, L] int64, for models that know two segments.
         labels: [B] int64 (single_label), [B, C] float (multi_label) or [B] float (regression);
             absent when predicting.
+        weight: [B] float, how much each example counts in the training loss; absent where all
+            count alike.
     """
 
     id: NotRequired[list[str]]
@@ -40,6 +42,7 @@ class TextBatch(TypedDict):
     attention_mask: Tensor
     token_type_ids: NotRequired[Tensor]
     labels: NotRequired[Tensor]
+    weight: NotRequired[Tensor]
 
 
 class ImageBatch(TypedDict):
@@ -54,6 +57,7 @@ class ImageBatch(TypedDict):
             while training, for a person to look at.
         labels: [B] int64; absent when predicting.
         targets: [B, C] float32, shares of the classes in images that were mixed; else absent.
+        weight: [B] float, as in `TextBatch`.
     """
 
     id: NotRequired[list[str]]
@@ -63,6 +67,7 @@ class ImageBatch(TypedDict):
     pixels: NotRequired[Tensor]
     labels: NotRequired[Tensor]
     targets: NotRequired[Tensor]
+    weight: NotRequired[Tensor]
 
 
 class QuestionBatch(TypedDict):
@@ -130,37 +135,23 @@ class PromptBatch(QuestionBatch):
     holds: NotRequired[Tensor]
 
 
-class StepOutput(TypedDict):
-    """What every step returns.
+class ClassOutput(TypedDict):
+    """What a classifier's `run` returns.
 
     Keys:
-        loss: scalar mean over the batch; with a gradient in training only.
-        losses: [B] loss of each example, detached.
-        weight: scalar, what `loss` is a mean over, such as tokens; B where it is not there.
-    """
-
-    loss: Tensor
-    losses: Tensor
-    weight: NotRequired[Tensor]
-
-
-class ClassOutput(StepOutput):
-    """What a classifier's step returns.
-
-    Keys:
-        logits: [B, C], detached.
+        logits: [B, C], in single precision or better.
     """
 
     logits: Tensor
 
 
-class SpanOutput(StepOutput):
-    """What a step of extractive question answering returns.
+class SpanOutput(TypedDict):
+    """What `run` of extractive question answering returns.
 
     Keys:
         windows: [V] int64, which windows of the batch were run; all of them in an evaluation.
-        start_logits: [V, L], detached.
-        end_logits: [V, L], detached.
+        start_logits: [V, L].
+        end_logits: [V, L].
     """
 
     windows: Tensor
@@ -168,43 +159,93 @@ class SpanOutput(StepOutput):
     end_logits: Tensor
 
 
-class AnswerOutput(StepOutput):
-    """What a step of generative question answering returns.
+class AnswerOutput(TypedDict):
+    """What `run` of generative question answering returns.
 
     Keys:
-        windows: [V] int64 in training, which windows of the batch were run.
-        logits: [V, A, T] in training, detached: those of the taught tokens.
-        answers: B answers in an evaluation, as `Prediction` tells them.
+        windows: [V] int64, which windows of the batch were run; all of them in an evaluation.
+        logits: [V, A, T] in training, those of the taught tokens.
+        token_losses: [V] in an evaluation, summed cross entropy of the tokens of a window.
+        tokens: V answers in an evaluation, -100 after their end.
+        scores: [V] in an evaluation, mean log probability of the answer's tokens.
     """
 
-    windows: NotRequired[Tensor]
+    windows: Tensor
     logits: NotRequired[Tensor]
-    answers: NotRequired["list[Prediction]"]
+    token_losses: NotRequired[Tensor]
+    tokens: NotRequired[list[list[int]]]
+    scores: NotRequired[Tensor]
 
 
-class Sample(TypedDict):
-    """One example as a person reads it.
+class StepOutput(TypedDict):
+    """What every step returns: its loss, and what the task's `run` has returned, detached.
 
     Keys:
-        id: the example's name.
+        loss: scalar mean over the batch; with a gradient in training only.
+        losses: [B] loss of each example, detached.
+        weight: scalar, the sum of the weights that `loss` is a mean over, such as tokens.
+        logits: as in `ClassOutput` and `AnswerOutput`.
+        windows: as in `SpanOutput` and `AnswerOutput`.
+        start_logits: as in `SpanOutput`.
+        end_logits: as in `SpanOutput`.
+    """
+
+    loss: Tensor
+    losses: Tensor
+    weight: Tensor
+    logits: NotRequired[Tensor]
+    windows: NotRequired[Tensor]
+    start_logits: NotRequired[Tensor]
+    end_logits: NotRequired[Tensor]
+
+
+class LossTerms(NamedTuple):
+    """What a batch adds to the loss: the sum of its numerators over the sum of its weights.
+
+    A term is a row of texts or images, a window of a question, or all tokens that a window teaches.
+
+    Attributes:
+        numerators: [N], with a gradient; a loss times its weight.
+        weights: [N].
+        examples: [N] int64, the example of the batch that a term is of.
+    """
+
+    numerators: Tensor
+    weights: Tensor
+    examples: Tensor
+
+
+class Shown(TypedDict):
+    """An input with prediction and truth, as a person reads them.
+
+    Keys:
         input: the user's text as far as the model saw it; decoded where the batch holds none.
         prediction: the answer in words.
-        probability: the model's probability of that answer; None for a regression.
         truth: the right answer in words; None where it is not known.
         correct: whether both agree; None where there is no right or wrong.
-        loss: loss of this example; None where it is not known.
         image: [h, w, 3] uint8, the picture as the model saw it, made smaller where it is large; no
             key of samples without a picture.
     """
 
-    id: str
     input: str
     prediction: str
-    probability: float | None
     truth: str | None
     correct: bool | None
-    loss: float | None
     image: NotRequired[NDArray[np.uint8]]
+
+
+class Sample(Shown):
+    """One example of a panel of samples.
+
+    Keys:
+        id: the example's name.
+        probability: the model's probability of its answer; None where it has none.
+        loss: loss of this example; None where it is not known.
+    """
+
+    id: str
+    probability: float | None
+    loss: float | None
 
 
 Plain = str | int | float | None

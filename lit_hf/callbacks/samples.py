@@ -6,8 +6,7 @@ import logging
 import sys
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,10 +24,9 @@ from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, s
 from lit_hf.errors import InputError
 from lit_hf.files import append_text
 from lit_hf.modules.base import HFModule
-from lit_hf.processors import load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    pass
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, object]
@@ -82,7 +80,6 @@ class SampleLogger(Callback):
         self._worst: Ranked = []  # the largest losses
         self._before: dict[Place, str] = {}
         self._num_rows = 0  # validated so far, where batches do not number their rows
-        self._decode: Callable[[Sequence[int]], str]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that cannot show an example."""
@@ -94,8 +91,6 @@ class SampleLogger(Callback):
                 f"SampleLogger asks the module how to show an example; {type(pl_module).__name__} "
                 "is no `HFModule`."
             )
-        held = getattr(getattr(trainer, "datamodule", None), "processor", None)
-        self._decode = Decoder(held, pl_module.model_name)
         self._before = {}  # which may be of other rows
 
     # Training.
@@ -211,7 +206,7 @@ class SampleLogger(Callback):
     def _samples(
         self, pl_module: LightningModule, batch: Batch, output: StepOutput, rows: Sequence[int]
     ) -> list[Sample]:
-        return cast("HFModule", pl_module).samples(batch, output, rows, self._decode)
+        return cast("HFModule", pl_module).samples(batch, output, rows)
 
     def _publish(
         self,
@@ -248,35 +243,3 @@ class SampleLogger(Callback):
             log_samples(logger, f"samples/{panel}", samples, step)
             if grid is not None:
                 log_image(logger, f"samples/{panel}_grid", grid, step)
-
-
-class Decoder:
-    """Token ids to text, with " ‖ " between the two texts of a pair.
-
-    Args:
-        tokenizer: of the data; without it that of the model, which is looked for when it is first
-            needed: batches may bring their texts, or images.
-        model_name: Hub id or folder of the model.
-    """
-
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase | None", model_name: str) -> None:
-        self._tokenizer, self._model_name = tokenizer, model_name
-
-    @cached_property
-    def _known(self) -> "tuple[PreTrainedTokenizerBase, set[int]]":
-        tokenizer = self._tokenizer or load_tokenizer(self._model_name)
-        return tokenizer, set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-
-    def __call__(self, ids: Sequence[int]) -> str:
-        """The text of some tokens."""
-        tokenizer, special = self._known
-        parts: list[list[int]] = [[]]
-        for token in ids:
-            if token in special:
-                parts.append([])
-            else:
-                parts[-1].append(token)
-        texts = [
-            tokenizer.decode(part, clean_up_tokenization_spaces=True) for part in parts if part
-        ]
-        return " ‖ ".join(str(text).strip() for text in texts)

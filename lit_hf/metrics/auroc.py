@@ -38,6 +38,8 @@ class DefinedAUROC(Metric):
 
     higher_is_better = True
     full_state_update = False
+    takes_nothing = True  # an empty batch, too
+    takes = "logits"
     scores: list[Tensor]
     truth: list[Tensor]
 

@@ -37,6 +37,8 @@ class ClassCounts(Metric):
 
     higher_is_better = True
     full_state_update = False
+    takes_nothing = True  # an empty batch, too
+    takes = "classes"
     counts: Tensor
 
     def __init__(

@@ -25,6 +25,7 @@ class RegressionScore(Metric):
     """
 
     full_state_update = False
+    takes_nothing = True  # an empty batch, too
     names = ("pearson", "spearman", "mse")
     predictions: list[Tensor]
     targets: list[Tensor]

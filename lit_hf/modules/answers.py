@@ -1,104 +1,90 @@
-"""From logits to answers in plain types, and to samples a person reads.
+"""Classes: from logits to probabilities, to predictions in plain types, and to words.
 
-Letters: B examples in a batch, L tokens, C classes.
+Letters: R rows, C classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from lit_hf.batches import ClassOutput, Prediction, Sample, TextBatch, marks_of
+from lit_hf.batches import Prediction
 from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import ProblemType
 
 
-def tell_answers(
-    batch: Mapping[str, object], logits: Tensor, problem_type: ProblemType, names: Sequence[str]
+class ClassScores(NamedTuple):
+    """What a classifier thinks of some rows.
+
+    Attributes:
+        logits: [R, C]; of a regression its numbers, [R, 1].
+        probabilities: [R, C], those of exclusive classes sum to 1; of a regression its numbers.
+    """
+
+    logits: Tensor
+    probabilities: Tensor
+
+
+def score_classes(logits: Tensor, problem_type: ProblemType) -> ClassScores:
+    """Scores of logits [R, C]."""
+    if problem_type == "regression":
+        return ClassScores(logits, logits)
+    single = problem_type == "single_label"
+    return ClassScores(logits, logits.softmax(1) if single else logits.sigmoid())
+
+
+def decided(scores: ClassScores, problem_type: ProblemType) -> Tensor:
+    """The class of each row [R], its flags [R, C] (those above one half), or its number [R]."""
+    if problem_type == "regression":
+        return scores.logits[:, 0]
+    if problem_type == "single_label":
+        return scores.logits.argmax(1)
+    return scores.probabilities > 0.5
+
+
+def predict_classes(
+    scores: ClassScores, problem_type: ProblemType, names: Sequence[str]
 ) -> list[Prediction]:
-    """Tell the answer for each example, padding copies included.
+    """The answer for each row.
 
     Args:
-        batch: names and row numbers of the examples; numbers from 0 where it holds none.
-        logits: [B, C].
+        scores: of R rows.
         problem_type: what the labels are.
         names: the C class names; [] for a regression.
 
     Returns:
-        For each example `index`, `id`, `prediction`, and for classes `probability` and
-        `probabilities` by name. With several labels the prediction is the list of those above one
-        half, and the probability that of the likeliest.
+        For each row `prediction`, and for classes `probability` and `probabilities` by name. With
+        several labels the prediction is the list of those above one half, and the probability that
+        of the likeliest.
     """
-    marks = marks_of(batch, len(logits))
+    found = decided(scores, problem_type).tolist()
     if problem_type == "regression":
-        return [
-            {"index": i, "id": name, "prediction": value}
-            for (i, name), value in zip(marks, logits[:, 0].tolist(), strict=True)
-        ]
-    single = problem_type == "single_label"
-    probabilities = logits.softmax(1) if single else logits.sigmoid()
+        return [{"prediction": value} for value in found]
+    best = scores.logits.argmax(1).tolist()
     rows: list[Prediction] = []
-    answers = zip(marks, logits.argmax(1).tolist(), probabilities.tolist(), strict=True)
-    for (i, name), best, values in answers:
-        chosen = [names[c] for c, value in enumerate(values) if value > 0.5]
+    for decision, first, values in zip(found, best, scores.probabilities.tolist(), strict=True):
+        single = problem_type == "single_label"
+        chosen = [
+            name for name, is_on in zip(names, [] if single else decision, strict=False) if is_on
+        ]
         rows.append(
             {
-                "index": i,
-                "id": name,
-                "prediction": names[best] if single else chosen,
-                "probability": values[best],
+                "prediction": names[decision] if single else chosen,
+                "probability": values[first],
                 "probabilities": dict(zip(names, values, strict=True)),
             }
         )
     return rows
 
 
-def show_samples(
-    batch: TextBatch,
-    output: ClassOutput,
-    rows: Sequence[int],
-    decode: Callable[[Sequence[int]], str],
-    problem_type: ProblemType,
-    names: Sequence[str],
-) -> list[Sample]:
-    """Show the examples at the given rows of a batch.
+def truth_of(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> object:
+    """The truth of a row in the types of its prediction.
 
     Args:
-        batch: with labels.
-        output: what the step made of it.
-        rows: which examples.
-        decode: token ids to text, for a batch that does not hold its texts.
-        problem_type: what the labels are.
-        names: the C class names; [] for a regression.
+        label: of the row, scalar or [C].
+        problem_type: what it is.
+        names: the C class names.
     """
-    picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
-    logits = output["logits"][picked]
-    answers = tell_answers({}, logits, problem_type, names)
-    losses = output["losses"][picked].tolist()
-    marks = marks_of(batch, len(batch["input_ids"]))
-    samples: list[Sample] = []
-    for row, answer, loss in zip(rows, answers, losses, strict=True):
-        if "text" in batch:
-            text = batch["text"][row]
-        else:
-            text = decode(batch["input_ids"][row][batch["attention_mask"][row].bool()].tolist())
-        truth = _truth(batch["labels"][row], problem_type, names)
-        probability = answer.get("probability")
-        samples.append(
-            {
-                "id": marks[row][1],
-                "input": text,
-                "prediction": _words(answer["prediction"], names),
-                "probability": probability if isinstance(probability, float) else None,
-                "truth": _words(truth, names),
-                "correct": None if problem_type == "regression" else truth == answer["prediction"],
-                "loss": loss,
-            }
-        )
-    return samples
-
-
-def _truth(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> object:
     if problem_type == "regression":
         return label.item()
     if problem_type == "single_label":
@@ -106,7 +92,8 @@ def _truth(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> ob
     return [names[c] for c in label.nonzero().flatten().tolist()]
 
 
-def _words(answer: object, names: Sequence[str]) -> str:
+def in_words(answer: object, names: Sequence[str]) -> str:
+    """A prediction or truth as a person reads it."""
     if isinstance(answer, float):
         return f"{answer:.3g}"
     if isinstance(answer, list):

@@ -1,8 +1,8 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -10,9 +10,10 @@ from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from lit_hf.batches import Prediction, Sample, StepOutput
+from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.modules.best_weights import tell_not_best
+from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
@@ -27,6 +28,8 @@ from lit_hf.modules.loading import (
     keeping_attentions,
     other_weights,
 )
+from lit_hf.modules.losses import LossFunction, for_each_row
+from lit_hf.modules.module_tokenizer import ModuleTokenizer
 from lit_hf.modules.monitors import MonitorCheck
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
@@ -46,17 +49,23 @@ from lit_hf.modules.same_inputs import SameInputs
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
-from lit_hf.modules.stage_scores import Stage, StageScores
+from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
-class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
+class HFModule(
+    PickledOptimizer,
+    LateModel,
+    SafeSettings,
+    ModuleTokenizer,
+    TaskModule[Any, Any, Any],
+):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
-    data, or when it is first touched. A subclass says how to load (`load_model`), what a step is
-    (`step`), and how answers are told (`predictions`, `samples`).
+    data, or when it is first touched. A subclass says how to load (`load_model`), and the rest of
+    its task in the hooks of `TaskModule`.
 
     Args:
         model_name: Hub id or folder of the model.
@@ -66,6 +75,10 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
             at all: "constant_with_warmup", or "constant" without one; it changes with every step.
         warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
+        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
+            each row, such as `torch.nn.CrossEntropyLoss`.
+        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
+            classes, or functions of all predictions and labels.
     """
 
     task: str
@@ -81,11 +94,14 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         ),
         scheduler: SchedulerName = "linear",
         warmup_ratio: float | None = None,
+        loss: LossFunction | None = None,
+        metrics: dict[str, MetricLike] | None = None,
     ) -> None:
         super().__init__()
         self.model_name, self.pretrained = str(model_name), pretrained
         self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
+        self.loss, self.added_metrics = for_each_row(loss), dict(metrics or {})
         self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
@@ -95,36 +111,15 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         """Make the model of the config, with the weights of `model_name` or with random ones."""
         raise NotImplementedError
 
-    def setup_scores(self) -> None:
-        """Make what `step` needs besides the model; called once, when the model is there."""
-
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Write what the task knows into the config, such as names of classes."""
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse the config of a checkpoint that does not fit what the task knows."""
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> StepOutput:
-        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
-        raise NotImplementedError
-
-    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
-        """The answer for each example that is no padding copy, in plain types."""
-        raise NotImplementedError
-
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights, in plain types; exports keep it."""
         return {}
-
-    def samples(
-        self,
-        batch: Mapping[str, object],
-        output: StepOutput,
-        rows: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Sample]:
-        """Show the examples at the given rows of a batch as a person reads them."""
-        raise NotImplementedError
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
@@ -179,10 +174,10 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         """The model without its head."""
         return backbone_of(self.model)
 
-    def run(
+    def call_model(
         self, batch: Mapping[str, object], output_attentions: bool, output_hidden_states: bool
     ) -> ModelOutput:
-        """Run the model on the inputs that a batch holds for it."""
+        """Call the model with the inputs that a batch holds for it."""
         inputs = {name: value for name, value in batch.items() if name in self.input_names}
         inputs["output_attentions"] = output_attentions
         inputs["output_hidden_states"] = output_hidden_states
@@ -198,8 +193,7 @@ class HFModule(PickledOptimizer, LateModel, SafeSettings, StageScores):
         output = self.step(batch, "train")
         self._finite.look(self.trainer, output, batch)
         self.log("train/loss", output["loss"].detach(), prog_bar=True)
-        weight = output.get("weight", len(output["losses"]))
-        output["loss"] = self._mean.weigh(self.trainer, output["loss"], weight)
+        output["loss"] = self._mean.weigh(self.trainer, output["loss"], output["weight"])
         return output
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

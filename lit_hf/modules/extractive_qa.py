@@ -3,41 +3,35 @@
 Letters: B questions in a batch, W windows of all of them, V windows that are run, L tokens.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torchmetrics import SumMetric
 from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
-from lit_hf.batches import Prediction, Sample, SpanBatch, SpanOutput, StepOutput, without_copies
+from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
-from lit_hf.modules.base import HFModule
-from lit_hf.modules.extracts import (
-    Extracts,
-    best_texts,
-    find_extracts,
-    of_questions,
-    tell_extracts,
-)
+from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.question_samples import show_questions
+from lit_hf.modules.question_answering import Answers, QuestionAnswering
 from lit_hf.modules.sharding import is_sharded, passes
-from lit_hf.modules.span_loss import chosen_windows, span_loss
+from lit_hf.modules.span_loss import chosen_windows, span_terms
+from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.validated import ValidatedNumber
 
 
-class ExtractiveQA(HFModule):
+class ExtractiveQA(QuestionAnswering):
     """Answers questions with a piece of the context (`AutoModelForQuestionAnswering`).
 
     Training teaches the first and the last token of the answer, as in
@@ -66,6 +60,10 @@ class ExtractiveQA(HFModule):
         scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
             at all: "constant_with_warmup", or "constant" without one; it changes with every step.
         warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
+        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
+            each row, such as `torch.nn.CrossEntropyLoss`.
+        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
+            classes, or functions of all predictions and labels.
     """
 
     task = "extractive_qa"
@@ -87,9 +85,12 @@ class ExtractiveQA(HFModule):
         ),
         scheduler: SchedulerName = "linear",
         warmup_ratio: float | None = None,
+        loss: LossFunction | None = None,
+        metrics: dict[str, MetricLike] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
+            *(own_or_smoothed(loss, label_smoothing), metrics),
         )
         counts = {
             "max_answer_length": max_answer_length,
@@ -100,9 +101,10 @@ class ExtractiveQA(HFModule):
             if value < 1:
                 raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
         shares = {"label_smoothing": label_smoothing, "empty_window_weight": empty_window_weight}
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise InputError(f"Expected `{name}` to lie in 0..1, but got {share}.")
+        if not 0 <= empty_window_weight <= 1:
+            raise InputError(
+                f"Expected `empty_window_weight` to lie in 0..1, but got {empty_window_weight}."
+            )
         self.max_answer_length = max_answer_length
         self.num_best = num_best
         self.no_answer_threshold = no_answer_threshold
@@ -130,6 +132,12 @@ class ExtractiveQA(HFModule):
         """What the last validation of a training found; None where every question is answered."""
         return None if self.no_answer_threshold is None else self.best_threshold.value
 
+    @property
+    def current_threshold(self) -> float | None:
+        """By what answers go: the given threshold while training, later the best that was found."""
+        is_fit = self._trainer is not None and self._trainer.state.fn == "fit"
+        return self.no_answer_threshold if is_fit else self.threshold
+
     # The model.
 
     def setup(self, stage: str) -> None:
@@ -147,14 +155,6 @@ class ExtractiveQA(HFModule):
         if pretrained:
             return from_pretrained(AutoModelForQuestionAnswering, self.model_name, config)
         return from_config(AutoModelForQuestionAnswering, config)
-
-    def setup_scores(self) -> None:
-        """Make the metrics."""
-        stages = ("val", "test")
-        settings = (self.language, self.no_answer_threshold)
-        self.metrics = nn.ModuleDict({stage: AnswerScore(*settings) for stage in stages})
-        sums = {stage: SumMetric(nan_strategy="disable") for stage in stages}
-        self.loss_sums = nn.ModuleDict(sums)
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
@@ -190,29 +190,14 @@ class ExtractiveQA(HFModule):
         Returns:
             `start_logits` and `end_logits` [W, L], and what else was asked for.
         """
-        output = self.run(
-            cast("Mapping[str, object]", batch), output_attentions, output_hidden_states
-        )
+        output = self.call_model(batch, output_attentions, output_hidden_states)
         return cast("QuestionAnsweringModelOutput", output)
 
-    # The step.
+    # The contract.
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> SpanOutput:
-        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
-        questions = cast("SpanBatch", batch)
-        output = self._run(questions, stage == "train")
-        plain = (0.0, 1.0)  # evaluations have one loss, so that runs can be compared
-        given = (self.label_smoothing, self.empty_window_weight) if stage == "train" else plain
-        found = span_loss(questions, output, *given)
-        output["loss"], output["losses"], output["weight"] = found
-        output["start_logits"] = output["start_logits"].detach()
-        output["end_logits"] = output["end_logits"].detach()
-        if stage != "train":
-            self._count(questions, output, stage)
-        return output
-
-    def _run(self, batch: SpanBatch, is_training: bool) -> SpanOutput:
+    def run(self, batch: SpanBatch, stage: Stage) -> SpanOutput:
         """The logits, in several passes where there are more windows than are run at once."""
+        batch, is_training = as_questions(batch), stage == "train"
         limit = self.max_windows if is_training else len(batch["window_of"])
         windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
         inputs = {k: v for k, v in batch.items() if k in self.input_names and isinstance(v, Tensor)}
@@ -223,70 +208,74 @@ class ExtractiveQA(HFModule):
             if not is_extra:
                 parts.append((precise(found.start_logits), precise(found.end_logits)))
         starts, ends = (torch.cat(logits) for logits in zip(*parts, strict=True))
-        return {
-            "loss": starts.new_zeros(()),
-            "losses": starts.new_zeros(0),
-            "windows": windows,
-            "start_logits": starts,
-            "end_logits": ends,
-        }
+        return {"windows": windows, "start_logits": starts, "end_logits": ends}
 
-    # Scores and answers.
+    def loss_terms(
+        self, batch: SpanBatch, output: SpanOutput, loss: LossFunction | None
+    ) -> LossTerms:
+        """The loss of each window that was run; evaluations weigh all alike."""
+        empty_weight = 1.0 if loss is None else self.empty_window_weight
+        return span_terms(loss, as_questions(batch), output, empty_weight)
 
-    def _count(self, batch: SpanBatch, output: SpanOutput, stage: Stage) -> None:
-        found = self.extracts(batch, output)
-        margins = None if self.no_answer_threshold is None else found.margins
-        score = cast("AnswerScore", self.metrics[stage])
-        score.update(best_texts(batch, found), batch["answers"], margins, batch.get("is_padding"))
-        losses = without_copies(batch, output["losses"].tolist())
-        cast("SumMetric", self.loss_sums[stage]).update(sum(losses))
+    def decode(
+        self, batch: SpanBatch, output: SpanOutput, rows: Sequence[int] | None = None
+    ) -> Extracts:
+        """The likeliest answers to each question, and the margins of "no answer"."""
+        return find_extracts(batch, output, self.max_answer_length, self.num_best, rows)
 
-    def extracts(self, batch: SpanBatch, output: SpanOutput) -> Extracts:
-        """The likeliest answers."""
-        return find_extracts(batch, output, self.max_answer_length, self.num_best)
+    def decide(self, scores: Extracts) -> list[Prediction]:
+        """The likeliest answer, or "" where "no answer" is likelier by more than the threshold."""
+        return predict_extracts(scores, self.current_threshold)
+
+    # Metrics.
+
+    def metric_inputs(
+        self, metric: nn.Module, batch: QuestionBatch, scores: Answers
+    ) -> tuple[object, ...]:
+        """The answers, and for exact match and F1 by threshold the margins of "no answer"."""
+        if not isinstance(metric, AnswerScore):
+            return super().metric_inputs(metric, batch, scores)
+        found = cast("Extracts", scores)
+        margins = () if self.no_answer_threshold is None else (found.margins,)
+        return best_texts(found), batch["answers"], *margins
 
     def on_validation_epoch_start(self) -> None:
-        """While training, score at the given threshold; later at the best one that was found."""
-        is_fit = self.trainer.state.fn == "fit"
-        score = cast("AnswerScore", self.metrics["val"])
-        score.no_answer_threshold = self.no_answer_threshold if is_fit else self.threshold
+        """Score at the threshold that answers go by."""
+        self._answer_score("val").no_answer_threshold = self.current_threshold
 
     def on_test_epoch_start(self) -> None:
-        """Score at the best threshold that validations found."""
-        cast("AnswerScore", self.metrics["test"]).no_answer_threshold = self.threshold
+        """Score at the threshold that answers go by."""
+        self._answer_score("test").no_answer_threshold = self.current_threshold
 
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
+    def _answer_score(self, stage: Stage) -> AnswerScore:
+        return cast("AnswerScore", self.metrics_of(stage).own["answers"])
 
     def scores(self, stage: Stage) -> dict[str, Tensor]:
         """The scores of an evaluation by name; while training the best threshold is kept."""
-        score, loss = cast("AnswerScore", self.metrics[stage]), self.loss_sums[stage]
-        values = score.compute()
-        values["loss"] = cast("SumMetric", loss).compute() / values["num_examples"]
-        trainer = self.trainer
+        values, trainer = super().scores(stage), self.trainer
         if "best_f1_thresh" in values and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.best_threshold.value = float(values["best_f1_thresh"])
         return values
 
-    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
-        """The answer to each question that is no padding copy, with its row number."""
-        questions = cast("SpanBatch", batch)
-        found = self.extracts(questions, self._run(questions, is_training=False))
-        return without_copies(batch, tell_extracts(questions, found, self.threshold))
 
-    def samples(
-        self,
-        batch: Mapping[str, object],
-        output: StepOutput,
-        rows: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Sample]:
-        """Show questions with the context around the answer, prediction and truth marked."""
-        if not rows:
-            return []
-        questions = cast("SpanBatch", batch)
-        found = self.extracts(questions, of_questions(questions, cast("SpanOutput", output), rows))
-        told = tell_extracts(questions, found, self.no_answer_threshold)
-        answers = [told[row] for row in rows]
-        return show_questions(questions, output["losses"], rows, answers, self.language)
+def as_questions(batch: SpanBatch) -> SpanBatch:
+    """A batch of questions; of an ordinary batch each window is a question of its own.
+
+    Args:
+        batch: as the data module makes it, or with `start_positions` and `end_positions` [W], as
+            transformers has them: 0, the first token, where there is no answer.
+    """
+    if "window_of" in batch:
+        return batch
+    ordinary = cast("dict[str, Tensor]", batch)
+    ids = ordinary["input_ids"]
+    found: dict[str, Tensor] = {
+        **ordinary,
+        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
+        "window_of": torch.arange(len(ids), device=ids.device),
+        "no_answer_token": torch.zeros_like(ids[:, 0]),
+    }
+    if "start_positions" in ordinary:
+        found["first_token"] = ordinary["start_positions"]
+        found["last_token"] = ordinary["end_positions"]
+    return cast("SpanBatch", found)

@@ -1,6 +1,6 @@
 """From logits of windows to answers in plain types.
 
-Letters: B questions in a batch, W windows of all of them, L tokens.
+Letters: B questions in a batch, R of them that are asked for, W windows of all, L tokens.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput, marks_of
+from lit_hf.batches import Plain, Prediction, SpanBatch, SpanOutput
 from lit_hf.functional.precision import precise
 from lit_hf.functional.spans import Candidate, best_spans, merge_windows
 
@@ -17,19 +17,27 @@ _FAR = 1e6  # margin of a question for which no token of the context can be an a
 
 
 class Extracts(NamedTuple):
-    """What the model finds in a batch.
+    """What the model finds in some contexts.
 
     Attributes:
+        contexts: R texts.
         candidates: of each question, the likeliest first.
-        margins: [B] by how much "no answer" is likelier than the best candidate: its start plus
+        margins: [R] by how much "no answer" is likelier than the best candidate: its start plus
             end logit, the smallest over the windows, less the candidate's score.
     """
 
+    contexts: list[str]
     candidates: list[list[Candidate]]
     margins: Tensor
 
 
-def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: int) -> Extracts:
+def find_extracts(
+    batch: SpanBatch,
+    output: SpanOutput,
+    longest: int,
+    num_best: int,
+    rows: Sequence[int] | None = None,
+) -> Extracts:
     """Search the best answers over all windows of each question.
 
     Args:
@@ -37,7 +45,12 @@ def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: 
         output: what the step made of them.
         longest: longest answer in tokens.
         num_best: candidates looked for in each window, and kept of each question.
+        rows: which questions; None takes all.
     """
+    if rows is not None:
+        part = find_extracts(batch, of_questions(batch, output, rows), longest, num_best)
+        chosen = [part.candidates[row] for row in rows]
+        return Extracts([batch["context"][row] for row in rows], chosen, part.margins[[*rows]])
     windows = output["windows"]
     starts, ends = precise(output["start_logits"]), precise(output["end_logits"])
     offsets = batch["offsets"][windows]
@@ -53,7 +66,8 @@ def find_extracts(batch: SpanBatch, output: SpanOutput, longest: int, num_best: 
     best = torch.tensor(
         [rows[0].score if rows else -torch.inf for rows in found], dtype=lowest.dtype
     )
-    return Extracts([rows[:num_best] for rows in found], (lowest - best).clamp(-_FAR, _FAR))
+    candidates = [rows[:num_best] for rows in found]
+    return Extracts(batch["context"], candidates, (lowest - best).clamp(-_FAR, _FAR))
 
 
 def of_questions(batch: SpanBatch, output: SpanOutput, rows: Sequence[int]) -> SpanOutput:
@@ -68,32 +82,30 @@ def of_questions(batch: SpanBatch, output: SpanOutput, rows: Sequence[int]) -> S
     }
 
 
-def best_texts(batch: SpanBatch, found: Extracts) -> list[str]:
+def best_texts(found: Extracts) -> list[str]:
     """The likeliest piece of each context; "" where no token of it can be an answer."""
     texts = []
-    for context, candidates in zip(batch["context"], found.candidates, strict=True):
+    for context, candidates in zip(found.contexts, found.candidates, strict=True):
         start, end = trimmed(context, *candidates[0][1:]) if candidates else (0, 0)
         texts.append(context[start:end])
     return texts
 
 
-def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) -> list[Prediction]:
-    """Tell the answer to each question, padding copies included.
+def predict_extracts(found: Extracts, threshold: float | None) -> list[Prediction]:
+    """The answer to each question.
 
     Args:
-        batch: the questions.
         found: the candidates.
         threshold: margin above which the answer is ""; None always answers.
 
     Returns:
-        For each question `index`, `id`, `prediction`, its `probability` among the candidates,
-        `start` and `end` in the context (None for ""), `no_answer_probability` (None where every
-        question has an answer), `margin` and `n_best`.
+        For each question `prediction`, its `probability` among the candidates, `start` and `end` in
+        the context (None for ""), `no_answer_probability` (None where every question has an
+        answer), `margin` and `n_best`.
     """
-    marks = marks_of(batch, len(batch["context"]))
     rows: list[Prediction] = []
-    for (number, name), context, candidates, margin in zip(
-        marks, batch["context"], found.candidates, found.margins.tolist(), strict=True
+    for context, candidates, margin in zip(
+        found.contexts, found.candidates, found.margins.tolist(), strict=True
     ):
         n_best = _n_best(context, candidates, margin, threshold)
         nothing = n_best.pop()
@@ -101,8 +113,6 @@ def tell_extracts(batch: SpanBatch, found: Extracts, threshold: float | None) ->
         best = nothing if is_empty else n_best[0]
         rows.append(
             {
-                "index": number,
-                "id": name,
                 "prediction": best["text"],
                 "probability": best["probability"],
                 "start": best["start"],

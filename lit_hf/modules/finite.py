@@ -21,7 +21,7 @@ from lit_hf.errors import InputError, SharedFaultError
 
 log = logging.getLogger(__name__)
 _FACTOR, _NUM_USUAL = 10, 10  # how far above the largest loss is a jump, and after how many batches
-_JUMP, _BAD = 1, 2  # what a look at a loss finds
+_EMPTY, _USUAL, _JUMP, _BAD = range(4)  # what a look at a loss finds
 
 
 class _Check(NamedTuple):
@@ -58,6 +58,7 @@ class FiniteLoss:
 
     def __init__(self) -> None:
         self._checks: list[_Check] = []
+        self._found: list[int] = []  # of the batches since the last optimizer step
         self._largest: Tensor | None = None  # scalar, on the device of the losses
         self._num_seen = 0
 
@@ -69,8 +70,9 @@ class FiniteLoss:
         """
         loss = output["loss"].detach()
         limit = self._limit(loss)
-        found = torch.isfinite(loss).logical_not() * _BAD + (loss > limit) * _JUMP
-        found = found.clamp(max=_BAD).to(torch.uint8)
+        found = torch.where(output["weight"] > 0, _USUAL, _EMPTY)  # of rows that all weigh nothing
+        found = torch.where(loss > limit, _JUMP, found)
+        found = torch.where(loss.isfinite(), found, _BAD).to(torch.uint8)
         if _is_shared(trainer):
             dist.all_reduce(found, dist.ReduceOp.MAX)
         is_done = None
@@ -84,7 +86,7 @@ class FiniteLoss:
         step = trainer.global_step
         self._checks.append(_Check(found, is_done, step, loss, limit, losses, ids))
         if is_done is None:
-            self.settle(trainer)
+            self._settle(trainer)
 
     def _limit(self, loss: Tensor) -> Tensor:
         """Above which a loss has jumped; infinite for the first ones. Takes the loss as seen."""
@@ -97,12 +99,24 @@ class FiniteLoss:
         """Ask what was found; before the optimizer steps.
 
         Raises:
-            SharedFaultError: if the loss of a batch since its last step is no finite number.
+            SharedFaultError: if the loss of a batch since its last step is no finite number, or if
+                no row of these batches weighs anything.
         """
+        self._settle(trainer)
+        found, self._found = self._found, []
+        if found and not any(found):
+            raise SharedFaultError(
+                f"all rows of the {len(found)} batches before optimizer step "
+                f"{trainer.global_step + 1} have the weight 0, so there is no loss. Leave such "
+                "rows out, or give some of them a weight."
+            )
+
+    def _settle(self, trainer: Trainer) -> None:
         checks, self._checks = self._checks, []
         for check in checks:
             if check.is_done is not None:
                 check.is_done.synchronize()
+            self._found.append(int(check.found))
             if check.found == _BAD:
                 raise SharedFaultError(_message(trainer, check))
             if check.found == _JUMP:

@@ -4,27 +4,20 @@ Letters: B questions in a batch, W windows of all of them, V windows run at once
 window, A tokens of an answer, T tokens in the vocabulary.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 from torch.optim import AdamW
-from torchmetrics import SumMetric
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from lit_hf.batches import AnswerOutput, Prediction, PromptBatch, Sample, StepOutput, without_copies
+from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
-from lit_hf.metrics.answer_score import AnswerScore
-from lit_hf.modules.base import HFModule
 from lit_hf.modules.generation import (
     GenerationValue,
     check_precision,
@@ -37,17 +30,24 @@ from lit_hf.modules.generation import (
     warn_of_cut_answers,
 )
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.losses import LossFunction, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.question_samples import show_questions
+from lit_hf.modules.question_answering import QuestionAnswering
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
+from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
-from lit_hf.modules.step_mean import mean_losses
-from lit_hf.modules.written import answer_windows, tell_likeliest, tell_written, write_greedily
-from lit_hf.processors import load_tokenizer
+from lit_hf.modules.written import (
+    WrittenAnswers,
+    answer_windows,
+    likeliest_tokens,
+    predict_written,
+    write_greedily,
+    written_answers,
+)
 
 
-class GenerativeQA(HFModule):
+class GenerativeQA(QuestionAnswering):
     """Answers questions in its own words (`AutoModelForSeq2SeqLM`: T5, BART and similar models).
 
     Training teaches the tokens of the first right answer, after a prompt with question and context,
@@ -75,6 +75,10 @@ class GenerativeQA(HFModule):
         scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
             at all: "constant_with_warmup", or "constant" without one; it changes with every step.
         warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
+        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
+            each row, such as `torch.nn.CrossEntropyLoss`.
+        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
+            classes, or functions of all predictions and labels.
     """
 
     task = "generative_qa"
@@ -93,16 +97,18 @@ class GenerativeQA(HFModule):
         ),
         scheduler: SchedulerName = "linear",
         warmup_ratio: float | None = None,
+        loss: LossFunction | None = None,
+        metrics: dict[str, MetricLike] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
+            *(loss, metrics),
         )
         if not isinstance(max_windows, int) or max_windows < 1:
             raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
         self.generation = check_settings(generation)
         self.language: Language = language
         self.max_windows = max_windows
-        self._tokenizer: PreTrainedTokenizerBase | None = None
         self._length: int | None = None  # of the longest answer that data has taught
         self.save_hyperparameters(
             {
@@ -116,20 +122,6 @@ class GenerativeQA(HFModule):
                 "warmup_ratio": self.warmup_ratio,
             }
         )
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """What turns tokens into text: that of the data, or the one of `model_name`."""
-        data = getattr(self._trainer, "datamodule", None)
-        if (processor := getattr(data, "processor", None)) is not None:
-            return cast("PreTrainedTokenizerBase", processor)
-        if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self.model_name)
-        return self._tokenizer
-
-    @tokenizer.setter
-    def tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
 
     # The model.
 
@@ -154,13 +146,6 @@ class GenerativeQA(HFModule):
         if stage == "fit" or self._length is None:
             model = self.model if "model" in self._modules else None
             self._length = follow_data(self.trainer, model, self.generation, self._length)
-
-    def setup_scores(self) -> None:
-        """Make the metrics."""
-        stages = ("val", "test")
-        self.metrics = nn.ModuleDict({stage: AnswerScore(self.language) for stage in stages})
-        names = [f"{stage}_{name}" for stage in stages for name in ("loss", "tokens")]
-        self.sums = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in names})
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
@@ -194,92 +179,83 @@ class GenerativeQA(HFModule):
         Returns:
             `logits` [V, A, T], and what else was asked for.
         """
-        out = self.run(cast("Mapping[str, object]", batch), output_attentions, output_hidden_states)
-        return cast("Seq2SeqLMOutput", out)
+        output = self.call_model(batch, output_attentions, output_hidden_states)
+        return cast("Seq2SeqLMOutput", output)
 
-    # The step.
+    # The contract.
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> AnswerOutput:
-        """Loss of a batch, and logits or answers; counts it in the scores of `val` and `test`."""
-        questions = cast("PromptBatch", batch)
-        return self._teach(questions) if stage == "train" else self._evaluate(questions, stage)
-
-    def _teach(self, batch: PromptBatch) -> AnswerOutput:
-        """The loss of the tokens that the windows teach."""
-        num_taught = (batch["labels"] != IGNORED).sum(1)
-        windows = chosen_windows(~batch["holds"], self.max_windows)
-        labels = batch["labels"][windows]
+    def run(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
+        """In training the logits of the taught tokens, else an answer to each window."""
+        batch = as_questions(batch)
+        if stage != "train" and self.is_complete(batch):
+            found = answer_windows(self.model, batch, self.max_windows, self._in_step())
+            windows = torch.arange(len(batch["window_of"]), device=found.scores.device)
+            return {
+                "windows": windows,
+                "token_losses": found.losses,
+                "tokens": found.tokens,
+                "scores": found.scores,
+            }
+        limit = self.max_windows if stage == "train" else len(batch["window_of"])
+        windows = chosen_windows(~batch["holds"], limit)
         part = {name: cast("dict[str, Tensor]", batch)[name][windows] for name in self.input_names}
-        logits = self(cast("PromptBatch", part)).logits
-        losses = token_losses(logits, labels).sum(1)
-        counts, owners = num_taught[windows], batch["window_of"][windows]
-        return {
-            **mean_losses(losses, counts, owners, len(batch["context"])),
-            "windows": windows,
-            "logits": logits.detach(),
-        }
+        return {"windows": windows, "logits": self(cast("PromptBatch", part)).logits}
+
+    def loss_terms(
+        self, batch: PromptBatch, output: AnswerOutput, loss: LossFunction | None
+    ) -> LossTerms:
+        """The summed loss of the tokens that each window teaches, and how many they are."""
+        batch, windows = as_questions(batch), output["windows"]
+        labels = batch["labels"][windows]
+        counts = (labels != IGNORED).sum(1)
+        if "token_losses" in output:
+            losses = output["token_losses"]
+        elif loss is None:
+            losses = token_losses(output["logits"], labels).sum(1)
+        else:
+            losses, counts = token_terms(loss, output["logits"], labels)
+        return LossTerms(losses, counts.to(losses.dtype), batch["window_of"][windows])
+
+    def decode(
+        self, batch: PromptBatch, output: AnswerOutput, rows: Sequence[int] | None = None
+    ) -> list[WrittenAnswers]:
+        """The answers to all windows of each question.
+
+        In training it is the greedy answer to the window that holds the right one; under strategies
+        that shard the weights, where one process cannot write alone, the likeliest token at each
+        place of the right answer.
+        """
+        asked = range(len(batch["context"])) if rows is None else rows
+        if "tokens" in output:
+            answers = written_answers(batch, output, self.tokenizer)
+            return [answers[row] for row in asked]
+        if self._in_step():
+            return likeliest_tokens(batch, output, asked, self.decode_tokens)
+        return write_greedily(self.model, batch, asked, self.tokenizer)
+
+    def decide(self, scores: list[WrittenAnswers]) -> list[Prediction]:
+        """The best answer to each question."""
+        return [predict_written(answers) for answers in scores]
 
     def on_fit_start(self) -> None:
         """Check data and monitor."""
         super().on_fit_start()
         warn_of_cut_answers(getattr(self.trainer, "datamodule", None), self.model)
 
-    def _evaluate(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
-        found = answer_windows(self.model, batch, self.max_windows, self._in_step())
-        answers = tell_written(batch, found, self.tokenizer)
-        texts = [str(answer["prediction"]) for answer in answers]
-        score = cast("AnswerScore", self.metrics[stage])
-        score.update(texts, batch["answers"], is_padding=batch.get("is_padding"))
-        counts, size = (batch["labels"] != IGNORED).sum(1), len(batch["context"])
-        for name, values in (("loss", found.losses), ("tokens", counts)):
-            sums = values.new_zeros(size).index_add(0, batch["window_of"], values)
-            self._sum(stage, name).update(sum(without_copies(batch, sums.tolist())))
-        return {**mean_losses(found.losses, counts, batch["window_of"], size), "answers": answers}
-
-    def _sum(self, stage: Stage, name: str) -> SumMetric:
-        return cast("SumMetric", self.sums[f"{stage}_{name}"])
-
     def _in_step(self) -> bool:
         return is_sharded(self._trainer)
 
-    # Scores and answers.
 
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        return ["loss", *cast("AnswerScore", self.metrics["val"]).names]
-
-    def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """The scores of an evaluation by name; `loss` is the mean over tokens."""
-        score = cast("AnswerScore", self.metrics[stage])
-        loss, tokens = self._sum(stage, "loss"), self._sum(stage, "tokens")
-        return {**score.compute(), "loss": loss.compute() / tokens.compute()}
-
-    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
-        """The answer to each question that is no padding copy, with its row number."""
-        questions = cast("PromptBatch", {k: v for k, v in batch.items() if k != "labels"})
-        found = answer_windows(self.model, questions, self.max_windows, self._in_step())
-        return without_copies(batch, tell_written(questions, found, self.tokenizer))
-
-    def samples(
-        self,
-        batch: Mapping[str, object],
-        output: StepOutput,
-        rows: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Sample]:
-        """Show questions with the context around the answer, and what the model writes.
-
-        In training that is the greedy answer to the window that holds the right one; under
-        strategies that shard the weights, where one process cannot write alone, the likeliest token
-        at each place of the right answer.
-        """
-        if not rows:
-            return []
-        questions, found = cast("PromptBatch", batch), cast("AnswerOutput", output)
-        if "answers" in found:
-            answers = [found["answers"][row] for row in rows]
-        elif self._in_step():
-            answers = tell_likeliest(questions, found, rows, decode)
-        else:
-            answers = write_greedily(self.model, questions, rows, self.tokenizer)
-        return show_questions(questions, output["losses"], rows, answers, self.language)
+def as_questions(batch: PromptBatch) -> PromptBatch:
+    """A batch of questions; of an ordinary batch each prompt is a question of its own."""
+    if "window_of" in batch:
+        return batch
+    ordinary = cast("dict[str, Tensor]", batch)
+    ids = ordinary["input_ids"]
+    found: dict[str, Tensor] = {
+        **ordinary,
+        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
+        "window_of": torch.arange(len(ids), device=ids.device),
+        "holds": torch.ones_like(ids[:, 0], dtype=torch.bool),
+    }
+    return cast("PromptBatch", found)

@@ -3,45 +3,36 @@
 Letters: B images in a batch, H and W height and width that the model reads, C classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-import torch.nn.functional as F
 from torch.optim import AdamW
+from torchmetrics import Metric
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from lit_hf.batches import (
-    ClassOutput,
-    ImageBatch,
-    Prediction,
-    Sample,
-    StepOutput,
-    without_copies,
-)
+from lit_hf.batches import ClassOutput, ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.precision import precise
-from lit_hf.metrics.classification import ClassificationScores
-from lit_hf.metrics.images import ImageScores
-from lit_hf.modules.answers import tell_answers
-from lit_hf.modules.base import HFModule
-from lit_hf.modules.class_loss import check_rounding
+from lit_hf.functional.trained_names import names_of
+from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.class_names import (
     keeps_head,
     names_of_trained,
     names_with_data,
     write_names,
 )
-from lit_hf.modules.class_scores import ClassScores
-from lit_hf.modules.image_samples import show_images
+from lit_hf.modules.classification import Classifier
+from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
+from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 
 
-class ImageClassifier(ClassScores, HFModule):
+class ImageClassifier(Classifier):
     """Classifies images (`AutoModelForImageClassification`: ViT, DeiT, Swin, ConvNeXT and others).
 
     Images of another size than the model was trained with go through where it has no position
@@ -60,6 +51,10 @@ class ImageClassifier(ClassScores, HFModule):
         warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
         positive_label: name of the class, of two, whose F1 is reported; without it the last
             (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
+        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
+            each row, such as `torch.nn.CrossEntropyLoss`.
+        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
+            classes, or functions of all predictions and labels.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -81,16 +76,14 @@ class ImageClassifier(ClassScores, HFModule):
         scheduler: SchedulerName = "cosine",
         warmup_ratio: float | None = None,
         positive_label: str | None = None,
+        loss: LossFunction | None = None,
+        metrics: dict[str, MetricLike] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
+            *(own_or_smoothed(loss, label_smoothing), metrics),
         )
         label_names = checked_names(label_names, "single_label")
-        if not 0 <= label_smoothing < 1:
-            raise InputError(
-                f"Expected `label_smoothing` to be at least 0 and below 1, but got "
-                f"{label_smoothing}."
-            )
         self.label_names = label_names
         self.positive_label = positive_label
         self.check_positive()
@@ -177,9 +170,9 @@ class ImageClassifier(ClassScores, HFModule):
             redraw_head(model)
         return model
 
-    def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
-        """Make the metrics of a stage."""
-        return ImageScores(num_labels, positive)
+    def configure_metrics(self) -> dict[str, Metric]:
+        """Accuracy, F1 and top-5 accuracy."""
+        return image_metrics(len(names_of(self.model.config)), self.positive_number())
 
     def forward(
         self,
@@ -209,41 +202,15 @@ class ImageClassifier(ClassScores, HFModule):
         inputs: dict[str, object] = {"pixel_values": batch["pixel_values"].to(self.model.dtype)}
         height, width = batch["pixel_values"].shape[-2:]
         inputs |= options_of(self.model, (height, width))
-        output = self.run(inputs, output_attentions, output_hidden_states)
+        output = self.call_model(inputs, output_attentions, output_hidden_states)
         return cast("ImageClassifierOutput", output)
 
-    # The step.
+    # The contract.
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
-        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
-        images = cast("ImageBatch", batch)
-        logits = precise(self(images).logits)
-        smoothing = self.label_smoothing if stage == "train" else 0.0
-        targets = images["targets"] if "targets" in images else images["labels"]
-        check_rounding(targets, "single_label")
-        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-        if stage != "train":
-            scores = cast("ImageScores", self.metrics[stage])
-            scores.update(
-                logits.detach(), images["labels"], losses.detach(), images.get("is_padding")
-            )
-        return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
+    def run(self, batch: ImageBatch, stage: Stage) -> ClassOutput:
+        """Logits [B, C]."""
+        return {"logits": precise(self(batch).logits)}
 
-    # Answers.
-
-    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
-        """The answer for each image that is no padding copy, with its row number."""
-        logits = precise(self(cast("ImageBatch", batch)).logits)
-        rows = tell_answers(batch, logits, "single_label", self.label_names or [])
-        return without_copies(batch, rows)
-
-    def samples(
-        self,
-        batch: Mapping[str, object],
-        output: StepOutput,
-        rows: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Sample]:
-        """Show the images at the given rows of a batch: name, picture, answer and truth."""
-        images, shown = cast("ImageBatch", batch), cast("ClassOutput", output)
-        return show_images(images, shown, rows, self.label_names or [])
+    def show(self, batch: ImageBatch, row: int, prediction: Prediction) -> Shown:
+        """Size, picture, answer and truth."""
+        return show_image(batch, row, str(prediction["prediction"]), self.label_names or [])

@@ -5,55 +5,36 @@ Letters: B images in a batch, H and W height and width that the model reads, C c
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from lit_hf.batches import ClassOutput, ImageBatch, Sample, marks_of
+from lit_hf.batches import ImageBatch, Shown
 from lit_hf.functional.pixels import shrink
-from lit_hf.modules.answers import tell_answers
 
 LONGEST_SIDE = 160
 """Pixels that a shown picture has at most on a side."""
 
 
-def show_images(
-    batch: ImageBatch, output: ClassOutput, rows: Sequence[int], names: Sequence[str]
-) -> list[Sample]:
-    """Show the images at the given rows of a batch: name, picture, answer and truth.
+def show_image(batch: ImageBatch, row: int, prediction: str, names: Sequence[str]) -> Shown:
+    """Show the image at a row of a batch: size, picture, prediction and truth.
 
     Args:
         batch: with labels; with `pixels` where there are pictures to show.
-        output: what the step made of it.
-        rows: which images.
+        row: which image.
+        prediction: name of its class.
         names: the C class names.
     """
-    if not rows:
-        return []
     height, width = batch["pixel_values"].shape[-2:]
-    picked = torch.tensor(rows, dtype=torch.int64, device=output["logits"].device)
-    answers = tell_answers({}, output["logits"][picked], "single_label", names)
-    losses = output["losses"][picked].tolist()
-    marks = marks_of(batch, len(output["logits"]))
-    samples: list[Sample] = []
-    for row, answer, loss in zip(rows, answers, losses, strict=True):
-        truth, is_mixed = _truth(batch, row, names)
-        said, probability = str(answer["prediction"]), answer["probability"]
-        samples.append(
-            {
-                "id": marks[row][1],
-                "input": f"image, {height} x {width} pixels",
-                "prediction": said,
-                "probability": probability if isinstance(probability, float) else None,
-                "truth": truth,
-                "correct": None if is_mixed else truth == said,
-                "loss": loss,
-            }
-        )
+    truth, is_mixed = _truth(batch, row, names)
+    shown: Shown = {
+        "input": f"image, {height} x {width} pixels",
+        "prediction": prediction,
+        "truth": truth,
+        "correct": None if is_mixed else truth == prediction,
+    }
     if "pixels" in batch:
-        pictures = shrink(batch["pixels"][picked], LONGEST_SIDE).permute(0, 2, 3, 1)
-        for sample, picture in zip(samples, pictures.cpu().numpy(), strict=True):
-            sample["image"] = picture
-    return samples
+        picture = shrink(batch["pixels"][row : row + 1], LONGEST_SIDE)[0].permute(1, 2, 0)
+        shown["image"] = picture.cpu().numpy()
+    return shown
 
 
 def _truth(batch: ImageBatch, row: int, names: Sequence[str]) -> tuple[str, bool]:

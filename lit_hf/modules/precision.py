@@ -17,7 +17,7 @@ Convert = Callable[[Tensor], Tensor]
 
 
 class PreciseScores(LightningModule):
-    """Takes the precision it is given, but for metrics and its own buffers: float32 or better.
+    """Takes the precision it is given, but for metrics, loss and own buffers: float32 or better.
 
     Under bf16-true and 16-true Lightning calls `module.to(torch.bfloat16)`. torchmetrics lets that
     through (it only ignores `half()` and the like), and its sums then stop counting: 256 + 1 is 256
@@ -29,6 +29,8 @@ class PreciseScores(LightningModule):
         """Convert or move all tensors; torch's `to`, `half`, `cuda` and others all come here."""
         own = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
         places = list(_metrics(self)) if recurse else []
+        if recurse and isinstance(loss := self._modules.get("loss"), nn.Module):
+            places.append((self, "loss", loss))
         for parent, name, _ in places:
             parent.add_module(name, None)
         try:
@@ -38,13 +40,13 @@ class PreciseScores(LightningModule):
                 parent.add_module(name, metric)
         keep = _precisely(fn)
         for _, _, metric in places:
-            metric._apply(keep)
+            metric._apply(keep)  # type: ignore[no-untyped-call]  # torch has no types
         for name, buffer in own.items():
             self._buffers[name] = keep(buffer)
         return self
 
 
-def _metrics(module: nn.Module) -> Iterator[tuple[nn.Module, str, Metric]]:
+def _metrics(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """Each metric, with the module that holds it and its name there."""
     for parent in module.modules():
         for name, child in parent.named_children():

@@ -1,10 +1,6 @@
 """Questions with their answers as a person reads them, of both tasks of question answering."""
 
-from collections.abc import Sequence
-
-from torch import Tensor
-
-from lit_hf.batches import Prediction, QuestionBatch, Sample, marks_of
+from lit_hf.batches import Prediction, QuestionBatch, Shown
 from lit_hf.functional.answers import Language, score_answer
 from lit_hf.functional.places import find_places
 from lit_hf.functional.spans import Span
@@ -13,52 +9,35 @@ _AROUND = 90  # characters of context shown at each side of an answer
 _NOTHING = "(no answer)"
 
 
-def show_questions(
-    batch: QuestionBatch,
-    losses: Tensor,
-    rows: Sequence[int],
-    answers: Sequence[Prediction],
-    language: Language,
-) -> list[Sample]:
-    """Show questions with the context around the answer: «prediction» and [truth].
+def show_question(
+    batch: QuestionBatch, row: int, prediction: Prediction, language: Language
+) -> Shown:
+    """Show a question with the context around the answer: «prediction» and [truth].
 
     Args:
         batch: B questions, with their right answers.
-        losses: [B].
-        rows: which of them are shown.
-        answers: what the model tells of these, in the same order; of a place in the context `start`
-            and `end`.
+        row: which of them.
+        prediction: the model's; of a place in the context with `start` and `end`.
         language: how an answer is compared with the right ones.
     """
-    marks = marks_of(batch, len(batch["context"]))
-    samples: list[Sample] = []
-    starts: list[list[int]] = batch.get("starts") or [[] for _ in marks]
-    for row, answer in zip(rows, answers, strict=True):
-        said, wanted, context = (
-            str(answer["prediction"]),
-            batch["answers"][row],
-            batch["context"][row],
-        )
-        truth = wanted[0] if wanted else ""
-        start, end = answer.get("start"), answer.get("end")
-        if isinstance(start, int) and isinstance(end, int):
-            place: Span | None = (start, end)
-        else:
-            place = _place_of(context, said)
-        right = _place_of(context, truth, *starts[row][:1])
-        probability = answer["probability"]
-        samples.append(
-            {
-                "id": marks[row][1],
-                "input": f"{batch['question'][row]} ‖ {marked(context, place, right)}",
-                "prediction": said or _NOTHING,
-                "probability": probability if isinstance(probability, float) else None,
-                "truth": truth or _NOTHING,
-                "correct": score_answer(said, wanted, language)[0] == 1,
-                "loss": float(losses[row]),
-            }
-        )
-    return samples
+    answer, answers, context = (
+        str(prediction["prediction"]),
+        batch["answers"][row],
+        batch["context"][row],
+    )
+    truth = answers[0] if answers else ""
+    starts = batch["starts"][row][:1] if "starts" in batch else []
+    start, end = prediction.get("start"), prediction.get("end")
+    place: Span | None = _place_of(context, answer)
+    if isinstance(start, int) and isinstance(end, int):
+        place = (start, end)
+    right = _place_of(context, truth, *starts)
+    return {
+        "input": f"{batch['question'][row]} ‖ {marked(context, place, right)}",
+        "prediction": answer or _NOTHING,
+        "truth": truth or _NOTHING,
+        "correct": score_answer(answer, answers, language)[0] == 1,
+    }
 
 
 def _place_of(context: str, answer: str, start: int = -1) -> Span | None:

@@ -4,10 +4,11 @@ Letters: B questions in a batch, W windows of all of them, V windows that are ru
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.batches import LossTerms, SpanBatch, SpanOutput
 from lit_hf.functional.precision import precise_dtype
+from lit_hf.modules.losses import LossFunction, apply_loss
 
 
 def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
@@ -27,28 +28,55 @@ def window_weights(batch: SpanBatch, empty_weight: float) -> Tensor:
     """Weight of each window in the loss, [W].
 
     Args:
-        batch: the questions.
+        batch: the questions; ordinary batches do not say which of them have an answer.
         empty_weight: that of windows without the answer of a question that has one.
     """
-    has_answer = torch.tensor([bool(texts) for texts in batch["answers"]])
-    is_answerable = has_answer.to(batch["window_of"].device)[batch["window_of"]]
     is_empty = batch["first_token"] == batch["no_answer_token"]
     weights = torch.ones(len(is_empty), dtype=precise_dtype(), device=is_empty.device)
+    if "answers" not in batch:
+        return weights
+    has_answer = torch.tensor([bool(texts) for texts in batch["answers"]])
+    is_answerable = has_answer.to(batch["window_of"].device)[batch["window_of"]]
     return weights.masked_fill(is_answerable & is_empty, empty_weight)
 
 
-def window_losses(batch: SpanBatch, output: SpanOutput, smoothing: float) -> Tensor:
-    """Mean cross entropy of the first and the last token of each window that was run, [V]."""
+def span_terms(
+    loss: LossFunction | None, batch: SpanBatch, output: SpanOutput, empty_weight: float
+) -> LossTerms:
+    """What each window that was run adds to the loss: the mean of its first and its last token.
+
+    Args:
+        loss: of logits [V, L], -inf where there is no token, and targets [V].
+        batch: the questions.
+        output: the logits of the windows that were run.
+        empty_weight: see `window_weights`.
+    """
     windows = output["windows"]
     is_padding = batch["attention_mask"][windows] == 0
-    losses = [
-        cross_entropy(logits.masked_fill(is_padding, -torch.inf), targets[windows], smoothing)
+    (first, first_weights), (last, last_weights) = (
+        _terms(loss, logits.masked_fill(is_padding, -torch.inf), targets[windows])
         for logits, targets in (
             (output["start_logits"], batch["first_token"]),
             (output["end_logits"], batch["last_token"]),
         )
-    ]
-    return (losses[0] + losses[1]) / 2
+    )
+    weights = window_weights(batch, empty_weight)[windows].to(first)
+    return LossTerms(
+        (first + last) / 2 * weights,
+        (first_weights + last_weights) / 2 * weights,
+        batch["window_of"][windows],
+    )
+
+
+def _terms(loss: LossFunction | None, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Numerators and weights of windows, [V] both.
+
+    torch's cross entropy spreads its smoothing over all logits, which is infinite where one is.
+    """
+    if loss is None or (type(loss) is nn.CrossEntropyLoss and loss.weight is None):
+        smoothing = 0.0 if loss is None else loss.label_smoothing
+        return cross_entropy(logits, targets, smoothing), torch.ones_like(logits[:, 0])
+    return apply_loss(loss, logits, targets)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
@@ -66,26 +94,3 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     is_token = logits.isfinite()
     others = -logs.masked_fill(~is_token, 0).sum(1) / is_token.sum(1)
     return (1 - smoothing) * losses + smoothing * others
-
-
-def span_loss(
-    batch: SpanBatch, output: SpanOutput, smoothing: float, empty_weight: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean loss of a batch over its windows, that of each question, [B], and the windows' weight.
-
-    The first and the last are scalars; only the first has a gradient.
-
-    Args:
-        batch: the questions.
-        output: the logits of the windows that were run.
-        smoothing: see `cross_entropy`.
-        empty_weight: see `window_weights`.
-    """
-    losses = window_losses(batch, output, smoothing)
-    weights = window_weights(batch, empty_weight)[output["windows"]].to(losses)
-    owners = batch["window_of"][output["windows"]]
-    zeros = losses.new_zeros(len(batch["context"]))
-    sums = zeros.index_add(0, owners, (losses * weights).detach())
-    totals = zeros.index_add(0, owners, weights)
-    mean = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
-    return mean, sums / totals.clamp(min=1e-9), weights.sum()

@@ -1,32 +1,53 @@
 """StageScores: what an evaluation counts, from its start to the scores that it logs."""
 
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from lit_hf.modules.precision import PreciseScores
+from lit_hf.modules.stage_metrics import MetricLike, StageMetrics
 
-Stage = Literal["train", "val", "test"]
+Stage = Literal["train", "val", "test", "predict"]
 
 
 class StageScores(PreciseScores):
     """Counts each evaluation from nothing, also after one that was stopped in its midst.
 
     The metrics of an evaluation are those whose name, or whose place in the module, has its stage
-    in it: `self.val_accuracy`, or `self.metrics["val"]`.
+    in it: `self.metrics["val"]`, or `self.val_auc` of a subclass.
     """
+
+    metrics: nn.ModuleDict
+    added_metrics: Mapping[str, MetricLike]
+
+    def configure_metrics(self) -> dict[str, Metric]:
+        """The task's metrics by name, made anew for each stage; called when the model is there."""
+        return {}
+
+    def setup_scores(self) -> None:
+        """Make the metrics of all stages."""
+        self.metrics = nn.ModuleDict(
+            {
+                stage: StageMetrics(self.configure_metrics(), self.added_metrics)
+                for stage in ("val", "test")
+            }
+        )
+
+    def metrics_of(self, stage: Stage) -> StageMetrics:
+        """The metrics of a stage."""
+        return cast("StageMetrics", self.metrics[stage])
 
     def score_names(self) -> list[str]:
         """Names of the scores that an evaluation logs."""
-        raise NotImplementedError
+        return self.metrics_of("val").names
 
-    def scores(self, stage: Stage) -> "dict[str, Tensor] | None":
-        """The scores of an evaluation by name; None where nothing was counted."""
-        raise NotImplementedError
+    def scores(self, stage: Stage) -> dict[str, Tensor]:
+        """The scores of an evaluation by name."""
+        return self.metrics_of(stage).compute()
 
     @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
     def reset_scores(self, stage: Stage) -> None:
@@ -39,9 +60,8 @@ class StageScores(PreciseScores):
         """Log the scores of an evaluation, then forget them."""
         scores = self.scores(stage)
         self.reset_scores(stage)
-        if scores is not None:
-            named = {f"{stage}/{name}": value for name, value in scores.items()}
-            self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
+        named = {f"{stage}/{name}": value for name, value in scores.items()}
+        self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
 
 
 def _metrics_of(

@@ -1,25 +1,20 @@
-"""The mean loss: of an optimizer step over all that its batches are of, and over a batch's tokens.
-
-Letters: B questions, V windows of them.
-"""
+"""The mean loss of an optimizer step, over all that its batches are of."""
 
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor
 
-from lit_hf.batches import AnswerOutput
-
 
 class StepMean:
     """Weighs batches by their rows, windows or tokens when one optimizer step takes several.
 
     Gradient accumulation and data-parallel strategies average the means of their batches: a token
-    of a batch of few tokens would count more than others, so would a row of a short last batch, and
-    the batches at the end of an epoch, fewer than a step takes, would be divided by the number of
-    all. Here the mean of each batch is multiplied by its weight, and before the optimizer steps the
-    gradients are divided by the weight of all batches on all processes. DeepSpeed keeps gradients
-    to itself, so there the means are averaged as ever.
+    of a batch of few tokens would count more than others, so would a row of a short last batch or
+    one beside padding copies, and the batches at the end of an epoch, fewer than a step takes,
+    would be divided by the number of all. Here the mean of each batch is multiplied by its weight,
+    and before the optimizer steps the gradients are divided by the weight of all batches on all
+    processes. DeepSpeed keeps gradients to itself, so there the means are averaged as ever.
 
     Weights are relative to the mean weight of a step's first batches, so that losses stay as large
     as means: float16 holds their gradients under the scale of 16-mixed, where those of sums
@@ -30,7 +25,7 @@ class StepMean:
         self._usual: Tensor | None = None  # scalar, the mean weight of the first batches of a step
         self._total: Tensor | None = None  # scalar, the weight of this process's batches of a step
 
-    def weigh(self, trainer: Trainer, loss: Tensor, weight: Tensor | int) -> Tensor:
+    def weigh(self, trainer: Trainer, loss: Tensor, weight: Tensor) -> Tensor:
         """Multiply the mean loss of a batch by its weight, if a step takes other batches too.
 
         Args:
@@ -41,7 +36,7 @@ class StepMean:
         if _num_batches(trainer) == 1:
             return loss
         dtype = torch.promote_types(loss.dtype, torch.float32)
-        own = torch.as_tensor(weight, dtype=dtype, device=loss.device)
+        own = weight.to(loss.device, dtype)
         if self._usual is None or self._total is None:
             usual = _over_processes(trainer, own) / trainer.world_size
             self._usual = torch.where(usual > 0, usual, 1)
@@ -79,21 +74,3 @@ def _over_processes(trainer: Trainer, number: Tensor) -> Tensor:
     total = number.clone()
     torch.distributed.all_reduce(total)
     return total
-
-
-def mean_losses(losses: Tensor, counts: Tensor, owners: Tensor, num_questions: int) -> AnswerOutput:
-    """Mean loss over all tokens, and over those of each question.
-
-    Args:
-        losses: [V] sums over the tokens of a window.
-        counts: [V] how many tokens these are.
-        owners: [V] the question that a window is of.
-        num_questions: B.
-    """
-    sums = losses.new_zeros(num_questions).index_add(0, owners, losses.detach())
-    totals = counts.new_zeros(num_questions).index_add(0, owners, counts)
-    return {
-        "loss": losses.sum() / counts.sum(),
-        "losses": sums / totals.clamp(min=1),
-        "weight": counts.sum(),
-    }

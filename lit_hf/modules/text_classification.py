@@ -4,12 +4,12 @@ Letters: B examples in a batch, L tokens, C classes.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW
+from torchmetrics import Metric
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -18,23 +18,21 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from lit_hf.batches import ClassOutput, Prediction, Sample, StepOutput, TextBatch, without_copies
+from lit_hf.batches import ClassOutput, Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
-from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
-from lit_hf.modules.answers import show_samples, tell_answers
-from lit_hf.modules.base import HFModule
+from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
+from lit_hf.modules.answers import in_words, truth_of
 from lit_hf.modules.causal import check_head
-from lit_hf.modules.class_loss import check_rounding, class_losses
 from lit_hf.modules.class_names import (
     keeps_head,
     names_of_trained,
     names_with_data,
     write_names,
 )
-from lit_hf.modules.class_scores import ClassScores
+from lit_hf.modules.classification import Classifier
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import BackboneWithHead, BackboneWithHeadConfig, HeadCallable, join
 from lit_hf.modules.loading import (
@@ -45,7 +43,9 @@ from lit_hf.modules.loading import (
     from_pretrained,
     redraw_head,
 )
+from lit_hf.modules.losses import LossFunction
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ _HF_PROBLEM: dict[ProblemType, HFProblem] = {
 }
 
 
-class TextClassifier(ClassScores, HFModule):
+class TextClassifier(Classifier):
     """Classifies texts, with the ready head of the model or with a head of one's own.
 
     Without `head` the model is `AutoModelForSequenceClassification`; with one it is the bare
@@ -79,6 +79,10 @@ class TextClassifier(ClassScores, HFModule):
         warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
         positive_label: name of the class, of two, whose F1 is reported; without it the last
             (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
+        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
+            each row, such as `torch.nn.CrossEntropyLoss`.
+        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
+            classes, or functions of all predictions and labels.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -101,9 +105,12 @@ class TextClassifier(ClassScores, HFModule):
         scheduler: SchedulerName = "linear",
         warmup_ratio: float | None = None,
         positive_label: str | None = None,
+        loss: LossFunction | None = None,
+        metrics: dict[str, MetricLike] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio
+            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
+            *(loss, metrics),
         )
         if label_names is not None and problem_type == "regression":
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
@@ -209,9 +216,10 @@ class TextClassifier(ClassScores, HFModule):
         check_head(model.backbone, head)
         return join(model.backbone, head, config)
 
-    def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
-        """Make the metrics of a stage."""
-        return ClassificationScores(self.problem_type, num_labels, positive)
+    def configure_metrics(self) -> dict[str, Metric]:
+        """Accuracy, F1 and AUROC, or correlations and error."""
+        names = names_of(self.model.config)
+        return text_metrics(self.problem_type, len(names), self.positive_number())
 
     def setup_scores(self) -> None:
         """Make the metrics, and say which there are not."""
@@ -235,56 +243,30 @@ class TextClassifier(ClassScores, HFModule):
         Returns:
             `logits` [B, C], and `attentions` and `hidden_states` where asked for.
         """
-        output = self.run(
-            cast("Mapping[str, object]", batch), output_attentions, output_hidden_states
-        )
+        output = self.call_model(batch, output_attentions, output_hidden_states)
         return cast("SequenceClassifierOutput", output)
 
-    # The step.
+    # The contract.
 
-    def step(self, batch: Mapping[str, object], stage: Stage) -> ClassOutput:
-        """Loss and logits of a batch; counts it in the scores of `val` and `test`."""
-        texts = cast("TextBatch", batch)
-        check_rounding(texts["labels"], self.problem_type)
-        logits = precise(self(texts).logits)
-        losses = self.losses(logits, texts["labels"])
-        if stage != "train":
-            scores = cast("ClassificationScores", self.metrics[stage])
-            scores.update(
-                logits.detach(), texts["labels"], losses.detach(), texts.get("is_padding")
-            )
-        return {"loss": losses.mean(), "losses": losses.detach(), "logits": logits.detach()}
+    def run(self, batch: TextBatch, stage: Stage) -> ClassOutput:
+        """Logits [B, C]."""
+        return {"logits": precise(self(batch).logits)}
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of each example, [B].
+    def show(self, batch: TextBatch, row: int, prediction: Prediction) -> Shown:
+        """Text, answer and truth."""
+        names, answer = self.label_names or [], prediction["prediction"]
+        truth = truth_of(batch["labels"][row], self.problem_type, names)
+        is_number = self.problem_type == "regression"
+        return {
+            "input": self.text_of(batch, row),
+            "prediction": in_words(answer, names),
+            "truth": in_words(truth, names),
+            "correct": None if is_number else truth == answer,
+        }
 
-        Args:
-            logits: [B, C].
-            labels: [B] int64, [B, C] float or [B] float, by the problem type.
-
-        Raises:
-            InputError: if the labels are of another type or shape.
-        """
-        return class_losses(logits, labels, self.problem_type)
-
-    # Answers.
-
-    def predict_step(self, batch: Mapping[str, object], batch_idx: int) -> list[Prediction]:
-        """The answer for each example that is no padding copy, with its row number."""
-        logits = precise(self(cast("TextBatch", batch)).logits)
-        names = self.label_names or []
-        rows = tell_answers(batch, logits, self.problem_type, names)
-        return without_copies(batch, rows)
-
-    def samples(
-        self,
-        batch: Mapping[str, object],
-        output: StepOutput,
-        rows: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Sample]:
-        """Show the examples at the given rows of a batch: text, answer and truth."""
-        names = self.label_names or []
-        texts = cast("TextBatch", batch)
-        shown = cast("ClassOutput", output)
-        return show_samples(texts, shown, rows, decode, self.problem_type, names)
+    def text_of(self, batch: TextBatch, row: int) -> str:
+        """The text of a row, decoded where the batch does not hold it."""
+        if "text" in batch:
+            return batch["text"][row]
+        is_token = batch["attention_mask"][row].bool()
+        return self.decode_tokens(batch["input_ids"][row][is_token].tolist())

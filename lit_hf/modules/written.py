@@ -13,12 +13,15 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch, marks_of
+from lit_hf.batches import AnswerOutput, Plain, Prediction, PromptBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_losses, until_end
 from lit_hf.modules.generation import ends_of, plain_generation
 from lit_hf.modules.modes import evaluating
 from lit_hf.modules.sharding import passes
+
+WrittenAnswers = list[dict[str, Plain]]
+"""The answers to a question, of all windows of its context, the best first."""
 
 
 class Written(NamedTuple):
@@ -101,49 +104,56 @@ def _logits(model: PreTrainedModel, read: Tensor, mask: Tensor, labels: Tensor) 
     return cast("Tensor", output.logits)
 
 
-def tell_written(
-    batch: PromptBatch, written: Written, tokenizer: PreTrainedTokenizerBase
-) -> list[Prediction]:
-    """Tell the answer to each question, padding copies included.
+def written_answers(
+    batch: PromptBatch, output: AnswerOutput, tokenizer: PreTrainedTokenizerBase
+) -> list[WrittenAnswers]:
+    """The answers that were written for the windows of each question, the best first.
+
+    An answer goes before one that is empty; otherwise the larger score goes first.
 
     Args:
         batch: the questions.
-        written: the answers to their windows.
+        output: with `tokens` and `scores` of all windows.
         tokenizer: what turns tokens into text.
 
     Returns:
-        For each question `index`, `id`, `prediction`, its `score`, the mean log probability of its
-        tokens, its `probability`, the exponential of that, and `n_best`, the answers of all windows
-        with `start` and `end` of the part of the context that each was written from. An answer goes
-        before one that is empty; otherwise the larger score goes first.
+        Of each answer `text`, `score`, the mean log probability of its tokens, `probability`, the
+        exponential of that, and `start` and `end` of the part of the context it was written from.
     """
-    marks = marks_of(batch, len(batch["context"]))
-    n_best: list[list[dict[str, Plain]]] = [[] for _ in marks]
-    texts = _texts(written.tokens, tokenizer)
+    answers: list[WrittenAnswers] = [[] for _ in batch["context"]]
+    texts = _texts(output["tokens"], tokenizer)
     for owner, text, score, (start, end) in zip(
         batch["window_of"].tolist(),
         texts,
-        written.scores.tolist(),
+        output["scores"].tolist(),
         batch["covers"].tolist(),
         strict=True,
     ):
         told: dict[str, Plain] = {"text": text, "score": score, "probability": math.exp(score)}
-        n_best[owner].append({**told, "start": start, "end": end})
-    rows: list[Prediction] = []
-    for (number, name), answers in zip(marks, n_best, strict=True):
-        answers.sort(key=lambda answer: (answer["text"] == "", -cast("float", answer["score"])))
-        best = answers[0]
-        rows.append(
-            {
-                "index": number,
-                "id": name,
-                "prediction": best["text"],
-                "score": best["score"],
-                "probability": best["probability"],
-                "n_best": answers,
-            }
-        )
-    return rows
+        answers[owner].append({**told, "start": start, "end": end})
+    for found in answers:
+        found.sort(key=lambda answer: (answer["text"] == "", -cast("float", answer["score"])))
+    return answers
+
+
+def predict_written(answers: WrittenAnswers) -> Prediction:
+    """The best answer to a question.
+
+    Args:
+        answers: the best first; of one that training writes for a panel only `text` is known.
+
+    Returns:
+        `prediction`, its `score` and `probability`, and `n_best`, the answers of all windows.
+    """
+    best = answers[0]
+    if "score" not in best:
+        return {"prediction": best["text"], "probability": None}
+    return {
+        "prediction": best["text"],
+        "score": best["score"],
+        "probability": best["probability"],
+        "n_best": answers,
+    }
 
 
 def _texts(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -158,13 +168,13 @@ def holding_windows(batch: PromptBatch, rows: Sequence[int]) -> Tensor:
     return torch.stack([torch.where(owners == row, holds, -1).argmax() for row in rows])
 
 
-def tell_likeliest(
+def likeliest_tokens(
     batch: PromptBatch,
     output: AnswerOutput,
     rows: Sequence[int],
     decode: Callable[[Sequence[int]], str],
-) -> list[Prediction]:
-    """Tell of some questions the likeliest token at each place of the right answer.
+) -> list[WrittenAnswers]:
+    """Of some questions the likeliest token at each place of the right answer.
 
     Args:
         batch: the questions.
@@ -173,13 +183,13 @@ def tell_likeliest(
         decode: token ids to text.
     """
     places = {window: place for place, window in enumerate(output["windows"].tolist())}
-    answers: list[Prediction] = []
+    answers: list[WrittenAnswers] = []
     for window in holding_windows(batch, rows).tolist():
         is_taught = batch["labels"][window] != IGNORED
         text = ""  # of a window that was left out
         if window in places:
             text = decode(output["logits"][places[window]].argmax(1)[is_taught].tolist())
-        answers.append({"prediction": text, "probability": None})
+        answers.append([{"text": text}])
     return answers
 
 
@@ -189,7 +199,7 @@ def write_greedily(
     batch: PromptBatch,
     rows: Sequence[int],
     tokenizer: PreTrainedTokenizerBase,
-) -> list[Prediction]:
+) -> list[WrittenAnswers]:
     """Write the likeliest token after the other, for the window of the answer of some questions.
 
     Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
@@ -208,6 +218,4 @@ def write_greedily(
         inputs = {"input_ids": ids, "attention_mask": mask, "generation_config": greedy}
         written = generate(model, inputs)
     tokens = until_end(written[:, 1:], ends_of(model))
-    return [
-        {"prediction": text, "probability": None} for text in _texts(tokens.tolist(), tokenizer)
-    ]
+    return [[{"text": text}] for text in _texts(tokens.tolist(), tokenizer)]

@@ -1,26 +1,36 @@
-"""ClassScores: the scores of classifiers, of texts and of images, and which class F1 is of.
+"""Classifier: what the classifiers of texts and of images share.
 
-Letters: C classes.
+Letters: B examples in a batch, C classes.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
+from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch, marks_of
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of
-from lit_hf.metrics.classification import ClassificationScores
+from lit_hf.metrics.class_counts import ClassCounts
+from lit_hf.metrics.classification import MOST_CLASSES, one_sided
+from lit_hf.metrics.function import FunctionMetric
+from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes
+from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_names import check_loaders, positive_class
+from lit_hf.modules.losses import LossFunction, check_labels, class_terms, plain_loss
+from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
+ClassBatch = TextBatch | ImageBatch
 
 
-class ClassScores(LightningModule):
-    """What `TextClassifier` and `ImageClassifier` share; stands before `HFModule` in their bases.
+class Classifier(HFModule):
+    """A model that gives logits of classes, or one number: the base of classifiers.
 
     Attributes:
         label_names: the C class names; known when the model is there.
@@ -33,7 +43,6 @@ class ClassScores(LightningModule):
     label_names: list[str] | None
     positive_label: str | None
     problem_type: ProblemType = "single_label"
-    metrics: nn.ModuleDict
     labels_are: str | None = None
     _told: frozenset[str] = frozenset()
 
@@ -45,17 +54,17 @@ class ClassScores(LightningModule):
     def on_train_start(self) -> None:
         """Look whether loaders that are given without their data have the classes of the model."""
         super().on_train_start()
-        check_loaders(self.trainer, self.trainer.train_dataloader, cast("Any", self).model.config)
+        check_loaders(self.trainer, self.trainer.train_dataloader, self.model.config)
 
     def on_validation_start(self) -> None:
         """Look whether the loaders have the classes of the model."""
         super().on_validation_start()
-        check_loaders(self.trainer, self.trainer.val_dataloaders, cast("Any", self).model.config)
+        check_loaders(self.trainer, self.trainer.val_dataloaders, self.model.config)
 
     def on_test_start(self) -> None:
         """Look whether the loaders have the classes of the model."""
         super().on_test_start()
-        check_loaders(self.trainer, self.trainer.test_dataloaders, cast("Any", self).model.config)
+        check_loaders(self.trainer, self.trainer.test_dataloaders, self.model.config)
 
     def _take_reading(self) -> None:
         """Take from the data whether labels are names or numbers of the classes.
@@ -81,20 +90,11 @@ class ClassScores(LightningModule):
     def settings(self) -> dict[str, object]:
         """What an export keeps: how labels are read."""
         held = {} if self.labels_are is None else {"labels_are": self.labels_are}
-        return {**cast("Any", super()).settings(), **held}
+        return {**super().settings(), **held}
 
     def waits_for_data(self) -> bool:
         """Whether only the data knows the names of the classes, before the model is there."""
         return self.label_names is None and self.problem_type != "regression"
-
-    def new_scores(self, num_labels: int, positive: int) -> ClassificationScores:
-        """Make the metrics of a stage.
-
-        Args:
-            num_labels: C.
-            positive: number of the positive class, of two.
-        """
-        raise NotImplementedError
 
     def check_positive(self) -> None:
         """Compare the positive class with the names of the classes, as soon as they are known.
@@ -106,31 +106,87 @@ class ClassScores(LightningModule):
             self.positive_label, self.label_names, self.problem_type
         )
 
+    # The contract.
+
+    def loss_terms(
+        self, batch: ClassBatch, output: ClassOutput, loss: LossFunction | None
+    ) -> LossTerms:
+        """The loss of each example; of mixed images by their shares of the classes."""
+        logits, labels = output["logits"], batch["labels"]
+        check_labels(logits, labels, self.problem_type)
+        mixed = batch.get("targets")
+        targets = mixed if isinstance(mixed, Tensor) else labels
+        return class_terms(
+            loss or plain_loss(self.problem_type), logits, targets, self.problem_type
+        )
+
+    def decode(
+        self, batch: ClassBatch, output: ClassOutput, rows: Sequence[int] | None = None
+    ) -> ClassScores:
+        """Logits and probabilities of each row, or of some."""
+        logits = output["logits"]
+        return score_classes(logits if rows is None else logits[list(rows)], self.problem_type)
+
+    def decide(self, scores: ClassScores) -> list[Prediction]:
+        """The likeliest class of each row, the classes above one half, or its number."""
+        return predict_classes(scores, self.problem_type, self.label_names or [])
+
+    def metric_inputs(
+        self, metric: nn.Module, batch: ClassBatch, scores: ClassScores
+    ) -> tuple[object, ...]:
+        """Probabilities [B, C] and labels [B], or [B, C] and [B, C]; of a regression [B] and [B].
+
+        A `Binary…` metric gets the probability of the positive class [B], and whether it is the
+        label. A function gets the classes that are predicted in place of their probabilities.
+        """
+        labels = batch["labels"]
+        if self.problem_type == "regression":
+            inputs = scores.logits[:, 0], labels
+        elif isinstance(metric, FunctionMetric) or getattr(metric, "takes", None) == "classes":
+            inputs = decided(scores, self.problem_type).long(), labels.long()
+        elif getattr(metric, "takes", None) == "logits":
+            inputs = scores.logits, labels
+        elif type(metric).__name__.startswith("Binary") and self.problem_type == "single_label":
+            positive = self.positive_number()
+            inputs = scores.probabilities[:, positive], (labels == positive).long()
+        else:
+            inputs = scores.probabilities, labels.long()
+        if isinstance(metric, FunctionMetric):
+            numbers = [number for number, _ in marks_of(batch, len(labels))]
+            return (*inputs, numbers)
+        return inputs
+
+    # Scores.
+
     def setup_scores(self) -> None:
         """Make the metrics, and learn the names of the classes where none were given."""
-        names = names_of(cast("Any", self).model.config)
+        names = names_of(self.model.config)
         if self.problem_type != "regression" and self.label_names is None:
             self.label_names = names
         self.check_positive()
-        number = self._positive_number()
-        self.metrics = nn.ModuleDict(
-            {stage: self.new_scores(len(names), number) for stage in ("val", "test")}
-        )
+        super().setup_scores()
+        self.confusion = nn.ModuleDict()
+        if self.problem_type == "single_label" and len(names) <= MOST_CLASSES:
+            for stage in ("val", "test"):
+                self.confusion[stage] = MulticlassConfusionMatrix(len(names), validate_args=False)
 
-    def _positive_number(self) -> int:
+    def positive_number(self) -> int:
+        """Number of the positive class, of two; 1 where there is none."""
         label, names = self.positive_label, self.label_names or []
         return names.index(label) if label is not None else 1
 
-    def score_names(self) -> list[str]:
-        """Names of the scores that an evaluation logs."""
-        return self._of_stage("val").names
+    def count(self, batch: ClassBatch, scores: ClassScores, kept: Tensor, stage: Stage) -> None:
+        """Count a batch in the confusion matrix too."""
+        if stage in self.confusion and kept.any():
+            found = decided(scores, self.problem_type)[kept], batch["labels"][kept]
+            cast("Metric", self.confusion[stage]).update(*found)
 
-    def scores(self, stage: Stage) -> dict[str, Tensor] | None:
+    def scores(self, stage: Stage) -> dict[str, Tensor]:
         """The scores of an evaluation by name."""
-        scores = self._of_stage(stage)
-        values = scores.compute()
+        values = super().scores(stage)
         is_alone = self._trainer is not None and self._trainer.state.fn in ("validate", "test")
-        self._tell_one_sided(stage, scores.one_sided(values, self.label_names or []), is_alone)
+        found = one_sided(self.metrics_of(stage).own, values, self.label_names or [])
+        self._tell_one_sided(stage, found, is_alone)
         if is_alone and self.positive_label is not None:
             log.info(f"`{stage}/f1` is that of the positive class {self.positive_label!r}.")
         return values
@@ -148,10 +204,10 @@ class ClassScores(LightningModule):
         Of all examples that an evaluation has counted so far, summed over the processes, each of
         which has to call it. None for more than 1000 classes. Forgotten with the scores.
         """
-        return self._of_stage(stage).confusion_matrix()
-
-    def _of_stage(self, stage: Stage) -> ClassificationScores:
-        return cast("ClassificationScores", self.metrics[stage])
+        if stage not in self.confusion:
+            return None
+        with taking_nothing():
+            return cast("Tensor", cast("Metric", self.confusion[stage]).compute())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the positive class, also one that was not chosen."""
@@ -172,15 +228,16 @@ class ClassScores(LightningModule):
         self.labels_are = (checkpoint.get("lit_hf") or {}).get("labels_are") or self.labels_are
         self._take_reading()
         held = (checkpoint.get("hyper_parameters") or {}).get("positive_label")
-        trained = names_of(cast("Any", self).model.config)
+        trained = names_of(self.model.config)
         if held not in trained:
             return
         assert self.label_names is not None
         known = self.label_names[trained.index(held)]
         if self.hparams.get("positive_label") is None:
             self.positive_label = known
-            for scores in self.metrics.values():
-                cast("ClassificationScores", scores).set_positive(self._positive_number())
+            for stage in ("val", "test"):
+                counts = cast("ClassCounts", self.metrics_of(stage).own["classes"])
+                counts.positive = self.positive_number()
         elif self.positive_label != known and self._trainer and self._trainer.state.fn == "fit":
             raise InputError(
                 f"`positive_label` is {self.positive_label!r}, that of the checkpoint {known!r}: "

@@ -1,0 +1,186 @@
+"""TaskModule: what a task says of itself, and the steps that follow from it.
+
+Letters: B examples in a batch, R of them that are shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from lit_hf.batches import (
+    LossTerms,
+    Prediction,
+    Sample,
+    Shown,
+    StepOutput,
+    marks_of,
+    without_copies,
+)
+from lit_hf.modules.losses import BatchLoss, LossFunction, reduce_terms
+from lit_hf.modules.stage_scores import Stage, StageScores
+
+BatchT = TypeVar("BatchT", bound=Mapping[str, object])
+OutputT = TypeVar("OutputT", bound=Mapping[str, object])
+ScoresT = TypeVar("ScoresT")
+
+
+class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
+    """The hooks in which tasks differ, and the steps of all of them.
+
+    A step runs the model (`run`), reduces its loss (`loss_terms`) and, in an evaluation, goes the
+    one way from outputs to answers: `decode` makes scores, such as probabilities, `decide` makes
+    predictions of them, in plain types. Samples, metrics, predictions and the `Predictor` all go
+    that way.
+    """
+
+    loss: LossFunction | None = None
+
+    # What a task says.
+
+    def run(self, batch: BatchT, stage: Stage) -> OutputT:
+        """Run the model on a batch, which has no labels where answers are predicted.
+
+        Args:
+            batch: as the data module of the task makes it.
+            stage: "train", "val", "test" or "predict".
+        """
+        raise NotImplementedError
+
+    def loss_terms(self, batch: BatchT, output: OutputT, loss: LossFunction | None) -> LossTerms:
+        """What a batch adds to the loss; the module itself divides.
+
+        Args:
+            batch: with labels.
+            output: what `run` made of it.
+            loss: the loss of the user, in training; None takes the task's own plain one.
+        """
+        raise NotImplementedError
+
+    def decode(self, batch: BatchT, output: OutputT, rows: Sequence[int] | None = None) -> ScoresT:
+        """Scores of the answers, one entry for each row; no label is needed.
+
+        Args:
+            batch: the rows.
+            output: what `run` made of it, in training too.
+            rows: which rows; None takes all.
+        """
+        raise NotImplementedError
+
+    def decide(self, scores: ScoresT) -> list[Prediction]:
+        """The answers by their scores, in plain types, one for each row."""
+        raise NotImplementedError
+
+    def metric_inputs(
+        self, metric: nn.Module, batch: BatchT, scores: ScoresT
+    ) -> tuple[object, ...]:
+        """What a metric is updated with: tensors or lists of B entries.
+
+        Args:
+            metric: one of the task, or one of the user.
+            batch: with labels.
+            scores: of all of its rows.
+        """
+        raise NotImplementedError
+
+    def show(self, batch: BatchT, row: int, prediction: Prediction) -> Shown:
+        """One row as a person reads it, with its truth and what the model predicts."""
+        raise NotImplementedError
+
+    def is_complete(self, batch: BatchT) -> bool:
+        """Whether a batch says enough to make answers of its outputs, and to compare them."""
+        return True
+
+    def num_examples(self, batch: BatchT) -> int:
+        """B."""
+        ids = batch.get("id")
+        if ids is None:
+            ids = next(value for value in batch.values() if isinstance(value, Tensor))
+        return len(cast("Sequence[object]", ids))
+
+    # The steps that follow.
+
+    def step(self, batch: BatchT, stage: Stage) -> StepOutput:
+        """Loss and outputs of a batch; counts it in the metrics of `val` and `test`."""
+        output = self.run(batch, stage)
+        is_training = stage == "train"
+        terms = self.loss_terms(batch, output, self.loss if is_training else None)
+        found = self._reduced(batch, terms, is_training)
+        step: dict[str, object] = {
+            name: value.detach() if isinstance(value, Tensor) else value
+            for name, value in output.items()
+        }
+        if not is_training:
+            self._count(batch, cast("OutputT", step), terms, stage)
+        step |= {"loss": found.mean, "losses": found.losses, "weight": found.weight}
+        return cast("StepOutput", step)
+
+    def _reduced(self, batch: BatchT, terms: LossTerms, is_training: bool) -> BatchLoss:
+        """The mean loss: copies count nothing, and rows of a training what their weight says."""
+        counts = self._kept(batch, terms.numerators.device).to(terms.numerators.dtype)
+        if is_training and isinstance(weight := batch.get("weight"), Tensor):
+            counts = counts * weight.to(counts)
+        return reduce_terms(terms, counts)
+
+    def _kept(self, batch: BatchT, device: torch.device) -> Tensor:
+        """[B] bool, false for padding copies."""
+        copies = batch.get("is_padding")
+        if isinstance(copies, Tensor):
+            return copies.to(device).logical_not()
+        return torch.ones(self.num_examples(batch), dtype=torch.bool, device=device)
+
+    @torch.no_grad()
+    def _count(self, batch: BatchT, output: OutputT, terms: LossTerms, stage: Stage) -> None:
+        kept, metrics = self._kept(batch, terms.numerators.device), self.metrics_of(stage)
+        if not self.is_complete(batch):
+            metrics.update(terms, kept, None)
+            return
+        scores = self.decode(batch, output)
+        metrics.update(terms, kept, lambda metric: self.metric_inputs(metric, batch, scores))
+        self.count(batch, scores, kept, stage)
+
+    def count(self, batch: BatchT, scores: ScoresT, kept: Tensor, stage: Stage) -> None:
+        """Count what is no metric that is logged, such as a confusion matrix.
+
+        Args:
+            batch: with labels.
+            scores: of all of its rows.
+            kept: [B] bool, false for padding copies.
+            stage: "val" or "test".
+        """
+
+    def predict_step(self, batch: BatchT, batch_idx: int) -> list[Prediction]:
+        """The answer for each example that is no padding copy, with its id and row number."""
+        answers = self.decide(self.decode(batch, self.run(batch, "predict")))
+        marks = marks_of(batch, len(answers))
+        named: list[Prediction] = [
+            {"index": number, "id": name, **answer}
+            for (number, name), answer in zip(marks, answers, strict=True)
+        ]
+        return without_copies(batch, named)
+
+    def samples(self, batch: BatchT, output: StepOutput, rows: Sequence[int]) -> list[Sample]:
+        """Show the examples at some rows of a batch: input, prediction and truth.
+
+        Args:
+            batch: with labels.
+            output: what a step made of it.
+            rows: which of them; none are shown of a batch that says too little.
+        """
+        if not rows or not self.is_complete(batch):
+            return []
+        scores = self.decode(batch, cast("OutputT", output), rows)
+        marks = marks_of(batch, self.num_examples(batch))
+        losses = output["losses"].tolist()
+        samples: list[Sample] = []
+        for row, answer in zip(rows, self.decide(scores), strict=True):
+            probability = answer.get("probability")
+            sample = {
+                "id": marks[row][1],
+                "probability": probability if isinstance(probability, float) else None,
+                "loss": losses[row],
+                **self.show(batch, row, answer),
+            }
+            samples.append(cast("Sample", sample))
+        return samples

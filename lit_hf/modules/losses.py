@@ -1,0 +1,228 @@
+"""Losses, a task's own or one of the user's: what each row of a batch adds to it.
+
+Letters: N rows (examples, windows or tokens), B examples in a batch, C classes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_hf.batches import LossTerms
+from lit_hf.errors import InputError
+from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.precision import is_half, precise
+from lit_hf.functional.sequences import IGNORED
+
+LossFunction = Callable[..., object]
+"""`(input [N, C], target) -> [N]`, or `-> (numerators [N], weights [N])`; of numbers [N] and [N].
+
+The type names no result: a class whose objects are called, such as `torch.nn.CrossEntropyLoss`, is
+one too, and the command line asks such a class for the result's type.
+"""
+
+
+class BatchLoss(NamedTuple):
+    """The loss of a batch.
+
+    Attributes:
+        mean: scalar, the sum of the numerators over that of the weights; 0 where nothing counts.
+        weight: scalar, the sum of the weights.
+        losses: [B] the same of each example, detached, whatever it counts.
+    """
+
+    mean: Tensor
+    weight: Tensor
+    losses: Tensor
+
+
+def plain_loss(problem_type: ProblemType, label_smoothing: float = 0.0) -> nn.Module:
+    """The loss of a classification task: cross entropy, binary cross entropy or squared error."""
+    if problem_type == "single_label":
+        return nn.CrossEntropyLoss(reduction="none", label_smoothing=label_smoothing)
+    if problem_type == "multi_label":
+        return nn.BCEWithLogitsLoss(reduction="none")
+    return nn.MSELoss(reduction="none")
+
+
+def own_or_smoothed(loss: LossFunction | None, label_smoothing: float) -> LossFunction:
+    """The loss of the user, or cross entropy with smoothed targets.
+
+    Raises:
+        InputError: if both are given, or for a share that is none.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise InputError(
+            f"Expected `label_smoothing` to be at least 0 and below 1, but got {label_smoothing}."
+        )
+    if loss is not None and label_smoothing:
+        raise InputError(
+            "`label_smoothing` is of the task's own loss: with a `loss` of yours set it there, as "
+            "`loss.label_smoothing`."
+        )
+    return plain_loss("single_label", label_smoothing) if loss is None else loss
+
+
+def for_each_row(loss: LossFunction | None) -> LossFunction | None:
+    """Let a loss give a number for each row, where it can be told to.
+
+    Raises:
+        InputError: if it is a class, or nothing that can be called.
+    """
+    if loss is None:
+        return None
+    if isinstance(loss, type) or not callable(loss):
+        raise InputError(
+            "`loss` takes the object of a loss or a function, such as "
+            f"`loss=torch.nn.CrossEntropyLoss(label_smoothing=0.1)`, but got {loss!r}."
+        )
+    if isinstance(getattr(loss, "reduction", None), str):
+        loss.reduction = "none"  # type: ignore[attr-defined]  # just seen
+    return loss
+
+
+def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Numerators and weights of each row, [N] both.
+
+    Args:
+        loss: as `LossFunction` says.
+        inputs: [N, C] logits, or [N] numbers of a regression.
+        targets: [N] or [N, C].
+
+    Raises:
+        InputError: if it gives anything but a number for each row.
+    """
+    found = loss(inputs, targets)
+    if isinstance(found, tuple) and len(found) == 2:
+        numerators, weights = found
+    else:
+        numerators, weights = found, _weights_in(loss, inputs, targets)
+    if isinstance(numerators, Tensor) and numerators.ndim == 2:
+        numerators = numerators.mean(1)
+    for value in (numerators, weights):
+        if not isinstance(value, Tensor) or value.shape != inputs.shape[:1]:
+            got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise InputError(
+                f"the loss {_name_of(loss)} gives {got}, but a number for each of the "
+                f"{len(inputs)} rows is expected, shape [{len(inputs)}], or two such tensors, "
+                "numerators and weights: the module itself takes the mean, over all rows of an "
+                "optimizer step. A loss of torch takes `reduction='none'`."
+            )
+    return numerators, weights
+
+
+def _weights_in(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tensor:
+    """What the rows count: torch multiplies cross entropy by the weight of the target's class."""
+    ones = torch.ones(len(inputs), dtype=inputs.dtype, device=inputs.device)
+    if not isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or targets.is_floating_point():
+        return ones
+    is_counted = targets != loss.ignore_index
+    if loss.weight is None:
+        return ones * is_counted
+    return loss.weight.to(ones)[targets.where(is_counted, 0)] * is_counted
+
+
+def _name_of(loss: LossFunction) -> str:
+    return getattr(loss, "__name__", type(loss).__name__)
+
+
+def reduce_terms(terms: LossTerms, counts: Tensor) -> BatchLoss:
+    """The mean loss of a batch, and the loss of each example.
+
+    Args:
+        terms: of the batch.
+        counts: [B], what each example counts: 0 for a padding copy, the weight of a row.
+    """
+    factors = counts.to(terms.numerators)[terms.examples]  # [N]
+    # Infinite times 0 is NaN, so what does not count is left out before it is multiplied.
+    numerators = terms.numerators.masked_fill(factors == 0, 0) * factors
+    weight = (terms.weights * factors).sum()
+    mean = numerators.sum() / torch.where(weight > 0, weight, 1)
+    sums, weights = (
+        torch.zeros_like(counts, dtype=values.dtype).index_add(0, terms.examples, values.detach())
+        for values in (terms.numerators, terms.weights.to(terms.numerators))
+    )
+    return BatchLoss(mean, weight.detach(), sums / torch.where(weights > 0, weights, 1))
+
+
+def token_terms(loss: LossFunction, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """What the tokens of each sequence add to the loss, numerators and weights [V].
+
+    Args:
+        loss: as `LossFunction` says, of tokens [N, T] and their labels [N].
+        logits: [V, A, T].
+        labels: [V, A], -100 where a sequence has no token.
+    """
+    is_token = labels != IGNORED
+    values = apply_loss(loss, precise(logits[is_token]), labels[is_token])
+    numerators, weights = (
+        value.new_zeros(labels.shape).masked_scatter(is_token, value).sum(1) for value in values
+    )
+    return numerators, weights
+
+
+def check_labels(logits: Tensor, labels: Tensor, problem_type: ProblemType) -> None:
+    """Refuse labels of another type or shape than the problem type takes.
+
+    Args:
+        logits: [B, C].
+        labels: [B] int64, [B, C] float or [B] float, by the problem type.
+        problem_type: what they are.
+
+    Raises:
+        InputError: naming both.
+    """
+    expected = {
+        "single_label": (False, logits.shape[:1]),
+        "multi_label": (True, logits.shape),
+        "regression": (True, logits.shape[:1]),
+    }[problem_type]
+    if (labels.is_floating_point(), labels.shape) != expected:
+        kind = "float" if expected[0] else "int64"
+        raise InputError(
+            f"`problem_type: {problem_type}` wants {kind} labels of shape "
+            f"{list(expected[1])}, but got {labels.dtype} of shape {list(labels.shape)}."
+        )
+
+
+def check_rounding(targets: Tensor, problem_type: ProblemType) -> None:
+    """Refuse targets in half precision, but for flags of 0 and 1, which it holds exactly.
+
+    Under bf16-true and 16-true Lightning rounds all floating-point tensors of a batch before any
+    hook sees it: of the targets 1000 to 1063 bfloat16 leaves 12 different ones.
+
+    Args:
+        targets: any shape.
+        problem_type: what they are; numbers of a regression are no flags.
+
+    Raises:
+        InputError: saying which precision keeps them.
+    """
+    if not is_half(targets):
+        return
+    if problem_type == "regression" or not ((targets == 0) | (targets == 1)).all():
+        raise InputError(
+            f"the targets of the batch are {str(targets.dtype)[6:]}, rounded to 3 digits or fewer "
+            "by `trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true), which "
+            "leaves targets as they are."
+        )
+
+
+def class_terms(
+    loss: LossFunction, logits: Tensor, targets: Tensor, problem_type: ProblemType
+) -> LossTerms:
+    """What each example of a classification adds to the loss.
+
+    Args:
+        loss: as `LossFunction` says.
+        logits: [B, C].
+        targets: [B] int64 or [B, C] shares of the classes (single_label), [B, C] flags, or [B].
+        problem_type: what they are.
+    """
+    check_rounding(targets, problem_type)
+    inputs = logits[:, 0] if problem_type == "regression" else logits
+    if targets.is_floating_point():  # torch gives its losses the dtype of the targets
+        targets = targets.to(inputs.dtype)
+    numerators, weights = apply_loss(loss, inputs, targets)
+    return LossTerms(precise(numerators), weights, torch.arange(len(logits), device=logits.device))

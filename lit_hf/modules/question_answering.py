@@ -1,0 +1,56 @@
+"""QuestionAnswering: what both kinds of answers share.
+
+Letters: B questions in a batch.
+"""
+
+from torch import nn
+from torchmetrics import Metric
+
+from lit_hf.batches import Prediction, QuestionBatch, Shown, marks_of
+from lit_hf.functional.answers import Language
+from lit_hf.metrics.answer_score import AnswerScore
+from lit_hf.metrics.function import FunctionMetric
+from lit_hf.modules.base import HFModule
+from lit_hf.modules.extracts import Extracts
+from lit_hf.modules.question_samples import show_question
+from lit_hf.modules.written import WrittenAnswers
+
+Answers = Extracts | list[WrittenAnswers]
+
+
+class QuestionAnswering(HFModule):
+    """A model that answers questions about contexts: the base of extractive and generative ones.
+
+    Attributes:
+        language: how answers are compared.
+        no_answer_threshold: of a model that may give none.
+    """
+
+    language: Language
+    no_answer_threshold: float | None = None
+
+    def configure_metrics(self) -> dict[str, Metric]:
+        """Exact match and F1, as the official scripts have them."""
+        return {"answers": AnswerScore(self.language, self.no_answer_threshold)}
+
+    def metric_inputs(
+        self, metric: nn.Module, batch: QuestionBatch, scores: Answers
+    ) -> tuple[object, ...]:
+        """B texts, and for each all right answers, a list of texts."""
+        texts = [str(answer["prediction"]) for answer in self.decide(scores)]
+        if isinstance(metric, FunctionMetric):
+            numbers = [number for number, _ in marks_of(batch, len(texts))]
+            return texts, batch["answers"], numbers
+        return texts, batch["answers"]
+
+    def show(self, batch: QuestionBatch, row: int, prediction: Prediction) -> Shown:
+        """Question, the context around the answer, prediction and truth."""
+        return show_question(batch, row, prediction, self.language)
+
+    def is_complete(self, batch: QuestionBatch) -> bool:
+        """Whether it has the questions' texts; ordinary batches of windows have tokens only."""
+        return "context" in batch
+
+    def num_examples(self, batch: QuestionBatch) -> int:
+        """B; of ordinary batches each window is an example."""
+        return len(batch["context"] if self.is_complete(batch) else batch["input_ids"])
