@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 from lit_hf import __version__
 from lit_hf.errors import DamagedError, InputError
 from lit_hf.functional.credentials import hide_arguments
+from lit_hf.functional.given_settings import arguments_of, is_plain
 from lit_hf.functional.paths import file_name
 from lit_hf.functional.urls import check_local, is_url
 
@@ -33,6 +34,12 @@ _DAMAGE = (
     *(AssertionError, MemoryError, UserWarning, struct.error, zlib.error),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
 )
+
+
+class TrainedModule(Protocol):
+    """What a checkpoint says of the module that was trained."""
+
+    task: str
 
 
 def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
@@ -106,7 +113,7 @@ def check_file(path: Path) -> None:
 
 def complete(
     checkpoint: dict[str, object],
-    task: str,
+    module: "TrainedModule",
     config: "PreTrainedConfig",
     metrics: Mapping[str, Tensor],
     validated: int | None,
@@ -115,13 +122,17 @@ def complete(
 
     Args:
         checkpoint: as Lightning has filled it.
-        task: of the module.
+        module: whose class reads it again, with the arguments that it keeps under their names.
         config: of the model, kept whole as the hyperparameter `config_overrides`.
         metrics: those logged last.
         validated: the step whose weights were validated last.
     """
+    names = arguments_of(type(module))
+    kept = {name: value for name, value in vars(module).items() if name in names}
+    kept |= cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
+    checkpoint["hyper_parameters"] = {k: v for k, v in kept.items() if is_plain(v)}
     hide_arguments(checkpoint)
-    given = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
+    given = cast("dict[str, Any]", checkpoint["hyper_parameters"])
     # One that was loaded from a checkpoint holds a whole config.
     is_loaded = "transformers_version" in (given.get("config_overrides") or {})
     checkpoint["hyper_parameters"] = {
@@ -132,7 +143,8 @@ def complete(
     checkpoint["lit_hf"] = {
         **cast("dict[str, object]", checkpoint.get("lit_hf") or {}),
         "version": __version__,
-        "task": task,
+        "task": module.task,
+        "class": f"{type(module).__module__}.{type(module).__qualname__}",
         "from_scratch": given.get("pretrained") is False and not is_loaded,
         "metrics": {name: float(value) for name, value in metrics.items()},
         "validated": validated,

@@ -233,7 +233,11 @@ def _export(words: list[str]) -> int:
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument("folder", help="where to write; an earlier export there is replaced")
     parser.add_argument(
-        "--import", dest="imports", action="append", default=[], help="module of your own head"
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        help="module of a class of yours",
     )
     known = parser.parse_args(words)
     _set_up_messages()

@@ -9,48 +9,29 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import MODULES, load_module
+from lit_hf.callbacks.export import load_module
 from lit_hf.checkpoints import read_whole
-from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings
+from lit_hf.data.data_class import data_class
+from lit_hf.data.items import Item, checked_size, is_list, no_pairs, remedy
 from lit_hf.data.unknown_tokens import warn_of_items
 from lit_hf.errors import InputError, told_as_input
-from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.class_lookup import class_named
 from lit_hf.functional.urls import check_local
-from lit_hf.image_inputs import ImageInputs
-from lit_hf.inputs import Inputs, Item, PromptInputs, QuestionInputs, TextInputs
-from lit_hf.items import checked_size, is_list, no_pairs, remedy
 from lit_hf.model_files import check_files
-from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.complete_weights import check_complete
-from lit_hf.modules.extractive_qa import ExtractiveQA
 from lit_hf.modules.finite import check_answers
-from lit_hf.modules.generative_qa import GenerativeQA
-from lit_hf.modules.heads import BackboneWithHead
-from lit_hf.modules.image_classification import ImageClassifier
 from lit_hf.modules.modes import answering, is_being_trained
-from lit_hf.modules.padding import follow_padding
-from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.positions import default_length, positions_of
-from lit_hf.processor_files import data_description, write_processor
+from lit_hf.modules.trained_class import class_taking, settings_of
+from lit_hf.processor_files import data_description, known_inputs, write_processor
 from lit_hf.processors import (
     load_config,
-    load_image_processor,
-    load_tokenizer,
-    pixel_settings,
 )
-from lit_hf.special_tokens import KEY, settled
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
 from lit_hf.write_errors import naming
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
-
-_PROBLEMS: dict[str, ProblemType] = {
-    "single_label_classification": "single_label",
-    "multi_label_classification": "multi_label",
-    "regression": "regression",
-}
+    from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
 
 class Predictor:
@@ -81,35 +62,11 @@ class Predictor:
         self.module = module
         if not is_being_trained(module):
             module.train(False)
-        self.tokenizer = tokenizer
         self._has_told_unknown = False
-        self._inputs = self._inputs_of(dict(inputs or {}))
-
-    def _inputs_of(self, settings: Mapping[str, object]) -> Inputs:
-        """How items become batches, by the task; where training is not known, as by default."""
-        if isinstance(self.module, ImageClassifier):
-            return ImageInputs(pixel_settings(cast("BaseImageProcessor", self.tokenizer)))
-        own = cast("PreTrainedTokenizerBase", self.tokenizer)
-        config, tokenizer = self.module.model.config, settled(own)
-        if tokenizer is not own:  # a copy of a plain one, for which training asks as well
-            ask_for_segments(tokenizer, config)
-        self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
-        follow_padding(config, cast("int", tokenizer.pad_token_id))
-        given = settings.get("max_length")  # earlier exports name it as the tokenizer's limit
-        usual = default_length(tokenizer, config)
-        if not isinstance(self.module, TextClassifier):
-            usual = 512 if isinstance(self.module, GenerativeQA) else min(384, usual)
-        longest = given if isinstance(given, int) and given > 0 else usual
-        longest = min(longest, positions_of(config) or longest)
-        if isinstance(self.module, TextClassifier):
-            return TextInputs(tokenizer, longest, settings)
-        overlap = settings.get("doc_stride")
-        stride = overlap if isinstance(overlap, int) else min(128, longest // 2)
-        if not isinstance(self.module, GenerativeQA):
-            return QuestionInputs(tokenizer, longest, stride)
-        self.module.tokenizer = tokenizer
-        prompt = str(settings.get("prompt") or DEFAULT_PROMPT)
-        return PromptInputs(tokenizer, PromptSettings(prompt, longest, stride, longest))
+        self.tokenizer = module.prepared_processor(tokenizer)
+        known = dict(inputs or {})
+        data = data_class(module.task, known.get("data"), type(self).__name__)
+        self._inputs = data.for_items(self.tokenizer, module.model.config, known)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -129,13 +86,13 @@ class Predictor:
             with scratch_folder() as folder, told_as_input(path):
                 with naming(Path(folder), remedy=OTHER_SCRATCH):
                     held = write_processor(checkpoint, Path(folder))
-                inputs = data_description(checkpoint).get("inputs")
-                processor = _load_processor(module, folder if held else module.model_name, inputs)
+                about = data_description(checkpoint)
+                known = known_inputs(about)
+                processor = module.load_processor(folder if held else module.model_name, known)
         else:
             with told_as_input(path):
-                module, inputs = _from_folder(str(path))
-            processor = _load_processor(module, str(path), inputs)
-        known = cast("Mapping[str, object]", inputs) if isinstance(inputs, Mapping) else {}
+                module, known = _from_folder(str(path))
+            processor = module.load_processor(str(path), known)
         return cls(module.to(_device(device)), processor, known)
 
     def __call__(
@@ -180,7 +137,7 @@ class Predictor:
             for row, answer in zip(rows, self._answer(batch), strict=True):
                 answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
         check_answers([{**answer, "id": f"item {row}"} for row, answer in enumerate(answers)])
-        if not self._has_told_unknown and not isinstance(self.module, ImageClassifier):
+        if token_ids and not self._has_told_unknown:
             tokenizer = cast("PreTrainedTokenizerBase", self.tokenizer)
             self._has_told_unknown = warn_of_items(parts, token_ids, tokenizer)
         return answers
@@ -217,51 +174,21 @@ class Predictor:
             return self.module.predict_step(moved, 0)
 
 
-def _load_processor(
-    module: HFModule, model_name: str, inputs: object
-) -> "PreTrainedTokenizerBase | BaseImageProcessor":
-    """The tokenizer or image processor of a model, and how it reads special tokens in texts.
-
-    Where its files do not say that, how the data was read in training does; and where that does not
-    either, lit_hf trained the model when they were still the real ones. What lit_hf trained on is
-    what the files name as inputs.
-    """
-    if isinstance(module, ImageClassifier):
-        return load_image_processor(model_name)
-    is_ours = isinstance(inputs, Mapping)
-    are_text = cast("Mapping[str, bool]", inputs).get(KEY, False) if is_ours else True
-    tokenizer = load_tokenizer(model_name, are_text)
-    if not is_ours:
-        ask_for_segments(tokenizer, module.model.config)
-    return tokenizer
-
-
-def _from_folder(path: str) -> tuple[HFModule, object]:
+def _from_folder(path: str) -> tuple[HFModule, dict[str, object] | None]:
     """The module of a trained folder, and how its data was read."""
     _check_is_model(Path(path))
     check_files(path)
     config = load_config(path)
     held = getattr(config, "task_specific_params", None)
-    params = held if isinstance(held, dict) else {}
-    kinds = config.architectures or []
-    module: HFModule
-    if ExtractiveQA.task in params or any(kind.endswith("QuestionAnswering") for kind in kinds):
-        known = params.get(ExtractiveQA.task) or {}
-        names = ("max_answer_length", "num_best", "no_answer_threshold")
-        module = ExtractiveQA(path, **{name: known[name] for name in names if name in known})
-    elif GenerativeQA.task in params or (
-        config.is_encoder_decoder
-        and any(kind.endswith("ForConditionalGeneration") for kind in kinds)
-    ):
-        known = params.get(GenerativeQA.task) or {}
-        module = GenerativeQA(path, known.get("generation"))
-    elif any(kind.endswith("ForImageClassification") for kind in kinds):
-        module = ImageClassifier(path)
-    else:
-        module = TextClassifier(path, problem_type=_problem_of(path, config))
+    known: dict[str, object] | None = None
+    for settings in held.values() if isinstance(held, dict) else []:
+        if isinstance(settings, dict) and isinstance(settings.get("class"), str):
+            known = settings
+    kind = class_named(HFModule, str(known["class"]), path) if known else class_taking(config, path)
+    module = kind(path, **{**kind.settings_in(config), **settings_of(kind, known or {})})
     module.configure_model()
     check_complete(module.model, path)
-    return module, params.get(module.task)
+    return module, known
 
 
 def _check_is_model(folder: Path) -> None:
@@ -272,23 +199,6 @@ def _check_is_model(folder: Path) -> None:
     found = sorted(models) or sorted(folder.glob("checkpoints/*.ckpt"))
     if found:
         raise InputError(f"{folder}: this is the folder of a run; give its model, {found[0]}.")
-
-
-def _problem_of(path: str, config: "PreTrainedConfig") -> ProblemType:
-    """What the labels of a trained folder are; a head of one output gives a number.
-
-    Raises:
-        InputError: if it holds no trained classifier, whose answers would be random.
-    """
-    kinds = config.architectures or []
-    trained = ("ForSequenceClassification", BackboneWithHead.__name__)
-    if kinds and not any(kind.endswith(trained) for kind in kinds):
-        raise InputError(
-            f"{path}: holds no trained model of a known task ({', '.join(MODULES)}) but "
-            f"{', '.join(kinds)}."
-        )
-    found = _PROBLEMS.get(str(config.problem_type))
-    return found or ("regression" if config.num_labels == 1 else "single_label")
 
 
 def _device(name: str) -> torch.device:

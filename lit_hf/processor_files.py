@@ -161,6 +161,16 @@ def write_model_files(checkpoint: dict[str, dict[str, object]], folder: Path) ->
     return True
 
 
+def known_inputs(about: Mapping[str, object]) -> dict[str, object] | None:
+    """How the data was read in a training, and the class that read it; None where nothing says so.
+
+    Args:
+        about: what the data module wrote about itself.
+    """
+    inputs = about.get("inputs")
+    return {**inputs, "data": about.get("class")} if isinstance(inputs, Mapping) else None
+
+
 def data_description(checkpoint: dict[str, dict[str, object]]) -> dict[str, object]:
     """What the data module wrote about itself; {} where it wrote nothing."""
     for state in checkpoint.values():

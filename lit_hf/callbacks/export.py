@@ -4,10 +4,9 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from transformers.utils import logging as hf_logging
@@ -20,28 +19,22 @@ from lit_hf.checkpoints import newest_whole, read_whole
 from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.files import new_folder, sync_files
+from lit_hf.functional.class_lookup import class_named, name_of
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
-from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.extractive_qa import ExtractiveQA
-from lit_hf.modules.generative_qa import GenerativeQA
-from lit_hf.modules.image_classification import ImageClassifier
-from lit_hf.modules.image_sizes import options_of
-from lit_hf.modules.padding import follow_padding
-from lit_hf.modules.text_classification import TextClassifier
-from lit_hf.positions import positions_of
-from lit_hf.processor_files import data_description, drop_code, is_name, write_processor
-from lit_hf.processors import load_image_processor, load_tokenizer, pixel_settings
-from lit_hf.special_tokens import write_for_plain
-from lit_hf.tokenizer_files import forget_calls, limit_to_positions
-from lit_hf.tokenizer_saving import save_tokenizer
+from lit_hf.processor_files import (
+    data_description,
+    drop_code,
+    is_name,
+    known_inputs,
+    write_processor,
+)
 from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
-MODULES: dict[str, type[HFModule]] = {
-    kind.task: kind for kind in (TextClassifier, ExtractiveQA, GenerativeQA, ImageClassifier)
-}
+_CLASS = "class"
+"""Key of the class that trained a model, beside the settings of its task in the config."""
 _OF_RUN = ("checkpoints", "earlier", "lightning_logs", "samples")
 """Folders of a run that are written by others."""
 _WRITTEN = re.compile(
@@ -161,50 +154,19 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
 def _write(checkpoint: dict[str, dict[str, object]], module: HFModule, folder: Path) -> None:
     """Write model, processor and card of a checkpoint into a new folder."""
     data = data_description(checkpoint)
-    inputs = cast("dict[str, object]", data.get("inputs") or {})
-    module.model.config.task_specific_params = {module.task: {**inputs, **module.settings()}}
+    inputs = known_inputs(data) or {}
+    model = module.export_model()
+    known = {**inputs, **module.settings(), _CLASS: name_of(type(module))}
+    model.config.task_specific_params = {module.task: known}
     with _no_bars():
-        module.model.save_pretrained(folder)
+        model.save_pretrained(folder)
     if not write_processor(checkpoint, folder):
-        _write_processor_of_base(module, folder)
-    _make_plain(folder, module, inputs)
+        module.write_processor(folder)  # of a training on loaders of the user's own
+    template = str(inputs.get("text_template") or inputs.get("prompt") or "")
+    module.finish_export(model, folder, literals(template))
     drop_code(folder)  # of the base model, which is not here
-    text = model_card(checkpoint, data, module.settings(), _options(folder, module))
+    text = model_card(checkpoint, data, module.settings(), module.call_options(folder))
     (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _write_processor_of_base(module: HFModule, folder: Path) -> None:
-    """Write what reads the inputs of a module that was trained on loaders of the user's own."""
-    if isinstance(module, ImageClassifier):
-        load_image_processor(module.model_name).save_pretrained(folder)
-        return
-    tokenizer, config = load_tokenizer(module.model_name), module.model.config
-    ask_for_segments(tokenizer, config)
-    save_tokenizer(padded_at_the_end(tokenizer, config), folder)
-
-
-def _make_plain(folder: Path, module: HFModule, inputs: Mapping[str, object]) -> None:
-    """Let the tokenizer of a folder read in plain transformers as it did in the training."""
-    forget_calls(folder)  # of earlier checkpoints
-    config = getattr(module.model, "backbone", module.model).config
-    limit_to_positions(folder, positions_of(config))
-    if not isinstance(module, ImageClassifier):
-        follow_padding(module.model.config, load_tokenizer(str(folder)).pad_token_id)
-        module.model.config.save_pretrained(folder)
-    write_for_plain(
-        folder, literals(str(inputs.get("text_template") or inputs.get("prompt") or ""))
-    )
-
-
-def _options(folder: Path, module: HFModule) -> dict[str, object]:
-    """What a model has to be told beside images of the size that its processor gives."""
-    if not isinstance(module, ImageClassifier):
-        return {}
-    try:
-        size = pixel_settings(load_image_processor(str(folder))).final_size
-    except InputError:  # one that does more, of a training on loaders of the user's own
-        return {}
-    return options_of(module.model, size) if size is not None else {}
 
 
 @contextmanager
@@ -229,7 +191,7 @@ def _is_export(folder: Path) -> bool:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return bool(MODULES.keys() & config["task_specific_params"].keys())
+        return any(_CLASS in known for known in config["task_specific_params"].values())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
@@ -246,15 +208,13 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
     """Rebuild the module of a checkpoint on the CPU, in evaluation mode, with no network.
 
     Raises:
-        InputError: if the checkpoint is not one of ours.
+        InputError: if the checkpoint is not one of ours, or if its class is not imported.
     """
     about = checkpoint.get("lit_hf")
-    task = str(about.get("task")) if isinstance(about, dict) else None
-    if task not in MODULES:
-        raise InputError(
-            f"{path}: not a checkpoint of lit_hf (task {task!r}; known: {', '.join(MODULES)})."
-        )
-    kind = MODULES[task]
+    name = about.get("class") if isinstance(about, dict) else None
+    if not isinstance(name, str):
+        raise InputError(f"{path}: not a checkpoint of lit_hf, it does not say what was trained.")
+    kind = class_named(HFModule, name, path)
     try:
         module = kind.load_from_checkpoint(
             str(path),

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 from lit_hf.data.batching import Batching, sizes_of
 from lit_hf.data.collating import Collate, MarkedBatch, OwnCollate, collate_of
 from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.known_rows import KnownRows
+from lit_hf.data.item_batches import ItemBatches
 from lit_hf.data.missing import STAGES, no_rows
+from lit_hf.data.own_rows import OwnRows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.same_rows import check_same_rows, told_by_all, told_in_setup
 from lit_hf.data.samplers import keeps_order, make_loader
@@ -20,6 +21,7 @@ from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.split_files import local_path, local_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
+from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processor_files import files_of
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
@@ -29,12 +31,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class HFDataModule(KnownRows):
+class HFDataModule(OwnRows, ItemBatches):
     """Rows of any source to batches; the base of the data modules of all tasks.
 
-    A subclass says how rows become examples (`encode`) and examples a batch (`collate`). Every
-    batch names its examples and marks padding copies, so that each example counts exactly once
-    on any number of devices.
+    A subclass says how a row is read (`features`, `read_row`), how rows become tokens or the like
+    (`encode_rows`), and these a batch (`collate`). Every batch names its examples and marks padding
+    copies, so that each example counts exactly once on any number of devices.
 
     Args:
         model_name: Hub id or folder whose tokenizer or image processor prepares the examples.
@@ -115,14 +117,6 @@ class HFDataModule(KnownRows):
 
     # What a subclass says.
 
-    def encode(self, split: Split) -> Dataset:
-        """Check and encode all rows of a split, from the cache where nothing changed.
-
-        Raises:
-            InputError: with a report of what is wrong with the rows.
-        """
-        raise NotImplementedError
-
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
         raise NotImplementedError
@@ -147,6 +141,7 @@ class HFDataModule(KnownRows):
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
         return {
+            "class": name_of(type(self)),
             "batch_size": self.batch_size,
             "rows": {name: part.num_rows for name, part in self.splits.items()},
             "sources": {

@@ -5,10 +5,10 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from datasets import Dataset
 
@@ -19,6 +19,7 @@ from lit_hf.data.classes import values_of
 from lit_hf.data.collating import QuestionCollate
 from lit_hf.data.context_split import check_contexts, split_by_context
 from lit_hf.data.encoded_rows import Columns
+from lit_hf.data.question_items import QuestionInputs
 from lit_hf.data.questions import (
     QuestionColumns,
     QuestionSummary,
@@ -39,10 +40,13 @@ from lit_hf.data.windows import (
 )
 from lit_hf.errors import InputError
 from lit_hf.model_inputs import padded_at_the_end
-from lit_hf.positions import check_length, positions_of
+from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_saving import save_tokenizer
 from lit_hf.tokenizing import cutting_ends
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
@@ -203,11 +207,34 @@ class ExtractiveQADataModule(HFDataModule):
         self._tell_lost(split, encoded)
         return encoded
 
+    @property
+    def question_room(self) -> int:
+        """Tokens that a question may have, so that a window has room for its context."""
+        return question_room(self.processor, self.max_length, self.doc_stride)
+
+    def question_lengths(self, questions: Sequence[str]) -> list[int]:
+        """How many tokens each question has."""
+        return question_lengths(questions, self.processor)
+
+    def encode_rows(self, columns: Columns) -> Columns:
+        """Tokenise checked questions: columns `question`, `context`, and perhaps the answers."""
+        return encode_windows(columns, self.processor, self.max_length, self.doc_stride)
+
+    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> QuestionInputs:
+        """How items of a Predictor become batches: by windows as in training, or as go in."""
+        longest = self._max_length
+        if "max_length" not in known:
+            longest = min(longest, default_length(self.processor, config))
+        self.max_length = min(longest, positions_of(config) or longest)
+        if "doc_stride" not in known:
+            self.doc_stride = min(self.doc_stride, self.max_length // 2)
+        return QuestionInputs(self)
+
     def _with_room(self, split: Split, questions: Dataset) -> Dataset:
         return with_room(
             questions,
-            lambda texts: question_lengths(texts, self.processor),
-            question_room(self.processor, self.max_length, self.doc_stride),
+            self.question_lengths,
+            self.question_room,
             f"`max_length` {self.max_length} and `doc_stride` {self.doc_stride}",
             self.tables(split)[0].name,
             "error" if split == "predict" else self.on_bad_row,

@@ -4,10 +4,10 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from datasets import Dataset, Features
@@ -30,6 +30,7 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
+from lit_hf.data.question_items import QuestionInputs
 from lit_hf.data.questions import (
     QuestionColumns,
     read_questions,
@@ -48,7 +49,11 @@ from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_saving import save_tokenizer
 from lit_hf.tokenizing import cutting_ends
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 log = logging.getLogger(__name__)
+_DOC_STRIDE = 128
 
 
 class GenerativeQADataModule(HFDataModule):
@@ -113,7 +118,7 @@ class GenerativeQADataModule(HFDataModule):
         id_column: str = "id",
         prompt: str = DEFAULT_PROMPT,
         max_length: int = 512,
-        doc_stride: int = 128,
+        doc_stride: int = _DOC_STRIDE,
         max_answer_length: int = 32,
         val_fraction: float = 0.1,
         val_sample: int | None = None,
@@ -156,6 +161,7 @@ class GenerativeQADataModule(HFDataModule):
         self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
         self.val_sample = val_sample
+        self._texts: TemplateTokenizer | None = None
 
     @cached_property
     def max_length(self) -> int:
@@ -191,8 +197,7 @@ class GenerativeQADataModule(HFDataModule):
             refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
         tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
         self.processor = tokenizer
-        prompts = TemplateTokenizer(tokenizer, self.prompts.prompt)
-        questions = self._with_room(split, questions, prompts)
+        questions = self._with_room(split, questions)
         check_vocabulary(tokenizer, self.model_name)
         check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
         key = key_of(
@@ -207,7 +212,7 @@ class GenerativeQADataModule(HFDataModule):
         encoded = cached_map(
             questions,
             encode_taught if is_known else encode_prompts,
-            {"tokenizer": prompts, "settings": self.prompts},
+            {"tokenizer": self.texts, "settings": self.prompts},
             key,
             f"tokenising {split}",
             remove=[],
@@ -218,12 +223,49 @@ class GenerativeQADataModule(HFDataModule):
             self._tell(split, encoded)
         return encoded
 
-    def _with_room(self, split: Split, questions: Dataset, tokenizer: TemplateTokenizer) -> Dataset:
-        room = self.max_length - self.prompts.doc_stride - 1
+    @property
+    def texts(self) -> TemplateTokenizer:
+        """What tokenises the prompts."""
+        if self._texts is None or self._texts.tokenizer is not self.processor:
+            self._texts = TemplateTokenizer(self.processor, self.prompts.prompt)
+        return self._texts
+
+    @property
+    def question_room(self) -> int:
+        """Tokens that a prompt may have without its context."""
+        return self.max_length - self.prompts.doc_stride - 1
+
+    def question_lengths(self, questions: Sequence[str]) -> list[int]:
+        """How many tokens the prompt of each question has without its context."""
+        return prompt_lengths(questions, self.texts, self.prompts.prompt)
+
+    def encode_rows(self, columns: Columns) -> Columns:
+        """Tokenise checked questions, columns `question` and `context`, in their prompts."""
+        return encode_prompts(columns, self.texts, self.prompts)
+
+    @classmethod
+    def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
+        """Arguments of the constructor; windows that are known to be short share half of them."""
+        found = super().settings_in(known)
+        if "doc_stride" not in found and "max_length" in found:
+            found["doc_stride"] = min(_DOC_STRIDE, found["max_length"] // 2)
+        return found
+
+    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> QuestionInputs:
+        """How items of a Predictor become batches: by windows as in training, or as go in."""
+        longest = self.prompts.max_length
+        self.max_length = longest = min(longest, positions_of(config) or longest)
+        stride = self.prompts.doc_stride
+        if "doc_stride" not in known:
+            stride = min(stride, longest // 2)
+        self.prompts = self.prompts._replace(max_length=longest, doc_stride=stride)
+        return QuestionInputs(self)
+
+    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
         return with_room(
             questions,
-            lambda texts: prompt_lengths(texts, tokenizer, self.prompts.prompt),
-            room,
+            self.question_lengths,
+            self.question_room,
             f"`max_length` {self.max_length} and `doc_stride` {self.prompts.doc_stride}",
             self.tables(split)[0].name,
             "error" if split == "predict" else self.on_bad_row,

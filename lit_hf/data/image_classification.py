@@ -31,6 +31,7 @@ from lit_hf.data.collating import ImageCollate
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
+from lit_hf.data.image_items import ImageInputs
 from lit_hf.data.image_rows import ImageColumns, read_images
 from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
 from lit_hf.data.mixing import ImageMixing, mix
@@ -44,7 +45,7 @@ from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor
+    from transformers import BaseImageProcessor, PreTrainedConfig
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class ImageClassificationDataModule(HFDataModule):
     # What the model reads.
 
     @cached_property
-    def image_processor(self) -> "BaseImageProcessor":
+    def processor(self) -> "BaseImageProcessor":
         """The image processor of the model, with the `image_size` that was asked for."""
         processor = load_image_processor(self.model_name)
         if self.image_size is not None:
@@ -159,7 +160,7 @@ class ImageClassificationDataModule(HFDataModule):
     @cached_property
     def pixels(self) -> PixelSettings:
         """What is done with an image on the device."""
-        return pixel_settings(self.image_processor)
+        return pixel_settings(self.processor)
 
     # Rows.
 
@@ -284,6 +285,10 @@ class ImageClassificationDataModule(HFDataModule):
             images = fit(images, self.pixels)
         return {**prepared, "pixels": images, "pixel_values": normalise(images, self.pixels)}
 
+    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> ImageInputs:
+        """How items of a Predictor become batches."""
+        return ImageInputs(pixel_settings(self.processor))
+
     # What is kept.
 
     def describe(self) -> dict[str, object]:
@@ -296,4 +301,4 @@ class ImageClassificationDataModule(HFDataModule):
 
     def save_processor(self, folder: Path) -> None:
         """Write the image processor, with the size that the model reads."""
-        self.image_processor.save_pretrained(folder)
+        self.processor.save_pretrained(folder)

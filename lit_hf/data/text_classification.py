@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from datasets import Dataset
 
@@ -34,8 +34,9 @@ from lit_hf.data.headers import refuse_class_of_header
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.data.templates import TemplateTokenizer
+from lit_hf.data.text_items import TextInputs
 from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, encode_texts, tokenizer_of
+from lit_hf.data.tokens import check_padding, encode_batch, encode_texts, tokenizer_of
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
@@ -43,6 +44,9 @@ from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
 from lit_hf.tokenizer_saving import save_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 class TextClassificationDataModule(HFDataModule):
@@ -157,6 +161,7 @@ class TextClassificationDataModule(HFDataModule):
         self.problem_type: ProblemType = problem_type
         self._label_names = label_names
         self._max_length = max_length
+        self._texts: TemplateTokenizer | None = None
         self._summaries: dict[Split, ExampleSummary] = {}
         self._found: dict[Split, tuple[list[Table], Dataset]] = {}
         self.labels_are: Reading | None = None
@@ -199,6 +204,24 @@ class TextClassificationDataModule(HFDataModule):
         check_length("max_length", max_length, limit, self.model_name, num_special)
         check_padding("max_length", max_length, self.pad_to_multiple_of, limit)
         return max_length
+
+    @property
+    def texts(self) -> TemplateTokenizer:
+        """What tokenises the texts, by their template."""
+        if self._texts is None or self._texts.tokenizer is not self.processor:
+            self._texts = TemplateTokenizer(self.processor, self.columns.template or "")
+        return self._texts
+
+    def encode_rows(self, columns: Columns) -> Columns:
+        """Tokenise checked rows: columns `text`, and where there are such `pair` and `values`."""
+        return encode_batch(columns, self.texts, self.max_length)
+
+    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> TextInputs:
+        """How items of a Predictor become batches: as long texts as in training, or as go in."""
+        is_known = "max_length" in known and self._max_length is not None
+        longest = self._max_length if is_known else default_length(self.processor, config)
+        self.max_length = min(longest or 0, positions_of(config) or longest or 0)
+        return TextInputs(self, known)
 
     def columns_of(self, split: Split) -> TextColumns:
         """The columns of a split: rows to predict are read without labels."""
@@ -243,12 +266,11 @@ class TextClassificationDataModule(HFDataModule):
         if self.columns.pair is not None and not separates_pairs(tokenizer):
             first = self.columns.template or f"{{{self.columns.text}}}"
             raise inseparable_pairs(first, f"{{{self.columns.pair}}}")
-        texts = TemplateTokenizer(tokenizer, self.columns.template or "")
         key = key_of(
             "texts", examples._fingerprint, self._stamp(split), stamp_of(tokenizer), max_length, ids
         )
         settings = {"max_length": max_length, "label_ids": ids}
-        return encode_texts(examples, settings, texts, key, split)
+        return encode_texts(examples, settings, self.texts, key, split)
 
     def _stamp(self, split: Split) -> list[str]:
         return [table.stamp for table in self.tables(split)] + [repr(self.columns)]

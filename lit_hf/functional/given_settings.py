@@ -27,15 +27,25 @@ def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact
     found: dict[str, Fact] = {}
     for name, is_ours in names.items():
         value = vars(made).get(name, print)
-        if not (is_ours and of_users_alone) and _is_plain(value):
+        if not (is_ours and of_users_alone) and is_plain(value):
             is_single = value is None or isinstance(value, str | int | float)
             found[name] = value if is_single else json.dumps(value, sort_keys=True)
     return found
 
 
-def _is_plain(value: object) -> bool:
+def arguments_of(kind: type) -> list[str]:
+    """Names of the arguments that the constructors of a class and of its bases take."""
+    names: dict[str, None] = {}
+    for base in kind.__mro__[:-1]:
+        if "__init__" in vars(base):
+            names |= dict.fromkeys(inspect.signature(base).parameters)
+    return list(names)
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is of plain types alone, as a checkpoint holds them."""
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+        return all(isinstance(key, str) for key in value) and all(map(is_plain, value.values()))
     return value is None or isinstance(value, str | int | float)

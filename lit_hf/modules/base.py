@@ -13,6 +13,7 @@ from transformers.utils.generic import ModelOutput
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.modules.best_weights import tell_not_best
+from lit_hf.modules.compiled import names_in, plain_model, plain_names
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.finite import FiniteLoss, check_answers
@@ -119,6 +120,20 @@ class HFModule(
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights, in plain types; exports keep it."""
+        return {}
+
+    def export_model(self) -> PreTrainedModel:
+        """The plain model that is written into a folder."""
+        return plain_model(self.model)
+
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether a model that others have trained is one of this task."""
+        return False
+
+    @classmethod
+    def settings_in(cls, config: PreTrainedConfig) -> dict[str, object]:
+        """Arguments of the constructor that a model's config determines."""
         return {}
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
@@ -268,6 +283,7 @@ class HFModule(
             InputError: if they are those of another model, such as one with another head.
         """
         self.configure_model()  # in a notebook other processes have trained, and made their own
+        state_dict = names_in(self, state_dict)
         try:
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
         except RuntimeError as error:
@@ -277,8 +293,9 @@ class HFModule(
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
         self._resume.save(self._trainer, checkpoint, self.device)
         save_validated(self._trainer, self, checkpoint)
+        checkpoint["state_dict"] = plain_names(cast("Any", checkpoint["state_dict"]))
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
-        complete(checkpoint, self.task, self.model.config, metrics, self.weights_step.validated)
+        complete(checkpoint, self, self.model.config, metrics, self.weights_step.validated)
         self._rows.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:

@@ -150,6 +150,11 @@ class ExtractiveQA(QuestionAnswering):
         """Two outputs a token: start and end."""
         config.num_labels = 2
 
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether it is trained to answer questions."""
+        return any(kind.endswith("QuestionAnswering") for kind in config.architectures or [])
+
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, in single precision."""
         if pretrained:

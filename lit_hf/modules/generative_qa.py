@@ -131,6 +131,13 @@ class GenerativeQA(QuestionAnswering):
         if self._trainer is not None:
             check_precision(self._trainer, self.model.config)
 
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether it reads and writes."""
+        kinds = config.architectures or []
+        is_writing = any(kind.endswith("ForConditionalGeneration") for kind in kinds)
+        return bool(config.is_encoder_decoder) and is_writing
+
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The model in single precision, with the settings by which it writes."""
         check_seq2seq(config)

@@ -3,6 +3,8 @@
 Letters: B images in a batch, H and W height and width that the model reads, C classes.
 """
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from torch.optim import AdamW
@@ -27,9 +29,11 @@ from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
+from lit_hf.modules.module_tokenizer import Processor
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
+from lit_hf.processors import load_image_processor, pixel_settings
 
 
 class ImageClassifier(Classifier):
@@ -160,6 +164,11 @@ class ImageClassifier(Classifier):
         self.label_names = names_of_trained(config, self.label_names)
         self.hparams["label_names"] = self.label_names
 
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether it is a trained classifier of images."""
+        return any(kind.endswith("ForImageClassification") for kind in config.architectures or [])
+
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, in single precision."""
         auto = AutoModelForImageClassification
@@ -169,6 +178,29 @@ class ImageClassifier(Classifier):
         if not self._keeps_head:
             redraw_head(model)
         return model
+
+    def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
+        """The image processor beside a model."""
+        return load_image_processor(path)
+
+    def prepared_processor(self, processor: Processor) -> Processor:
+        """The image processor as it is."""
+        return processor
+
+    def write_processor(self, folder: Path) -> None:
+        """Write the image processor of the base model."""
+        load_image_processor(self.model_name).save_pretrained(folder)
+
+    def finish_export(self, model: PreTrainedModel, folder: Path, literals: Sequence[str]) -> None:
+        """Nothing is left to do: there is no tokenizer."""
+
+    def call_options(self, folder: Path) -> dict[str, object]:
+        """What the model has to be told beside images of the size that its processor gives."""
+        try:
+            size = pixel_settings(load_image_processor(str(folder))).final_size
+        except InputError:  # one that does more, of a training on loaders of the user's own
+            return {}
+        return options_of(self.model, size) if size is not None else {}
 
     def configure_metrics(self) -> dict[str, Metric]:
         """Accuracy, F1 and top-5 accuracy."""

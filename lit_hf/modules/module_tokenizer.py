@@ -1,17 +1,27 @@
 """What turns the tokens of a module's batches into text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import LightningModule
-from transformers import PreTrainedTokenizerBase
+from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
+from lit_hf.modules.padding import follow_padding
+from lit_hf.positions import positions_of
 from lit_hf.processors import load_tokenizer
+from lit_hf.special_tokens import KEY, settled, write_for_plain
+from lit_hf.tokenizer_files import forget_calls, limit_to_positions
+from lit_hf.tokenizer_saving import save_tokenizer
+
+Processor = PreTrainedTokenizerBase | BaseImageProcessor
 
 
 class ModuleTokenizer(LightningModule):
     """Finds the tokenizer of a module: that of the data, or of `model_name` when first needed."""
 
+    model: PreTrainedModel
     model_name: str
     _tokenizer: PreTrainedTokenizerBase | None = None
 
@@ -28,6 +38,56 @@ class ModuleTokenizer(LightningModule):
     @tokenizer.setter
     def tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+
+    def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
+        """The tokenizer beside a model, and how it reads special tokens in texts.
+
+        Where its files do not say that, how the data was read in training does; and where that does
+        not either, lit_hf trained the model when they were still the real ones.
+
+        Args:
+            path: Hub id or folder.
+            known: the inputs of the training, where lit_hf trained the model.
+        """
+        are_text = True if known is None else bool(known.get(KEY, False))
+        tokenizer = load_tokenizer(path, are_text)
+        if known is None:
+            ask_for_segments(tokenizer, self.model.config)
+        return tokenizer
+
+    def prepared_processor(self, processor: Processor) -> Processor:
+        """A tokenizer that gives all that the model reads, padded as it wants it; or a copy."""
+        own = cast("PreTrainedTokenizerBase", processor)
+        config, tokenizer = self.model.config, settled(own)
+        if tokenizer is not own:  # a copy of a plain one, for which training asks as well
+            ask_for_segments(tokenizer, config)
+        self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
+        follow_padding(config, cast("int", tokenizer.pad_token_id))
+        return tokenizer
+
+    def write_processor(self, folder: Path) -> None:
+        """Write the tokenizer of the base model, where the data had none of ours."""
+        tokenizer, config = load_tokenizer(self.model_name), self.model.config
+        ask_for_segments(tokenizer, config)
+        save_tokenizer(padded_at_the_end(tokenizer, config), folder)
+
+    def finish_export(self, model: PreTrainedModel, folder: Path, literals: Sequence[str]) -> None:
+        """Let the tokenizer of a folder read in plain transformers as it did in the training.
+
+        Args:
+            model: what was written.
+            folder: with model and tokenizer.
+            literals: what the template of a text holds besides its values.
+        """
+        forget_calls(folder)  # of earlier checkpoints
+        limit_to_positions(folder, positions_of(getattr(model, "backbone", model).config))
+        follow_padding(model.config, load_tokenizer(str(folder)).pad_token_id)
+        model.config.save_pretrained(folder)
+        write_for_plain(folder, literals)
+
+    def call_options(self, folder: Path) -> dict[str, object]:
+        """What the model has to be told beside its inputs; nothing."""
+        return {}
 
     def decode_tokens(self, ids: Sequence[int]) -> str:
         """The text of some tokens, with " ‖ " between the two texts of a pair."""

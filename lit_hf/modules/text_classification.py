@@ -180,6 +180,21 @@ class TextClassifier(Classifier):
         self.label_names = names_of_trained(config, self.label_names)
         self.hparams["label_names"] = self.label_names
 
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether it is a trained classifier of sequences, or does not say what it is."""
+        kinds = config.architectures or []
+        trained = ("ForSequenceClassification", BackboneWithHead.__name__)
+        return not kinds or any(kind.endswith(trained) for kind in kinds)
+
+    @classmethod
+    def settings_in(cls, config: PreTrainedConfig) -> dict[str, object]:
+        """What the labels are; a head of one output that says nothing gives a number."""
+        for problem, name in _HF_PROBLEM.items():
+            if config.problem_type == name:
+                return {"problem_type": problem}
+        return {"problem_type": "regression" if config.num_labels == 1 else "single_label"}
+
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""
         if isinstance(config, BackboneWithHeadConfig):

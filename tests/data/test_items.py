@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lit_hf import InputError
-from lit_hf.items import checked_size, is_list, no_item, pairs_of, remedy
+from lit_hf.data.items import checked_size, is_list, no_item, pairs_of, remedy
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,46 @@
 """What a Predictor is called with: two arguments to pairs, and items that are none."""
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any, SupportsIndex, TypeGuard, cast
+from pathlib import Path
+from typing import Any, Protocol, SupportsIndex, TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 
 Parts = tuple[Any, ...]  # texts, or an image's pixels
+Picture = bytes | Path | Image.Image | NDArray[np.generic] | Tensor
+Item = str | tuple[str, str] | Mapping[str, object] | Picture
+
+
+class Inputs(Protocol):
+    """How items become batches."""
+
+    def is_one(self, items: object) -> bool:
+        """Whether this is an item alone, no list of them."""
+
+    def paired(self, first: object, second: object) -> Iterable[object]:
+        """The items that two arguments make.
+
+        Raises:
+            InputError: if they make none.
+        """
+
+    def read(self, items: Iterable[object]) -> list[Parts]:
+        """The texts of each item.
+
+        Raises:
+            InputError: naming the item that is none.
+        """
+
+    def batch(self, parts: Sequence[Parts]) -> dict[str, object]:
+        """A batch as the data module of the task makes it, without names and labels."""
 
 
 def is_list(items: object) -> TypeGuard[Iterable[object]]:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_hf.data.image_items import ImageInputs
 from lit_hf.errors import InputError
 from lit_hf.functional.pixels import PixelSettings
-from lit_hf.image_inputs import ImageInputs
 from tests.images import drawn, png
 
 INPUTS = ImageInputs(PixelSettings((4, 4), None, None, "bilinear", 1.0, (0.0,) * 3, (1.0,) * 3))

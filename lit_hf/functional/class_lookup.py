@@ -1,0 +1,59 @@
+"""Classes by their names, among those that are imported: a file imports nothing by naming it."""
+
+from importlib import import_module
+from typing import TypeVar
+
+from lit_hf.errors import InputError
+
+KindT = TypeVar("KindT")
+
+
+def name_of(kind: type) -> str:
+    """The name by which a class is imported, such as "my_tasks.TokenClassifier"."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def subclasses(base: type[KindT]) -> list[type[KindT]]:
+    """All imported classes below one, nearer ones first.
+
+    >>> class A: ...
+    >>> class B(A): ...
+    >>> class C(B): ...
+    >>> [kind.__name__ for kind in subclasses(A)]
+    ['B', 'C']
+    """
+    kinds = list(base.__subclasses__())
+    for kind in kinds:  # which grows
+        kinds += [below for below in kind.__subclasses__() if below not in kinds]
+    return kinds
+
+
+def class_named(base: type[KindT], name: str, path: object) -> type[KindT]:
+    """The class of a name that a file gives, if it is imported.
+
+    Args:
+        base: what it is a class of.
+        name: as `name_of` has it; a class of the same package as the base is imported.
+        path: of the file, for the message.
+
+    Raises:
+        InputError: with what to import.
+    """
+    module, _, own = name.rpartition(".")
+    if module.rpartition(".")[0] == base.__module__.rpartition(".")[0]:
+        try:
+            import_module(module)
+        except ImportError:
+            raise InputError(f"{path}: there is no class {name}; of another version?") from None
+    found = [kind for kind in subclasses(base) if name_of(kind) == name]
+    if found:
+        return found[-1]  # of a cell that was run again
+    if module == "__main__":
+        raise InputError(
+            f"{path}: made by a class of the program itself, {own!r}. Define it here too, or "
+            "better in a module of its own, which can be imported."
+        )
+    raise InputError(
+        f"{path}: made by the class {name}, which is not imported. Give `--import {module}`; in "
+        f"Python `import {module}` first."
+    )
