@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
+
+_LONGEST_NAME, _MOST_NAMES = 100, 10_000
 
 
 class InputError(ValueError):
@@ -70,11 +73,17 @@ def code_of_process(code: int) -> int:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is closest to a misspelt one, as the end of a sentence.
 
+    Whole texts, as of a column that is no column of labels, are no names: comparing them takes
+    minutes.
+
     >>> nearest("txet", ["text", "target"])
     " Did you mean 'text'?"
     >>> nearest("zzz", ["text"])
     ''
     """
-    names = {candidate.casefold(): candidate for candidate in known}
+    if len(name) > _LONGEST_NAME:
+        return ""
+    short = (candidate for candidate in known if len(candidate) <= _LONGEST_NAME)
+    names = {candidate.casefold(): candidate for candidate in islice(short, _MOST_NAMES)}
     close = get_close_matches(name.casefold(), list(names), n=1, cutoff=0.5)
     return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -10,6 +10,12 @@ def test_nearest__close_any_case_or_nothing() -> None:
     assert nearest("text", []) == ""
 
 
+def test_nearest__compares_names_and_no_texts() -> None:
+    text = "the old mill by the river " * 4
+    assert nearest(text, [text]) == ""
+    assert nearest("text", [text, "txt"]) == " Did you mean 'txt'?"
+
+
 def test_input_error__is_a_value_error() -> None:
     assert issubclass(InputError, ValueError)
 

@@ -3,6 +3,7 @@
 import gzip
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -27,7 +28,7 @@ def archived_names(path: Path) -> list[str]:
                 names.append(member.name)
         while stream.read(2**20):  # behind the last member: gzip checks its sum at the very end
             pass
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"{path}: {twice[0]!r} is there twice; make the archive anew.")
     return names

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ def _parse_delimited(
 ) -> tuple[list[str], Iterator[tuple[int, Row]]]:
     """Give each record its column names; refuse one with more or fewer fields."""
     header = list(names) if names else next(records, (0, []))[1]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise InputError(
             f"{path}: the header names {twice[0]!r} twice: {header}. "

@@ -4,6 +4,7 @@ A reader knows formats and nothing of tasks. It checks what a parser would pass 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -85,8 +86,8 @@ def _from_json(text: str, where: str, hint: str = "") -> object:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise InputError(
                 f"{where}: {twice!r} stands twice in an object; remove one of the two."
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -256,6 +257,6 @@ def check_names(name: str, columns: Sequence[str]) -> None:
     Raises:
         InputError: naming the table and the column.
     """
-    twice = [column for column in columns if columns.count(column) > 1]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         raise InputError(f"{name}: the column {twice[0]!r} is there twice: {list(columns)}.")

@@ -8,8 +8,9 @@ from typing import cast
 
 log = logging.getLogger(__name__)
 
-_ACCOUNT = re.compile(r"(\b[a-zA-Z][\w+.-]*:/{1,2})[^\s/@]+@")
-_ADDRESS = re.compile(r"\b[a-zA-Z][\w+.-]*:/{1,2}[^\s\"'<>`]+")
+# Addresses are found by what follows their scheme: a long text without any is read once.
+_ACCOUNT = re.compile(r"(?<=[\w+.-])(:/{1,2})[^\s/@]+@")
+_ADDRESS = re.compile(r"(?<=[\w+.-]):/{1,2}[^\s\"'<>`]+")
 _PARAMETER = re.compile(r"(?<=[?&;#])([\w.%-]+)=([^&;#\s]+)")
 _SECRET_PARAMETER = re.compile(
     r"(token|\bsig|signature|secret|passw(or)?d|pwd|credential|key(id)?|key-pair-id|auth|\bsas)$",

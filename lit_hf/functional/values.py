@@ -12,7 +12,7 @@ MISSING_WORDS = frozenset(
 )
 """Texts that pandas takes for missing cells when it reads a file, or writes for them."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4300}")
-_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}.*)?")
 
 

@@ -238,3 +238,15 @@ def test_column_names__of_a_file_that_has_a_header_are_refused(
         open_file(str(path), ["text", "label"])
     path.write_text(f"fire{mark}1\ntext{mark}label\n")  # a row, if a strange one
     assert len(list(open_file(str(path), ["text", "label"]).rows())) == 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_columns__of_a_very_wide_table_are_counted_once(suffix: str, tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(100_000)]  # pairwise it would take minutes
+    line = "\t".join(names) if suffix == "tsv" else ",".join(names)
+    cells = {"jsonl": json.dumps(dict.fromkeys(names, 1))}.get(suffix, f"{line}\n{line}")
+    path = _write(tmp_path, f"a.{suffix}", f"{cells}\n")
+    assert len(open_file(str(path)).columns) == len(names)
+    twice = {"jsonl": cells[:-1] + ', "c99999": 1}'}.get(suffix, line.replace("c0", "c99999", 1))
+    with pytest.raises(InputError, match="'c99999'.*twice"):
+        open_file(str(_write(tmp_path, f"b.{suffix}", f"{twice}\n")))

@@ -11,6 +11,7 @@ from datasets import Array2D, Audio, ClassLabel, Dataset, Features, Image, List,
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import (
     Row,
+    check_names,
     plain_rows,
     plain_value,
     table_from_dataset,
@@ -176,3 +177,10 @@ def test_cells__that_are_missing_are_none() -> None:
     assert plain_value({"a": [pd.NA, np.datetime64("2024-01-02")]}) == {
         "a": [None, datetime(2024, 1, 2)]
     }
+
+
+def test_check_names__of_very_many_columns() -> None:
+    names = [f"c{number}" for number in range(100_000)]  # pairwise it would take minutes
+    check_names("rows", names)
+    with pytest.raises(InputError, match="'c7' is there twice"):
+        check_names("rows", [*names, "c7"])

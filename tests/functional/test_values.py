@@ -65,3 +65,10 @@ def test_text__of_others_is_none(value: object) -> None:
 )
 def test_texts__as_the_value_that_they_spell(text: str, wanted: str | None) -> None:
     assert text_as_value(text) == wanted
+
+
+def test_text__of_a_number_with_an_odd_end_is_no_number() -> None:
+    digits = "1" * 500_000  # tried at each digit for where the dot could be it would take hours
+    assert text_as_value(f"{digits}!") is None
+    assert text_as_value("1.") == "1"
+    assert text_as_value(".5e1") == "5"
