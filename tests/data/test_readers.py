@@ -248,5 +248,5 @@ def test_columns__of_a_very_wide_table_are_counted_once(suffix: str, tmp_path: P
     path = _write(tmp_path, f"a.{suffix}", f"{cells}\n")
     assert len(open_file(str(path)).columns) == len(names)
     twice = {"jsonl": cells[:-1] + ', "c99999": 1}'}.get(suffix, line.replace("c0", "c99999", 1))
-    with pytest.raises(InputError, match="'c99999'.*twice"):
+    with pytest.raises(InputError, match=r"'c99999'.*twice"):
         open_file(str(_write(tmp_path, f"b.{suffix}", f"{twice}\n")))
