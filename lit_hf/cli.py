@@ -9,13 +9,14 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from types import TracebackType
 from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
 from lit_hf.bundled import list_recipes, read_recipe
-from lit_hf.early_signals import ending_at_signals
+from lit_hf.early_signals import MEETING, ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.functional.credentials import without_credentials
 from lit_hf.functional.text import escaped, printable
@@ -179,12 +180,22 @@ def _dispatch(verb: str, words: list[str]) -> int:
     check_local("--run", ours.run_folder)
     _check_help(rest)
     _set_up_messages()
-    imports = _import_all(ours.imports)
-    from lit_hf.trainer_cli import run_verb
+    with _telling_others():
+        imports = _import_all(ours.imports)
+        from lit_hf.trainer_cli import run_verb
 
-    on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
-    run_verb(verb, rest, ours.run_folder, imports, on_change)
+        on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
+        run_verb(verb, rest, ours.run_folder, imports, on_change)
     return 0
+
+
+def _telling_others() -> AbstractContextManager[None]:
+    """Tell the other processes of the run, if there are any, that this one has ended."""
+    if not any(name in os.environ for name in MEETING):
+        return nullcontext()
+    from lit_hf.meeting import telling_others
+
+    return telling_others()
 
 
 def _check_help(words: Sequence[str]) -> None:

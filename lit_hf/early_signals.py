@@ -15,7 +15,7 @@ EXIT_CODES = {"SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143, "SIGBREAK": 143, "S
 _EARLY = [
     getattr(signal, name) for name in EXIT_CODES if name != "SIGINT" and hasattr(signal, name)
 ]
-_MEETING = ("MASTER_ADDR", "NODE_RANK", "RANK", "SLURM_NTASKS")
+MEETING = ("MASTER_ADDR", "NODE_RANK", "RANK", "SLURM_NTASKS")
 """Variables of processes that meet others at their start, and wait in a call for the last one."""
 _STARTER = "LIT_HF_STARTER"  # in the environment of started processes: whose children they are
 
@@ -82,7 +82,7 @@ def ending_at_signals(end_others: Callable[[], None] = lambda: None) -> Iterator
             is_slurm = signal.Signals(number).name == "SIGUSR1" and "SLURM_JOB_ID" in os.environ
             if (handler is signal.SIG_DFL or isinstance(handler, EndAtOnce)) and not is_slurm:
                 before[number] = signal.signal(number, EndAtOnce(end_others))
-        if any(name in os.environ for name in _MEETING):
+        if any(name in os.environ for name in MEETING):
             _watch()
         if _is_started():
             _watch()

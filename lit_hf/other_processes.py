@@ -1,9 +1,7 @@
 """The processes that Lightning's launcher has started beside this one, when this one ends early."""
 
-import logging
 import signal
 import subprocess
-import threading
 import time
 from contextlib import suppress
 
@@ -13,7 +11,6 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from lit_hf.early_signals import starting_shielded
 from lit_hf.errors import SharedFaultError
 
-log = logging.getLogger(__name__)
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """What gloo says of a process that is gone."""
 
@@ -55,31 +52,6 @@ def shield_others(trainer: Trainer) -> None:
         launcher._call_children_scripts = (  # type: ignore[method-assign]  # the only place for it
             start_shielded  # between the start of the processes and the watch over them
         )
-
-
-def tell_wait(trainer: Trainer, patience: float = 20) -> None:
-    """Let a process that waits long for the others of its run say so.
-
-    Args:
-        trainer: who lets them meet.
-        patience: seconds of silence.
-    """
-    strategy = trainer.strategy
-    meet = strategy.setup_environment
-
-    def meet_and_tell() -> None:
-        place = getattr(strategy, "cluster_environment", None)
-        where = "" if place is None else f" at {place.main_address}:{place.main_port}"
-        told = f"waiting for the other processes of this run, which meet{where} …"
-        timer = threading.Timer(patience, log.warning, [told])
-        timer.daemon = True
-        timer.start()
-        try:
-            meet()
-        finally:
-            timer.cancel()
-
-    strategy.setup_environment = meet_and_tell  # type: ignore[method-assign]  # no hook is there
 
 
 def follow_others(trainer: Trainer, error: Exception, patience: float = 30) -> None:

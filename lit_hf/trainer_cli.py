@@ -29,12 +29,13 @@ from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.files import write_text
 from lit_hf.going_on import checkpoint_for, checkpoints_of, has_ended, take, tell_rest, tell_start
+from lit_hf.meeting import tell_wait
 from lit_hf.messages import is_lost_worker, restoring, retyped, type_lines
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.sharding import share_out
 from lit_hf.monitor_settings import check_modes, check_validation, missing_monitor
 from lit_hf.new_folders import check_paths, take_back
-from lit_hf.other_processes import end_others, follow_others, shield_others, tell_wait
+from lit_hf.other_processes import end_others, follow_others, shield_others
 from lit_hf.parsing import OneMessageParser, classes_of, set_up_parsing
 from lit_hf.run_config import RunConfig, changed_settings, check_optimizer, config_of_run
 from lit_hf.saving import write_whole
@@ -194,7 +195,7 @@ class RunCLI(LightningCLI):
         write_whole(trainer)
         share_out(trainer)
         shield_others(trainer)
-        tell_wait(trainer)
+        tell_wait(trainer, self._folder.release, partial(take_back, self._new))
         return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

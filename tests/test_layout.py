@@ -43,6 +43,7 @@ FLOORS = {
     "image_inputs": 4,
     "inputs": 4,
     "items": 4,
+    "meeting": 4,
     "messages": 4,
     "monitor_settings": 4,
     "other_processes": 4,

@@ -1,8 +1,6 @@
-import logging
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +8,7 @@ import lightning.pytorch as pl
 import pytest
 
 from lit_hf.errors import SharedFaultError
-from lit_hf.other_processes import end_others, follow_others, killed_others, tell_wait
+from lit_hf.other_processes import end_others, follow_others, killed_others
 
 
 @contextmanager
@@ -66,31 +64,3 @@ def test_lost_peer__that_has_told_its_fault_is_followed() -> None:
         process.kill()
         with pytest.raises(SharedFaultError, match="process 1 was ended by SIGKILL"):
             follow_others(trainer, lost)
-
-
-class _Heard(logging.Handler):
-    """Keeps lines, and says when there is one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.is_there = threading.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-        self.is_there.set()
-
-
-def test_wait__for_others_is_told_where_it_is_long() -> None:
-    heard, log = _Heard(), logging.getLogger("lit_hf.other_processes")
-    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
-    log.addHandler(heard)
-    try:
-        for patience, wait in ((60, lambda: None), (0.05, lambda: heard.is_there.wait(60))):
-            assert not heard.lines  # the others are there at once, then late
-            trainer.strategy.setup_environment = wait  # type: ignore[method-assign,assignment]  # meets nobody
-            tell_wait(trainer, patience)
-            trainer.strategy.setup_environment()
-    finally:
-        log.removeHandler(heard)
-    assert "waiting for the other processes of this run, which meet at " in heard.lines[0]
