@@ -95,7 +95,7 @@ def _new_files(paths: Sequence[Path], before: Callable[[], None]) -> Iterator[Se
             with suppress(OSError):  # what it holds back finds no room either
                 stream.close()
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
     sync_folder(paths[0].parent)
 
 

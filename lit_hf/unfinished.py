@@ -80,11 +80,10 @@ def _is_at_work(path: Path, host: str, pid: str, process: str) -> bool:
     if int(pid) == os.getpid():
         return process == _PROCESS
     try:
-        os.kill(int(pid), 0)
+        with suppress(PermissionError):  # of another user
+            os.kill(int(pid), 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # of another user
-        return True
     return True
 
 

@@ -33,8 +33,6 @@ def naming(
     """
     try:
         yield
-    except WriteError:
-        raise
     except OSError as error:
         if not _is_about(error, path):
             raise

@@ -1,9 +1,11 @@
 import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -119,6 +121,22 @@ def test_file__that_another_program_has_open_is_told(
     assert _contents(tmp_path) == {"a.csv": "old"}
 
 
+def test_file__that_another_program_has_open_for_a_moment_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = os.replace, []
+
+    def refuse_once(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 1:
+            raise PermissionError(errno.EACCES, "Access is denied", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_once)
+    write_text(tmp_path / "a.csv", "new")
+    assert _contents(tmp_path) == {"a.csv": "new"}
+
+
 @pytest.mark.parametrize("step", range(5))
 def test_new_files__killed_at_any_step_are_of_one_time(tmp_path: Path, step: int) -> None:
     for name in "ab":
@@ -153,6 +171,31 @@ def test_new_files__of_which_one_cannot_be_written_are_as_before(tmp_path: Path)
         pass
     assert called == [4]  # both are written under other names, and the old ones are there
     assert _contents(tmp_path) == {"a": "", "b": ""}
+
+
+def test_new_files__are_on_the_disk_and_closed_before_they_have_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no open file; and a crash of the machine leaves names without content."""
+    folder, sizes = tmp_path / "deep" / "run", list[int]()
+    real = os.fsync
+
+    def sync(number: int) -> None:
+        found = os.fstat(number)
+        sizes.append(-1 if stat.S_ISDIR(found.st_mode) else found.st_size)
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    closed = list[bool]()
+    streams: list[BinaryIO] = []
+    paths = [folder / "a", folder / "b"]
+    with new_files(paths, lambda: closed.extend(stream.closed for stream in streams)) as opened:
+        streams.extend(opened)
+        for stream in opened:
+            stream.write(b"new")
+    assert closed == [True, True]
+    assert sizes == [3, 3, -1]
+    assert _contents(folder) == {"a": "new", "b": "new"}
 
 
 def test_append__adds_lines_and_takes_back_what_finds_no_room(tmp_path: Path) -> None:

@@ -32,11 +32,13 @@ def test_header__says_where_the_run_was_started(
 def test_header__that_is_not_there_or_not_ours_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     assert started_in(path) is None
-    for content in ("trainer: {}\n", "# Relative paths start at home\n", "", "\0"):
+    number = header().partition('"')[0] + "5\n"
+    for content in ("trainer: {}\n", "# Relative paths start at home\n", "", "\0", '"/a"', number):
         path.write_text(content)
         assert started_in(path) is None
     path.write_bytes(b"\xff\xfe")
     assert started_in(path) is None
+    assert started_in(tmp_path / ("a" * 300) / "config.yaml") is None  # no system takes the name
 
 
 def test_paths__are_those_of_the_folder_and_texts_stay_as_typed(

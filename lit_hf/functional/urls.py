@@ -1,6 +1,5 @@
 """Addresses of remote files: what is read and written lies on this machine."""
 
-import os
 import re
 
 from lit_hf.errors import InputError
@@ -19,7 +18,7 @@ def is_url(path: object) -> bool:
     >>> is_url("C:\\x"), is_url("C:/x"), is_url("C://x"), is_url("runs/12:30/x"), is_url(None)
     (False, False, False, False, False)
     """
-    return isinstance(path, str | os.PathLike) and _SCHEME.search(str(path)) is not None
+    return _SCHEME.search(str(path)) is not None
 
 
 def check_local(name: str, *paths: object) -> None:

@@ -34,6 +34,11 @@ def test_hub__is_given_by_the_id(path: str) -> None:
         check_local("train_file", path)
 
 
+def test_bucket__is_no_hub_id() -> None:
+    with pytest.raises(InputError, match=r"`dataset` s3://b/x: .*on this machine"):
+        check_local("dataset", "s3://b/x")
+
+
 def test_keys__of_an_address_are_not_told() -> None:
     with pytest.raises(InputError) as caught:
         check_local("train_file", "https://me:s3cr3t@example.org/a.csv?sig=s3cr3t")
