@@ -51,7 +51,7 @@ def check_paths(options: Mapping[str, Any]) -> list[Path]:
         raise InputError(f"`checkpoint.filename` {name!r}: {error}.") from None
     logs = Path(root) / "lightning_logs"
     new = [path for path in (logs, folder, *folder.parents) if not os.path.exists(path)]
-    new = [path for path in _next_logs(logs) if path.parent not in new] + new
+    new = _next_logs(logs) + new
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

@@ -60,7 +60,7 @@ def write_error(
         num_bytes: counts what it takes.
         remedy: what to do where there is no room.
     """
-    told = f"{path}: cannot be written: {error.strerror or error}"
+    told = f"{path}: cannot be written: {error.strerror}"
     if error.errno in FULL:
         told += f"; it has {num_bytes()} bytes" if num_bytes is not None else ""
         told += _free(path) if error.errno == errno.ENOSPC else ""

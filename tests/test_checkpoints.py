@@ -34,8 +34,10 @@ def _write(path: Path, step: int, callbacks: object = None) -> Path:
 
 
 def test_read__tells_of_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such checkpoint file"):
+    with pytest.raises(InputError, match=r"there is no such checkpoint file\.$"):
         read_checkpoint(tmp_path / "none.ckpt")
+    with pytest.raises(InputError, match=r"no such checkpoint file\. `--run DIR` alone takes"):
+        read_checkpoint("best")
     with pytest.raises(
         InputError, match=r"a folder, wanted is a file.*save_distributed_checkpoint"
     ):
@@ -114,7 +116,13 @@ def test_damage__of_the_pickle_version_is_told(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip at all", b"\x80\x02}q\x00."])
+def test_damage__of_an_empty_file_is_told(tmp_path: Path) -> None:
+    (path := tmp_path / "a.ckpt").touch()
+    with pytest.raises(DamagedError, match="the file is empty"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"no zip at all", b"\x80\x02}q\x00."])
 def test_damage__of_something_else_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.ckpt"
     path.write_bytes(content)

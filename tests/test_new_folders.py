@@ -61,8 +61,13 @@ def test_run_folder__that_can_be_none_is_refused_before_training(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [file]
 
 
-def _classes(model: str, data: str, **model_args: object) -> dict[str, object]:
-    return {
-        "model": {"class_path": f"lit_hf.{model}", "init_args": model_args},
-        "data": {"class_path": f"lit_hf.{data}", "init_args": {"problem_type": "multi_label"}},
-    }
+def test_run_folder__is_the_working_folder_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    callback: dict[str, object] = {"class_path": "lightning.pytorch.callbacks.ModelSummary"}
+    for callbacks in (None, callback, [callback]):
+        options = _options(None)
+        options["trainer"]["callbacks"] = callbacks
+        check_paths(options)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lit_hf.errors import InputError, WriteError
-from lit_hf.write_errors import naming, write_error
+from lit_hf.write_errors import full_disk, naming, write_error
 
 
 def _error(number: int, name: object = None) -> OSError:
@@ -28,6 +28,14 @@ def test_folder__that_cannot_be_written_is_told_with_what_to_do(number: int) -> 
     told = str(write_error(Path("run/a"), _error(number), pytest.fail))
     assert told.startswith(f"run/a: cannot be written: {os.strerror(number)}. What")
     assert "Give a folder that can be written; or close it" in told
+    assert str(write_error(Path("run/a"), _error(errno.EIO))).endswith("is unchanged.")
+
+
+def test_full_disk__that_others_have_found_is_told_with_the_file_where_it_has_a_name() -> None:
+    assert str(full_disk(_error(errno.ENOSPC, b"run/a"))).startswith("run/a: cannot be written: No")
+    assert str(full_disk(_error(errno.EDQUOT))).startswith("a file cannot be written: ")
+    assert full_disk(_error(errno.EIO, "run/a")) is None
+    assert full_disk(InputError("row 3")) is None
 
 
 @pytest.mark.parametrize(
@@ -61,9 +69,12 @@ def test_errors__of_other_things_stay_as_they_are(error: Exception) -> None:
 
 def test_errors__of_the_file_itself_its_folder_and_those_above_are_told(tmp_path: Path) -> None:
     cannot = "deep/a: cannot be written"
+    path = tmp_path / "run" / "deep" / "a"
     for name in ("run/deep/.a.tmp", "run/deep", "run"):
-        with pytest.raises(WriteError, match=cannot), naming(tmp_path / "run" / "deep" / "a"):
+        with pytest.raises(WriteError, match=cannot), naming(path):
             raise _error(errno.ENOTDIR, str(tmp_path / name))
+    with pytest.raises(WriteError, match=cannot), naming(path):
+        raise _error(errno.ENOSPC)  # of a stream
 
 
 def test_errors__that_name_a_file_already_stay(tmp_path: Path) -> None:

@@ -242,6 +242,9 @@ def test_disk__without_locks_is_named_and_used(
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    held = _claimed(tmp_path)
+    held.on_validation_end(quiet_trainer(), pl.LightningModule())  # finds nothing amiss
+    held.release()
     (tmp_path / LOCK).touch()  # of another training, perhaps
     _claimed(tmp_path).release()
     assert "this disk knows no locks" in caplog.text
@@ -276,3 +279,39 @@ def test_copy_of_one_that_holds_a_folder__gives_nothing_back(tmp_path: Path) -> 
         assert (tmp_path / LOCK).exists()
     folder.release()
     assert not (tmp_path / LOCK).exists()
+
+
+def test_claim__again_does_nothing_and_only_the_first_process_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = _claimed(tmp_path)
+    held.claim(quiet_trainer(default_root_dir=tmp_path), "fit")
+    lock = held._lock
+    held.release()
+    assert lock is not None
+    assert not lock.is_locked
+    monkeypatch.setattr(pl.Trainer, "is_global_zero", False)
+    _claimed(tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_evaluation__tries_the_folder_and_makes_none_of_checkpoints(tmp_path: Path) -> None:
+    RunFolder().claim(quiet_trainer(default_root_dir=tmp_path), "predict")
+    assert not (tmp_path / "checkpoints").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="nothing can be written here"):
+        RunFolder().claim(quiet_trainer(default_root_dir=tmp_path / "file"), "predict")
+
+
+def test_release__leaves_the_lock_of_another_and_needs_no_name_of_the_holder(
+    tmp_path: Path,
+) -> None:
+    held = _claimed(tmp_path)
+    (tmp_path / f"{LOCK}.holder").unlink()
+    held.release()
+    assert not (tmp_path / LOCK).exists()
+    held = _claimed(tmp_path)
+    (tmp_path / LOCK).rename(tmp_path / "moved")
+    (tmp_path / LOCK).touch()  # of one that has begun here since
+    held.release()
+    assert (tmp_path / LOCK).exists()
