@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from lit_hf import __version__
-from lit_hf.errors import DamagedError, InputError
+from lit_hf.checkpoint_content import check_content, is_stored
+from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.functional.credentials import hide_arguments
 from lit_hf.functional.given_settings import arguments_of, is_plain
 from lit_hf.functional.paths import file_name
@@ -58,7 +59,10 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
     try:
         with warnings.catch_warnings():  # a pickle of a strange version is one of the errors below
             warnings.filterwarnings("error", message="Detected pickle protocol")
+            if not is_stored(file):
+                raise ValueError("its parts are packed, or lie over each other")
             content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        check_content(content, file.stat().st_size)
     except _DAMAGE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         if isinstance(error, pickle.UnpicklingError):
@@ -179,8 +183,8 @@ def held_config(path: str | Path, task: str) -> Mapping[str, object]:
 def is_whole(path: Path) -> bool:
     """Whether every part of a checkpoint has the checksum that was written with it."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+        with zipfile.ZipFile(path) as archive:  # one that is packed is not unpacked to any size
+            return is_stored(path) and archive.testzip() is None
     except _DAMAGE:
         return False
 
@@ -240,6 +244,11 @@ def best_of(folder: Path) -> Path | None:
     newest = newest_whole(folder)
     if newest is None:
         return None
+    with told_as_input(newest):
+        return _best_beside(newest, folder)
+
+
+def _best_beside(newest: Path, folder: Path) -> Path:
     for state in read_checkpoint(newest).get("callbacks", {}).values():
         if isinstance(state, dict) and state.get("monitor") is not None:
             score = state.get("best_model_score")
@@ -296,15 +305,3 @@ def checkpoint_to_come(trainer: object) -> str | None:
             return None if path is None or is_url(path) else str(path)
         frame = frame.f_back
     return None
-
-
-def reached(path: str | Path) -> tuple[int, int]:
-    """How many epochs a checkpoint has seen to their last batch, and how many steps."""
-    checkpoint = read_checkpoint(path)
-    loops = cast("dict[str, dict[str, Any]]", checkpoint["loops"])
-    epochs = loops["fit_loop"]["epoch_progress"]["current"]
-    at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
-    validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
-    at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
-    num_epochs = int(epochs["ready"] if at_end else epochs["completed"])
-    return num_epochs, int(str(checkpoint["global_step"]))

@@ -3,13 +3,14 @@
 import atexit
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, held_fingerprint
 from lit_hf.callbacks.results_file import ended_at
 from lit_hf.callbacks.same_training import SameTraining
-from lit_hf.checkpoints import check_task, newest_whole, reached, read_checkpoint, read_whole
+from lit_hf.checkpoints import check_task, newest_whole, read_checkpoint, read_whole
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.functional.text import escaped
@@ -122,6 +123,18 @@ def end_of(trainer: Trainer) -> str:
         f"{told}, where a time limit or a callback has ended it; to go on change what has ended "
         "it, such as `trainer.max_time` or `patience`."
     )
+
+
+def reached(path: str | Path) -> tuple[int, int]:
+    """How many epochs a checkpoint has seen to their last batch, and how many steps."""
+    checkpoint = read_checkpoint(path)
+    loops = cast("dict[str, dict[str, Any]]", checkpoint["loops"])
+    epochs = loops["fit_loop"]["epoch_progress"]["current"]
+    at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
+    at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
+    num_epochs = int(epochs["ready"] if at_end else epochs["completed"])
+    return num_epochs, int(str(checkpoint["global_step"]))
 
 
 def tell_rest(folder: Path) -> None:

@@ -58,6 +58,25 @@ def set_random_state(state: RandomState, device: torch.device) -> None:
     random.setstate((version, tuple(inner), normal_of_python))
 
 
+def check_random_state(state: RandomState, device: torch.device) -> None:
+    """Try a state of a file; the generators stay where they stand.
+
+    Args:
+        state: as it was read.
+        device: what the process computes on.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    own = random_state(device)
+    try:
+        set_random_state(state, device)
+    except Exception as error:  # whatever three libraries raise of what is none of their states
+        raise ValueError(f"random numbers' state: {type(error).__name__}: {error}") from error
+    finally:
+        set_random_state(own, device)
+
+
 def spread_generators(rank: int) -> None:
     """Move the generators of a process to a place of its own, where those of all stand alike.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lit_hf.checkpoints import best_of, reached
+from lit_hf.checkpoints import best_of
+from lit_hf.going_on import reached
 from lit_hf.monitor_settings import complete_modes
 from tests.commands import Done, fit_words, output_of, run_command
 

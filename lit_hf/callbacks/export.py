@@ -219,8 +219,6 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
         module = kind.load_from_checkpoint(
             str(path),
             map_location="cpu",
-            weights_only=True,
-            _instantiator=None,  # a checkpoint could make Lightning import what its settings name
         )
     except InputError:
         raise

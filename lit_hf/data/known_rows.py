@@ -20,6 +20,7 @@ from torch import Tensor
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.functional.differences import Fact
+from lit_hf.safe_loading import SafeLoading
 
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]
@@ -27,7 +28,7 @@ _OF_ROWS = {"splits", "_tables", "_sources", "_keys", "_stamps", "_summaries", "
 _NO_INPUT = {"id", "index", "label", "labels"}
 
 
-class KnownRows(LightningDataModule):
+class KnownRows(SafeLoading, LightningDataModule):
     """Says which rows there are; stands below `HFDataModule`.
 
     Attributes:

@@ -44,6 +44,7 @@ from lit_hf.modules.optimizers import (
 )
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
+from lit_hf.modules.resumed_states import ResumedStates
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.safe_settings import SafeSettings
 from lit_hf.modules.same_inputs import SameInputs
@@ -106,7 +107,7 @@ class HFModule(
         self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
-        self._inputs = SameInputs()
+        self._inputs, self._states = SameInputs(), ResumedStates()
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """Make the model of the config, with the weights of `model_name` or with random ones."""
@@ -182,6 +183,7 @@ class HFModule(
         """Begin in training mode; refuse what the model or its schedule does not go with."""
         begin_fit(self.trainer, self, self.model)
         self._earlier.begin(self.trainer, self)
+        self._states.check(self.trainer)
         self._monitors.begin(self.trainer, self.score_names())
 
     @property
@@ -300,7 +302,7 @@ class HFModule(
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
-        for known in (self._tokens, self._inputs, self._resume, self._rows):
+        for known in (self._states, self._tokens, self._inputs, self._resume, self._rows):
             known.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
         self._earlier.load(checkpoint)

@@ -6,9 +6,10 @@ from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch import LightningModule
 
 from lit_hf.functional.credentials import without_secrets
+from lit_hf.safe_loading import SafeLoading
 
 
-class SafeSettings(LightningModule):
+class SafeSettings(SafeLoading, LightningModule):
     """Gives loggers the arguments of the module without passwords and keys."""
 
     @property

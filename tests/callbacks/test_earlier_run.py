@@ -19,7 +19,8 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.earlier_run import _has_lines
-from lit_hf.checkpoints import best_of, newest_whole, reached
+from lit_hf.checkpoints import best_of, newest_whole
+from lit_hf.going_on import reached
 from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
 

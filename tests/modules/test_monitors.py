@@ -21,7 +21,8 @@ from lit_hf import (
 )
 from lit_hf.callbacks.best import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpoints import best_of, reached
+from lit_hf.checkpoints import best_of
+from lit_hf.going_on import reached
 from lit_hf.metrics.directions import mode_of
 from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
 from tests.trainers import quiet_trainer

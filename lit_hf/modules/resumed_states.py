@@ -1,0 +1,136 @@
+"""ResumedStates: what a training resumes with is of the kind that such a training has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lit_hf.checkpoint_content import unlike
+from lit_hf.errors import DamagedError, told_as_input
+from lit_hf.modules.sharding import is_sharded
+
+_LOOPS = {"fit": "fit_loop", "validate": "validate_loop", "test": "test_loop"}
+
+
+class ResumedStates:
+    """Compares the states in a checkpoint with those that a training has when it begins.
+
+    Lightning and PyTorch take them as they are. One of another kind would raise where it is first
+    used; and kernels that step fused, which look at no size, would write beyond it.
+    """
+
+    def __init__(self) -> None:
+        self._held: Mapping[str, Any] = {}
+
+    def load(self, trainer: Trainer | None, checkpoint: Mapping[str, Any]) -> None:
+        """Compare what is there already; keep the rest until it is.
+
+        Raises:
+            DamagedError: naming a state of another kind.
+        """
+        if trainer is not None and trainer.state.fn is not None:
+            with told_as_input(str(trainer.ckpt_path)):
+                self._load(trainer, trainer.state.fn.value, checkpoint)
+
+    def _load(self, trainer: Trainer, verb: str, checkpoint: Mapping[str, Any]) -> None:
+        loop = _LOOPS.get(verb, "predict_loop")
+        held = (checkpoint.get("loops") or {}).get(loop) or {}
+        _tell(trainer, unlike(getattr(trainer, loop).state_dict(), held, loop, (int,)))
+        if loop != "fit_loop":
+            return
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # of a connector
+        for callback in callbacks:
+            if type(callback).__module__.startswith(("lit_hf.", "lightning.")):
+                own, key = callback.state_dict(), callback.state_key
+                state = (checkpoint.get("callbacks") or {}).get(key) or {}
+                _tell(trainer, unlike(own, state, f"callbacks[{type(callback).__name__}]"))
+        self._held = {name: checkpoint.get(name) for name in ("optimizer_states", "lr_schedulers")}
+        precision = trainer.precision_plugin
+        state = checkpoint.get(type(precision).__qualname__) or {}
+        _tell(trainer, unlike(precision.state_dict(), state, "precision"))
+        if trainer.optimizers:  # a strategy that loads a checkpoint later than others
+            self.check(trainer)
+
+    def check(self, trainer: Trainer) -> None:
+        """Compare the states of optimizers and schedules, which a training makes when it begins.
+
+        Raises:
+            DamagedError: naming a state of another kind.
+        """
+        held, self._held = self._held, {}
+        with told_as_input(str(trainer.ckpt_path)):
+            self._check(trainer, held)
+
+    def _check(self, trainer: Trainer, held: Mapping[str, Any]) -> None:
+        states, schedules = held.get("optimizer_states") or [], held.get("lr_schedulers") or []
+        for number, (optimizer, state) in enumerate(zip(trainer.optimizers, states, strict=False)):
+            if not is_sharded(trainer):
+                name = f"optimizer_states[{number}]"
+                _tell(trainer, fault_of_optimizer(optimizer, state, name))
+        for number, (config, state) in enumerate(
+            zip(trainer.lr_scheduler_configs, schedules, strict=False)
+        ):
+            name = f"lr_schedulers[{number}]"
+            _tell(trainer, fault_of_schedule(config.scheduler, state, name))
+
+
+def fault_of_optimizer(optimizer: Optimizer, held: Mapping[str, Any], name: str) -> str:
+    """What of the state of an optimizer it cannot take; "" where nothing is.
+
+    Args:
+        optimizer: as it was made.
+        held: its state in a checkpoint.
+        name: what messages call it.
+    """
+    own: Any = {"state": {}, "param_groups": []}
+    if fault := unlike(own, held, name):
+        return fault
+    for group, other in zip(optimizer.param_groups, held["param_groups"], strict=False):
+        given = {key: value for key, value in group.items() if key != "params"}
+        chosen = {key: value for key, value in dict(other).items() if value is not None}
+        if fault := unlike(given, chosen, f"{name}['param_groups']"):
+            return fault
+        is_fused = bool(group.get("fused") or other.get("fused"))
+        for weight, key in zip(group["params"], other["params"], strict=False):
+            state = held["state"].get(key, {})
+            if fault := _fault_of_state(weight, state, is_fused, f"{name}['state'][{key!r}]"):
+                return fault
+    return ""
+
+
+def _fault_of_state(weight: Tensor, state: Mapping[str, Any], is_fused: bool, name: str) -> str:
+    """What of the state of a weight has not a value for each of the weight's."""
+    for key, value in state.items() if is_fused else ():
+        if not isinstance(value, Tensor) or (key == "step" and value.numel() == 1):
+            continue
+        num_bytes = value.nbytes + value.storage_offset() * value.element_size()
+        if value.shape != weight.shape or num_bytes > value.untyped_storage().nbytes():
+            return f"{name}[{key!r}] is {list(value.shape)}, expected is {list(weight.shape)}"
+    return ""
+
+
+def fault_of_schedule(schedule: Any, held: object, name: str) -> str:  # noqa: ANN401 - of any class
+    """What of the state of a schedule it cannot take; "" where nothing is.
+
+    It takes each key as an attribute, so that one called `step` would stand in a method's place.
+
+    Args:
+        schedule: as it was made.
+        held: its state in a checkpoint.
+        name: what messages call it.
+    """
+    own = schedule.state_dict()
+    if fault := unlike(own, held, name):
+        return fault
+    keys = held.keys() if isinstance(held, Mapping) else ()
+    others = [key for key in keys if key not in own and hasattr(schedule, str(key))]
+    return f"{name} holds {str(others[0])[:50]!a}" if others else ""
+
+
+def _tell(trainer: Trainer, fault: str) -> None:
+    if fault:
+        raise DamagedError(
+            f"{trainer.ckpt_path}: damaged, or of another kind of training: {fault[:300]}."
+        )
