@@ -97,7 +97,7 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
     if isinstance(found, tuple) and len(found) == 2:
         numerators, weights = found
     else:
-        numerators, weights = found, _weights_in(loss, inputs, targets)
+        numerators, weights = found, target_weights(loss, inputs, targets)
     if isinstance(numerators, Tensor) and numerators.ndim == 2:
         numerators = numerators.mean(1)
     for value in (numerators, weights):
@@ -112,8 +112,8 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
     return numerators, weights
 
 
-def _weights_in(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tensor:
-    """What the rows count: torch multiplies cross entropy by the weight of the target's class."""
+def target_weights(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tensor:
+    """What each row counts, [N]: torch weighs cross entropy by the class of the target."""
     ones = torch.ones(len(inputs), dtype=inputs.dtype, device=inputs.device)
     if not isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or targets.is_floating_point():
         return ones

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_hf.batches import LossTerms, SpanBatch, SpanOutput
 from lit_hf.functional.precision import precise_dtype
-from lit_hf.modules.losses import LossFunction, apply_loss
+from lit_hf.modules.losses import LossFunction, apply_loss, target_weights
 
 
 def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
@@ -73,10 +73,12 @@ def _terms(loss: LossFunction | None, logits: Tensor, targets: Tensor) -> tuple[
 
     torch's cross entropy spreads its smoothing over all logits, which is infinite where one is.
     """
-    if loss is None or (type(loss) is nn.CrossEntropyLoss and loss.weight is None):
-        smoothing = 0.0 if loss is None else loss.label_smoothing
-        return cross_entropy(logits, targets, smoothing), torch.ones_like(logits[:, 0])
-    return apply_loss(loss, logits, targets)
+    if loss is None:
+        return cross_entropy(logits, targets, 0.0), torch.ones_like(logits[:, 0])
+    if type(loss) is not nn.CrossEntropyLoss or loss.weight is not None:
+        return apply_loss(loss, logits, targets)
+    weights = target_weights(loss, logits, targets)
+    return cross_entropy(logits, targets, loss.label_smoothing) * weights, weights
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:

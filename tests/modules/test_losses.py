@@ -1,0 +1,296 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_hf import InputError
+from lit_hf.batches import LossTerms
+from lit_hf.functional.labels import ProblemType
+from lit_hf.modules.losses import (
+    LossFunction,
+    apply_loss,
+    check_labels,
+    check_rounding,
+    class_terms,
+    for_each_row,
+    own_or_smoothed,
+    plain_loss,
+    reduce_terms,
+    token_terms,
+)
+
+LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
+
+
+def _losses(logits: Tensor, labels: Tensor, problem: ProblemType) -> Tensor:
+    """Those of the task's own loss, each of a weight of 1."""
+    terms = class_terms(plain_loss(problem), logits, labels, problem)
+    assert terms.weights.tolist() == [1.0] * len(logits)
+    assert terms.examples.tolist() == list(range(len(logits)))
+    return terms.numerators
+
+
+def test_losses__by_hand() -> None:
+    losses = _losses(LOGITS, torch.tensor([1, 1]), "single_label")
+    assert losses.tolist() == pytest.approx([math.log(4 / 3), math.log(5)])
+    losses = _losses(LOGITS, torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "multi_label")
+    assert losses.tolist() == pytest.approx(
+        [(math.log(2) + math.log(4)) / 2, (math.log(5) + math.log(2)) / 2]
+    )
+    losses = _losses(torch.tensor([[1.5], [-1.0]]), torch.tensor([1.0, 2.0]), "regression")
+    assert losses.tolist() == [0.25, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "wanted", "got"),
+    [
+        ("single_label", torch.zeros(6), r"int64.*\[6\]", r"float32.*\[6\]"),
+        ("single_label", torch.zeros(6, 3), r"int64.*\[6\]", r"float32.*\[6, 3\]"),
+        ("single_label", torch.zeros(6, 1).long(), r"int64.*\[6\]", r"int64.*\[6, 1\]"),
+        ("multi_label", torch.zeros(6, 3).long(), r"float.*\[6, 3\]", r"int64.*\[6, 3\]"),
+        ("multi_label", torch.zeros(6), r"float.*\[6, 3\]", r"float32.*\[6\]"),
+        ("multi_label", torch.zeros(6, 2), r"float.*\[6, 3\]", r"float32.*\[6, 2\]"),
+        ("regression", torch.zeros(6).long(), r"float.*\[6\]", r"int64.*\[6\]"),
+        ("regression", torch.zeros(6, 1), r"float.*\[6\]", r"float32.*\[6, 1\]"),
+    ],
+)
+def test_labels__of_a_wrong_kind_are_refused_naming_wanted_and_got(
+    problem: ProblemType, labels: Tensor, wanted: str, got: str
+) -> None:
+    logits = torch.zeros(6, 1 if problem == "regression" else 3)
+    with pytest.raises(InputError, match=rf"{problem}` wants {wanted}, but got torch\.{got}"):
+        check_labels(logits, labels, problem)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding__of_targets_is_refused_where_it_loses_digits(dtype: torch.dtype) -> None:
+    flags, shares = torch.tensor([[1, 0], [0, 1]]), torch.tensor([[0.3, 0.7]])
+    problems: list[ProblemType] = ["single_label", "multi_label"]
+    for problem in problems:
+        check_rounding(flags, problem)
+        check_rounding(shares, problem)
+        check_rounding(flags.to(dtype), problem)
+        with pytest.raises(InputError, match="rounded"):
+            check_rounding(shares.to(dtype), problem)
+    check_rounding(shares, "regression")
+    with pytest.raises(InputError, match="rounded"):
+        check_rounding(flags[0].to(dtype), "regression")
+    with pytest.raises(InputError, match="rounded"):
+        _losses(torch.zeros(2, 1), flags[0].to(dtype), "regression")
+
+
+def test_losses__are_as_precise_as_the_logits() -> None:
+    logits = torch.randn(6, 3, requires_grad=True)
+    losses = _losses(logits, torch.ones(6, 3).bfloat16(), "multi_label")
+    torch.autograd.grad(losses.sum(), logits)
+    assert losses.dtype == torch.float32
+    assert _losses(logits, torch.ones(6, dtype=torch.float64), "regression").dtype == torch.float32
+
+
+# A loss of the user.
+
+
+def _mean(loss: LossFunction | None, logits: Tensor, targets: Tensor) -> float:
+    """That of a batch, by a loss of the user."""
+    found = for_each_row(loss)
+    assert found is not None
+    problem: ProblemType = (
+        "multi_label" if isinstance(loss, nn.BCEWithLogitsLoss) else "single_label"
+    )
+    terms = class_terms(found, logits, targets, problem)
+    return float(reduce_terms(terms, torch.ones(len(logits))).mean)
+
+
+WEIGHT = torch.tensor([0.2, 1.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.CrossEntropyLoss(),
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.2),
+        lambda: nn.CrossEntropyLoss(WEIGHT),
+        lambda: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.2),
+        lambda: nn.CrossEntropyLoss(ignore_index=1),
+        lambda: nn.CrossEntropyLoss(WEIGHT, ignore_index=1),
+        lambda: nn.CrossEntropyLoss(WEIGHT, ignore_index=-100, label_smoothing=0.1),
+        lambda: nn.NLLLoss(WEIGHT, ignore_index=0),
+    ],
+)
+def test_loss_of_torch__has_the_mean_that_it_has_by_itself(make: Callable[[], nn.Module]) -> None:
+    """Over the weights of the targets' classes, not over the rows."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20, 3, generator=generator)
+    labels = torch.randint(0, 3, (20,), generator=generator)
+    assert _mean(make(), logits, labels) == pytest.approx(float(make()(logits, labels)), rel=1e-6)
+    labels[3] = -100
+    with_gap = make()
+    if getattr(with_gap, "ignore_index", None) == -100:
+        wanted = float(make()(logits, labels))
+        assert _mean(with_gap, logits, labels) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.CrossEntropyLoss(),
+        lambda: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.1),
+        lambda: nn.BCEWithLogitsLoss(pos_weight=WEIGHT),
+        lambda: nn.BCEWithLogitsLoss(WEIGHT),
+    ],
+)
+def test_loss_of_torch__of_shares_and_of_flags_is_the_mean_over_rows(
+    make: Callable[[], nn.Module],
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20, 3, generator=generator)
+    targets = torch.rand(20, 3, generator=generator)
+    assert _mean(make(), logits, targets) == pytest.approx(float(make()(logits, targets)), rel=1e-6)
+
+
+def test_loss_of_torch__weighs_its_rows() -> None:
+    """An ignored row weighs nothing, so that it counts nothing in the windows of an optimizer."""
+    loss = for_each_row(nn.CrossEntropyLoss(torch.tensor([1.0, 4.0]), ignore_index=-100))
+    assert loss is not None
+    logits = torch.zeros(3, 2)
+    numerators, weights = apply_loss(loss, logits, torch.tensor([0, 1, -100]))
+    assert weights.tolist() == [1.0, 4.0, 0.0]
+    assert numerators.tolist() == pytest.approx([math.log(2), 4 * math.log(2), 0.0])
+
+
+def test_reduction__of_a_loss_is_set_to_none() -> None:
+    loss = nn.CrossEntropyLoss(reduction="sum")
+    found: object = for_each_row(loss)
+    assert found is loss
+    assert loss.reduction == "none"
+    assert for_each_row(None) is None
+
+
+def test_function__gives_numbers_or_numerators_and_weights_or_numbers_of_classes() -> None:
+    logits, labels = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([0, 1])
+
+    def picked(inputs: Tensor, targets: Tensor) -> Tensor:
+        return inputs.gather(1, targets[:, None])[:, 0]
+
+    def weighed(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return picked(inputs, targets) * 3, torch.tensor([3.0, 1.0])
+
+    def of_classes(inputs: Tensor, targets: Tensor) -> Tensor:
+        return inputs * F.one_hot(targets, 2)
+
+    assert _mean(picked, logits, labels) == 3.0
+    assert _mean(weighed, logits, labels) == 18 / 4
+    assert _mean(of_classes, logits, labels) == (0.5 + 2.5) / 2
+
+
+def test_loss__of_numbers_gets_numbers() -> None:
+    loss = for_each_row(nn.L1Loss())
+    assert loss is not None
+    logits, targets = torch.tensor([[1.0], [4.0]]), torch.tensor([3.0, 3.5])
+    terms = class_terms(loss, logits, targets, "regression")
+    assert terms.numerators.tolist() == [2.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("loss", "got"),
+    [
+        (lambda logits, _: logits.mean(), r"<lambda> gives shape \[\]"),
+        (lambda logits, _: 1.5, "gives 1.5"),
+        (lambda logits, _: logits[:1, 0], r"gives shape \[1\]"),
+        (lambda logits, _: (logits[:, 0], logits.new_ones(())), r"gives shape \[\]"),
+        (lambda logits, _: logits[:, :, None], r"gives shape \[4, 2, 1\]"),
+    ],
+)
+def test_result__that_is_no_number_for_each_row_is_refused(loss: LossFunction, got: str) -> None:
+    with pytest.raises(InputError, match=rf"{got}, but a number for each of the 4 rows"):
+        class_terms(loss, torch.zeros(4, 2), torch.zeros(4).long(), "single_label")
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, 0.5, "focal"])
+def test_loss__that_is_a_class_or_cannot_be_called_is_refused(loss: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InputError, match="`loss` takes the object of a loss or a function"):
+        for_each_row(loss)
+
+
+def test_smoothing__is_of_the_own_loss_alone() -> None:
+    own = own_or_smoothed(None, 0.3)
+    assert isinstance(own, nn.CrossEntropyLoss)
+    assert own.label_smoothing == 0.3
+    given = nn.CrossEntropyLoss()
+    assert own_or_smoothed(given, 0.0) is given
+    with pytest.raises(InputError, match=r"`loss\.label_smoothing`"):
+        own_or_smoothed(given, 0.3)
+    for wrong in (-0.1, 1.0, math.nan):
+        with pytest.raises(InputError, match="at least 0 and below 1"):
+            own_or_smoothed(None, wrong)
+
+
+def test_tokens__are_summed_for_each_sequence() -> None:
+    logits = torch.randn(3, 4, 7, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[1, 2, 3, 4], [5, -100, -100, -100], [-100] * 4])
+    weight = torch.arange(1.0, 8.0)
+    loss = for_each_row(nn.CrossEntropyLoss(weight))
+    assert loss is not None
+    numerators, weights = token_terms(loss, logits.bfloat16(), labels)
+    wanted = F.cross_entropy(
+        logits.bfloat16().float().flatten(0, 1), labels.flatten(), weight, reduction="none"
+    )
+    assert torch.allclose(numerators, wanted.view(3, 4).sum(1))
+    assert weights.tolist() == [2 + 3 + 4 + 5, 6, 0]
+
+
+# The mean.
+
+
+def _terms(numerators: list[float], weights: list[float], examples: list[int]) -> LossTerms:
+    return LossTerms(
+        torch.tensor(numerators, requires_grad=True),
+        torch.tensor(weights),
+        torch.tensor(examples),
+    )
+
+
+def test_mean__is_over_all_weights_and_of_each_example_over_its_own() -> None:
+    """Of tokens: questions 0 and 2 have some, in two windows and in one."""
+    terms = _terms([6.0, 1.0, 2.0], [3, 1, 2], [0, 0, 2])
+    found = reduce_terms(terms, torch.ones(3))
+    assert float(found.mean.detach()) == 1.5
+    assert found.losses.tolist() == [7 / 4, 0, 1]
+    assert float(found.weight) == 6
+    assert found.mean.requires_grad
+    assert not found.losses.requires_grad
+    assert not found.weight.requires_grad
+
+
+def test_mean__counts_no_copy_and_weighs_rows() -> None:
+    terms = _terms([1.0, 2.0, 4.0, 8.0], [1, 1, 1, 1], [0, 1, 2, 3])
+    found = reduce_terms(terms, torch.tensor([1.0, 0.0, 0.5, 2.0]))
+    assert float(found.mean.detach()) == pytest.approx((1 + 2 + 16) / 3.5)
+    assert float(found.weight) == 3.5
+    assert found.losses.tolist() == [1, 2, 4, 8]  # of each by itself
+    (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
+    assert gradient.tolist() == pytest.approx([1 / 3.5, 0, 0.5 / 3.5, 2 / 3.5])
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_mean__is_not_spoilt_by_what_does_not_count(bad: float) -> None:
+    terms = _terms([1.0, bad, 3.0], [1, 1, 1], [0, 1, 2])
+    found = reduce_terms(terms, torch.tensor([1.0, 0.0, 1.0]))
+    assert float(found.mean.detach()) == 2.0
+    (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
+    assert gradient.tolist() == [0.5, 0.0, 0.5]
+    assert not reduce_terms(terms, torch.ones(3)).mean.isfinite()
+
+
+def test_mean__of_nothing_that_counts_is_0_and_can_be_learnt_from() -> None:
+    for weights, counts in (([1.0, 1.0], torch.zeros(2)), ([0.0, 0.0], torch.ones(2))):
+        terms = _terms([0.0 if weights[0] == 0 else 5.0, 0.0], weights, [0, 1])
+        found = reduce_terms(terms, counts)
+        assert (float(found.mean.detach()), float(found.weight)) == (0.0, 0.0)
+        (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
+        assert gradient.isfinite().all()
+    assert found.losses.tolist() == [0.0, 0.0]
