@@ -9,7 +9,7 @@ from lit_hf.modules.extracts import (
     Extracts,
     best_texts,
     find_extracts,
-    tell_extracts,
+    predict_extracts,
     trimmed,
 )
 
@@ -37,8 +37,6 @@ def _batch(num_windows: int = 1) -> SpanBatch:
 
 def _output(starts: Tensor, ends: Tensor) -> SpanOutput:
     return {
-        "loss": torch.tensor(0.0),
-        "losses": torch.zeros(1),
         "windows": torch.arange(len(starts)),
         "start_logits": starts,
         "end_logits": ends,
@@ -60,22 +58,35 @@ def test_margin__takes_the_window_least_sure_of_no_answer() -> None:
     assert found.candidates[0][0] == (4.0, 3, 7)
 
 
+def test_found__of_some_questions_are_those_of_all() -> None:
+    generator = torch.Generator().manual_seed(2)
+    starts, ends = torch.randn(2, 4, 5, generator=generator)
+    batch = _batch(4)
+    batch["context"] = [CONTEXT, CONTEXT[:9], CONTEXT]
+    batch["window_of"] = torch.tensor([0, 0, 1, 2])
+    output = _output(starts, ends)
+    everyone = find_extracts(batch, output, 3, 2)
+    some = find_extracts(batch, output, 3, 2, rows=[2, 0])
+    assert some.contexts == [CONTEXT, CONTEXT]
+    assert some.candidates == [everyone.candidates[2], everyone.candidates[0]]
+    assert some.margins.tolist() == everyone.margins[[2, 0]].tolist()
+
+
 def test_found__where_the_context_has_no_token() -> None:
     batch = _batch()
     batch["offsets"] = torch.zeros_like(batch["offsets"])
     logits = torch.zeros(1, 5)
     found = find_extracts(batch, _output(logits, logits), longest=3, num_best=3)
-    (answer,) = tell_extracts(batch, found, None)
+    (answer,) = predict_extracts(found, None)
     assert (answer["prediction"], answer["n_best"]) == ("", [])
     assert answer["probability"] == 1.0
 
 
-FOUND = Extracts([[Candidate(3.0, 3, 12), Candidate(1.0, 0, 3)]], torch.tensor([1.0]))
+FOUND = Extracts([CONTEXT], [[Candidate(3.0, 3, 12), Candidate(1.0, 0, 3)]], torch.tensor([1.0]))
 
 
 def test_told__without_threshold_always_answers() -> None:
-    (answer,) = tell_extracts(_batch(), FOUND, None)
-    assert (answer["id"], answer["index"]) == ("q", 7)
+    (answer,) = predict_extracts(FOUND, None)
     assert (answer["prediction"], answer["start"], answer["end"]) == ("old mill", 4, 12)
     wanted = torch.tensor([3.0, 1.0]).softmax(0)
     assert answer["probability"] == pytest.approx(float(wanted[0]))
@@ -86,7 +97,7 @@ def test_told__without_threshold_always_answers() -> None:
 
 @pytest.mark.parametrize(("threshold", "prediction"), [(0.9, ""), (1.0, "old mill")])
 def test_told__with_threshold_may_say_that_there_is_none(threshold: float, prediction: str) -> None:
-    (answer,) = tell_extracts(_batch(), FOUND, threshold)
+    (answer,) = predict_extracts(FOUND, threshold)
     assert answer["prediction"] == prediction
     wanted = torch.tensor([3.0, 1.0, 4.0]).softmax(0)
     assert answer["no_answer_probability"] == pytest.approx(float(wanted[2]))
@@ -100,10 +111,9 @@ def test_trimmed__takes_spaces_off_both_ends_only() -> None:
 
 
 def test_best_texts__are_those_that_are_told() -> None:
-    batch = _batch()
-    (told,) = tell_extracts(batch, FOUND, None)
-    assert best_texts(batch, FOUND) == [told["prediction"]] == ["old mill"]
-    assert best_texts(batch, Extracts([[]], torch.zeros(1))) == [""]
+    (told,) = predict_extracts(FOUND, None)
+    assert best_texts(FOUND) == [told["prediction"]] == ["old mill"]
+    assert best_texts(Extracts([CONTEXT], [[]], torch.zeros(1))) == [""]
 
 
 def test_answers__are_the_same_where_the_default_dtype_is_half() -> None:
@@ -111,7 +121,7 @@ def test_answers__are_the_same_where_the_default_dtype_is_half() -> None:
 
     def found() -> list[Prediction]:
         batch = _batch(2)
-        return tell_extracts(batch, find_extracts(batch, _output(starts, ends), 3, 5), 0.0)
+        return predict_extracts(find_extracts(batch, _output(starts, ends), 3, 5), 0.0)
 
     wanted = found()
     with HalfPrecision("bf16-true").forward_context():

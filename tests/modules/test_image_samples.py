@@ -1,13 +1,12 @@
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from lit_hf.modules.image_samples import LONGEST_SIDE, show_images, told_shares
+from lit_hf.modules.image_samples import LONGEST_SIDE, show_image, told_shares
 
 CLASSES = ["cat", "dog", "ship"]
-LOGITS = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.0, 9.0], [0.0, 1.0, 0.0]])
+PREDICTIONS = ["cat", "ship", "dog"]
 
 
 def _batch(size: int = 4, **more: Any) -> Any:  # noqa: ANN401 - an ImageBatch
@@ -21,28 +20,22 @@ def _batch(size: int = 4, **more: Any) -> Any:  # noqa: ANN401 - an ImageBatch
     }
 
 
-def _output() -> Any:  # noqa: ANN401 - a ClassOutput
-    return {"loss": torch.tensor(0.5), "losses": torch.tensor([0.1, 0.2, 0.3]), "logits": LOGITS}
+def _show(batch: Any, row: int) -> Any:  # noqa: ANN401 - an ImageBatch; a picture may be missing
+    return show_image(batch, row, PREDICTIONS[row], CLASSES)
 
 
-def test_samples__hold_the_pixels_of_their_rows() -> None:
+def test_shown__are_the_pixels_of_a_row() -> None:
     batch = _batch()
-    samples = show_images(batch, _output(), [2, 0], CLASSES)
-    for sample, row in zip(samples, (2, 0), strict=True):
-        image = sample["image"]
-        assert image.dtype == np.uint8
-        assert np.array_equal(image, batch["pixels"][row].permute(1, 2, 0).numpy())
-    assert [sample["id"] for sample in samples] == ["c", "a"]
-    assert [sample["prediction"] for sample in samples] == ["dog", "cat"]
-    assert [sample["truth"] for sample in samples] == ["dog", "cat"]
-    assert samples[0]["loss"] == pytest.approx(0.3)
-    assert samples[1]["probability"] == pytest.approx(float(LOGITS[0].softmax(0)[0]))
-    (wrong,) = show_images(batch, _output(), [1], CLASSES)
-    assert (wrong["prediction"], wrong["truth"], wrong["correct"]) == ("ship", "dog", False)
+    for row, truth, is_correct in ((2, "dog", True), (0, "cat", True), (1, "dog", False)):
+        shown = _show(batch, row)
+        assert shown["image"].dtype == np.uint8
+        assert np.array_equal(shown["image"], batch["pixels"][row].permute(1, 2, 0).numpy())
+        assert (shown["prediction"], shown["truth"]) == (PREDICTIONS[row], truth)
+        assert shown["correct"] is is_correct
 
 
 def test_samples__of_large_images_hold_small_ones() -> None:
-    (sample,) = show_images(_batch(size=300), _output(), [1], CLASSES)
+    sample = _show(_batch(size=300), 1)
     assert sample["image"].shape == (LONGEST_SIDE, LONGEST_SIDE, 3)
     assert sample["input"] == "image, 300 x 300 pixels"
 
@@ -50,13 +43,14 @@ def test_samples__of_large_images_hold_small_ones() -> None:
 def test_samples__of_a_batch_without_bytes_hold_no_picture() -> None:
     batch = _batch()
     del batch["pixels"]
-    (sample,) = show_images(batch, _output(), [0], CLASSES)
+    sample = _show(batch, 0)
     assert "image" not in sample
 
 
 def test_mixed_images__are_neither_right_nor_wrong() -> None:
     targets = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.0, 1.0], [0.2, 0.5, 0.3]])
-    samples = show_images(_batch(targets=targets), _output(), [0, 1, 2], CLASSES)
+    batch = _batch(targets=targets)
+    samples = [_show(batch, row) for row in range(3)]
     assert [sample["truth"] for sample in samples] == [
         "cat 70% + dog 30%",
         "ship",  # mixed with one of its class, or not at all

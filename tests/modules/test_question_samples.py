@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lit_hf.batches import Prediction, QuestionBatch
-from lit_hf.modules.question_samples import marked, show_questions
+from lit_hf.modules.question_samples import marked, show_question
 
 CONTEXT = "the old mill"
 
@@ -44,24 +44,18 @@ def test_marked__cuts_a_long_context_around_the_truth() -> None:
 
 def test_shown__is_question_context_answer_and_truth() -> None:
     told: Prediction = {"prediction": "old mill", "probability": 0.25, "start": 4, "end": 12}
-    losses = torch.tensor([9.0, 0.5])
-    (sample,) = show_questions(_batch(["the old mill", "old"]), losses, [1], [told], "plain")
+    sample = show_question(_batch(["the old mill", "old"]), 1, told, "plain")
     assert sample["input"] == "What? ‖ [the «old mill»]"
-    assert (sample["id"], sample["prediction"], sample["truth"]) == (
-        "q",
-        "old mill",
-        "the old mill",
-    )
-    assert (sample["probability"], sample["correct"], sample["loss"]) == (0.25, False, 0.5)
-    (sample,) = show_questions(_batch(["the old mill", "old"]), losses, [1], [told], "en")
+    assert (sample["prediction"], sample["truth"]) == ("old mill", "the old mill")
+    assert sample["correct"] is False
+    sample = show_question(_batch(["the old mill", "old"]), 1, told, "en")
     assert sample["correct"] is True
 
 
 def test_shown__without_place_marks_where_the_answer_first_stands() -> None:
     told: Prediction = {"prediction": "mill", "probability": None}
-    (sample,) = show_questions(_batch(["old"]), torch.zeros(2), [1], [told], "en")
+    sample = show_question(_batch(["old"]), 1, told, "en")
     assert sample["input"] == "What? ‖ the [old] «mill»"
-    assert sample["probability"] is None
 
 
 def test_shown__truth_is_marked_where_it_was_told_to_stand() -> None:
@@ -78,13 +72,13 @@ def test_shown__truth_is_marked_where_it_was_told_to_stand() -> None:
         batch["context"][1] = context
         if starts is not None:
             batch["starts"] = [[0], starts]
-        (sample,) = show_questions(batch, torch.zeros(2), [1], [told], "en")
+        sample = show_question(batch, 1, told, "en")
         assert sample["input"] == f"What? ‖ {shown}"
         batch.pop("starts", None)
 
 
 def test_shown__of_no_answer_says_so() -> None:
     told: Prediction = {"prediction": "", "probability": 0.5, "start": None, "end": None}
-    (sample,) = show_questions(_batch([]), torch.zeros(2), [1], [told], "en")
+    sample = show_question(_batch([]), 1, told, "en")
     assert (sample["prediction"], sample["truth"]) == ("(no answer)", "(no answer)")
     assert (sample["correct"], sample["input"]) == (True, "What? ‖ the old mill")

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.optim import SGD
 
-from lit_hf.modules.step_mean import mean_losses
 from tests.processes import run_script
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
@@ -76,16 +75,6 @@ def test_step__counts_each_token_alike_however_the_batches_are_cut(
         assert torch.allclose(weights, wanted, rtol=0, atol=1e-9), name
         for key in ("val/loss", "val/exact_match", "val/f1", "val/num_examples"):
             assert found[key] == pytest.approx(scores[key], abs=1e-6), (name, key)
-
-
-def test_mean_losses__are_per_token_of_all_and_of_each_question() -> None:
-    losses = torch.tensor([6.0, 1.0, 2.0], requires_grad=True)
-    counts, owners = torch.tensor([3, 1, 2]), torch.tensor([0, 0, 2])
-    output = mean_losses(losses, counts, owners, num_questions=3)
-    assert float(output["loss"].detach()) == 1.5
-    assert output["losses"].tolist() == [7 / 4, 0, 1]
-    assert int(output["weight"]) == 6
-    assert (output["loss"].requires_grad, output["losses"].requires_grad) == (True, False)
 
 
 def _weights(module: pl.LightningModule) -> Tensor:

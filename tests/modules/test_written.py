@@ -10,12 +10,12 @@ from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
 from lit_hf.modules.generation import set_generation
 from lit_hf.modules.written import (
-    Written,
     answer_windows,
     holding_windows,
-    tell_likeliest,
-    tell_written,
+    likeliest_tokens,
+    predict_written,
     write_greedily,
+    written_answers,
 )
 
 LONG = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(12))
@@ -87,7 +87,7 @@ def test_losses__are_those_of_the_model_itself(model: PreTrainedModel, batch: Pr
     assert answer_windows(model, unknown, 2, in_step=False).losses.eq(0).all()
 
 
-def _told(tiny_t5: str, texts: list[str], scores: list[float]) -> list[tuple[object, object]]:
+def _told(tiny_t5: str, texts: list[str], scores: list[float]) -> tuple[object, object, object]:
     """What is told of one question whose windows were answered so."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     batch: PromptBatch = {
@@ -100,21 +100,24 @@ def _told(tiny_t5: str, texts: list[str], scores: list[float]) -> list[tuple[obj
         "covers": torch.tensor([[n, n + 3] for n in range(len(texts))]),
     }
     tokens = [[*tokenizer(text)["input_ids"], -100] for text in texts]
-    (row,) = tell_written(batch, Written(tokens, torch.tensor(scores), torch.zeros(1)), tokenizer)
-    best, *_ = cast("list[dict[str, object]]", row["n_best"])
+    windows = torch.arange(len(texts))
+    output: AnswerOutput = {"windows": windows, "tokens": tokens, "scores": torch.tensor(scores)}
+    (answers,) = written_answers(batch, output, tokenizer)
+    row, best = predict_written(answers), answers[0]
+    assert row["n_best"] == answers
+    assert len(answers) == len(texts)
     assert (best["text"], best["score"]) == (row["prediction"], row["score"])
-    return [(best["text"], best["start"]), (row["probability"], row["index"])]
+    return best["text"], best["start"], row["probability"]
 
 
 def test_best__is_the_likeliest_of_those_that_say_something(tiny_t5: str) -> None:
-    answer, (probability, index) = _told(tiny_t5, ["mill", "", "Ada"], [-2.0, -0.1, -1.0])
-    assert answer == ("Ada", 2)
+    *answer, probability = _told(tiny_t5, ["mill", "", "Ada"], [-2.0, -0.1, -1.0])
+    assert answer == ["Ada", 2]
     assert probability == pytest.approx(0.3679, abs=1e-4)
-    assert index == 0
 
 
 def test_best__is_empty_where_all_are(tiny_t5: str) -> None:
-    (text, _), _ = _told(tiny_t5, ["", ""], [-0.5, -0.1])
+    text, *_ = _told(tiny_t5, ["", ""], [-0.5, -0.1])
     assert text == ""
 
 
@@ -135,7 +138,8 @@ def test_greedy_answer__leaves_the_model_as_it_was(
     model.train()
     frozen = _untyped(model).encoder.train(False)
     state = torch.get_rng_state()
-    (answer,) = write_greedily(model, batch, [1], tokenizer)
+    (answers,) = write_greedily(model, batch, [1], tokenizer)
+    answer = predict_written(answers)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert not any(part.training for part in frozen.modules())
@@ -152,19 +156,14 @@ def test_likeliest__reads_the_logits_of_the_taught_tokens(batch: PromptBatch, ti
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     windows = holding_windows(batch, [0, 1])
     logits = torch.nn.functional.one_hot(batch["labels"][windows].clamp(min=0), 700).float()
-    output = {
-        "loss": torch.tensor(0.0),
-        "losses": torch.zeros(2),
-        "num_tokens": torch.tensor(1),
-        "windows": windows[:1],
-        "logits": logits[:1],
-    }
+    output: AnswerOutput = {"windows": windows[:1], "logits": logits[:1]}
 
     def decode(ids: object) -> str:
         return str(tokenizer.decode(cast("list[int]", ids), skip_special_tokens=True))
 
-    told = tell_likeliest(batch, cast("AnswerOutput", output), [0, 1], decode)
+    told = [predict_written(answers) for answers in likeliest_tokens(batch, output, [0, 1], decode)]
     assert [answer["prediction"] for answer in told] == ["9 o'clock", ""]
+    assert [answer["probability"] for answer in told] == [None, None]
 
 
 def test_settings__that_break_while_writing_are_told(
