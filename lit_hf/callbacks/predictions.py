@@ -82,12 +82,12 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add the answers of a batch to the part of this process."""
-        if not (isinstance(batch, Mapping) and "index" in batch):
-            raise InputError(
-                "PredictionWriter puts answers in the order of the rows: the batches need their "
-                "numbers as `index`, as those of an `HFDataModule` have."
-            )
         rows = cast("list[Prediction]", outputs)
+        if not all(isinstance(row, Mapping) and "index" in row for row in rows):
+            raise InputError(
+                "PredictionWriter puts answers in the order of the rows: `predict_step` has to "
+                "give a list of dicts with the number of the row as `index`."
+            )
         append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

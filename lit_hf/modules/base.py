@@ -1,7 +1,8 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
+from lit_hf.errors import InputError
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.compiled import names_in, plain_model, plain_names
 from lit_hf.modules.contract import TaskModule
@@ -186,20 +188,40 @@ class HFModule(
         self._states.check(self.trainer)
         self._monitors.begin(self.trainer, self.score_names())
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model as transformers does, and its tokenizer or image processor, if any."""
+        self.export_model().save_pretrained(folder)
+        with suppress(InputError):  # a model without one of its own
+            self.write_processor(Path(folder))
+
     @property
     def backbone(self) -> PreTrainedModel:
         """The model without its head."""
         return backbone_of(self.model)
 
-    def call_model(
-        self, batch: Mapping[str, object], output_attentions: bool, output_hidden_states: bool
+    def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
+        """What of a batch the model reads."""
+        return {name: value for name, value in batch.items() if name in self.input_names}
+
+    def forward(
+        self, *args: object, output_attentions: bool = False, **inputs: object
     ) -> ModelOutput:
-        """Call the model with the inputs that a batch holds for it."""
-        inputs = {name: value for name, value in batch.items() if name in self.input_names}
-        inputs["output_attentions"] = output_attentions
-        inputs["output_hidden_states"] = output_hidden_states
+        """Run the model on a batch, or call it with its own arguments as in transformers.
+
+        Args:
+            args: a batch of the data module; or arguments of the model, such as `input_ids`.
+            output_attentions: also give the attention of each layer, [B, heads, L, L].
+            inputs: arguments of the model by name; with `labels` (of spans `start_positions` and
+                `end_positions`) the output has its `loss`.
+
+        Returns:
+            What the model gives, such as `logits` [B, C], and what else was asked for.
+        """
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            inputs, args = {**self.model_inputs(args[0]), **inputs}, ()
         with keeping_attentions(self.model) if output_attentions else nullcontext():
-            return cast("ModelOutput", self.model(**inputs))
+            asked = {"output_attentions": True} if output_attentions else {}
+            return cast("ModelOutput", self.model(*args, **inputs, **asked))
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""
@@ -233,6 +255,7 @@ class HFModule(
 
     def on_validation_start(self) -> None:
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
+        self._num_rows = 0
         self.reset_scores("val")
         self._rows.begin_evaluation(self.trainer, "val")
         tell_not_best(self.trainer, self.weights_step.trained)
@@ -250,12 +273,14 @@ class HFModule(
 
     def on_test_start(self) -> None:
         """Count from nothing."""
+        self._num_rows = 0
         self.reset_scores("test")
         self._rows.begin_evaluation(self.trainer, "test")
         tell_not_best(self.trainer, self.weights_step.trained)
 
     def on_predict_start(self) -> None:
         """Say where better weights are known."""
+        self._num_rows = 0
         tell_not_best(self.trainer, self.weights_step.trained)
 
     def on_test_epoch_end(self) -> None:

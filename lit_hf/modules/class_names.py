@@ -11,6 +11,7 @@ from transformers import PreTrainedConfig
 from lit_hf.errors import InputError, nearest
 from lit_hf.functional.labels import ProblemType, name_key
 from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
+from lit_hf.modules.data_facts import DataFacts
 
 log = logging.getLogger(__name__)
 Fit = Literal["same", "reordered", "unnamed", "other"]
@@ -145,8 +146,7 @@ def names_with_data(trainer: Trainer, stage: str, names: Sequence[str] | None) -
     Raises:
         InputError: if both have names, and these are others.
     """
-    data = getattr(trainer, "datamodule", None)
-    found = getattr(data, "label_names", None) if stage != "predict" else None
+    found = DataFacts(trainer).label_names if stage != "predict" else None
     if found is not None and names is not None:
         remedy = f"{_remedy(stage, found)}."
         check_names(names, found, "the module", remedy)
@@ -171,7 +171,7 @@ def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -
     Raises:
         InputError: naming both.
     """
-    is_alone = getattr(trainer, "datamodule", None) is None and loaders is not None
+    is_alone = DataFacts(trainer).source is None and loaders is not None
     for loader in CombinedLoader(loaders).flattened if is_alone else []:
         made_by = getattr(loader, "collate_fn", None)
         if (found := getattr(made_by, "label_names", None)) is not None:

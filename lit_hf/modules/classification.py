@@ -21,6 +21,7 @@ from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_names import check_loaders, positive_class
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.losses import LossFunction, check_labels, class_terms, plain_loss
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
@@ -75,7 +76,7 @@ class Classifier(HFModule):
         trainer = self._trainer
         if trainer is None or trainer.state.fn == "predict":  # whose labels are not read
             return
-        found = getattr(getattr(trainer, "datamodule", None), "labels_are", None)
+        found = DataFacts(trainer).labels_are
         if self.labels_are is None:
             self.labels_are = found
         elif found not in (None, self.labels_are):

@@ -36,6 +36,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
     """
 
     loss: LossFunction | None = None
+    _num_rows: int = 0  # evaluated or predicted so far, of loaders that number none
 
     # What a task says.
 
@@ -105,6 +106,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """Loss and outputs of a batch; counts it in the metrics of `val` and `test`."""
         output = self.run(batch, stage)
         is_training = stage == "train"
+        batch = batch if is_training else self._numbered(batch)
         terms = self.loss_terms(batch, output, self.loss if is_training else None)
         found = self._reduced(batch, terms, is_training)
         step: dict[str, object] = {
@@ -152,6 +154,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
 
     def predict_step(self, batch: BatchT, batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its id and row number."""
+        batch = self._numbered(batch)
         answers = self.decide(self.decode(batch, self.run(batch, "predict")))
         marks = marks_of(batch, len(answers))
         named: list[Prediction] = [
@@ -159,6 +162,17 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
             for (number, name), answer in zip(marks, answers, strict=True)
         ]
         return without_copies(batch, named)
+
+    def _numbered(self, batch: BatchT) -> BatchT:
+        """A batch whose rows have numbers; an ordinary one's are as Lightning's samplers deal."""
+        if "index" in batch:
+            return batch
+        trainer = self._trainer
+        rank, size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        first, self._num_rows = self._num_rows, self._num_rows + self.num_examples(batch)
+        numbers = [rank + size * row for row in range(first, self._num_rows)]
+        names = {"index": numbers, "id": [str(number) for number in numbers], **batch}
+        return cast("BatchT", names)
 
     def samples(self, batch: BatchT, output: StepOutput, rows: Sequence[int]) -> list[Sample]:
         """Show the examples at some rows of a batch: input, prediction and truth.

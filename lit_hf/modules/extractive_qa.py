@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
@@ -18,6 +17,7 @@ from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
@@ -143,8 +143,7 @@ class ExtractiveQA(QuestionAnswering):
     def setup(self, stage: str) -> None:
         """Warn of answers that would never be given."""
         super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        warn_of_answers(data, self.no_answer_threshold, self.max_answer_length)
+        warn_of_answers(DataFacts(self.trainer), self.no_answer_threshold, self.max_answer_length)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Two outputs a token: start and end."""
@@ -178,25 +177,6 @@ class ExtractiveQA(QuestionAnswering):
         """Take the best threshold that was found, unless another one is given now."""
         super().on_load_checkpoint(checkpoint)
         take_threshold(checkpoint, self.no_answer_threshold, self.best_threshold)
-
-    def forward(
-        self,
-        batch: SpanBatch,
-        output_attentions: bool = False,
-        output_hidden_states: bool = False,
-    ) -> QuestionAnsweringModelOutput:
-        """Run the model on all windows of a batch.
-
-        Args:
-            batch: `input_ids` [W, L], `attention_mask` [W, L] and perhaps `token_type_ids`.
-            output_attentions: also give the attention of each layer, [W, heads, L, L].
-            output_hidden_states: also give the embeddings and the output of each layer.
-
-        Returns:
-            `start_logits` and `end_logits` [W, L], and what else was asked for.
-        """
-        output = self.call_model(batch, output_attentions, output_hidden_states)
-        return cast("QuestionAnsweringModelOutput", output)
 
     # The contract.
 

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.loading import check_room
 from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
@@ -27,7 +28,7 @@ def check_same_task(trainer: Trainer, task: str) -> None:
     Raises:
         InputError: naming both.
     """
-    found = getattr(getattr(trainer, "datamodule", None), "task", task)
+    found = DataFacts(trainer).task or task
     if found != task:
         raise InputError(f"the data is of the task {found!r}, the module of {task!r}.")
 
@@ -91,7 +92,7 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
         log.info("the module was in evaluation mode; it is trained in training mode, with dropout.")
         module.train()
     warn_of_lost_updates(trainer, model)
-    check_room(model, getattr(trainer, "datamodule", None))
+    check_room(model, DataFacts(trainer).source)
     check_callbacks(trainer, module)
     # All weights are there, alike on every process. Each process takes examples of its own, also
     # where weights are in parts; a training that goes on sets what its checkpoint holds later.

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.positions import positions_of
 
 log = logging.getLogger(__name__)
@@ -75,14 +76,14 @@ def check_precision(trainer: Trainer, config: PreTrainedConfig) -> None:
         )
 
 
-def warn_of_cut_answers(data: object, model: PreTrainedModel) -> None:
+def warn_of_cut_answers(data: DataFacts, model: PreTrainedModel) -> None:
     """Warn where longer answers are taught than are written: those score low and nobody sees why.
 
     Args:
-        data: what may teach answers of up to `prompts.max_answer_length` tokens.
+        data: what may teach answers of up to `max_answer_length` tokens.
         model: with the settings by which it writes.
     """
-    taught = getattr(getattr(data, "prompts", None), "max_answer_length", 0)
+    taught = data.max_answer_length or 0
     written = model.generation_config.max_new_tokens
     if isinstance(written, int) and written < taught:
         log.warning(
@@ -105,8 +106,9 @@ def default_generation(
     """
     limit = positions_of(config, "decoder") or 2**31
     longest = cast("int", DEFAULTS["max_new_tokens"]) if length is None else length
-    processor = getattr(getattr(trainer, "datamodule", None), "processor", None)
-    padding = {} if processor is None else {"pad_token_id": processor.pad_token_id}
+    processor = DataFacts(trainer).processor
+    pad = getattr(processor, "pad_token_id", None)
+    padding = {} if processor is None else {"pad_token_id": pad}
     return {**DEFAULTS, "max_new_tokens": min(longest, limit - 1), **padding}
 
 
@@ -127,7 +129,7 @@ def follow_data(
     Returns:
         The longest answer that is taught, in tokens; `length` where the data does not know it.
     """
-    taught = getattr(getattr(trainer, "datamodule", None), "max_answer_length", length)
+    taught = DataFacts(trainer).max_answer_length or length
     if model is not None:
         written = model.generation_config
         before, now = (default_generation(model.config, n, trainer) for n in (length, taught))
@@ -135,7 +137,7 @@ def follow_data(
             now.pop("max_new_tokens")
         for name in now.keys() - {*given, "num_beams"}:
             setattr(written, name, now[name])
-    return cast("int | None", taught)
+    return taught
 
 
 def check_settings(values: object) -> dict[str, GenerationValue]:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.generation import (
     GenerationValue,
     check_precision,
@@ -170,25 +170,6 @@ class GenerativeQA(QuestionAnswering):
         set_generation(self.model, {**about["generation"], **self.generation})
         self._length = self.model.generation_config.max_new_tokens
 
-    def forward(
-        self,
-        batch: PromptBatch,
-        output_attentions: bool = False,
-        output_hidden_states: bool = False,
-    ) -> Seq2SeqLMOutput:
-        """Run the model on prompts and the answers to them.
-
-        Args:
-            batch: `input_ids` [V, L], `attention_mask` [V, L] and `labels` [V, A].
-            output_attentions: also give the attention of each layer.
-            output_hidden_states: also give the embeddings and the output of each layer.
-
-        Returns:
-            `logits` [V, A, T], and what else was asked for.
-        """
-        output = self.call_model(batch, output_attentions, output_hidden_states)
-        return cast("Seq2SeqLMOutput", output)
-
     # The contract.
 
     def run(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
@@ -247,7 +228,7 @@ class GenerativeQA(QuestionAnswering):
     def on_fit_start(self) -> None:
         """Check data and monitor."""
         super().on_fit_start()
-        warn_of_cut_answers(getattr(self.trainer, "datamodule", None), self.model)
+        warn_of_cut_answers(DataFacts(self.trainer), self.model)
 
     def _in_step(self) -> bool:
         return is_sharded(self._trainer)

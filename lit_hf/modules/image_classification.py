@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from torch import Tensor
 from torch.optim import AdamW
 from torchmetrics import Metric
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import ImageClassifierOutput
 
 from lit_hf.batches import ClassOutput, ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
@@ -25,6 +25,7 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.classification import Classifier
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
@@ -188,8 +189,9 @@ class ImageClassifier(Classifier):
         return processor
 
     def write_processor(self, folder: Path) -> None:
-        """Write the image processor of the base model."""
-        load_image_processor(self.model_name).save_pretrained(folder)
+        """Write the image processor of the data, or of the base model."""
+        known = DataFacts(self._trainer).processor
+        (known or load_image_processor(self.model_name)).save_pretrained(folder)
 
     def finish_export(self, model: PreTrainedModel, folder: Path, literals: Sequence[str]) -> None:
         """Nothing is left to do: there is no tokenizer."""
@@ -206,21 +208,8 @@ class ImageClassifier(Classifier):
         """Accuracy, F1 and top-5 accuracy."""
         return image_metrics(len(names_of(self.model.config)), self.positive_number())
 
-    def forward(
-        self,
-        batch: ImageBatch,
-        output_attentions: bool = False,
-        output_hidden_states: bool = False,
-    ) -> ImageClassifierOutput:
-        """Run the model on a batch.
-
-        Args:
-            batch: `pixel_values` [B, 3, H, W].
-            output_attentions: also give the attention of each layer.
-            output_hidden_states: also give the embeddings and the output of each layer.
-
-        Returns:
-            `logits` [B, C], and `attentions` and `hidden_states` where asked for.
+    def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
+        """The pixels, [B, 3, H, W], and what the model has to be told beside them.
 
         Raises:
             InputError: for a batch that comes straight from a loader, as bytes alone.
@@ -231,11 +220,10 @@ class ImageClassifier(Classifier):
                 "which Lightning prepares on the device; by hand "
                 "`batch = data.on_after_batch_transfer(batch, 0)`."
             )
-        inputs: dict[str, object] = {"pixel_values": batch["pixel_values"].to(self.model.dtype)}
-        height, width = batch["pixel_values"].shape[-2:]
-        inputs |= options_of(self.model, (height, width))
-        output = self.call_model(inputs, output_attentions, output_hidden_states)
-        return cast("ImageClassifierOutput", output)
+        pixels = cast("Tensor", batch["pixel_values"])
+        height, width = pixels.shape[-2:]
+        options = options_of(self.model, (height, width))
+        return {"pixel_values": pixels.to(self.model.dtype), **options}
 
     # The contract.
 

@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
+from lit_hf.modules.data_facts import DataFacts
 
 log = logging.getLogger(__name__)
 Size = tuple[int, int]
@@ -46,7 +47,7 @@ def check_size_of_data(trainer: Trainer, model: PreTrainedModel) -> None:
     Raises:
         InputError: see `check_size`.
     """
-    settings = getattr(getattr(trainer, "datamodule", None), "pixels", None)
+    settings = DataFacts(trainer).pixels
     size = getattr(settings, "final_size", None)
     if size is not None:
         check_size(model, size)

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.padding import follow_padding
 from lit_hf.positions import positions_of
 from lit_hf.processors import load_tokenizer
@@ -28,8 +29,7 @@ class ModuleTokenizer(LightningModule):
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """What turns tokens into text."""
-        data = getattr(self._trainer, "datamodule", None)
-        if (processor := getattr(data, "processor", None)) is not None:
+        if (processor := DataFacts(self._trainer).processor) is not None:
             return cast("PreTrainedTokenizerBase", processor)
         if self._tokenizer is None:
             self._tokenizer = load_tokenizer(self.model_name)
@@ -66,8 +66,8 @@ class ModuleTokenizer(LightningModule):
         return tokenizer
 
     def write_processor(self, folder: Path) -> None:
-        """Write the tokenizer of the base model, where the data had none of ours."""
-        tokenizer, config = load_tokenizer(self.model_name), self.model.config
+        """Write the tokenizer of the data, or of the base model."""
+        tokenizer, config = self.tokenizer, self.model.config
         ask_for_segments(tokenizer, config)
         save_tokenizer(padded_at_the_end(tokenizer, config), folder)
 

@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.positions import begins_behind_padding
 from lit_hf.processors import load_tokenizer
 
@@ -29,7 +30,7 @@ def complete_padding(
         InputError: if another padding token was typed, or if a classifier finds the end of a text
             by the token that it is padded with.
     """
-    processor = getattr(getattr(trainer, "datamodule", None), "processor", None)
+    processor = DataFacts(trainer).processor
     pad = getattr(processor, "pad_token_id", None)  # an image processor has none
     is_whole = "transformers_version" in overrides  # as checkpoints hold it
     if processor is None and model_name is not None and not is_whole:

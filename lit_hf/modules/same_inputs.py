@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from lit_hf.checkpoints import checkpoint_to_come
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.processor_files import data_description
 from lit_hf.processors import load_config
 
@@ -109,11 +110,7 @@ def _shown(value: object) -> str:
 
 def _inputs_of(trainer: Trainer) -> Inputs:
     """How the Trainer's data says that it makes inputs; {} where it does not say."""
-    data: Any = getattr(trainer, "datamodule", None)
-    if not (hasattr(data, "describe") and hasattr(data, "task")):
-        return {}
-    inputs = data.describe().get("inputs")
-    return inputs if isinstance(inputs, Mapping) else {}
+    return DataFacts(trainer).inputs
 
 
 def _exported(module: Reads) -> Inputs:

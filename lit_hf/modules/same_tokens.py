@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from lit_hf.checkpoints import checkpoint_to_come
 from lit_hf.errors import InputError
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.processors import load_tokenizer
 
 _FILE = "tokenizer.json"
@@ -49,12 +50,12 @@ class SameTokens:
         Raises:
             InputError: naming a token of two numbers.
         """
-        name, data = module.model_name, getattr(trainer, "datamodule", None)
+        name, other = module.model_name, DataFacts(trainer).model_name
         if checkpoint_to_come(trainer) is not None:
             return
         if self._file is not None:
             self._compare(trainer, Tokenizer.from_buffer(self._file).get_vocab(), "the checkpoint")
-        elif module.pretrained and getattr(data, "model_name", name) != name:
+        elif module.pretrained and other not in (None, name):
             try:
                 learnt = load_tokenizer(name).get_vocab()
             except InputError:  # a model without one of its own
@@ -62,9 +63,9 @@ class SameTokens:
             self._compare(trainer, learnt, f"model {name!r}")
 
     def _compare(self, trainer: Trainer | None, learnt: Mapping[str, int], whose: str) -> None:
-        data = getattr(trainer, "datamodule", None)
-        processor: Any = getattr(data, "processor", None)
-        name = getattr(data, "model_name", None)
+        data = DataFacts(trainer)
+        processor: Any = data.processor
+        name = data.model_name
         if not hasattr(processor, "get_vocab") or processor.name_or_path != name:
             return  # none, or one of the user's own, given as an object
         found = processor.get_vocab()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact, differences
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.early_stops import stop_again
 from lit_hf.modules.monitors import forget_best
 
@@ -159,7 +160,7 @@ def changed_validation(trainer: Trainer, checkpoint: dict[str, Any]) -> list[str
 
 
 def _data_of(trainer: Trainer) -> Knowing | None:
-    data = getattr(trainer, "datamodule", None)
+    data = DataFacts(trainer).source
     return data if isinstance(data, Knowing) else None
 
 

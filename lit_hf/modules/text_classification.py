@@ -5,7 +5,6 @@ Letters: B examples in a batch, L tokens, C classes.
 
 import logging
 from functools import partial
-from typing import cast
 
 from torch import nn
 from torch.optim import AdamW
@@ -16,7 +15,6 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from lit_hf.batches import ClassOutput, Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
@@ -33,6 +31,7 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.classification import Classifier
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import BackboneWithHead, BackboneWithHeadConfig, HeadCallable, join
 from lit_hf.modules.loading import (
@@ -148,8 +147,7 @@ class TextClassifier(Classifier):
             InputError: if the data is of another problem or has other classes.
         """
         super().fit_to_data(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        problem = getattr(data, "problem_type", self.problem_type)
+        problem = DataFacts(self.trainer).problem_type or self.problem_type
         if problem != self.problem_type:
             raise InputError(
                 f"the data is of `problem_type: {problem}`, the module of "
@@ -241,25 +239,6 @@ class TextClassifier(Classifier):
         super().setup_scores()
         if self.label_names is not None and len(self.label_names) > MOST_CLASSES:
             log.info(f"no AUROC: {len(self.label_names)} classes, {MOST_CLASSES} at most.")
-
-    def forward(
-        self,
-        batch: TextBatch,
-        output_attentions: bool = False,
-        output_hidden_states: bool = False,
-    ) -> SequenceClassifierOutput:
-        """Run the model on a batch.
-
-        Args:
-            batch: `input_ids` [B, L], `attention_mask` [B, L] and perhaps `token_type_ids`.
-            output_attentions: also give the attention of each layer, [B, heads, L, L].
-            output_hidden_states: also give the embeddings and the output of each layer, [B, L, H].
-
-        Returns:
-            `logits` [B, C], and `attentions` and `hidden_states` where asked for.
-        """
-        output = self.call_model(batch, output_attentions, output_hidden_states)
-        return cast("SequenceClassifierOutput", output)
 
     # The contract.
 
