@@ -9,15 +9,21 @@ import torch.nn.functional as F
 from scipy import stats
 from sklearn.metrics import (
     accuracy_score,
-    confusion_matrix,
     f1_score,
     mean_squared_error,
     roc_auc_score,
+    top_k_accuracy_score,
 )
 from torch import Tensor
 
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.classification import MOST_CLASSES, ClassificationScores
+from lit_hf.metrics.classification import (
+    MOST_CLASSES,
+    image_metrics,
+    one_sided,
+    text_metrics,
+)
+from tests.counting import Counting
 
 SEEDS = range(4)
 
@@ -30,13 +36,13 @@ def _scores(
     batch_sizes: Sequence[int] = (),
     is_padding: Tensor | None = None,
 ) -> dict[str, float]:
-    scores = ClassificationScores(problem, logits.shape[1])
+    scores = Counting(problem, logits.shape[1])
     padding = torch.zeros(len(losses), dtype=torch.bool) if is_padding is None else is_padding
     sizes = list(batch_sizes) or [len(losses)]
     parts = [torch.split(tensor, sizes) for tensor in (logits, labels, losses, padding)]
     for batch in zip(*parts, strict=True):
         scores.update(*batch)
-    return {name: float(value) for name, value in scores.compute().items()}
+    return scores.compute()
 
 
 def _random(
@@ -129,9 +135,9 @@ def test_scores__count_no_padding_copy(problem: ProblemType, num_classes: int, s
 
 @pytest.mark.parametrize(("problem", "num_classes"), CASES)
 def test_scores__name_what_they_compute(problem: ProblemType, num_classes: int) -> None:
-    scores = ClassificationScores(problem, num_classes)
-    scores.update(*_random(problem, num_classes, 0), torch.zeros(47, dtype=torch.bool))
-    assert sorted(scores.compute()) == sorted(scores.names)
+    scores = Counting(problem, num_classes)
+    scores.update(*_random(problem, num_classes, 0))
+    assert sorted(scores.compute()) == sorted(scores.metrics.names)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -169,17 +175,6 @@ def test_scores__of_multi_label_count_an_absent_class_as_sklearn_does() -> None:
     assert got["f1"] == pytest.approx(f1_score(labels, answers, average="macro", zero_division=0))
 
 
-@pytest.mark.parametrize(("problem", "num_classes"), CASES)
-def test_scores__of_half_precision_logits_are_those_of_the_same_numbers_in_single(
-    problem: ProblemType, num_classes: int
-) -> None:
-    logits, labels, losses = _random(problem, num_classes, 3)
-    half = logits.bfloat16()
-    got = _scores(problem, half, labels, losses)
-    assert got == _scores(problem, half.float(), labels, losses)
-    assert got == pytest.approx(_with_sklearn(problem, half.float(), labels, losses), abs=1e-6)
-
-
 @pytest.mark.parametrize("num_rows", [1, 2, 40])
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize(("problem", "num_classes"), CASES)
@@ -198,17 +193,19 @@ def test_scores__of_few_rows_and_of_rounded_logits_equal_sklearn(
 @pytest.mark.parametrize(
     ("problem", "names"),
     [
-        ("single_label", ["accuracy", "f1", "f1_micro", "loss", "num_examples"]),
-        ("multi_label", ["accuracy", "f1", "f1_micro", "loss", "num_examples"]),
+        ("single_label", ["classes"]),
+        ("multi_label", ["accuracy", "f1", "f1_micro"]),
     ],
 )
 def test_scores__of_very_many_classes_are_those_that_need_little_memory(
     problem: ProblemType, names: list[str]
 ) -> None:
-    scores = ClassificationScores(problem, MOST_CLASSES + 1)
+    scores = Counting(problem, MOST_CLASSES + 1)
     scores.update(*_random(problem, MOST_CLASSES + 1, 0))
-    assert scores.names == list(scores.compute()) == names
-    assert "auroc" in ClassificationScores(problem, MOST_CLASSES).names
+    wanted = {"accuracy", "f1", "f1_micro", "loss", "num_examples"}
+    assert set(scores.metrics.names) == scores.compute().keys() == wanted
+    assert list(text_metrics(problem, MOST_CLASSES + 1)) == names
+    assert list(text_metrics(problem, MOST_CLASSES)) == [*names, "auroc"]
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -218,6 +215,35 @@ def test_scores__tell_sure_answers_apart(num_classes: int) -> None:
     labels = torch.tensor([0, 1, 0, 1])
     got = _scores("single_label", logits, labels, torch.zeros(4))
     assert got["auroc"] == 1.0
+
+
+def test_images__have_the_scores_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(60, 8, generator=generator)
+    labels = torch.randint(0, 8, (60,), generator=generator)
+    copies = torch.arange(60) % 7 == 6
+    scores = Counting("single_label", 8, image_metrics(8))
+    for part in range(0, 60, 25):
+        rows = slice(part, part + 25)
+        scores.update(logits[rows], labels[rows], torch.ones(60)[rows], copies[rows])
+    kept, wanted = logits[~copies], labels[~copies]
+    values = scores.compute()
+    assert values == pytest.approx(
+        {
+            "accuracy": accuracy_score(wanted, kept.argmax(1)),
+            "f1": f1_score(wanted, kept.argmax(1), average="macro"),
+            "accuracy_top5": top_k_accuracy_score(wanted, kept, k=5, labels=range(8)),
+            "loss": 1.0,
+            "num_examples": float(len(wanted)),
+        },
+        abs=1e-6,
+    )
+    assert sorted(values) == sorted(scores.metrics.names)
+
+
+def test_top5__needs_more_than_five_classes() -> None:
+    assert "accuracy_top5" in image_metrics(6)
+    assert "accuracy_top5" not in image_metrics(5)
 
 
 def test_loss__is_the_mean_over_examples_not_over_batches() -> None:
@@ -240,11 +266,12 @@ def test_loss__of_one_bad_batch_is_nan_not_left_out() -> None:
 def test_binary__f1_is_of_the_positive_class(positive: int, f1: float) -> None:
     logits = F.one_hot(torch.tensor([1, 1, 0, 0, 0]), 2).float()
     labels = torch.tensor([1, 0, 1, 0, 0])
-    scores = ClassificationScores("single_label", 2, positive)
-    scores.update(logits, labels, torch.zeros(5))
-    got = scores.compute()
-    assert float(got["f1"]) == pytest.approx(f1)
-    assert float(got["accuracy"]) == pytest.approx(0.6)
+    for metrics in (text_metrics("single_label", 2, positive), image_metrics(2, positive)):
+        scores = Counting("single_label", 2, metrics)
+        scores.update(logits, labels, torch.zeros(5))
+        got = scores.compute()
+        assert got["f1"] == pytest.approx(f1)
+        assert got["accuracy"] == pytest.approx(0.6)
 
 
 def test_multi_label__accuracy_wants_all_labels_right() -> None:
@@ -260,66 +287,44 @@ def test_multi_label__one_half_is_no_yes() -> None:
     assert _scores("multi_label", logits, labels, torch.zeros(2))["accuracy"] == 1.0
 
 
-def test_reset__forgets_all_batches() -> None:
-    scores = ClassificationScores("single_label", 2)
-    wrong, right = torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 9.0]])
-    label, none = torch.tensor([1]), torch.tensor([False])
-    scores.update(wrong, label, torch.tensor([9.0]), none)
-    scores.reset()
-    scores.update(right, label, torch.tensor([0.25]), none)
-    got = {name: float(value) for name, value in scores.compute().items()}
-    assert (got["num_examples"], got["loss"], got["accuracy"], got["f1"]) == (1, 0.25, 1, 1)
-
-
-@pytest.mark.parametrize(("problem", "num_classes"), CASES)
-def test_scores__add_nothing_to_a_checkpoint(problem: ProblemType, num_classes: int) -> None:
-    scores = ClassificationScores(problem, num_classes)
-    scores.update(*_random(problem, num_classes, 0), torch.zeros(47, dtype=torch.bool))
-    assert scores.state_dict() == {}
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("num_classes", [2, 7])
-def test_confusion_matrix__is_that_of_sklearn_without_copies(num_classes: int, seed: int) -> None:
-    logits, labels, losses = _random("single_label", num_classes, seed)
-    labels[labels == num_classes - 1] = 0  # one class is never right
-    copies = torch.arange(47) % 5 == 4
-    scores = ClassificationScores("single_label", num_classes)
-    for part in torch.split(torch.arange(47), 10):
-        scores.update(logits[part], labels[part], losses[part], copies[part])
-    scores.update(logits[:2], labels[:2], losses[:2], torch.ones(2, dtype=torch.bool))
-    found = scores.confusion_matrix()
-    assert found is not None
-    wanted = confusion_matrix(
-        labels[~copies], logits[~copies].argmax(1), labels=list(range(num_classes))
-    )
-    assert found.tolist() == wanted.tolist()
-    assert found.dtype is torch.int64
-    scores.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        empty = scores.confusion_matrix()
-    assert empty is not None
-    assert int(empty.sum()) == 0
-
-
-@pytest.mark.parametrize(
-    ("problem", "num_classes"),
-    [("multi_label", 3), ("regression", 1), ("single_label", MOST_CLASSES + 1)],
-)
-def test_confusion_matrix__only_of_single_labels_of_not_too_many_classes(
-    problem: ProblemType, num_classes: int
-) -> None:
-    assert ClassificationScores(problem, num_classes).confusion_matrix() is None
-
-
 @pytest.mark.filterwarnings("ignore:.*was called before the ``update`` method")
 @pytest.mark.parametrize(
     ("problem", "num_classes"),
     [("single_label", 2), ("single_label", 4), ("multi_label", 3), ("regression", 1)],
 )
 def test_scores__of_nothing_are_no_numbers(problem: ProblemType, num_classes: int) -> None:
-    values = ClassificationScores(problem, num_classes).compute()
+    values = Counting(problem, num_classes).compute()
     assert values.pop("num_examples") == 0
     assert math.isnan(values["loss"])
     assert all(math.isnan(values[name]) for name in {"auroc", "pearson", "mse"} & values.keys())
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "wanted"),
+    [
+        ("single_label", [1, 1, 1], "all rows are of the class 'b': F1 says little and AUROC is"),
+        ("single_label", [1, 0, 1], ""),
+        ("multi_label", [[1.0, 0.0]] * 3, "no label is on in some rows"),
+        ("multi_label", [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], ""),
+        ("regression", [2.5, 2.5, 2.5], "all targets, or all predictions, are equal"),
+        ("regression", [2.5, 1.0, 0.0], ""),
+    ],
+)
+def test_rows__that_are_all_alike_are_told(
+    problem: ProblemType, labels: list[object], wanted: str
+) -> None:
+    num_labels = 1 if problem == "regression" else 2
+    scores = Counting(problem, num_labels)
+    logits = torch.randn(3, num_labels, generator=torch.Generator().manual_seed(0))
+    scores.update(logits, torch.tensor(labels), torch.ones(3))
+    told = one_sided(scores.metrics.own, scores.metrics.compute(), ["a", "b"])
+    assert told.startswith(wanted)
+    assert bool(told) is bool(wanted)
+    bad = Counting(problem, num_labels)  # of weights that are no numbers there is more to say
+    bad.update(logits * math.nan, torch.tensor(labels), torch.full((3,), math.nan))
+    if problem != "single_label":
+        assert one_sided(bad.metrics.own, bad.metrics.compute(), ["a", "b"]) == ""
+    images = Counting("single_label", 2, image_metrics(2))
+    images.update(torch.zeros(3, 2), torch.tensor([0, 0, 0]), torch.ones(3))
+    told = one_sided(images.metrics.own, images.metrics.compute(), ["a", "b"])
+    assert told == "all rows are of the class 'a': F1 says little"

@@ -1,41 +1,41 @@
 """Each score of each task is called better where it is better."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
-from torch import Tensor
+from torchmetrics import Metric
 
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.answer_score import AnswerScore
-from lit_hf.metrics.classification import ClassificationScores
+from lit_hf.metrics.classification import image_metrics, text_metrics
 from lit_hf.metrics.directions import mode_of
-from lit_hf.metrics.images import ImageScores
+from tests.counting import Counting
 
 NO_SCORES = ("num_examples", "_thresh", "_total")
 
 
-def _is_higher(good: Mapping[str, Tensor], bad: Mapping[str, Tensor]) -> dict[str, bool]:
+def _is_higher(good: Mapping[str, float], bad: Mapping[str, float]) -> dict[str, bool]:
     """By name whether the score is higher where the predictions are better."""
     return {
-        name: bool(good[name] > bad[name])
+        name: good[name] > bad[name]
         for name in good
-        if not name.endswith(NO_SCORES) and float(good[name]) != float(bad[name])
+        if not name.endswith(NO_SCORES) and good[name] != bad[name]
     }
 
 
 @pytest.mark.parametrize(
-    ("problem", "num_labels", "kind"),
+    ("problem", "num_labels", "make"),
     [
-        ("single_label", 2, ClassificationScores),
-        ("single_label", 3, ClassificationScores),
-        ("multi_label", 3, ClassificationScores),
-        ("regression", 1, ClassificationScores),
-        ("single_label", 7, ImageScores),
+        ("single_label", 2, lambda: text_metrics("single_label", 2)),
+        ("single_label", 3, lambda: text_metrics("single_label", 3)),
+        ("multi_label", 3, lambda: text_metrics("multi_label", 3)),
+        ("regression", 1, lambda: text_metrics("regression", 1)),
+        ("single_label", 7, lambda: image_metrics(7)),
     ],
 )
 def test_classes_and_numbers(
-    problem: ProblemType, num_labels: int, kind: type[ClassificationScores]
+    problem: ProblemType, num_labels: int, make: Callable[[], dict[str, Metric]]
 ) -> None:
     labels = torch.arange(14) % num_labels
     if problem == "multi_label":
@@ -47,7 +47,7 @@ def test_classes_and_numbers(
         good = 4.0 * torch.nn.functional.one_hot(labels, num_labels)
     found = []
     for logits, loss in ((good, 0.1), (-good, 2.0)):
-        scores = ImageScores(num_labels) if kind is ImageScores else kind(problem, num_labels)
+        scores = Counting(problem, num_labels, make())
         scores.update(logits.float(), labels, torch.full((14,), loss))
         found.append(scores.compute())
     higher = _is_higher(*found)
@@ -61,7 +61,7 @@ def test_answers() -> None:
     for right in ("in 1921", "yesterday"):
         score = AnswerScore(no_answer_threshold=0.0)
         score.update([right, "" if right == "in 1921" else "x"], [["in 1921"], []], [-1.0, -1.0])
-        found.append(score.compute())
+        found.append({name: float(value) for name, value in score.compute().items()})
     higher = _is_higher(*found)
     assert {"exact_match", "f1", "HasAns_exact", "HasAns_f1", "NoAns_f1", "best_f1"} <= set(higher)
     for name, is_higher in higher.items():
