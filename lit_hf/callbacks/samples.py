@@ -115,9 +115,7 @@ class SampleLogger(Callback):
         if not (self.every_n_steps and self.num_samples and trainer.is_global_zero):
             return
         if not (isinstance(outputs, Mapping) and "losses" in outputs):
-            if not self._is_told:
-                log.warning("SampleLogger: `training_step` returns no step output to show.")
-            self._is_told = True
+            self._tell_none(trainer)
             return
         self._recent.append((batch, cast("StepOutput", outputs)))
         while self._num_recent() - len(self._recent[0][1]["losses"]) >= self.num_samples:
@@ -136,6 +134,15 @@ class SampleLogger(Callback):
             shown.update({numbers[row] for row in rows} - {None})
             samples += self._samples(pl_module, recent, output, rows)
         self._publish(trainer, "train", samples, [None] * len(samples))
+
+    def _tell_none(self, trainer: Trainer) -> None:
+        """Say once that there is nothing to show."""
+        if not self._is_told and trainer.is_global_zero:
+            log.warning(
+                "SampleLogger: nothing is shown of these batches, which hold tokens only, or of a "
+                "step that returns no output."
+            )
+        self._is_told = True
 
     def _num_recent(self) -> int:
         return sum(len(output["losses"]) for _, output in self._recent)
@@ -171,6 +178,9 @@ class SampleLogger(Callback):
             ranks = list(zip(keys, places, strict=True))
             rows = [r for r, rank in enumerate(ranks) if not copy[r] and self._enters(panel, rank)]
             shown = self._samples(pl_module, batch, output, rows)
+            if rows and not shown:
+                self._tell_none(trainer)
+                return
             for row, sample in zip(rows, shown, strict=True):
                 if self._enters(panel, ranks[row]):
                     heapq.heappush(panel, (*ranks[row], sample))

@@ -41,6 +41,7 @@ class StageMetrics(nn.Module):
         self.loss_sum = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
         self.weight_sum = SumMetric()
         self.num_examples = SumMetric()
+        self.num_scored = SumMetric()  # examples of batches that say enough for metrics
         self.own = nn.ModuleDict(own)
         self.added = nn.ModuleDict({name: _as_metric(name, m) for name, m in added.items()})
         if taken := sorted(set(self._own_names()) & {*self.added}):
@@ -64,6 +65,7 @@ class StageMetrics(nn.Module):
         self.num_examples.update(kept.sum())
         if inputs is None:
             return
+        self.num_scored.update(kept.sum())
         picks = kept.nonzero().flatten().tolist()
         for metric in [*self.own.values(), *self.added.values()]:
             if picks or getattr(metric, "takes_nothing", False):
@@ -74,13 +76,16 @@ class StageMetrics(nn.Module):
         """All scores by name, scalars; a collective operation where there are several processes."""
         values: dict[str, Tensor] = {}
         with taking_nothing():
+            loss = self.loss_sum.compute() / self.weight_sum.compute()
+            counts = {"loss": loss, "num_examples": self.num_examples.compute()}
+            if counts["num_examples"] and not self.num_scored.compute():
+                return counts
             for name, metric in self.own.items():
                 found = cast("Metric", metric).compute()
                 values.update(found if isinstance(found, dict) else {name: found})
             for name, metric in self.added.items():
                 values.update(_numbers_of(name, metric))
-        loss = self.loss_sum.compute() / self.weight_sum.compute()
-        return {"num_examples": self.num_examples.compute(), **values, "loss": loss}
+        return {**values, **counts}
 
     @property
     def names(self) -> list[str]:
