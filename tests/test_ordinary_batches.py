@@ -41,7 +41,7 @@ def span_rows(model: str) -> Loader:
     tokenizer = AutoTokenizer.from_pretrained(model)
     rows = [
         {
-            **tokenizer("what?", " ".join([text] * 9), max_length=16, truncation="only_second"),
+            **tokenizer("what?", " ".join([text] * 20), max_length=16, truncation="only_second"),
             "start_positions": 4,
             "end_positions": 5,
         }

@@ -115,7 +115,7 @@ class SampleLogger(Callback):
         if not (self.every_n_steps and self.num_samples and trainer.is_global_zero):
             return
         if not (isinstance(outputs, Mapping) and "losses" in outputs):
-            self._tell_none(trainer)
+            self._tell_none(trainer, "`training_step` returns no step output")
             return
         self._recent.append((batch, cast("StepOutput", outputs)))
         while self._num_recent() - len(self._recent[0][1]["losses"]) >= self.num_samples:
@@ -135,13 +135,10 @@ class SampleLogger(Callback):
             samples += self._samples(pl_module, recent, output, rows)
         self._publish(trainer, "train", samples, [None] * len(samples))
 
-    def _tell_none(self, trainer: Trainer) -> None:
-        """Say once that there is nothing to show."""
+    def _tell_none(self, trainer: Trainer, reason: str) -> None:
+        """Say once why there is nothing to show."""
         if not self._is_told and trainer.is_global_zero:
-            log.warning(
-                "SampleLogger: nothing is shown of these batches, which hold tokens only, or of a "
-                "step that returns no output."
-            )
+            log.warning(f"SampleLogger: {reason} to show.")
         self._is_told = True
 
     def _num_recent(self) -> int:
@@ -179,7 +176,7 @@ class SampleLogger(Callback):
             rows = [r for r, rank in enumerate(ranks) if not copy[r] and self._enters(panel, rank)]
             shown = self._samples(pl_module, batch, output, rows)
             if rows and not shown:
-                self._tell_none(trainer)
+                self._tell_none(trainer, "the batches hold tokens only and no text")
                 return
             for row, sample in zip(rows, shown, strict=True):
                 if self._enters(panel, ranks[row]):
