@@ -13,6 +13,7 @@ from lit_hf.data.contents import check_content, content_stamp, head_of, lines_of
 from lit_hf.data.delimited import open_csv, open_tsv
 from lit_hf.data.squad_json import is_squad, squad_rows
 from lit_hf.data.tables import (
+    ROWS_READ,
     Row,
     Table,
     check_names,
@@ -136,7 +137,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
     start = 1
     try:
-        for batch in pq.ParquetFile(path).iter_batches():
+        for batch in pq.ParquetFile(path).iter_batches(ROWS_READ):
             yield from enumerate(batch.to_pylist(), start=start)
             start += batch.num_rows
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _SINGLE = ("float16", "float32")
-_ROWS_READ = 100  # at once; a row may hold a whole image
+ROWS_READ = 100  # at once; a row may hold a whole image, and a page of few bytes long texts
 Row = Mapping[str, object]
 Unit = Literal["line", "row", "question"]
 
@@ -128,7 +128,7 @@ def table_from_dataset(name: str, dataset: object) -> Table:
 
 def _dataset_rows(dataset: "Dataset") -> Iterator[tuple[int, Row]]:
     """Numbered rows as they lie on the disk: images would else be decoded, from any path or URL."""
-    batches = (batch.to_pylist() for batch in dataset.iter(_ROWS_READ))
+    batches = (batch.to_pylist() for batch in dataset.iter(ROWS_READ))
     yield from enumerate(chain.from_iterable(batches), start=1)
 
 

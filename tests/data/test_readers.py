@@ -250,3 +250,16 @@ def test_columns__of_a_very_wide_table_are_counted_once(suffix: str, tmp_path: P
     twice = {"jsonl": cells[:-1] + ', "c99999": 1}'}.get(suffix, line.replace("c0", "c99999", 1))
     with pytest.raises(InputError, match=r"'c99999'.*twice"):
         open_file(str(_write(tmp_path, f"b.{suffix}", f"{twice}\n")))
+
+
+def test_parquet__is_read_a_few_rows_at_once(tmp_path: Path) -> None:
+    good = pa.array([str(number) for number in range(1000)])
+    bad = pa.StringArray.from_buffers(
+        1, pa.py_buffer(struct.pack("ii", 0, 1)), pa.py_buffer(b"\xff")
+    )
+    path = tmp_path / "a.parquet"
+    _parquet(path, pa.concat_arrays([good, bad]))
+    rows = open_file(str(path)).rows()
+    assert [next(rows)[0] for _ in range(1000)] == list(range(1, 1001))
+    with pytest.raises(InputError, match="text after row 1000 is not UTF-8"):
+        next(rows)
