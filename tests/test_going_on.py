@@ -80,6 +80,32 @@ def test_take__of_a_stranger_is_one_error(
         end_of(trainer)
 
 
+def test_take__of_weights_alone_is_for_evaluations(trained: Path, tmp_path: Path) -> None:
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    del content["loops"], content["optimizer_states"]
+    path = str(tmp_path / "weights.ckpt")
+    torch.save(content, path)
+    take(path, "test", "text_classification", TextClassificationDataModule("gone"))
+    with pytest.raises(InputError, match="it holds weights only; nothing to go on from"):
+        take(path, "fit", "text_classification", TextClassificationDataModule("gone"))
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "has_results", "raised"),
+    [(2, True, True), (1, True, True), (3, True, False), (2, False, False), (1, False, True)],
+)
+def test_end__is_where_its_results_are_written_or_more_than_is_asked_for(
+    max_epochs: int, has_results: bool, raised: bool, trained: Path, tmp_path: Path
+) -> None:
+    folder = trained if has_results else tmp_path
+    trainer = quiet_trainer(default_root_dir=folder, max_epochs=max_epochs)
+    assert not end_of(trainer)
+    trainer.ckpt_path = str(trained / "checkpoints" / "last.ckpt")
+    told = f"to go on raise `trainer.max_epochs` ({max_epochs}) above 2."
+    assert (told in end_of(trainer)) is raised
+    assert bool(end_of(trainer)) is raised
+
+
 def test_rest__says_what_the_same_command_will_do(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -225,10 +225,10 @@ def _locked(path: Path, verb: str) -> BaseFileLock:
             f"another {kind} runs in {path.parent} ({_holder_of(path)}). Wait for its end, or give "
             "another `trainer.default_root_dir`."
         ) from None
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno in _NOT_OPENED:
+    except OSError as error:
+        if error.errno in _NOT_OPENED:
             raise InputError(f"{path}: cannot be opened: {error.strerror}. Remove it.") from error
-        if isinstance(error, OSError) and error.errno in FULL:
+        if error.errno in FULL:
             raise
         log.warning(
             f"{path}: this disk knows no locks ({error}): see to it that no other {kind} runs here."

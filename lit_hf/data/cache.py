@@ -157,8 +157,8 @@ def _alone(path: Path) -> Iterator[None]:
             f"{path}: belongs to another user, whose prepared rows nobody else reads. Set "
             "LIT_HF_CACHE to a folder of your own."
         ) from error
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+    except OSError as error:
+        if error.errno in FULL:
             raise
         log.warning(
             f"{path}: this disk knows no locks ({error}), so several processes may prepare the "

@@ -51,8 +51,8 @@ def is_hidden(value: object, name: str = "") -> bool:
         return any(is_hidden(part, name) for part in value)
     if not isinstance(value, str) or STARS not in value:
         return False
-    is_named = _SECRET_NAME.fullmatch(name) is not None and not value.strip("*")
-    return is_named or without_secrets(value.replace(STARS, "x")) != value.replace(STARS, "x")
+    shown = value.replace(STARS, "x")
+    return _SECRET_NAME.fullmatch(name) is not None or without_credentials(shown) != shown
 
 
 def _hide(parameter: "re.Match[str]") -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.best import best_callback
@@ -53,6 +54,17 @@ def test_checkpoints__of_a_state_lie_in_the_folder_itself(tmp_path: Path) -> Non
     found = _at_home(state, ModelCheckpoint(folder, monitor="val/loss"), folder)
     assert list(found["best_k_models"]) == [str(folder / "own.ckpt")]
     assert found["kth_best_model_path"] == found["last_model_path"] == ""
+
+
+def test_state__of_a_checkpoint_callback_of_ones_own_stays_as_it_is() -> None:
+    class Own(Checkpoint):
+        pass
+
+    trainer = quiet_trainer(callbacks=[own := Own(), last := LastCheckpoint()])
+    trainer.state.fn = TrainerFn.FITTING
+    held: dict[str, Any] = {"callbacks": {own.state_key: {"dirpath": "/mine"}}}
+    last.on_load_checkpoint(trainer, pl.LightningModule(), held)
+    assert held == {"callbacks": {own.state_key: {"dirpath": "/mine"}}}
 
 
 @pytest.mark.parametrize("settings", [{"check_val_every_n_epoch": 5}, {"max_steps": 2}])
