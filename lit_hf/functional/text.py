@@ -1,5 +1,6 @@
 """Text from strangers, made safe to print."""
 
+import re
 import unicodedata
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi overrides), surrogate, unassigned
@@ -49,9 +50,9 @@ def markdown_cell(text: str, limit: int = 500) -> str:
     '&lt;b&gt;a\\|b&lt;/b&gt; \\!\\[x\\]\\(http&#58;//e.vil\\)'
     """
     cell = printable(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_{}[]()#!|~":
+    for character in "\\`*_{}[]()#!|~$":  # GitHub and the Hub take what is between two $ for maths
         cell = cell.replace(character, "\\" + character)
-    return cell.replace("://", "&#58;//")
+    return re.sub(r"(www)\.", r"\1&#46;", cell.replace("://", "&#58;//"), flags=re.IGNORECASE)
 
 
 def short_number(value: float) -> str:

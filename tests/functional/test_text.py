@@ -1,4 +1,8 @@
+import html
+import re
+
 import pytest
+from markdown_it import MarkdownIt
 
 from lit_hf.functional.text import markdown_cell, printable
 
@@ -34,3 +38,16 @@ def test_markdown_cell__nothing_is_markup() -> None:
         while (position := cell.find(mark, position + 1)) >= 0:
             entity = mark == "#" and cell[position - 1] == "&"
             assert entity or cell[position - 1] == "\\", cell
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<b>a|b</b> ![x](http://e.vil)", "`a` [red]x[/] $x^2$", "_x_ *y* ~~z~~ www.e.vil", "--- # h"],
+)
+def test_markdown_cell__is_shown_as_the_text_it_is(text: str) -> None:
+    cell = markdown_cell(text)
+    shown = MarkdownIt().renderInline(cell)
+    assert "<" not in shown
+    assert html.unescape(shown) == text
+    assert re.search(r"(?<!\\)\$", cell) is None  # maths of GitHub and the Hub
+    assert "www." not in cell  # which GitHub makes an address of
