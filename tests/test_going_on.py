@@ -1,13 +1,13 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.going_on import checkpoint_for, end_of, take, tell_rest
+from lit_hf.going_on import checkpoint_for, end_of, has_ended, take, tell_rest, tell_start
 from tests.damage import flip_weight
 from tests.trainers import quiet_trainer
 
@@ -80,12 +80,16 @@ def test_take__of_a_stranger_is_one_error(
         end_of(trainer)
 
 
-def test_take__of_weights_alone_is_for_evaluations(trained: Path, tmp_path: Path) -> None:
+def test_take__of_weights_alone_is_for_evaluations(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
     del content["loops"], content["optimizer_states"]
+    content["lit_hf"]["averaged_by"] = "EMA"
     path = str(tmp_path / "weights.ckpt")
     torch.save(content, path)
     take(path, "test", "text_classification", TextClassificationDataModule("gone"))
+    assert capsys.readouterr().out == f"the weights of {path} are averages (EMA)\n"
     with pytest.raises(InputError, match="it holds weights only; nothing to go on from"):
         take(path, "fit", "text_classification", TextClassificationDataModule("gone"))
 
@@ -104,6 +108,32 @@ def test_end__is_where_its_results_are_written_or_more_than_is_asked_for(
     told = f"to go on raise `trainer.max_epochs` ({max_epochs}) above 2."
     assert (told in end_of(trainer)) is raised
     assert bool(end_of(trainer)) is raised
+
+
+def test_end__of_another_training_is_refused_before_it_is_told(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Same:
+        compared = 0
+
+        def compare(self, *_: object) -> None:
+            self.compared += 1
+
+    trainer = quiet_trainer(default_root_dir=trained, max_epochs=2)
+    same, others = Same(), (cast("Any", object()), cast("Any", object()))
+    assert not has_ended(trainer, *others, cast("Any", same))
+    assert (same.compared, capsys.readouterr().out) == (0, "")
+    trainer.ckpt_path = str(trained / "checkpoints" / "last.ckpt")
+    assert has_ended(trainer, *others, cast("Any", same))
+    assert same.compared == 1
+    assert capsys.readouterr().out.startswith("already finished: ")
+
+
+def test_start__says_where_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_start(None, Path("run"))
+    tell_start("run/last.ckpt", Path("run"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["no checkpoint in run: a new training begins", "going on from run/last.ckpt"]
 
 
 def test_rest__says_what_the_same_command_will_do(

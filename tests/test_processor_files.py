@@ -8,7 +8,14 @@ import transformers
 from torch import Tensor
 
 from lit_hf import InputError
-from lit_hf.processor_files import drop_code, files_of, write_files
+from lit_hf.processor_files import (
+    data_description,
+    drop_code,
+    files_of,
+    write_files,
+    write_model_files,
+)
+from lit_hf.special_tokens import KEY
 
 BYTES = torch.tensor([*b"{}"], dtype=torch.uint8)
 
@@ -104,3 +111,21 @@ def test_files__of_a_tokenizer_of_ones_own_are_left_out_and_named(tmp_path: Path
         (tmp_path / name).write_text("pass", encoding="utf-8")
     with pytest.warns(UserWarning, match=r"do not keep tokenizer_x\.py"):
         assert files_of(tmp_path).keys() == {"vocab.txt"}
+
+
+def test_checkpoint__gives_config_and_files_and_what_the_data_says(tmp_path: Path) -> None:
+    config = {"model_type": "bert", "auto_map": {}}
+    data = {"processor": {"tokenizer_config.json": _bytes({"a": 1})}, "data": {"inputs": {}}}
+    held: dict[str, dict[str, object]] = {"callbacks": {}, "Data": data}
+    assert not write_model_files(held, tmp_path)
+    assert not write_model_files({"hyper_parameters": {"config_overrides": config}}, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert write_model_files({**held, "hyper_parameters": {"config_overrides": config}}, tmp_path)
+    said = {path.name: json.loads(path.read_bytes()) for path in tmp_path.iterdir()}
+    # It was written before texts were read otherwise.
+    assert said == {
+        "config.json": {"model_type": "bert"},
+        "tokenizer_config.json": {"a": 1, KEY: False},
+    }
+    assert data_description(held) == {"inputs": {}}
+    assert data_description({"Data": {**data, "data": 3}}) == data_description({}) == {}

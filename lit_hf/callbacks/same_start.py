@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch.distributed as dist
@@ -94,7 +94,9 @@ def _own_facts(trainer: Trainer) -> dict[str, str]:
     return {
         "host": socket.gethostname(),
         "checkpoint": _told_checkpoint(checkpoint_to_come(trainer)),
-        "versions": ", ".join([f"lit_hf {__version__}", *map(_version, _LIBRARIES)]),
+        "versions": ", ".join(
+            [f"lit_hf {__version__}", *(f"{name} {version(name)}" for name in _LIBRARIES)]
+        ),
     }
 
 
@@ -107,13 +109,6 @@ def _told_checkpoint(path: str | None) -> str:
     except InputError as error:
         return f"no checkpoint that can be read ({error})"
     return f"{Path(path).name} of step {step}"
-
-
-def _version(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return f"no {package}"
 
 
 def _gathered(own: Facts) -> list[Facts]:

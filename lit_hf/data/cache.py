@@ -135,14 +135,15 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     if _is_whole(target):
         return target
     with _alone(Path(f"{target}.lock")):
-        if target.exists() and not _is_whole(target):
+        if _is_whole(target):  # by another process, meanwhile
+            return target
+        if target.exists():
             log.warning(f"{target}: damaged since it was written, so it is prepared anew.")
-        if not _is_whole(target):
-            sweep(target.parent)
-            with new_folder(target, _ROOM) as folder:
-                folder.chmod(0o700)  # rows may be nobody else's business
-                build(folder)
-                (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
+        sweep(target.parent)
+        with new_folder(target, _ROOM) as folder:
+            folder.chmod(0o700)  # rows may be nobody else's business
+            build(folder)
+            (folder / _SUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
     return target
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home
+from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home, _tell_uncounted
 from lit_hf.checkpoints import best_of, read_checkpoint
 from tests.trainers import quiet_trainer
 
@@ -54,6 +54,28 @@ def test_checkpoints__of_a_state_lie_in_the_folder_itself(tmp_path: Path) -> Non
     found = _at_home(state, ModelCheckpoint(folder, monitor="val/loss"), folder)
     assert list(found["best_k_models"]) == [str(folder / "own.ckpt")]
     assert found["kth_best_model_path"] == found["last_model_path"] == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "monitor", "before", "is_told"),
+    [
+        ("other", "a", {"monitor": "b", "best_model_path": "b.ckpt"}, True),
+        ("own", "a", {"monitor": "b", "best_model_path": "b.ckpt"}, False),
+        ("other", None, {"monitor": "b", "best_model_path": "b.ckpt"}, False),
+        ("other", "a", {"monitor": "b", "best_model_path": ""}, False),
+        ("other", "a", {"monitor": None, "best_model_path": "b.ckpt"}, False),
+    ],
+)
+def test_best_of_before__that_counts_no_more_is_told(
+    key: str,
+    monitor: str | None,
+    before: dict[str, object],
+    is_told: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    saver = ModelCheckpoint(monitor=monitor)
+    _tell_uncounted([saver], {saver.state_key if key == "own" else key: before})
+    assert ("b.ckpt, the best by 'b', stays" in caplog.text) is is_told
 
 
 def test_state__of_a_checkpoint_callback_of_ones_own_stays_as_it_is() -> None:

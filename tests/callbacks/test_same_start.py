@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
-from lit_hf.callbacks.same_start import difference
+from lit_hf.callbacks.same_start import _told_checkpoint, _write, difference
 
 ALIKE = {
     "refused": "",
@@ -41,6 +42,18 @@ def test_difference__names_processes_and_hosts(change: dict[str, str], told: str
 def test_difference__of_what_all_refuse_is_told_once() -> None:
     reason = {**ALIKE, "refused": "nothing can be written here"}
     assert difference([reason, {**reason, "host": "b"}]) == "nothing can be written here"
+
+
+def test_checkpoint__is_told_by_what_does_not_change_with_its_place(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "global_step": 12}, tmp_path / "last.ckpt")
+    assert _told_checkpoint(None) == "no checkpoint"
+    assert _told_checkpoint(str(tmp_path / "last.ckpt")) == "last.ckpt of step 12"
+    assert _told_checkpoint(str(tmp_path / "gone.ckpt")).startswith("no checkpoint that can be")
+
+
+def test_folder__that_the_first_process_cannot_write_is_a_reason(tmp_path: Path) -> None:
+    assert not _write(tmp_path / "mark")
+    assert "mark/mark: cannot be written" in _write(tmp_path / "mark" / "mark")
 
 
 SCRIPT = """

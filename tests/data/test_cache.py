@@ -53,6 +53,9 @@ def test_folder__is_asked_for_where_the_user_has_no_home(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_folder() == own_folder
     monkeypatch.delenv("LIT_HF_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_folder))
+    assert cache_folder() == own_folder / "lit_hf"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     with pytest.raises(InputError, match="Set LIT_HF_CACHE"):
         cache_folder()
 
