@@ -45,12 +45,9 @@ def import_named(name: str) -> str:
     import os
     from importlib import import_module
 
-    folder = os.getcwd()
-    if name.endswith(".py"):
-        folder, file = os.path.split(os.path.abspath(name))
-        name = file.removesuffix(".py")
-    if folder not in sys.path:
-        sys.path.append(folder)  # for processes that are started too
+    folder, file = os.path.split(os.path.abspath(name))
+    name = file.removesuffix(".py")
+    sys.path.append(folder)  # for processes that are started too
     import_module(name)
     first = name.partition(".")[0]
     found = getattr(sys.modules[first], "__file__", None)

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,6 +134,19 @@ def test_leave__goes_for_the_command_alone(
     assert sys.path == (["others"] if goes else [str(tmp_path), "others"])
 
 
+def test_leave__takes_nothing_where_python_has_put_nothing_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["-m", "fit"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-P", "-m", "lit_hf", "fit"])
+    monkeypatch.setattr(sys, "path", ["others"])
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "flags", SimpleNamespace(safe_path=True))
+        leave_working_folder()
+    assert sys.path == ["others"]
+
+
 def test_import__by_name_and_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -142,9 +156,12 @@ def test_import__by_name_and_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert import_named("first_of_mine") == "first_of_mine"
     assert import_named("sub/second_of_mine.py") == "second_of_mine"
     assert sys.path[-2:] == [str(tmp_path), str(tmp_path / "sub")]
-    (tmp_path / "json.py").touch()
-    with pytest.raises(ImportError, match=r"json\.py has the name of another module, .*: rename"):
-        import_named("json")
+    for name in ("json", "sys"):  # which has no file
+        (tmp_path / f"{name}.py").touch()
+        with pytest.raises(
+            ImportError, match=rf"{name}\.py has the name of another module, .*: re"
+        ):
+            import_named(name)
 
 
 def test_import__of_a_name_that_is_taken_is_one_message(strange: Path) -> None:

@@ -64,7 +64,7 @@ def _count(folder: Path) -> None:
     (folder / "rows").write_bytes(bytes(range(256)) * 1000)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "none said", "more"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "none said", "more", "{", "["])
 def test_cached__damaged_since_is_built_anew(
     damage: str, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -78,6 +78,8 @@ def test_cached__damaged_since_is_built_anew(
         rows.write_bytes(content[:5])
     elif damage == "more":
         (own_folder / "key" / "other").write_text("")
+    elif damage in "{[":
+        (own_folder / "key" / "checksums.json").write_text(damage * 100_000)
     else:
         (rows if damage == "gone" else own_folder / "key" / "checksums.json").unlink()
     cached("key", _count)
@@ -174,6 +176,21 @@ def test_cached__on_a_disk_without_locks_tells_it(
     monkeypatch.setattr(FileLock, "acquire", refuse)
     assert (cached("key", _count) / "rows").is_file()
     assert "knows no locks" in caplog.text
+    caplog.clear()
+    cached("key", pytest.fail)  # what is there needs none
+    assert not caplog.text
+
+
+def test_cached__on_a_full_disk_is_no_disk_without_locks(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(lock: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        cached("key", _count)
+    assert not caplog.text
 
 
 def test_cached__of_another_user_is_refused(
