@@ -102,5 +102,5 @@ def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
         )
     except OSError as error:
         raise WriteError(
-            f"no folder for temporary files can be made: {error.strerror or error}. {OTHER_SCRATCH}"
+            f"no folder for temporary files can be made: {error.strerror}. {OTHER_SCRATCH}"
         ) from error

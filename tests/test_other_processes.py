@@ -3,12 +3,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 
 from lit_hf.errors import SharedFaultError
-from lit_hf.other_processes import end_others, follow_others, killed_others
+from lit_hf.other_processes import end_others, follow_others, killed_others, shield_others
 
 
 @contextmanager
@@ -64,3 +65,14 @@ def test_lost_peer__that_has_told_its_fault_is_followed() -> None:
         process.kill()
         with pytest.raises(SharedFaultError, match="process 1 was ended by SIGKILL"):
             follow_others(trainer, lost)
+
+
+def test_shield__is_for_a_launcher_that_starts_processes() -> None:
+    started: list[int] = []
+    shield_others(pl.Trainer(accelerator="cpu", devices=1, logger=False))
+    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
+    launcher: Any = trainer.strategy.launcher
+    launcher._call_children_scripts = lambda: started.append(1)
+    shield_others(trainer)
+    launcher._call_children_scripts()
+    assert started == [1]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lit_hf import unfinished
+from lit_hf.errors import WriteError
 from lit_hf.unfinished import own_name, scratch_folder, sweep
 
 KILLED = """
@@ -86,6 +87,7 @@ def test_sweep__of_processes_that_cannot_be_asked_for_takes_what_is_a_day_old(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new, old = own_name("new"), own_name("old")
+    busy, link = tmp_path / own_name("busy"), tmp_path / own_name("link")
     if where == "Windows":
         monkeypatch.setattr(unfinished, "_CAN_ASK", False)
         monkeypatch.setattr(os, "kill", pytest.fail)  # it would end the process
@@ -93,9 +95,26 @@ def test_sweep__of_processes_that_cannot_be_asked_for_takes_what_is_a_day_old(
         monkeypatch.setattr(unfinished, "_HOST", "0" * 8)
     (tmp_path / new).touch()
     (tmp_path / old).touch()
-    os.utime(tmp_path / old, (time.time() - 90_000,) * 2)
+    busy.mkdir()
+    (busy / "file").touch()  # a moment ago
+    link.symlink_to(busy)
+    for path in (tmp_path / old, link, busy):
+        os.utime(path, (time.time() - 90_000,) * 2, follow_symlinks=False)
     unfinished.sweep(tmp_path)
-    assert _names(tmp_path) == [new]
+    assert _names(tmp_path) == [busy.name, new]
+
+
+def test_sweep__leaves_what_has_the_name_of_a_folder_that_was_to_be_replaced(
+    tmp_path: Path,
+) -> None:
+    work = tmp_path / own_name("a").replace(str(os.getpid()), "9" * 9)
+    for name in ("back", "again"):
+        (work / "old" / name).mkdir(parents=True)
+        (work / "old" / name / "before").touch()
+    (tmp_path / "again").mkdir()  # which has been written once more since
+    sweep(tmp_path)
+    assert _names(tmp_path) == ["again", "back"]
+    assert (_names(tmp_path / "again"), _names(tmp_path / "back")) == ([], ["before"])
 
 
 def test_sweep__does_not_follow_links(tmp_path: Path) -> None:
@@ -123,6 +142,14 @@ def test_scratch_folder__gives_nothing_its_name_that_another_user_has_put_there(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with scratch_folder() as name:
         assert _names(tmp_path) == [Path(name).name]
+
+
+def test_scratch_folder__that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(WriteError, match=r"can be made: No such file or directory\. .*TMPDIR"):
+        scratch_folder()
 
 
 def test_own_name__is_as_long_as_a_name_may_be(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home, _tell_uncounted
+from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home, _tell_uncounted, decides
 from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.modules.monitors import MonitorError
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -35,7 +36,9 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
     assert found.name == "epoch=0-step=1.ckpt"
 
 
-def test_checkpoints__of_a_state_lie_in_the_folder_itself(tmp_path: Path) -> None:
+def test_checkpoints__of_a_state_lie_in_the_folder_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """One that was made by somebody else may name files elsewhere, which Lightning would remove."""
     folder, outside = tmp_path / "checkpoints", tmp_path / "outside"
     folder.mkdir()
@@ -54,6 +57,12 @@ def test_checkpoints__of_a_state_lie_in_the_folder_itself(tmp_path: Path) -> Non
     found = _at_home(state, ModelCheckpoint(folder, monitor="val/loss"), folder)
     assert list(found["best_k_models"]) == [str(folder / "own.ckpt")]
     assert found["kth_best_model_path"] == found["last_model_path"] == ""
+    assert not caplog.text  # no best one was named
+    for name, is_told in (("own.ckpt", False), ("link/a.ckpt", True)):
+        state = {"dirpath": "/before", "best_model_path": f"/before/{name}"}
+        found = _at_home(state, ModelCheckpoint(folder, monitor="val/loss"), folder)
+        assert found["best_model_path"] == ("" if is_told else str(folder / name))
+        assert ("the best checkpoint of before" in caplog.text) is is_told
 
 
 @pytest.mark.parametrize(
@@ -76,6 +85,28 @@ def test_best_of_before__that_counts_no_more_is_told(
     saver = ModelCheckpoint(monitor=monitor)
     _tell_uncounted([saver], {saver.state_key if key == "own" else key: before})
     assert ("b.ckpt, the best by 'b', stays" in caplog.text) is is_told
+
+
+def test_last_checkpoint__is_written_for_a_wrong_monitor_once_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missed = RuntimeError("Early stopping conditioned on metric `f1` which is not available.")
+    written: list[BaseException] = []
+    trainer, module = quiet_trainer(callbacks=[last := LastCheckpoint()]), pl.LightningModule()
+    for error in (MonitorError("wrong"), missed, RuntimeError("crash")):
+        monkeypatch.setattr(last, "_save_topk_checkpoint", lambda *_, e=error: written.append(e))
+        for saved in (trainer.global_step, trainer.global_step - 1):
+            last._last_global_step_saved = saved
+            last.on_exception(trainer, module, error)
+    assert [str(error) for error in written] == ["wrong", str(missed)]
+
+
+def test_decides__comes_before_other_checkpoints_and_behind_the_rest() -> None:
+    first, second = ModelCheckpoint(monitor="a"), ModelCheckpoint(monitor="b")
+    trainer = quiet_trainer(callbacks=[timer := pl.callbacks.Timer(), first, second])
+    decides(trainer, second)
+    found = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    assert [c for c in found if c in (timer, first, second)] == [timer, second, first]
 
 
 def test_state__of_a_checkpoint_callback_of_ones_own_stays_as_it_is() -> None:

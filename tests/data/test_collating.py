@@ -46,6 +46,14 @@ def test_collator__is_small_and_makes_what_the_data_makes(any_task: "Task") -> N
         assert _plain(made[name]) == _plain(value)
 
 
+def test_collator__gives_the_labels_that_rows_have(any_task: "Task") -> None:
+    rows = any_task.rows(0, 4)
+    data = any_task.data(batch_size=4, val_fraction=0).with_rows(train=rows, predict=rows)
+    (trained,), (predicted,) = data.train_dataloader(), data.predict_dataloader()
+    assert ("labels" in trained) is (data.task != "extractive_qa")
+    assert "labels" not in predicted
+
+
 def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, Tensor) else value
 
