@@ -106,7 +106,7 @@ def _with_outputs(part: object, base: str) -> object:
     if not isinstance(part, Mapping):
         return part
     found: dict[str, Any] = {name: _with_outputs(value, base) for name, value in part.items()}
-    if "class_path" in part and isinstance(part.get("init_args"), Mapping):
+    if isinstance(part.get("init_args"), Mapping):
         for name in set(_WRITTEN) & set(part["init_args"]):
             path = part["init_args"][name]
             found["init_args"][name] = _each(path, lambda path: os.path.join(base, path))
@@ -125,7 +125,7 @@ def _file(path: str, base: str) -> str:
     target = os.path.join(base, path)
     if not os.path.exists(target) and bundled_path(path) is not None:
         return path
-    is_pattern = has_magic(path) and not os.path.exists(target) and not os.path.isabs(path)
+    is_pattern = has_magic(path) and not os.path.exists(target)
     return os.path.join(escape(base), path) if is_pattern else target
 
 

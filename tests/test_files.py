@@ -199,9 +199,11 @@ def test_new_files__are_on_the_disk_and_closed_before_they_have_their_names(
 
 
 def test_append__adds_lines_and_takes_back_what_finds_no_room(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "a.csv"
+    path = tmp_path / "deep" / "run" / "a.csv"
     append_text(path, "one\n")
+    number = path.stat().st_ino
     append_text(path, "two\n")
+    assert path.stat().st_ino == number  # the same file, no copy
     with full_disk(50), pytest.raises(WriteError, match=r"a\.csv: cannot .* it has 99 bytes"):
         append_text(path, "x" * 99)
     assert path.read_text() == "one\ntwo\n"
@@ -244,6 +246,24 @@ def test_new_folder__takes_the_place_of_the_old_one_or_of_a_link(tmp_path: Path)
         assert _contents(target) == {content: content}
     assert [path.name for path in target.parent.iterdir()] == ["folder"]
     assert _contents(outside) == {"mine": "mine"}
+
+
+def test_new_folder__and_its_files_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = list[int]()
+
+    def sync(number: int) -> None:
+        found = os.fstat(number)
+        sizes.append(-1 if stat.S_ISDIR(found.st_mode) else found.st_size)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with new_folder(tmp_path / "deep" / "run" / "folder") as folder:
+        (folder / "inside").mkdir()
+        (folder / "inside" / "a").write_text("one")
+        sync_files(folder)
+        assert sizes == [3]
+    assert sizes == [3, -1]
 
 
 def test_new_folder__that_cannot_be_filled_or_named_leaves_the_old_one(

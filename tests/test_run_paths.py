@@ -91,7 +91,10 @@ def test_names__are_paths_where_the_folder_is_there(
     assert read("org") == str(home / "org")
     # A folder that is only here is another one than that of the run.
     assert read("org/mine") == str(home / "org" / "mine")
-    assert read("configs/image_classification/vit_32") == "configs/image_classification/vit_32"
+    bundled = "configs/image_classification/vit_32"
+    assert read(bundled) == bundled
+    (here / bundled).mkdir(parents=True)
+    assert read(bundled) == bundled
     url = _config(train_file="s3://bucket/x.csv")
     assert with_absolute_paths(url, str(home))["data"] == url["data"]
 
@@ -112,6 +115,16 @@ def test_pattern__in_a_folder_whose_name_is_one_too(tmp_path: Path) -> None:
     home.mkdir()
     found = with_absolute_paths(_config(train_file="*.csv"), str(home))
     assert found["data"]["init_args"]["train_file"] == f"{tmp_path}/set[[]1]/*.csv"
+    (home / "a[1].csv").touch()
+    for name in ("a[1].csv", "train.csv", "/abs/*.csv"):
+        found = with_absolute_paths(_config(train_file=name), str(home))
+        assert found["data"]["init_args"]["train_file"] == os.path.join(home, name)
+
+
+def test_parts__without_settings_stay(tmp_path: Path) -> None:
+    trainer = {"logger": True, "callbacks": [{"class_path": "C"}, {"class_path": "D"}]}
+    config = {"model": None, "data": {"class_path": "D"}, "trainer": trainer}
+    assert with_absolute_paths(config, str(tmp_path)) == config
 
 
 @needs_pipes
@@ -150,5 +163,6 @@ def test_paths__that_lead_out_of_the_run_folder_are_found(
     (run / "link").symlink_to(tmp_path)
     settings = {name: value.replace("RUN", str(run))}
     trainer = {"logger": [{"class_path": "a.Logger", "init_args": settings}], "accelerator": "cpu"}
+    trainer |= {"max_epochs": 3, "max_time": None, "precision": "a\0b"}
     told = [f"trainer.logger.{name} is {settings[name]!r}"] if is_outside else []
     assert leading_out(trainer, run) == told
