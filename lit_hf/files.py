@@ -132,11 +132,16 @@ def append_text(path: Path, text: str) -> None:
     rest = content = text.encode("utf-8")
     with naming(path, lambda: len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _is_shared(path):
+        if os.path.lexists(path) and _is_shared(path, path.lstat()):
             with path.open("rb") as old, new_file(path) as new:
                 shutil.copyfileobj(old, new)
         with open(path, "ab", buffering=0, opener=_open_no_link) as stream:
-            size = os.fstat(stream.fileno()).st_size
+            found = os.fstat(stream.fileno())  # somebody may have put another file there since
+            if _is_shared(path, found):
+                raise WriteError(
+                    f"{path}: another name was given to this file while it is written."
+                )
+            size = found.st_size
             try:
                 while rest:  # what is not written at once fails with a reason the next time
                     rest = rest[stream.write(rest) :]
@@ -145,11 +150,8 @@ def append_text(path: Path, text: str) -> None:
                 raise
 
 
-def _is_shared(path: Path) -> bool:
+def _is_shared(path: Path, found: os.stat_result) -> bool:
     """Whether a file that is to be changed has another name too."""
-    if not os.path.lexists(path):
-        return False
-    found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise WriteError(
             f"{path}: wanted is a file, but this is a link, a folder or a pipe, and nothing is "
@@ -159,7 +161,10 @@ def _is_shared(path: Path) -> bool:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """Open what has this name; a pipe would be waited for."""
+    for name in ("O_NOFOLLOW", "O_NONBLOCK"):
+        flags |= getattr(os, name, 0)
+    return os.open(path, flags, 0o666)
 
 
 @contextmanager
@@ -176,7 +181,7 @@ def new_folder(target: Path, remedy: str = ROOM) -> Iterator[Path]:
     with naming(target, remedy=remedy):
         target.parent.mkdir(parents=True, exist_ok=True)
         work = target.with_name(own_name(target.name))
-        work.mkdir()
+        work.mkdir(0o700)  # nobody else puts a link into it
         try:
             (work / "new").mkdir()
             (work / "old").mkdir()

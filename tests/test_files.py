@@ -226,6 +226,26 @@ def test_append__refuses_links_folders_and_pipes(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_append__writes_to_no_file_that_takes_the_place_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, path = tmp_path / "outside", tmp_path / "a.csv"
+    real = os.open
+    for make in (path.hardlink_to, path.symlink_to, lambda _: os.mkfifo(path)):
+        outside.write_text("mine")
+
+        def open_late(name: str, flags: int, mode: int, put: Callable[[Path], None] = make) -> int:
+            put(outside)
+            return real(name, flags, mode)
+
+        monkeypatch.setattr(os, "open", open_late)
+        with pytest.raises(WriteError, match=r"a\.csv"):
+            append_text(path, "x")
+        monkeypatch.undo()
+        assert outside.read_text() == "mine"
+        path.unlink()
+
+
 def test_append__leaves_a_copy_by_hard_link_as_it_is(tmp_path: Path) -> None:
     append_text(tmp_path / "a.csv", "one\n")
     (tmp_path / "backup").hardlink_to(tmp_path / "a.csv")

@@ -43,7 +43,8 @@ class RunFolder(Callback):
     killed writers left in it is removed. What an earlier training left in it moves to `earlier/1`,
     `earlier/2` and so on when another one begins there.
 
-    A folder that is moved or removed while it is held ends the run before it writes anything more.
+    A folder that is moved or removed while it is held ends the run before it writes anything more,
+    and so does a link out of it that is put in the place of one of its parts.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class RunFolder(Callback):
         path = folder / (LOCK if verb == "fit" else EVALUATION_LOCK)
         with naming(path):
             self._lock, self._pid, self._folder = _locked(path, verb), os.getpid(), folder
-        self._place = path.stat() if self._lock.is_locked else None
+        self._place = path.lstat() if self._lock.is_locked else None
         for name in (".", "checkpoints", "samples"):
             sweep(folder / name)
 
@@ -156,14 +157,20 @@ class RunFolder(Callback):
         if self._lock is None or self._place is None:  # of a disk without locks
             return True
         try:
-            return os.path.samestat(self._place, os.stat(self._lock.lock_file))
+            return os.path.samestat(self._place, os.lstat(self._lock.lock_file))
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # a disk that cannot say it at the moment
             return True
 
     def _check_place(self) -> None:
-        if self._folder is None or self._pid != os.getpid() or self._is_in_place():
+        if self._folder is None or self._pid != os.getpid():
+            return
+        if self._is_in_place():
+            try:
+                check_inside(self._folder, _WRITTEN)  # also what was put there since the start
+            except InputError as error:
+                raise WriteError(str(error)) from error
             return
         found = "nothing is there now"
         if self._folder.exists():

@@ -271,6 +271,26 @@ def test_lock__that_is_removed_ends_the_training(fit: Fit, tmp_path: Path) -> No
         fit([RunFolder(), Remove()])
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "samples", "metrics.csv"])
+def test_link__that_is_put_in_place_ends_the_training(fit: Fit, tmp_path: Path, name: str) -> None:
+    outside, path = tmp_path / "outside", tmp_path / "run" / name
+    outside.mkdir()
+
+    class Link(pl.Callback):
+        def on_train_batch_start(
+            self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+        ) -> None:
+            assert trainer.global_step <= 1  # it ends with the batch
+            if trainer.global_step == 1:
+                if path.exists():
+                    path.rename(path.with_name("old"))
+                path.symlink_to(outside / "file" if path.suffix else outside)
+
+    with pytest.raises(WriteError, match=f"/run/{name}: a link to .*outside"):
+        fit([RunFolder(), Link(), ResultsWriter(), LastCheckpoint()], folder=tmp_path / "run")
+    assert not list(outside.iterdir())
+
+
 def test_copy_of_one_that_holds_a_folder__gives_nothing_back(tmp_path: Path) -> None:
     trainer, folder = quiet_trainer(default_root_dir=tmp_path), RunFolder()
     folder.claim(trainer, "fit")
