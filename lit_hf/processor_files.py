@@ -172,9 +172,17 @@ def known_inputs(about: Mapping[str, object]) -> dict[str, object] | None:
 
 
 def data_description(checkpoint: dict[str, dict[str, object]]) -> dict[str, object]:
-    """What the data module wrote about itself; {} where it wrote nothing."""
+    """What the data module wrote about itself; {} where it wrote nothing.
+
+    Raises:
+        InputError: if it says by a tensor how the rows are read.
+    """
     for state in checkpoint.values():
         if isinstance(state, dict) and "processor" in state:
             held = state.get("data")
+            inputs = held.get("inputs") if isinstance(held, dict) else None
+            for name, value in inputs.items() if isinstance(inputs, dict) else ():
+                if isinstance(value, Tensor):
+                    raise InputError(f"the checkpoint's `{name}` is a tensor, no plain value.")
             return held if isinstance(held, dict) else {}
     return {}

@@ -129,3 +129,9 @@ def test_checkpoint__gives_config_and_files_and_what_the_data_says(tmp_path: Pat
     }
     assert data_description(held) == {"inputs": {}}
     assert data_description({"Data": {**data, "data": 3}}) == data_description({}) == {}
+
+
+def test_description__of_a_tensor_is_refused() -> None:
+    state: dict[str, object] = {"processor": {}, "data": {"inputs": {"text_template": BYTES}}}
+    with pytest.raises(InputError, match="`text_template` is a tensor"):
+        data_description({"X": state})
