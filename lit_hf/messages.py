@@ -77,7 +77,8 @@ def restoring(trainer: "Trainer") -> Iterator[None]:
     except Exception as error:
         frames = [Path(f.filename).parts for f in traceback.extract_tb(error.__traceback__)]
         is_read = any(parts[-2:] == _RESTORES for parts in frames)
-        is_step = frames[-1][-3:-1] == _STEPS and type(error) in _OF_VALUES
+        inner = [parts for parts in frames if parts[-3:-1] != ("torch", "utils")][-1]
+        is_step = inner[-3:-1] == _STEPS and type(error) in _OF_VALUES
         if trainer.ckpt_path is None or not (is_read or (is_step and advice_on(error) is None)):
             raise
         with told_as_input(str(trainer.ckpt_path)):

@@ -103,8 +103,10 @@ def fault_of_optimizer(optimizer: Optimizer, held: Mapping[str, Any], name: str)
 def _fault_of_state(weight: Tensor, state: Mapping[str, Any], is_fused: bool, name: str) -> str:
     """What of the state of a weight has not a value for each of the weight's."""
     for key, value in state.items() if is_fused else ():
-        if not isinstance(value, Tensor) or (key == "step" and value.numel() == 1):
+        if value is None or (key == "step" and isinstance(value, Tensor) and value.numel() == 1):
             continue
+        if not isinstance(value, Tensor):
+            return f"{name}[{key!r}] is {str(value)[:50]!a}, expected is a tensor"
         num_bytes = value.nbytes + value.storage_offset() * value.element_size()
         if value.shape != weight.shape or num_bytes > value.untyped_storage().nbytes():
             return f"{name}[{key!r}] is {list(value.shape)}, expected is {list(weight.shape)}"

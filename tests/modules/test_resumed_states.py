@@ -64,6 +64,7 @@ _CHANGES: dict[str, tuple[Callable[[Content], object], str]] = {
         lambda c: _weight(c).update(exp_avg=torch.zeros(1).expand(2)),
         "exp_avg",
     ),
+    "averages that are a text": (lambda c: _weight(c).update(exp_avg="x"), "exp_avg"),
     "no averages": (lambda c: _weight(c).pop("exp_avg"), "exp_avg"),
     "a rate that is no number": (lambda c: _group(c).update(lr=float("nan")), "lr"),
     "a switch of another kind": (lambda c: _group(c).update(amsgrad=True), "max_exp_avg_sq"),
