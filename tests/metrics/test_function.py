@@ -28,7 +28,7 @@ def test_function__gets_all_rows_in_their_order() -> None:
 
 
 def test_function__gets_flags_of_classes_as_a_matrix_and_texts_as_lists() -> None:
-    def shape(predictions: np.ndarray, labels: np.ndarray) -> dict[str, int]:  # type: ignore[type-arg]  # of any numbers
+    def shape(predictions: np.ndarray, labels: np.ndarray) -> dict[str, int]:
         return {"rows": predictions.shape[0], "classes": labels.shape[1]}
 
     metric = FunctionMetric(shape)

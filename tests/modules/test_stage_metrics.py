@@ -105,7 +105,7 @@ def test_added__are_logged_by_their_names() -> None:
     )
     logits, labels, losses = _random("single_label", 3)
     copies = torch.arange(9) == 7
-    for rows in torch.arange(9).split(4):
+    for rows in torch.split(torch.arange(9), 4):
         scores.update(logits[rows], labels[rows], losses[rows], copies[rows])
     got = scores.compute()
     found, truth = logits[~copies].argmax(1), labels[~copies]

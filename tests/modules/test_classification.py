@@ -1,14 +1,19 @@
-"""Which class F1 is of: chosen, kept in checkpoints, the same in every evaluation."""
+"""What classifiers of texts and of images share: classes, metrics, and which class F1 is of."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from sklearn.metrics import f1_score
+from sklearn.metrics import confusion_matrix, f1_score
+from torch import nn
+from torchmetrics import MeanSquaredError
+from torchmetrics.classification import BinaryAUROC, MulticlassCohenKappa, MultilabelF1Score
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from lit_hf import (
     HFDataModule,
@@ -18,9 +23,13 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
+from lit_hf.batches import ClassOutput
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import MOST_CLASSES
+from lit_hf.metrics.function import FunctionMetric
+from lit_hf.modules.losses import for_each_row
 from tests.images import drawn
 
 MakeTrainer = Callable[..., pl.Trainer]
@@ -176,6 +185,156 @@ def test_auroc__of_very_many_classes_is_left_out_and_that_is_said_once(
         _ = module.model
     assert "val/auroc" not in [f"val/{name}" for name in module.score_names()]
     assert caplog.text.count(f"no AUROC: {MOST_CLASSES + 1} classes") == 1
+
+
+# Metrics.
+
+
+def _with_model(model: str, num_labels: int, **settings: Any) -> TextClassifier:  # noqa: ANN401 - of the class
+    names = [f"class {n}" for n in range(num_labels)]
+    module = TextClassifier(model, names, pretrained=False, **settings)
+    module.configure_model()
+    return module
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_confusion_matrix__is_that_of_sklearn_without_copies(
+    tiny_model: str, num_classes: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(47, num_classes, generator=generator)
+    labels = torch.randint(0, num_classes - 1, (47,), generator=generator)  # one is never right
+    copies = torch.arange(47) % 5 == 4
+    module = _with_model(tiny_model, num_classes)
+
+    def count(rows: torch.Tensor, are_copies: torch.Tensor) -> None:
+        batch: Any = {"labels": labels[rows]}
+        scores = module.decode(batch, {"logits": logits[rows]})
+        module.count(batch, scores, are_copies.logical_not(), "val")
+
+    for rows in torch.split(torch.arange(47), 10):
+        count(rows, copies[rows])
+    count(torch.arange(2), torch.ones(2, dtype=torch.bool))
+    found = module.confusion_matrix("val")
+    assert found is not None
+    numbers = list(range(num_classes))
+    wanted = confusion_matrix(labels[~copies], logits[~copies].argmax(1), labels=numbers)
+    assert found.tolist() == wanted.tolist()
+    assert found.dtype is torch.int64
+    assert "confusion" not in str(module.state_dict().keys())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        empty = module.confusion_matrix("test")
+        module.reset_scores("val")
+        forgotten = module.confusion_matrix("val")
+    for matrix in (empty, forgotten):
+        assert matrix is not None
+        assert int(matrix.sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "num_labels"),
+    [("multi_label", 3), ("regression", 0), ("single_label", MOST_CLASSES + 1)],
+)
+def test_confusion_matrix__only_of_single_labels_of_not_too_many_classes(
+    tiny_model: str, problem: ProblemType, num_labels: int
+) -> None:
+    names = [f"class {n}" for n in range(num_labels)] or None
+    module = TextClassifier(tiny_model, names, problem, pretrained=False)
+    module.configure_model()
+    assert module.confusion_matrix("val") is None
+
+
+def test_metrics__get_probabilities_and_labels(tiny_model: str) -> None:
+    logits, labels = torch.tensor([[0.0, 1.0], [2.0, 0.0], [3.0, 0.5]]), torch.tensor([1, 1, 0])
+    batch: Any = {"labels": labels, "index": [7, 3, 5]}
+    for positive in (1, 0):
+        module = TextClassifier("no model", NAMES, positive_label=NAMES[positive])
+        scores = module.decode(batch, {"logits": logits})
+        for metric in (MulticlassCohenKappa(2), Dice()):
+            inputs = module.metric_inputs(metric, batch, scores)
+            assert torch.equal(as_tensor(inputs[0]), logits.softmax(1))
+            assert inputs[1] is labels
+        column, is_positive = module.metric_inputs(BinaryAUROC(), batch, scores)
+        assert torch.equal(as_tensor(column), logits.softmax(1)[:, positive])
+        assert as_tensor(is_positive).tolist() == (labels == positive).long().tolist()
+        found = module.metric_inputs(FunctionMetric(lambda p, t: 0.0), batch, scores)
+        assert as_tensor(found[0]).tolist() == [1, 0, 0]
+        assert (as_tensor(found[1]).tolist(), found[2]) == ([1, 1, 0], [7, 3, 5])
+
+
+def test_metrics__of_several_labels_and_of_numbers() -> None:
+    logits = torch.tensor([[0.1, -1.0], [2.0, 0.0]])
+    batch: Any = {"labels": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
+    module = TextClassifier("no model", NAMES, "multi_label")
+    scores = module.decode(batch, {"logits": logits})
+    inputs = module.metric_inputs(MultilabelF1Score(2), batch, scores)
+    assert torch.equal(as_tensor(inputs[0]), logits.sigmoid())
+    assert as_tensor(inputs[1]).dtype is torch.int64
+    function = FunctionMetric(lambda p, t: 0.0)
+    found = module.metric_inputs(function, batch, scores)
+    assert as_tensor(found[0]).tolist() == [[1, 0], [1, 0]]
+    assert as_tensor(found[1]).tolist() == [[1, 0], [0, 1]]
+    batch = {"labels": torch.tensor([0.5, 2.5])}
+    module = TextClassifier("no model", problem_type="regression")
+    scores = module.decode(batch, {"logits": logits[:, :1]})
+    for metric in (MeanSquaredError(), function):
+        predictions, targets, *numbers = module.metric_inputs(metric, batch, scores)
+        assert torch.equal(as_tensor(predictions), logits[:, 0])
+        assert as_tensor(targets).tolist() == [0.5, 2.5]
+        assert numbers == ([] if metric is not function else [[0, 1]])
+
+
+def as_tensor(value: object) -> torch.Tensor:
+    """Of a type that is checked."""
+    assert isinstance(value, torch.Tensor)
+    return value
+
+
+class Dice(nn.Module):
+    """A metric of no class of torchmetrics, as far as its inputs go."""
+
+
+# The loss.
+
+
+def test_scores__of_some_rows_are_those_of_all() -> None:
+    module = TextClassifier("no model", NAMES)
+    output: ClassOutput = {"logits": torch.randn(5, 2)}
+    everyone = module.decide(module.decode(cast("Any", {}), output))
+    assert module.decide(module.decode(cast("Any", {}), output, [3, 1])) == [
+        everyone[3],
+        everyone[1],
+    ]
+
+
+def test_loss__of_mixed_images_is_by_their_shares() -> None:
+    module = ImageClassifier("no model", NAMES)
+    output: ClassOutput = {"logits": torch.tensor([[0.0, 1.0], [2.0, 0.0]])}
+    shares = torch.tensor([[0.3, 0.7], [1.0, 0.0]])
+    batch: Any = {"labels": torch.tensor([1, 0]), "targets": shares}
+    logs = output["logits"].log_softmax(1)
+    for loss, kept in ((None, 1.0), (nn.CrossEntropyLoss(label_smoothing=0.2), 0.8)):
+        found = module.loss_terms(batch, output, for_each_row(loss)).numerators
+        wanted = -(logs * (shares * kept + (1 - kept) / 2)).sum(1)
+        assert torch.allclose(found, wanted)
+    batch["labels"] = torch.tensor([1.0, 0.0])
+    with pytest.raises(InputError, match="wants int64 labels"):
+        module.loss_terms(batch, output, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_logits__of_a_model_in_half_precision_are_scored_in_single(
+    make: Make, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    module: Any = make(label_names=NAMES)[0]
+    half = torch.randn(4, 2).to(dtype)
+    monkeypatch.setattr(module, "forward", lambda batch: ImageClassifierOutput(logits=half))
+    logits = module.run({}, "val")["logits"]
+    wanted = torch.float64 if dtype is torch.float64 else torch.float32
+    assert logits.dtype is wanted
+    assert torch.equal(logits, half.to(wanted))
 
 
 def _alike(make: Make, label: str) -> tuple[pl.LightningModule, HFDataModule]:
