@@ -96,7 +96,7 @@ def test_file__that_is_packed_is_not_unpacked(tmp_path: Path) -> None:
     assert is_whole(plain)
     assert not is_stored(packed)
     assert not is_whole(packed)
-    with pytest.raises(DamagedError, match="packed"):
+    with pytest.raises(DamagedError, match="parts are packed"):
         read_checkpoint(packed)
 
 
