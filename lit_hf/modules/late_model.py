@@ -1,26 +1,41 @@
-"""A module whose model is loaded late: by a Trainer that has prepared the data, or when touched."""
+"""A module whose model is made late: by a Trainer that has set up the data, or when touched."""
 
 import logging
 from collections.abc import Iterator
 
 import torch
-from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from transformers import PreTrainedModel
 
+from lit_hf.modules.sharding import is_sharded
+
 log = logging.getLogger(__name__)
-_EARLY = (StochasticWeightAveraging, ModelPruning)
+
+
+class ModelMaker(Callback):
+    """Makes the model before other callbacks set up, which may look at its weights there.
+
+    Lightning sets up the data first, so that bad rows stop a run before weights are loaded. It
+    calls `configure_model` after all callbacks, too late for those that copy, freeze or prune:
+    `StochasticWeightAveraging` would average nothing. Models in parts are made there all the same.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the model as Lightning would, on the device and in the precision of the run."""
+        if isinstance(pl_module, LateModel) and not is_sharded(trainer):
+            context = trainer.precision_plugin.module_init_context()
+            with trainer.strategy.tensor_init_context(), context:
+                pl_module.configure_model()
 
 
 class LateModel(LightningModule):
-    """Loads its model when that is first touched, by its name or by its weights.
+    """Makes its model when that is first touched, by its name or by its weights.
 
-    `configure_model` makes it, at the latest when a Trainer calls that. Before there is a Trainer
-    whoever asks for the weights gets them, so that `module.freeze()` freezes, and a loop over
-    `module.named_parameters()` finds all. While a Trainer sets up, its callbacks and Lightning
-    itself ask too, before the rows are checked: then there are none yet. Neither are there any
-    where only the data knows what the model is of, which is told.
+    A Trainer makes it when the data is set up (`ModelMaker`). Before there is a Trainer whoever
+    asks for the weights gets them, so that `module.freeze()` freezes, and a loop over
+    `module.named_parameters()` finds all. There are none where only the data knows what the model
+    is of, which is told.
     """
 
     model: PreTrainedModel
@@ -31,16 +46,10 @@ class LateModel(LightningModule):
         return super().__getattr__(name)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Make the model before callbacks set up that look at its weights there; adds none.
-
-        `StochasticWeightAveraging` copies the module, and of one without weights it averages
-        nothing; `ModelPruning` picks its weights. Others wait until the rows are checked.
-        """
-        if self.trainer.state.fn == "fit" and any(
-            isinstance(callback, _EARLY)
-            for callback in self.trainer.callbacks  # type: ignore[attr-defined]  # of a connector
-        ):
-            self.configure_model()
+        """Put the maker of the model before all other callbacks of the Trainer; adds none."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # of a connector
+        if not any(isinstance(callback, ModelMaker) for callback in callbacks):
+            callbacks.insert(0, ModelMaker())
         return []
 
     def waits_for_data(self) -> bool:

@@ -1,7 +1,7 @@
 """Configs and weights into models: in single precision, whole, the head with a known meaning."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Literal, cast
@@ -242,7 +242,8 @@ def check_room(model: PreTrainedModel, data: object) -> None:
         InputError: naming both numbers.
     """
     config = getattr(model, "backbone", model).config
-    size, known = getattr(config, "vocab_size", None), len(getattr(data, "processor", None) or ())
+    size, processor = getattr(config, "vocab_size", None), getattr(data, "processor", None)
+    known = len(processor) if isinstance(processor, Sized) else 0  # an image processor has no size
     if isinstance(size, int) and 0 < size < known:
         raise InputError(
             f"the model's `vocab_size` is {size}, but there are {known} tokens in the tokenizer. "
