@@ -33,8 +33,7 @@ def cache_folder() -> Path:
     Raises:
         InputError: if the folder cannot be written.
     """
-    folder = Path(os.environ.get("LIT_HF_CACHE") or _usual_folder())
-    check_local("LIT_HF_CACHE", folder)
+    folder = _named_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -44,6 +43,12 @@ def cache_folder() -> Path:
             f"{folder}: prepared data cannot be written here: {error.strerror}. "
             "Set LIT_HF_CACHE to a folder that can be written."
         ) from error
+    return folder
+
+
+def _named_folder() -> Path:
+    folder = Path(os.environ.get("LIT_HF_CACHE") or _usual_folder())
+    check_local("LIT_HF_CACHE", folder)
     return folder
 
 
@@ -131,9 +136,10 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
         WriteError: if the disk is full, or the folder cannot be written any more.
         InputError: if another user prepares or has prepared these rows in the same folder.
     """
-    target = cache_folder() / key
-    if _is_whole(target):
+    target = _named_folder() / key
+    if _is_whole(target):  # also in a folder that cannot be written
         return target
+    cache_folder()
     with _alone(Path(f"{target}.lock")):
         if _is_whole(target):  # by another process, meanwhile
             return target

@@ -142,6 +142,20 @@ def test_cache_folder__cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
         cache_folder()
 
 
+def test_cached__is_read_where_the_folder_cannot_be_written(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached("key", _count)
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lit_hf.data.cache.tempfile.TemporaryFile", refuse)
+    assert cached("key", _count) == own_folder / "key"
+    with pytest.raises(InputError, match="prepared data cannot be written here"):
+        cached("other", _count)
+
+
 def test_code__that_changes_gives_other_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
