@@ -77,6 +77,7 @@ def changed_config(model_name: str, overrides: Mapping[str, ConfigValue]) -> Pre
     """The config of a model, with some of its values replaced."""
     config = load_config(model_name)
     override(config, overrides)
+    _check_chunks(config)
     return _with_derived(config, overrides) if overrides else config
 
 
@@ -96,6 +97,21 @@ def _with_derived(
     derived -= overrides.keys()
     values = {name: value for name, value in config.to_dict().items() if name not in derived}
     return cast("PreTrainedConfig", kind.from_dict(values)) if derived else config
+
+
+def _check_chunks(config: PreTrainedConfig) -> None:
+    """Refuse to feed parts of a text forward that not every length can be cut into.
+
+    Raises:
+        InputError: saying which parts every length has.
+    """
+    size = getattr(config, "chunk_size_feed_forward", None) or 0
+    if size > 1:
+        raise InputError(
+            f"`config_overrides`: chunk_size_feed_forward is {size}, but the length of each batch, "
+            "and of each answer that is generated, would have to be a multiple of it. Set it to 0 "
+            "(no chunks) or to 1 (the least memory)."
+        )
 
 
 def override(config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]) -> None:

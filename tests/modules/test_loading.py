@@ -153,3 +153,12 @@ def test_changed_config__what_is_computed_from_a_value_follows_it(tiny_t5: str) 
 def test_changed_config__precision_is_the_trainers(tiny_model: str, name: str) -> None:
     with pytest.raises(InputError, match=rf"'{name}' is set by `trainer\.precision`"):
         changed_config(tiny_model, {name: "bfloat16"})
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_chunks__that_not_every_length_has_are_refused(tiny_model: str, size: int) -> None:
+    if size < 2:
+        assert changed_config(tiny_model, {"chunk_size_feed_forward": size}).model_type == "bert"
+        return
+    with pytest.raises(InputError, match="chunk_size_feed_forward is 3"):
+        changed_config(tiny_model, {"chunk_size_feed_forward": size})
