@@ -3,7 +3,6 @@
 import atexit
 import warnings
 from pathlib import Path
-from typing import Any, cast
 
 from lightning.pytorch import Trainer
 
@@ -16,6 +15,7 @@ from lit_hf.errors import InputError, told_as_input
 from lit_hf.functional.text import escaped
 from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.early_stops import reached
 from lit_hf.modules.scored_rows import changed_validation
 from lit_hf.processor_files import write_model_files
 from lit_hf.settings import check_named
@@ -103,7 +103,8 @@ def end_of(trainer: Trainer) -> str:
     if (path := trainer.ckpt_path) is None:
         return ""
     with told_as_input(path):
-        num_epochs, num_steps = reached(path)
+        checkpoint = read_checkpoint(path)
+        num_epochs, num_steps = reached(checkpoint)
     found = (
         ("max_epochs", trainer.max_epochs, num_epochs),
         ("max_steps", trainer.max_steps, num_steps),
@@ -115,7 +116,6 @@ def end_of(trainer: Trainer) -> str:
         ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
         return f"{told}; to go on raise {ends}."
     with told_as_input(path):
-        checkpoint = read_checkpoint(path)
         is_other = changed_plan(held_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
         if is_cut_off or over or is_other or changed_validation(trainer, checkpoint):
             return ""
@@ -123,18 +123,6 @@ def end_of(trainer: Trainer) -> str:
         f"{told}, where a time limit or a callback has ended it; to go on change what has ended "
         "it, such as `trainer.max_time` or `patience`."
     )
-
-
-def reached(path: str | Path) -> tuple[int, int]:
-    """How many epochs a checkpoint has seen to their last batch, and how many steps."""
-    checkpoint = read_checkpoint(path)
-    loops = cast("dict[str, dict[str, Any]]", checkpoint["loops"])
-    epochs = loops["fit_loop"]["epoch_progress"]["current"]
-    at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
-    validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
-    at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
-    num_epochs = int(epochs["ready"] if at_end else epochs["completed"])
-    return num_epochs, int(str(checkpoint["global_step"]))
 
 
 def tell_rest(folder: Path) -> None:

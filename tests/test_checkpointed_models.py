@@ -283,5 +283,5 @@ def test_reached__counts_whole_epochs_only(tiny_model: str, tmp_path: Path) -> N
     )
     trainer = _trainer(tmp_path, max_epochs=2, enable_checkpointing=True, callbacks=[saver])
     trainer.fit(TextClassifier(tiny_model, NAMES), _loader(2))
-    found = [reached(tmp_path / f"step={step}.ckpt") for step in (1, 2, 3, 4)]
+    found = [reached(read_checkpoint(tmp_path / f"step={step}.ckpt")) for step in (1, 2, 3, 4)]
     assert found == [(0, 1), (1, 2), (1, 3), (2, 4)]

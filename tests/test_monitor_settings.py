@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lit_hf.checkpoints import best_of
-from lit_hf.going_on import reached
+from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.modules.early_stops import reached
 from lit_hf.monitor_settings import complete_modes
 from tests.commands import Done, fit_words, output_of, run_command
 
@@ -163,7 +163,7 @@ def test_best__by_loss_is_the_lowest_in_export_run_and_going_on(
         assert results["best_score"] == pytest.approx(losses[step], rel=1e-5)
         best = best_of(run / "checkpoints")
         assert best is not None
-        assert reached(best)[1] == step
+        assert reached(read_checkpoint(best))[1] == step
         assert results["checkpoint"] == f"checkpoints/{best.name}"
     assert max(losses.values()) > losses[step]
     assert f"After step {step}," in (run / "pretrained" / "README.md").read_text()

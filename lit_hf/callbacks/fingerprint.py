@@ -15,7 +15,17 @@ from lightning.pytorch.callbacks import (
     Timer,
     WeightAveraging,
 )
+from lightning.pytorch.plugins.precision import (
+    DeepSpeedPrecision,
+    DoublePrecision,
+    FSDPPrecision,
+    HalfPrecision,
+    MixedPrecision,
+    Precision,
+    XLAPrecision,
+)
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lit_hf import __version__
 from lit_hf.data.base import HFDataModule
@@ -37,7 +47,8 @@ _CALLBACKS = "callback that changes the weights"
 _ENDING = "callback that may end the training"
 _CONFIG, _OVERRIDES = "config of the model", "model.config_overrides"
 _OPTIMIZER = "model.optimizer"
-PLANNED = ("max_epochs", "max_steps", "max_time", _ENDING)
+_PLUGIN, _NORM = "precision plugin", "sync_batchnorm"
+PLANNED = ("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", _ENDING)
 """Facts that may change: they decide the end and the learning rate, not the rows."""
 FREE = {
     *("model_name", "pretrained", "label_names", "positive_label", "language", "max_windows"),
@@ -70,10 +81,30 @@ def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:
         "precision": str(trainer.precision),
         "number of processes": trainer.world_size,
         **({"weights": "shared among the processes"} if is_sharded(trainer) else {}),
+        **facts_of_precision(trainer.precision_plugin),
+        **({_NORM: True} if shares_norms(trainer, module) else {}),
         **facts_of_callbacks(getattr(trainer, "callbacks", [])),
         **facts_of_module(module),
         **facts_of_plan(trainer),
     }
+
+
+def facts_of_precision(plugin: Precision) -> dict[str, Fact]:
+    """A precision plugin that `precision` does not name in full; {} for Lightning's usual ones."""
+    usual = (
+        *(Precision, MixedPrecision, HalfPrecision, DoublePrecision),
+        *(FSDPPrecision, DeepSpeedPrecision, XLAPrecision),
+    )
+    if type(plugin) in usual:
+        return {}
+    return {_PLUGIN: f"{type(plugin).__name__}({_settings_of(plugin)})"}
+
+
+def shares_norms(trainer: Trainer, module: HFModule) -> bool:
+    """Whether batches are normalised by the statistics of all processes, by `sync_batchnorm`."""
+    is_asked = getattr(trainer.strategy, "_layer_sync", None) is not None  # no public place
+    has_norms = any(isinstance(part, _BatchNorm) for part in module.modules())
+    return is_asked and has_norms and trainer.world_size > 1
 
 
 def facts_of_module(module: HFModule) -> dict[str, Fact]:
@@ -112,6 +143,8 @@ def facts_of_plan(trainer: Trainer) -> dict[str, Fact]:
     return {
         "max_epochs": None if trainer.max_epochs == -1 else trainer.max_epochs,
         "max_steps": trainer.max_steps,
+        "min_epochs": trainer.min_epochs if (trainer.min_epochs or 0) > 1 else None,  # 1: by itself
+        "min_steps": trainer.min_steps or None,
         "max_time": min((time for time in times if time is not None), default=None),
         _ENDING: ", ".join(sorted(ending)) or None,
     }
@@ -148,8 +181,8 @@ def facts_of_callbacks(callbacks: Sequence[Callback]) -> dict[str, Fact]:
     return {_CALLBACKS: ", ".join(sorted(found))} if found else {}
 
 
-def _settings_of(callback: Callback) -> str:
-    """The public settings of a callback that are plain values."""
+def _settings_of(callback: object) -> str:
+    """The public settings of a callback or plugin that are plain values."""
     plain = {
         name: value
         for name, value in sorted(vars(callback).items())
@@ -173,7 +206,10 @@ def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
     >>> differences({"batch_size": 32, "seed": 0, "max_epochs": 2}, {"batch_size": 16, "seed": 0})
     ['batch_size was 32, is 16']
     """
-    absent = {"weights": "whole on each process", _CALLBACKS: "none"}
+    absent: dict[str, Fact] = {
+        **{"weights": "whole on each process", _CALLBACKS: "none"},
+        **{_PLUGIN: "the usual one", _NORM: False},
+    }
     names = [
         name
         for name in {**held, **own}

@@ -1,7 +1,8 @@
 """A training that EarlyStopping has ended is at its end when it is resumed."""
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
@@ -33,12 +34,19 @@ def stop_again(trainer: Trainer, checkpoint: dict[str, Any], is_comparable: bool
             state["stopped_epoch"] = 0  # it trains on, so an earlier stop counts no more
             continue
         trainer.should_stop = True
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and _may_end(trainer, checkpoint):
             log.warning(
                 f"EarlyStopping has ended this training by {callback.monitor!r}, at step "
                 f"{checkpoint['global_step']}: it is at its end. To train on give it a longer "
                 "`patience`, or leave it out."
             )
+
+
+def _may_end(trainer: Trainer, checkpoint: dict[str, Any]) -> bool:
+    """Whether a training has had its `min_epochs` and `min_steps`; else it trains on to them."""
+    loop = trainer.fit_loop
+    num_epochs, num_steps = reached(checkpoint)
+    return num_epochs >= (loop.min_epochs or 0) and num_steps >= (loop.min_steps or 0)
 
 
 def _has_decided(state: dict[str, Any], callback: EarlyStopping) -> bool:
@@ -56,3 +64,14 @@ def _has_stopped(state: dict[str, Any]) -> bool:
     if reason in (EarlyStoppingReason.NOT_STOPPED, EarlyStoppingReason.PATIENCE_EXHAUSTED):
         return bool(state["wait_count"] >= state["patience"])
     return True
+
+
+def reached(checkpoint: Mapping[str, object]) -> tuple[int, int]:
+    """How many epochs a checkpoint has seen to their last batch, and how many steps."""
+    loops = cast("dict[str, dict[str, Any]]", checkpoint["loops"])
+    epochs = loops["fit_loop"]["epoch_progress"]["current"]
+    at_end = loops["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    validation = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
+    at_end = at_end and validation["started"] == validation["processed"]  # not cut off in it
+    num_epochs = int(epochs["ready"] if at_end else epochs["completed"])
+    return num_epochs, int(str(checkpoint["global_step"]))

@@ -19,8 +19,8 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.earlier_run import _has_lines
-from lit_hf.checkpoints import best_of, newest_whole
-from lit_hf.going_on import reached
+from lit_hf.checkpoints import best_of, newest_whole, read_checkpoint
+from lit_hf.modules.early_stops import reached
 from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
 
@@ -53,8 +53,8 @@ def test_second_training__shows_nothing_of_the_first(fit: Fit, tmp_path: Path) -
     fit(_all(tmp_path), max_epochs=1)
     newest = newest_whole(tmp_path / "checkpoints")
     assert newest is not None
-    assert reached(newest) == (1, 4)
-    assert reached(str(best_of(tmp_path / "checkpoints"))) == (1, 4)
+    assert reached(read_checkpoint(newest)) == (1, 4)
+    assert reached(read_checkpoint(str(best_of(tmp_path / "checkpoints")))) == (1, 4)
     assert set(_steps(tmp_path / "metrics.csv")) == {1, 2, 3, 4}
     lines = (tmp_path / "samples.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines if '"train"' in line][:2] == [1, 1]
@@ -124,7 +124,7 @@ def test_training__that_resumes_before_the_newest_leaves_later_checkpoints_aside
     trainer.fit(module, data, ckpt_path=first, weights_only=True)
     names = {path.name for path in first.parent.glob("*.ckpt")}
     assert names == {"epoch=0-step=4.ckpt", "epoch=1-step=8.ckpt", "last.ckpt"}
-    assert max(reached(path) for path in first.parent.glob("*.ckpt")) == (2, 8)
+    assert max(reached(read_checkpoint(path)) for path in first.parent.glob("*.ckpt")) == (2, 8)
     assert sorted(set(_steps(tmp_path / "metrics.csv"))) == list(range(1, 9))
     aside = tmp_path / "earlier" / "1"
     assert (aside / "checkpoints" / "epoch=2-step=12.ckpt").exists()

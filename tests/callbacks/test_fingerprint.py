@@ -5,12 +5,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     GradientAccumulationScheduler,
     StochasticWeightAveraging,
 )
+from lightning.pytorch.plugins import MixedPrecision
 
 from lit_hf import (
     CropAndFlip,
@@ -30,8 +32,10 @@ from lit_hf.callbacks.fingerprint import (
     facts_of_callbacks,
     facts_of_data,
     facts_of_module,
+    facts_of_precision,
     fingerprint,
     held_fingerprint,
+    shares_norms,
 )
 from tests.images import drawn
 
@@ -199,3 +203,46 @@ def test_facts__name_the_callbacks_that_have_a_part_in_the_weights() -> None:
     assert differences(facts_of_callbacks([HeadFirst(2)]), facts_of_callbacks([HeadFirst(1)]))
     both = [HeadFirst(2), EMAWeightAveraging()]
     assert facts_of_callbacks(both) == facts_of_callbacks(both[::-1])
+
+
+class _OwnPrecision(MixedPrecision):
+    """Rounds in a way of its own."""
+
+    bits = 5
+
+
+def test_precision_plugin__is_a_fact_where_the_name_does_not_tell_it() -> None:
+    trainer = pl.Trainer(accelerator="cpu", precision="bf16-true", logger=False)
+    assert facts_of_precision(trainer.precision_plugin) == {}
+    own = _OwnPrecision("bf16-mixed", "cpu")
+    facts = facts_of_precision(own)
+    assert differences({}, {}) == []
+    assert differences({}, facts) == [
+        "precision plugin was the usual one, is _OwnPrecision(device=cpu, precision=bf16-mixed)"
+    ]
+    assert differences(facts, facts) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "is_asked", "layer", "wanted"),
+    [
+        (2, True, torch.nn.BatchNorm1d, True),
+        (2, True, torch.nn.LayerNorm, False),
+        (2, False, torch.nn.BatchNorm1d, False),
+        (1, True, torch.nn.BatchNorm1d, False),
+    ],
+)
+def test_sync_batchnorm__is_a_fact_where_it_decides_the_weights(
+    tiny_model: str, devices: int, is_asked: bool, layer: type[torch.nn.Module], wanted: bool
+) -> None:
+    module = TextClassifier(tiny_model, ["a", "b"])
+    module.add_module("own", layer(4))
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=devices, strategy="ddp", sync_batchnorm=is_asked, logger=False
+    )
+    assert shares_norms(trainer, module) is wanted
+
+
+def test_sync_batchnorm__is_told_where_it_has_changed() -> None:
+    assert differences({}, {"sync_batchnorm": True}) == ["sync_batchnorm was False, is True"]
+    assert differences({"sync_batchnorm": True}, {}) == ["sync_batchnorm was True, is False"]

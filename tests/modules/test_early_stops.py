@@ -80,16 +80,48 @@ def _state(**changes: int) -> dict[str, Any]:
     return {**state, "wait_count": 0, "stopped_epoch": 3, **changes}
 
 
+def _checkpoint(states: dict[str, Any]) -> dict[str, Any]:
+    """One of the end of the fourth epoch, at step 8."""
+    loop = {
+        "epoch_progress": {"current": {"ready": 4, "completed": 3}},
+        "epoch_loop.batch_progress": {"is_last_batch": True},
+        "epoch_loop.val_loop.batch_progress": {"total": {"started": 1, "processed": 1}},
+    }
+    return {"callbacks": states, "global_step": 8, "loops": {"fit_loop": loop}}
+
+
+@pytest.mark.parametrize(
+    ("least", "is_at_end"),
+    [
+        ({}, True),
+        ({"min_epochs": 4}, True),
+        ({"min_epochs": 5}, False),
+        ({"min_steps": 8}, True),
+        ({"min_steps": 9}, False),
+    ],
+)
+def test_stop__is_told_where_the_training_ends_by_it(
+    least: dict[str, Any], is_at_end: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = EarlyStopping("val/own", patience=2)
+    trainer = quiet_trainer(max_epochs=8, callbacks=[callback], **least)
+    states = {callback.state_key: _state(wait_count=2)}
+    stop_again(trainer, _checkpoint(states), is_comparable=True)
+    assert trainer.should_stop
+    assert ("it is at its end" in caplog.text) is is_at_end
+
+
 @pytest.mark.parametrize(("patience", "is_stopped"), [(2, True), (5, False)])
 def test_stop__that_waits_for_min_epochs_stays_though_the_score_has_risen_since(
-    patience: int, is_stopped: bool
+    patience: int, is_stopped: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     callback = EarlyStopping("val/own", patience=patience)
     trainer = quiet_trainer(max_epochs=8, min_epochs=6, callbacks=[callback])
     states = {callback.state_key: _state()}
-    stop_again(trainer, {"callbacks": states, "global_step": 1}, is_comparable=True)
+    stop_again(trainer, _checkpoint(states), is_comparable=True)
     assert trainer.should_stop is is_stopped
+    assert "EarlyStopping" not in caplog.text  # it trains on to `min_epochs`
     if not is_stopped:  # and a stop of that training counts no more, when it goes on once more
         trainer = quiet_trainer(max_epochs=8, callbacks=[callback])
-        stop_again(trainer, {"callbacks": states, "global_step": 1}, is_comparable=True)
+        stop_again(trainer, _checkpoint(states), is_comparable=True)
         assert not trainer.should_stop

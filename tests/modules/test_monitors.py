@@ -21,9 +21,9 @@ from lit_hf import (
 )
 from lit_hf.callbacks.best import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpoints import best_of
-from lit_hf.going_on import reached
+from lit_hf.checkpoints import best_of, read_checkpoint
 from lit_hf.metrics.directions import mode_of
+from lit_hf.modules.early_stops import reached
 from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
 from tests.trainers import quiet_trainer
 
@@ -217,7 +217,7 @@ def test_own_metric__that_says_its_direction_is_refused_the_wrong_way_round(
         fit([_saver(tmp_path, "max"), Untouched()], kind=WithDistance, num_sanity_val_steps=1)
     with pytest.raises(MonitorError, match=r"'val/own' is better when it is higher"):
         fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithMetric)
-    assert reached(tmp_path / "checkpoints" / "last.ckpt")[1] == 4
+    assert reached(read_checkpoint(tmp_path / "checkpoints" / "last.ckpt"))[1] == 4
     fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithDistance, num_sanity_val_steps=1)
 
 
@@ -249,7 +249,7 @@ def test_missing_monitor__ends_a_training_after_its_first_validation_with_nothin
         fit(callbacks, num_sanity_val_steps=1, val_check_interval=interval / 4)
     assert not_logged(refusal.value) == name
     assert f"the monitor {name!r} was not logged in the sanity check" in caplog.text
-    assert reached(tmp_path / "checkpoints" / "last.ckpt")[1] == interval
+    assert reached(read_checkpoint(tmp_path / "checkpoints" / "last.ckpt"))[1] == interval
 
 
 def test_missing_monitor__of_a_schedule(fit: Fit, tmp_path: Path) -> None:
