@@ -12,7 +12,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from lit_hf.bundled import recipes_first
-from lit_hf.callbacks.checkpoint import LastCheckpoint, decides
+from lit_hf.callbacks.checkpoint import LastCheckpoint, decides, share_folder
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.export import ExportPretrained
@@ -192,6 +192,7 @@ class RunCLI(LightningCLI):
         """Make a Trainer whose checkpoints are whole or not there."""
         trainer = super().instantiate_trainer(**settings)
         decides(trainer, self._options()["checkpoint"])
+        share_folder(trainer)
         write_whole(trainer)
         share_out(trainer)
         shield_others(trainer)

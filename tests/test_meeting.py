@@ -102,7 +102,7 @@ def nodes(tmp_path: Path, tiny_model: str) -> Iterator[_Nodes]:
         process.communicate()
 
 
-@pytest.mark.parametrize("refused", [0, 1])
+@pytest.mark.parametrize("refused", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_node_that_refuses__ends_the_other(nodes: _Nodes, refused: int) -> None:
     nodes.start(refused, f"NODE_RANK,{refused},--import missing.py")
     nodes.start(1 - refused)
@@ -114,6 +114,7 @@ def test_node_that_refuses__ends_the_other(nodes: _Nodes, refused: int) -> None:
     assert not (nodes.folder / f"run{1 - refused}").exists()
 
 
+@pytest.mark.slow
 def test_node_that_is_late__hears_of_one_that_has_ended_before(nodes: _Nodes) -> None:
     nodes.start(0, "NODE_RANK,0,late")
     nodes.start(1, "NODE_RANK,1,--data.train_file missing.csv")
@@ -122,6 +123,7 @@ def test_node_that_is_late__hears_of_one_that_has_ended_before(nodes: _Nodes) ->
     assert "has ended before the processes of this run met" in late[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "code", "told"),
     [

@@ -12,6 +12,8 @@ from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.checkpoints import is_same_file, is_scored
+from lit_hf.errors import InputError
+from lit_hf.files import check_inside
 from lit_hf.functional.paths import file_name
 from lit_hf.modules.monitors import MonitorError, not_logged
 from lit_hf.modules.resuming import begin_next_epoch
@@ -32,11 +34,17 @@ class LastCheckpoint(ModelCheckpoint):
     def __init__(self) -> None:
         super().__init__(filename=self.CHECKPOINT_NAME_LAST, enable_version_counter=False)
 
+    def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
+        """Of `ckpt_path="last"`, which Lightning looks for before `setup`, beside the logger."""
+        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        found: set[str] = super()._find_last_checkpoints(trainer)
+        return found
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run folder."""
         check_local_run(trainer)
         if stage == "fit":
-            check_same_start(trainer)
+            check_same_start(trainer, _leading_out(Path(trainer.default_root_dir)))
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 
@@ -58,6 +66,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Begin the epoch behind the checkpoint that the training goes on from."""
         super().on_train_start(trainer, pl_module)
         begin_next_epoch(trainer)
+        _share_last(trainer, Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
 
     def on_train_batch_end(
         self,
@@ -88,6 +97,29 @@ class LastCheckpoint(ModelCheckpoint):
         """Write where no checkpoint has been written since the last optimizer step."""
         if self._last_global_step_saved != trainer.global_step:
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+def _share_last(trainer: Trainer, last: Path) -> None:
+    """Let callbacks with `save_last` in the same folder write the same file, no `last-v1.ckpt`."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.save_last is True:
+            own = Path(str(callback.dirpath)) / last.name
+            if own.parent.resolve() == last.parent.resolve():
+                callback.last_model_path = str(own)
+
+
+def _leading_out(folder: Path) -> str:
+    """Say that a link leads out of a run folder where checkpoints are written; "" elsewhere.
+
+    A `filename` with a folder in it would write below such a link, and remove what is there.
+    """
+    links = [path for path in (folder / "checkpoints").glob("*") if path.is_symlink()]
+    folders = [str(path.relative_to(folder)) for path in links if path.is_dir()]
+    try:
+        check_inside(folder, ["checkpoints", *folders])
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _tell_uncounted(callbacks: Sequence[Checkpoint], states: Mapping[str, Any]) -> None:
@@ -165,6 +197,23 @@ def _at_home(state: dict[str, Any], callback: ModelCheckpoint, beside: Path) -> 
         "kth_best_model_path": found(state.get("kth_best_model_path")),
         "last_model_path": found(state.get("last_model_path")),
     }
+
+
+def share_folder(trainer: Trainer) -> None:
+    """Let callbacks without a `dirpath` write where a run looks for its newest checkpoint.
+
+    Lightning takes a folder beside the logs, another one at every start. Names differ from those of
+    other callbacks, which would remove each other's files.
+
+    Args:
+        trainer: who has the callbacks.
+    """
+    for number, callback in enumerate(trainer.checkpoint_callbacks):
+        if not isinstance(callback, ModelCheckpoint) or isinstance(callback, LastCheckpoint):
+            continue
+        if callback.dirpath is None and not callback.save_weights_only:
+            callback.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+            callback.filename = callback.filename or f"{{epoch}}-{{step}}-callback{number}"
 
 
 def decides(trainer: Trainer, callback: ModelCheckpoint) -> None:

@@ -180,6 +180,7 @@ def _moved(folder: Path, found: Sequence[Path]) -> Path:
     """
     home = folder / _UNFINISHED
     targets = {path: home / path.relative_to(folder) for path in found}
+    check_inside(folder, [str(path.parent.relative_to(folder)) for path in found])
     check_inside(folder, [str(path.relative_to(folder)) for path in (home, *targets.values())])
     if any(map(os.path.lexists, targets.values())):  # what was cut off is of yet another training
         _numbered(home)

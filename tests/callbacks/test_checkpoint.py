@@ -8,11 +8,18 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_hf import ResultsWriter, TextClassificationDataModule, TextClassifier
+from lit_hf import InputError, ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.best import best_callback
-from lit_hf.callbacks.checkpoint import LastCheckpoint, _at_home, _tell_uncounted, decides
+from lit_hf.callbacks.checkpoint import (
+    LastCheckpoint,
+    _at_home,
+    _tell_uncounted,
+    decides,
+    share_folder,
+)
 from lit_hf.checkpoints import best_of, read_checkpoint
 from lit_hf.modules.monitors import MonitorError
 from tests.trainers import quiet_trainer
@@ -34,6 +41,48 @@ def test_last_checkpoint__is_written_also_when_the_score_does_not_rise(
     found = best_of(tmp_path / "checkpoints")
     assert found is not None
     assert found.name == "epoch=0-step=1.ckpt"
+
+
+def test_last_checkpoint__is_the_one_file_of_that_name(tmp_path: Path, fit: Fit) -> None:
+    """A callback of the user's own writes it too, and no `last-v1.ckpt` beside it."""
+    own = ModelCheckpoint(tmp_path / "checkpoints", save_last=True, every_n_train_steps=3)
+    fit([LastCheckpoint(), own], data={"batch_size": 8}, max_epochs=2)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"epoch=1-step=3.ckpt", "last.ckpt"}
+    last = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert int(str(last["global_step"])) == 4
+
+
+def test_last__is_found_in_the_run_folder_beside_a_logger(
+    tmp_path: Path, fit: Fit, tiny_model: str
+) -> None:
+    """Lightning looks in the folder of the logger, which is a new one at every start."""
+    _, _, data = fit([LastCheckpoint()], data={"batch_size": 8})
+    trainer = quiet_trainer(
+        logger=CSVLogger(tmp_path),
+        default_root_dir=tmp_path,
+        callbacks=[LastCheckpoint()],
+        max_epochs=2,
+    )
+    trainer.fit(TextClassifier(tiny_model), data, ckpt_path="last", weights_only=True)
+    assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "last.ckpt")
+
+
+def test_callbacks__without_a_folder_write_where_a_run_looks_for_its_newest(
+    tmp_path: Path,
+) -> None:
+    own = [
+        ModelCheckpoint(every_n_epochs=2),
+        ModelCheckpoint(filename="own", every_n_epochs=3),
+        ModelCheckpoint(tmp_path, every_n_epochs=4),
+    ]
+    weights = ModelCheckpoint(save_weights_only=True, every_n_epochs=5)  # nothing goes on from it
+    callbacks: list[pl.Callback] = [LastCheckpoint(), *own, weights]
+    share_folder(quiet_trainer(default_root_dir=tmp_path, callbacks=callbacks))
+    folder = str(tmp_path / "checkpoints")
+    assert [callback.dirpath for callback in own] == [folder, folder, str(tmp_path)]
+    assert [callback.filename for callback in own] == ["{epoch}-{step}-callback1", "own", None]
+    assert weights.dirpath is None
 
 
 def test_checkpoints__of_a_state_lie_in_the_folder_itself(
@@ -118,6 +167,22 @@ def test_state__of_a_checkpoint_callback_of_ones_own_stays_as_it_is() -> None:
     held: dict[str, Any] = {"callbacks": {own.state_key: {"dirpath": "/mine"}}}
     last.on_load_checkpoint(trainer, pl.LightningModule(), held)
     assert held == {"callbacks": {own.state_key: {"dirpath": "/mine"}}}
+
+
+@pytest.mark.parametrize("link", ["checkpoints", "checkpoints/sub"])
+def test_link_out_of_the_run_folder__is_refused_without_run_folder_too(
+    link: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, fit: Fit
+) -> None:
+    """A `ModelCheckpoint` would write through it, and remove what has the name of an old one."""
+    run, outside = tmp_path, tmp_path_factory.mktemp("outside")
+    (outside / "epoch=0.ckpt").write_text("theirs")
+    (run / link).parent.mkdir(exist_ok=True)
+    (run / link).symlink_to(outside)
+    saver = ModelCheckpoint(run / "checkpoints", "sub/{epoch}", enable_version_counter=False)
+    with pytest.raises(InputError, match=r"a link to .*outside.*, out of the folder of the run"):
+        fit([LastCheckpoint(), saver], max_epochs=2)
+    assert [path.name for path in outside.iterdir()] == ["epoch=0.ckpt"]
+    assert (outside / "epoch=0.ckpt").read_text() == "theirs"
 
 
 @pytest.mark.parametrize("settings", [{"check_val_every_n_epoch": 5}, {"max_steps": 2}])
