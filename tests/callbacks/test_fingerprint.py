@@ -10,7 +10,9 @@ from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     GradientAccumulationScheduler,
+    ModelSummary,
     StochasticWeightAveraging,
+    Timer,
 )
 from lightning.pytorch.plugins import MixedPrecision
 
@@ -32,12 +34,15 @@ from lit_hf.callbacks.fingerprint import (
     facts_of_callbacks,
     facts_of_data,
     facts_of_module,
+    facts_of_plan,
     facts_of_precision,
     fingerprint,
+    given_facts,
     held_fingerprint,
     shares_norms,
 )
 from tests.images import drawn
+from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
 
@@ -174,7 +179,32 @@ def test_facts__of_a_module_are_the_settings_that_decide_its_weights(
         assert sorted(clause.split(" was ")[0] for clause in told) == names
 
 
-@pytest.mark.parametrize("checkpoint", [{}, {"lit_hf": 1}, {"lit_hf": {"fingerprint": None}}])
+def test_facts__that_a_module_was_not_given_are_those_of_the_checkpoint() -> None:
+    facts: dict[str, str | int | float | None] = {
+        "model.config_overrides": "{}",
+        "model.optimizer.lr": 0.1,
+        "model.head": "x",
+    }
+    assert given_facts(facts, TextClassifier("none")) == {"model.head": "x"}
+    module = TextClassifier(
+        "none", config_overrides={"dropout": 0.1}, optimizer=lambda params: torch.optim.SGD(params)
+    )
+    assert given_facts(facts, module) == facts
+
+
+def test_plan__holds_what_may_end_a_training() -> None:
+    callbacks = [EarlyStopping("val/loss"), ModelSummary(), Timer({"hours": 1})]
+    found = facts_of_plan(quiet_trainer(callbacks=callbacks, max_epochs=-1, max_steps=3))
+    ending = str(found.pop("callback that may end the training"))
+    assert found == {"max_epochs": None, "max_steps": 3, "max_time": 3600.0}
+    assert ending.startswith("EarlyStopping(")
+    assert "ModelSummary" not in ending
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [{}, {"lit_hf": 1}, {"lit_hf": {"fingerprint": None}}, {"lit_hf": {"fingerprint": 3}}],
+)
 def test_held__is_none_where_there_is_none(checkpoint: dict[str, object]) -> None:
     assert held_fingerprint(checkpoint) is None
 
