@@ -162,7 +162,10 @@ def test_paths__that_lead_out_of_the_run_folder_are_found(
     run.mkdir()
     (run / "link").symlink_to(tmp_path)
     settings = {name: value.replace("RUN", str(run))}
-    trainer = {"logger": [{"class_path": "a.Logger", "init_args": settings}], "accelerator": "cpu"}
+    trainer: dict[str, object] = {
+        "logger": [{"class_path": "a.Logger", "init_args": settings}],
+        "accelerator": "cpu",
+    }
     trainer |= {"max_epochs": 3, "max_time": None, "precision": "a\0b"}
     told = [f"trainer.logger.{name} is {settings[name]!r}"] if is_outside else []
     assert leading_out(trainer, run) == told
