@@ -11,9 +11,11 @@ from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.batches import (
     AnswerOutput,
     ClassOutput,
+    ImageBatch,
     PromptBatch,
     QuestionBatch,
     Sample,
+    Shown,
     SpanBatch,
     SpanOutput,
     StepOutput,
@@ -49,10 +51,12 @@ def data(tiny_model: str, tweet_rows: Rows, problem: ProblemType) -> TextClassif
         [TextBatch],
         [QuestionBatch, SpanBatch],
         [QuestionBatch, PromptBatch],
-        [StepOutput, ClassOutput],
-        [StepOutput, SpanOutput],
-        [StepOutput, AnswerOutput],
-        [Sample],
+        [ImageBatch],
+        [ClassOutput],
+        [SpanOutput],
+        [AnswerOutput],
+        [StepOutput],
+        [Shown, Sample],
     ],
 )
 def test_docstring__names_each_key_in_order(kinds: list[type[object]]) -> None:
@@ -71,7 +75,7 @@ def test_text_batch__is_what_loaders_give(
     data: TextClassificationDataModule, problem: ProblemType
 ) -> None:
     batch = cast("TextBatch", next(iter(data.val_dataloader())))
-    assert batch.keys() == get_type_hints(TextBatch).keys()
+    assert batch.keys() == get_type_hints(TextBatch).keys() - {"weight"}  # all count alike
     assert batch["id"] == ["0", "1", "2", "3", "4"]
     assert batch["index"] == [0, 1, 2, 3, 4]
     shape = batch["input_ids"].shape
@@ -91,7 +95,7 @@ def test_text_batch__is_what_loaders_give(
 
 def test_text_batch__of_rows_to_predict_has_no_labels(data: TextClassificationDataModule) -> None:
     batch = next(iter(data.predict_dataloader()))
-    assert batch.keys() == get_type_hints(TextBatch).keys() - {"labels"}
+    assert batch.keys() == get_type_hints(TextBatch).keys() - {"labels", "weight"}
 
 
 def test_step_output_and_samples__are_what_modules_give(
@@ -101,9 +105,10 @@ def test_step_output_and_samples__are_what_modules_give(
     module = TextClassifier(tiny_model, data.label_names, problem)
     module.train(False)
     output = module.step(batch, "val")
-    assert output.keys() == get_type_hints(ClassOutput).keys() - {"weight"}  # B, not said
+    assert output.keys() == StepOutput.__required_keys__ | get_type_hints(ClassOutput).keys()
+    assert output.keys() <= get_type_hints(StepOutput).keys()
     assert all(isinstance(value, Tensor) for value in output.values())
-    (sample,) = module.samples(batch, output, [1], lambda ids: str(len(ids)))
+    (sample,) = module.samples(batch, output, [1])
     kinds = get_type_hints(Sample)
     assert sample.keys() == Sample.__required_keys__
     for name, value in sample.items():

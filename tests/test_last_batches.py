@@ -132,9 +132,6 @@ def test_gradient__of_rows_that_suffice_is_that_of_one_process(
     _assert_one_gradient(found, task, EVEN)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the copy that fills up a process is trained on"
-)
 @pytest.mark.parametrize("task", TASKS)
 def test_gradient__of_rows_that_do_not_suffice_is_that_of_one_process(
     found: list[Found], task: str

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from lit_hf import InputError, SampleLogger, TextClassificationDataModule, TextClassifier
+from lit_hf.batches import LossTerms
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
@@ -192,9 +193,11 @@ def test_panels__where_losses_are_nan_or_ids_repeated(
     rows[3]["text"] = rows[0]["text"]
 
     class Broken(TextClassifier):
-        def losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            losses = super().losses(logits, labels)
-            return losses if self.training or labels[0] == 0 else losses * float("nan")
+        def loss_terms(self, batch: Any, output: Any, loss: Any) -> LossTerms:  # noqa: ANN401 - as above
+            terms = super().loss_terms(batch, output, loss)
+            if self.training or batch["labels"][0] == 0:
+                return terms
+            return terms._replace(numerators=terms.numerators * float("nan"))
 
     fit(
         [SampleLogger(every_n_steps=1, num_samples=3)],

@@ -18,8 +18,8 @@ from lit_hf import (
     PredictionWriter,
     TextClassifier,
 )
-from lit_hf.batches import SpanBatch
-from lit_hf.modules.span_loss import window_losses
+from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.modules.span_loss import span_terms
 from tests.official_squad import evaluate
 from tests.trainers import quiet_trainer
 
@@ -95,7 +95,8 @@ def test_empty_windows__can_be_left_out_of_the_loss(tiny_model: str, question_ro
     assert held.sum() < (~is_second).sum()
     module = _module(tiny_model, empty_window_weight=0.0)
     output = module.step(batch, "train")
-    losses = window_losses(cast("SpanBatch", batch), output, smoothing=0.0)
+    questions, logits = cast("SpanBatch", batch), cast("SpanOutput", output)
+    losses = span_terms(None, questions, logits, empty_weight=1.0).numerators
     kept = held | is_second  # an unanswerable question keeps its windows
     assert output["loss"].item() == pytest.approx(losses[kept].mean().item())
     assert float(output["losses"][0]) == pytest.approx(losses[held].mean().item(), rel=1e-5)
@@ -120,9 +121,9 @@ def test_loss_of_validations__is_the_same_whatever_training_is_taught_by(
 def test_evaluation__in_several_passes_gives_the_same(tiny_model: str, question_rows: Rows) -> None:
     batch = _batch(tiny_model, question_rows)
     module = _module(tiny_model)
-    whole = module._run(cast("SpanBatch", batch), is_training=False)
+    whole = module.run(cast("SpanBatch", batch), "val")
     module.max_windows = 2
-    parts = module._run(cast("SpanBatch", batch), is_training=False)
+    parts = module.run(cast("SpanBatch", batch), "val")
     assert len(parts["windows"]) == len(batch["window_of"]) > 8
     assert torch.allclose(parts["start_logits"], whole["start_logits"], atol=1e-5)
 
@@ -136,7 +137,7 @@ def test_training__keeps_the_windows_that_hold_an_answer(
     output = module.step(batch, "train")
     assert set(held) < set(output["windows"].tolist())
     assert len(output["windows"]) == len(held) + 2
-    answers = module.samples(batch, output, [0, 5], str)
+    answers = module.samples(batch, output, [0, 5])
     assert len(answers) == 2
 
 
@@ -245,7 +246,7 @@ def test_samples__are_taken_from_their_own_logits(tiny_model: str, question_rows
     token = int(batch["first_token"][0])
     starts[0, token], ends[0, int(batch["last_token"][0])] = 9.0, 9.0
     output["start_logits"], output["end_logits"] = starts, ends
-    (sample,) = module.samples(batch, output, [0], str)
+    (sample,) = module.samples(batch, output, [0])
     assert (sample["prediction"], sample["correct"]) == ("Ada", True)
     assert sample["input"].startswith("Who sold the mill? ‖ [«Ada»] sold")
 
@@ -254,8 +255,8 @@ def test_samples__of_some_questions_are_those_of_all(tiny_model: str, question_r
     batch = _batch(tiny_model, question_rows)
     module = _module(tiny_model, no_answer_threshold=0.0)
     output = module.step(batch, "val")
-    everyone = module.samples(batch, output, list(range(8)), str)
-    assert module.samples(batch, output, [5, 1], str) == [everyone[5], everyone[1]]
+    everyone = module.samples(batch, output, list(range(8)))
+    assert module.samples(batch, output, [5, 1]) == [everyone[5], everyone[1]]
     assert len({sample["prediction"] for sample in everyone}) > 3
 
 
@@ -285,7 +286,7 @@ def test_forward__gives_attentions(tiny_model: str, question_rows: Rows) -> None
         ({"max_answer_length": 0}, "`max_answer_length` to be at least 1"),
         ({"num_best": 0}, "`num_best`"),
         ({"max_windows": 0}, "`max_windows`"),
-        ({"label_smoothing": 1.5}, r"`label_smoothing` to lie in 0\.\.1"),
+        ({"label_smoothing": 1.5}, "`label_smoothing` to be at least 0 and below 1"),
         ({"empty_window_weight": -1.0}, "`empty_window_weight`"),
     ],
 )

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from torch.utils.data import DataLoader
 
 from lit_hf import (
     InputError,
@@ -17,6 +18,7 @@ from lit_hf import (
 )
 from lit_hf.errors import SharedFaultError
 from lit_hf.modules.finite import check_answers
+from tests.modules.conftest import MakeBatch, MakeTrainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 
@@ -116,6 +118,48 @@ def test_answers__that_are_no_numbers_are_refused_by_name() -> None:
         check_answers([good, bad])
     with pytest.raises(InputError, match="no numbers"):
         check_answers([{"id": "d", "prediction": math.inf}])
+
+
+def _weighed(make_batch: MakeBatch, *weights: float) -> "DataLoader[Any]":
+    """A batch of four rows of each weight."""
+    batches = [
+        {**make_batch(4, num_classes=2, seed=seed), "weight": torch.full((4,), weight)}
+        for seed, weight in enumerate(weights)
+    ]
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "step"), [((0.0,), 1, 1), ((0.5, 0.0, 0.0, 0.0), 2, 2)]
+)
+def test_rows__that_all_weigh_nothing_end_the_training(
+    weights: tuple[float, ...],
+    size: int,
+    step: int,
+    tiny_model: str,
+    make_batch: MakeBatch,
+    make_trainer: MakeTrainer,
+) -> None:
+    module = TextClassifier(tiny_model, ["no", "yes"])
+    trainer = make_trainer(max_epochs=1, accumulate_grad_batches=size)
+    wanted = f"all rows of the {size} batches before optimizer step {step} have the weight 0"
+    with pytest.raises(SharedFaultError, match=wanted):
+        trainer.fit(module, _weighed(make_batch, *weights))
+
+
+def test_rows__that_weigh_nothing_beside_others_change_nothing(
+    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
+) -> None:
+    found = []
+    off: Any = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    for weights in ((0.5, 0.0), (0.5,)):
+        torch.manual_seed(0)
+        module = TextClassifier(tiny_model, ["no", "yes"], config_overrides=off)
+        trainer = make_trainer(max_epochs=1, accumulate_grad_batches=len(weights))
+        trainer.fit(module, _weighed(make_batch, *weights))
+        assert trainer.global_step == 1
+        found.append(torch.cat([weight.detach().flatten() for weight in module.parameters()]))
+    assert torch.allclose(found[0], found[1], rtol=0, atol=1e-7)
 
 
 def test_predictions__of_weights_that_are_no_numbers_are_not_written(fit: Fit) -> None:

@@ -161,13 +161,13 @@ def test_samples__show_what_the_model_writes(tiny_t5: str, question_rows: Rows, 
     batch = _batch(_data(tiny_t5, question_rows, eval_batch_size=8))
     module.train(stage == "train")
     output = module.step(batch, "train" if stage == "train" else "val")
-    shown = module.samples(batch, output, [6, 1], str)
+    shown = module.samples(batch, output, [6, 1])
     assert [sample["id"] for sample in shown] == ["q6", "q1"]
     assert [sample["truth"] for sample in shown] == ["(no answer)", "the old mill"]
     assert "[the old mill]" in shown[1]["input"]
     assert shown[1]["loss"] == pytest.approx(float(output["losses"][1]))
     assert all(isinstance(sample["prediction"], str) for sample in shown)
-    assert module.samples(batch, output, [], str) == []
+    assert module.samples(batch, output, []) == []
     assert module.model.training is (stage == "train")
 
 
@@ -180,7 +180,8 @@ def test_samples__of_sharded_weights_need_no_writing(
     output = module.step(batch, "train")
     monkeypatch.setattr(module, "_in_step", lambda: True)
     monkeypatch.setattr(module.model, "generate", None)
-    samples = module.samples(batch, output, [5, 0], lambda ids: f"{len(ids)} tokens")
+    monkeypatch.setattr(module, "decode_tokens", lambda ids: f"{len(ids)} tokens")
+    samples = module.samples(batch, output, [5, 0])
     questions = cast("PromptBatch", batch)
     for sample, row in zip(samples, (5, 0), strict=True):
         taught = (questions["labels"][questions["window_of"] == row] >= 0).sum(1)

@@ -18,7 +18,7 @@ from lit_hf import (
     MeanHead,
     TextClassifier,
 )
-from lit_hf.batches import ClassOutput, TextBatch
+from lit_hf.batches import Sample, StepOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 
 MakeBatch = Callable[..., TextBatch]
@@ -37,7 +37,7 @@ def _module(model: str, problem: ProblemType = "single_label") -> TextClassifier
     return TextClassifier(model, None if problem == "regression" else NAMES, problem)
 
 
-def _step(module: TextClassifier, batch: TextBatch) -> ClassOutput:
+def _step(module: TextClassifier, batch: TextBatch) -> StepOutput:
     return module.step(cast("dict[str, object]", batch), "train")
 
 
@@ -66,7 +66,7 @@ class Record(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        self.losses.append(float(cast("ClassOutput", outputs)["loss"]))
+        self.losses.append(float(cast("StepOutput", outputs)["loss"]))
 
 
 def test_training__equals_a_hand_written_loop_step_by_step(
@@ -202,9 +202,7 @@ def test_step__in_training_counts_nothing(tiny_model: str, make_batch: MakeBatch
     mapping = cast("dict[str, object]", make_batch())
     module.step(mapping, "val")
     module.step(mapping, "train")
-    scores = module.scores("val")
-    assert scores is not None
-    assert float(scores["num_examples"]) == 6
+    assert float(module.scores("val")["num_examples"]) == 6
 
 
 def test_step__leaves_padding_copies_out_of_the_scores(
@@ -215,7 +213,6 @@ def test_step__leaves_padding_copies_out_of_the_scores(
     batch["is_padding"] = torch.tensor([False, True, False, False, True, True])
     losses = module.step(cast("dict[str, object]", batch), "test")["losses"]
     scores = module.scores("test")
-    assert scores is not None
     assert float(scores["num_examples"]) == 3
     assert float(scores["loss"]) == pytest.approx(float(losses[[0, 2, 3]].mean()), abs=1e-6)
 
@@ -296,15 +293,80 @@ def test_predict__tells_each_example_once_without_copies(
 def test_samples__are_told_with_the_names_of_the_module(
     tiny_model: str, make_batch: MakeBatch
 ) -> None:
-    module, batch = _module(tiny_model), make_batch()
+    module, batch = Numbered(tiny_model, NAMES), make_batch()
     module.train(False)
     mapping = cast("dict[str, object]", batch)
     output = module.step(mapping, "val")
-    (sample,) = module.samples(mapping, output, [2], lambda ids: f"{len(ids)} tokens")
+    (sample,) = module.samples(mapping, output, [2])
     assert sample["prediction"] == NAMES[int(output["logits"][2].argmax())]
     assert sample["truth"] == NAMES[int(batch["labels"][2])]
-    assert sample["input"] == f"{int(batch['attention_mask'][2].sum())} tokens"
+    kept = batch["input_ids"][2][batch["attention_mask"][2] == 1].tolist()
+    assert sample["input"] == " ".join(map(str, kept))
     assert sample["loss"] == pytest.approx(float(output["losses"][2]))
+
+
+class Numbered(TextClassifier):
+    """Whose tokens are shown as numbers."""
+
+    def decode_tokens(self, ids: Sequence[int]) -> str:
+        return " ".join(map(str, ids))
+
+
+def _shown(batch: TextBatch, logits: Tensor, problem: ProblemType) -> list[Sample]:
+    """All rows of a batch, by given logits."""
+    module = Numbered("no model", None if problem == "regression" else NAMES, problem)
+    losses = torch.arange(1.0, len(logits) + 1)
+    output: StepOutput = {
+        "loss": losses.mean(),
+        "losses": losses,
+        "weight": losses.sum(),
+        "logits": logits,
+    }
+    return module.samples(batch, output, range(len(logits)))
+
+
+def test_samples__are_rows_as_a_person_reads_them(make_batch: MakeBatch) -> None:
+    batch = make_batch(4)
+    batch["labels"] = torch.tensor([0, 1, 2, 1])
+    batch["id"] = ["a", "b", "c", "d"]
+    batch["text"] = ["one", "two", "three ‖ four", "five"]
+    logits = torch.eye(4, 3) * 9  # the last row is undecided: class 0
+    *_, first, second = _shown(batch, logits, "single_label")
+    assert first == {
+        "id": "c",
+        "input": "three ‖ four",
+        "prediction": "optimism",
+        "probability": pytest.approx(1, abs=1e-3),
+        "truth": "optimism",
+        "correct": True,
+        "loss": 3.0,
+    }
+    assert second["id"] == "d"
+    assert (second["prediction"], second["truth"], second["correct"]) == ("anger", "joy", False)
+    assert second["loss"] == 4.0
+    del batch["id"]
+    assert [sample["id"] for sample in _shown(batch, logits, "single_label")] == list("0123")
+
+
+def test_samples__of_several_labels_are_right_only_when_all_are(make_batch: MakeBatch) -> None:
+    batch = make_batch(3, "multi_label")
+    batch["labels"] = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    logits = torch.tensor([[1.0, -1.0, 1.0], [-1.0, -1.0, -1.0], [1.0, 1.0, -1.0]])
+    shown = _shown(batch, logits, "multi_label")
+    assert [(s["prediction"], s["truth"], s["correct"]) for s in shown] == [
+        ("anger, optimism", "anger, optimism", True),
+        ("(none)", "(none)", True),
+        ("anger, joy", "anger", False),
+    ]
+
+
+def test_samples__of_a_regression_are_neither_right_nor_wrong(make_batch: MakeBatch) -> None:
+    batch = make_batch(2, "regression")
+    batch["labels"] = torch.tensor([1.5, 2.0])
+    first, second = _shown(batch, torch.tensor([[1.23456], [2.0]]), "regression")
+    assert (first["prediction"], first["truth"], first["correct"]) == ("1.23", "1.5", None)
+    assert first["probability"] is None
+    assert (second["truth"], second["correct"]) == ("2", None)
 
 
 def test_classifier__is_quiet(tiny_model: str, make_batch: MakeBatch) -> None:
