@@ -35,7 +35,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
     that way.
     """
 
-    loss: LossFunction | None = None
+    loss: LossFunction | None  # without a value, which would hide one that is an nn.Module
     _num_rows: int = 0  # evaluated or predicted so far, of loaders that number none
 
     # What a task says.

@@ -105,8 +105,11 @@ def test_step__of_training_can_be_learnt_from_and_counts_nothing() -> None:
     assert module.metrics_of("val").num_examples.update_count == 0
 
 
-def test_loss_of_the_user__is_that_of_the_training_alone() -> None:
-    module = Doubles(loss=lambda values, labels: (values - labels) ** 2)
+@pytest.mark.parametrize(
+    "loss", [nn.MSELoss(reduction="none"), lambda values, labels: (values - labels) ** 2]
+)
+def test_loss_of_the_user__is_that_of_the_training_alone(loss: LossFunction) -> None:
+    module = Doubles(loss=loss)
     assert _loss(module.step(_batch(), "train")) == pytest.approx((0 + 1 + 9) / 3)
     assert _loss(module.step(_batch(), "val")) == pytest.approx((0 + 1 + 3) / 3)
     assert module.stages == ["train", "val"]
