@@ -32,7 +32,7 @@ def _data(model: str, **settings: Any) -> ImageClassificationDataModule:  # noqa
 def test_loss__is_that_of_transformers_and_smoothed_in_training(tiny_vit: str) -> None:
     module = ImageClassifier(tiny_vit, NAMES, label_smoothing=0.2)
     module.configure_model()
-    batch: Any = _batch()
+    batch: Any = {**_batch(), "is_padding": torch.zeros(6, dtype=torch.bool)}
     output = module.model(pixel_values=batch["pixel_values"], labels=batch["labels"])
     assert torch.allclose(module.step(batch, "val")["loss"], output.loss)
     wanted = F.cross_entropy(output.logits, batch["labels"], label_smoothing=0.2)
@@ -42,7 +42,7 @@ def test_loss__is_that_of_transformers_and_smoothed_in_training(tiny_vit: str) -
 
 def test_loss__of_mixed_images_is_that_of_their_shares(tiny_vit: str) -> None:
     module = ImageClassifier(tiny_vit, NAMES, label_smoothing=0.2)
-    batch: Any = _batch()
+    batch: Any = {**_batch(), "is_padding": torch.zeros(6, dtype=torch.bool)}
     shares = torch.rand(6, 1)
     batch["targets"] = torch.cat([shares, 1 - shares], 1)
     output = module.step(batch, "train")
