@@ -67,6 +67,9 @@ def own_or_smoothed(loss: LossFunction | None, label_smoothing: float) -> LossFu
 def for_each_row(loss: LossFunction | None) -> LossFunction | None:
     """Let a loss give a number for each row, where it can be told to.
 
+    Its buffers, such as weights of classes, are settings and no part of a checkpoint, which is
+    loaded to evaluate without them.
+
     Raises:
         InputError: if it is a class, or nothing that can be called.
     """
@@ -79,6 +82,9 @@ def for_each_row(loss: LossFunction | None) -> LossFunction | None:
         )
     if isinstance(getattr(loss, "reduction", None), str):
         loss.reduction = "none"  # type: ignore[attr-defined]  # just seen
+    for part in loss.modules() if isinstance(loss, nn.Module) else ():
+        for name, buffer in [*part.named_buffers(recurse=False)]:
+            part.register_buffer(name, buffer, persistent=False)
     return loss
 
 

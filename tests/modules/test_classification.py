@@ -324,6 +324,18 @@ def test_loss__of_mixed_images_is_by_their_shares() -> None:
         module.loss_terms(batch, output, None)
 
 
+def test_loss_with_weights_of_classes__is_needed_in_training_alone(
+    make: Make, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    module, data = make(loss=nn.CrossEntropyLoss(torch.tensor([1.0, 5.0])))
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    kind: Any = type(module)
+    again = kind.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert _validated(make_trainer(), (again, data)) == _validated(make_trainer(), (module, data))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_logits__of_a_model_in_half_precision_are_scored_in_single(
     make: Make, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype

@@ -170,6 +170,19 @@ def test_reduction__of_a_loss_is_set_to_none() -> None:
     assert for_each_row(None) is None
 
 
+def test_weights_of_classes__are_in_no_checkpoint() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.CrossEntropyLoss(WEIGHT, reduction="none")
+            self.scale = nn.Parameter(torch.ones(()))  # is learnt
+
+    loss = Both()
+    for_each_row(loss)
+    assert list(loss.state_dict()) == ["scale"]
+    assert torch.equal(loss.inner.double().weight, WEIGHT.double())  # moved as ever
+
+
 def test_function__gives_numbers_or_numerators_and_weights_or_numbers_of_classes() -> None:
     logits, labels = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([0, 1])
 

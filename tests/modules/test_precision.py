@@ -95,7 +95,8 @@ CONVERSIONS: list[Callable[[HFModule], object]] = [
 def test_conversion__takes_weights_and_no_threshold(
     convert: Callable[[HFModule], object], tiny_model: str
 ) -> None:
-    module = Own(tiny_model, ["a", "b"])
+    loss = torch.nn.CrossEntropyLoss(torch.tensor(SHARES[:2]))
+    module = Own(tiny_model, ["a", "b"], loss=loss)
     module.configure_model()
     before = [name for name, _ in module.named_modules()]
     weight = module.model.get_parameter("classifier.weight").detach().clone()
@@ -104,6 +105,7 @@ def test_conversion__takes_weights_and_no_threshold(
     (curve,) = module.curves.values()
     assert torch.equal(cast("Tensor", curve.thresholds), torch.tensor(SHARES))
     assert torch.equal(cast("Tensor", module.share), torch.tensor(0.1))
+    assert torch.equal(cast("Tensor", loss.weight), torch.tensor(SHARES[:2]))
     assert [name for name, _ in module.named_modules()] == before
 
 
