@@ -180,7 +180,9 @@ def test_weights_of_classes__are_in_no_checkpoint() -> None:
     loss = Both()
     for_each_row(loss)
     assert list(loss.state_dict()) == ["scale"]
-    assert torch.equal(loss.inner.double().weight, WEIGHT.double())  # moved as ever
+    weight = loss.inner.double().weight  # moved as ever
+    assert weight is not None
+    assert torch.equal(weight, WEIGHT.double())
 
 
 def test_function__gives_numbers_or_numerators_and_weights_or_numbers_of_classes() -> None:
