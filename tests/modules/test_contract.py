@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from lit_hf import TextClassifier
 from lit_hf.batches import LossTerms, Prediction, Shown, StepOutput
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.contract import TaskModule
@@ -208,3 +209,18 @@ def test_number_of_examples__is_that_of_names_or_of_a_tensor() -> None:
     windows = torch.zeros(5, 2)
     assert module.num_examples({"id": ["a", "b"], "input_ids": windows}) == 2
     assert module.num_examples({"input_ids": windows}) == 5
+
+
+def test_loss__that_is_a_module_is_trained_with(tiny_model: str) -> None:
+    """An attribute of a class would hide the part of a module that has its name."""
+    loss = nn.HuberLoss(delta=0.5)
+    module = TextClassifier(tiny_model, problem_type="regression", pretrained=False, loss=loss)
+    batch = {
+        "input_ids": torch.ones(2, 3, dtype=torch.int64),
+        "attention_mask": torch.ones(2, 3, dtype=torch.int64),
+        "labels": torch.tensor([9.0, -7.0]),
+    }
+    output = module.eval().step(batch, "train")
+    expected = loss(output["logits"][:, 0], batch["labels"])
+    assert module.loss is loss
+    assert torch.allclose(output["losses"], expected)
