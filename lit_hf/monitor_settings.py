@@ -2,14 +2,15 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
+from torchmetrics import MetricCollection
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.metrics.directions import mode_of
+from lit_hf.metrics.directions import Mode, mode_among
 from lit_hf.modules.monitors import monitors_of, not_logged
 
 Settings = MutableMapping[str, Any] | Namespace
@@ -18,21 +19,21 @@ Settings = MutableMapping[str, Any] | Namespace
 def complete_modes(options: Settings) -> None:
     """Set the mode of each monitor that was given without one, before defaults are filled in.
 
-    Of a score that is none of ours `checkpoint` takes the highest, a callback that looks at the
-    same score what `checkpoint` takes, and any other its own default.
+    Of a score that says nothing of itself `checkpoint` takes the highest, a callback that looks at
+    the same score what `checkpoint` takes, and any other its own default.
 
     Args:
         options: the settings of a verb as they were given, changed in place.
     """
     checkpoint = options.get("checkpoint") or {}
     if "monitor" in checkpoint and checkpoint.get("mode") is None:
-        checkpoint["mode"] = mode_of(str(checkpoint["monitor"])) or "max"
+        checkpoint["mode"] = mode_in(options, checkpoint["monitor"]) or "max"
     for _, callback in _callbacks(options):
         settings = callback.get("init_args") or {}
         monitor = settings.get("monitor")
         if monitor is not None and settings.get("mode") is None:
             is_same = monitor == checkpoint.get("monitor")
-            mode = mode_of(str(monitor)) or (checkpoint["mode"] if is_same else None)
+            mode = mode_in(options, monitor) or (checkpoint["mode"] if is_same else None)
             if mode is not None and _takes_mode(str(callback.get("class_path"))):
                 settings["mode"] = mode
 
@@ -53,13 +54,43 @@ def check_modes(verb: str, options: Settings) -> None:
     ]
     for name, option, group in groups:
         monitor, mode = (group or {}).get("monitor"), (group or {}).get("mode")
-        wanted = mode_of(str(monitor))
+        wanted = mode_in(options, monitor)
         if verb == "fit" and mode in ("min", "max") and wanted not in (None, mode):
             better = "higher" if wanted == "max" else "lower"
             raise InputError(
                 f"{name} is {mode!r}, but {monitor!r} is better when it is {better}: give "
                 f"`{option}{wanted}`, or leave the mode out."
             )
+
+
+def mode_in(options: Mapping[str, Any] | Namespace, monitor: object) -> Mode | None:
+    """The mode that goes with a score, of the task or of one of the metrics in the settings.
+
+    Args:
+        options: the settings of a verb; the classes that they name have been imported.
+        monitor: name of the score.
+    """
+    model = options.get("model") or {}
+    given = (model.get("init_args") or model).get("metrics") or {}
+    return mode_among(dict(_metrics(given)), str(monitor))
+
+
+def _metrics(given: object, begin: str = "") -> Iterator[tuple[str, object]]:
+    """The names and classes of metrics, of a collection those in it, as `as_metrics` names them."""
+    for name, metric in dict(given).items():  # type: ignore[call-overload]  # settings by name
+        kind = _named(metric)
+        settings = dict(metric.get("init_args") or {}) if kind is MetricCollection else {}
+        if isinstance(inner := settings.get("metrics"), Mapping | Namespace):
+            yield from _metrics(inner, f"{begin}{name}_{settings.get('prefix') or ''}")
+        else:
+            yield f"{begin}{name}", kind
+
+
+def _named(part: object) -> object:
+    """The class, or the function, that settings name; the object itself where it is one."""
+    path = part.get("class_path") if isinstance(part, Mapping | Namespace) else part
+    module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+    return getattr(sys.modules.get(module), name, None) if name else path
 
 
 def _callbacks(options: Settings) -> Iterator[tuple[str, Settings]]:
@@ -73,8 +104,8 @@ def _callbacks(options: Settings) -> Iterator[tuple[str, Settings]]:
 
 def _takes_mode(class_path: str) -> bool:
     """Whether a class, which the parser has imported, has the setting `mode`."""
-    module, _, name = class_path.rpartition(".")
-    for kind in inspect.getmro(getattr(sys.modules.get(module), name, object)):
+    named = _named(class_path)
+    for kind in inspect.getmro(named if isinstance(named, type) else object):
         parameters = inspect.signature(kind).parameters
         if "mode" in parameters:
             return True

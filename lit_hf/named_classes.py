@@ -1,6 +1,10 @@
-"""An optimizer or a head of another class begins with the defaults of that class."""
+"""Classes that settings name: by which names, how they are listed, where they begin anew.
 
-from collections.abc import Mapping
+An optimizer or a head of another class begins with the defaults of that class.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from jsonargparse import Namespace, _typehints
@@ -8,6 +12,50 @@ from jsonargparse._util import import_object
 from lightning.pytorch import LightningModule
 from torch import nn
 from torch.optim import Optimizer
+
+_LIBRARIES = ("torch.nn", *(f"torchmetrics.{n}" for n in ("classification", "regression", "text")))
+_homes = [*_LIBRARIES]  # modules whose losses and metrics have short names; of this process
+_FEW = 30  # classes that a help lists at most; of `torch.nn.Module` there are hundreds
+
+
+def look_in(imports: Sequence[str]) -> None:
+    """Let `full_name` look in modules of the user before those of the libraries."""
+    _homes[:] = [*imports, *_LIBRARIES]
+
+
+def full_name(name: str) -> str:
+    """The name of a loss or metric with its module; the name itself where none has it.
+
+    Args:
+        name: as it was typed.
+
+    >>> full_name("CrossEntropyLoss"), full_name("MulticlassCohenKappa")
+    ('torch.nn.CrossEntropyLoss', 'torchmetrics.classification.MulticlassCohenKappa')
+    >>> full_name("my_losses.Focal"), full_name("Focal")
+    ('my_losses.Focal', 'Focal')
+    """
+    for home in _homes if name.isidentifier() else ():
+        if callable(getattr(import_module(home), name, None)):
+            return f"{home}.{name}"
+    return name
+
+
+def list_few_classes() -> None:
+    """Let a help list the classes that a setting may name only where they are few.
+
+    jsonargparse has no public place for that.
+    """
+    hint: Any = _typehints.ActionTypeHint  # has no types
+    listed = hint.extra_help
+    if hasattr(listed, "is_ours"):
+        return  # a second command in this process
+
+    def list_few(action: Any) -> str:  # noqa: ANN401 - has no types
+        text = str(listed(action))
+        return text if text.count(",") <= _FEW else ""
+
+    list_few.is_ours = True  # type: ignore[attr-defined]  # a mark
+    hint.extra_help = list_few
 
 
 def is_made_later(kind: object) -> bool:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,11 +22,11 @@ from lit_hf.functional.credentials import without_secrets
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
-from lit_hf.named_classes import begin_with_own_defaults
+from lit_hf.named_classes import begin_with_own_defaults, list_few_classes, look_in
 from lit_hf.text_settings import read_by_type
 from lit_hf.yaml_scalars import load, plain, read_settings, write_yaml
 
-IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim"]
+IMPORTABLE = ["lit_hf", "lightning.pytorch", "torch.nn", "torch.optim", "torchmetrics", "kornia"]
 """Modules whose classes a config may name; `--import` adds to them, on the command line only."""
 
 
@@ -41,6 +42,8 @@ def set_up_parsing(imports: Sequence[str]) -> None:
     jsonargparse.set_loader("yaml", load, (yaml.YAMLError,))
     read_by_type()
     begin_with_own_defaults()
+    look_in(imports)
+    list_few_classes()
     jsonargparse.set_dumper("yaml", _dump)
     public_classes()  # imports them
     _whole_numbers_first()
@@ -113,6 +116,9 @@ class OneMessageParser(LightningArgumentParser):
         for kind in kin or classes:
             for name in inspect.signature(kind).parameters:
                 owners.setdefault(name, []).append(kind.__name__)
+        slip = re.search(r"Option '(\w+)' is not accepted", str(message))
+        if len(self.groups or {}) == 1 and not kin and slip and slip[1] not in owners:
+            owners = {action.dest: [] for action in self._actions}  # those of the class alone
         raise InputError(condense(str(message), owners, chosen if kin else "")) from ex
 
 

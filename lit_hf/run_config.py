@@ -13,14 +13,14 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lit_hf.checkpoints import best_of
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.files import write_text
-from lit_hf.metrics.directions import mode_of
+from lit_hf.monitor_settings import mode_in
 from lit_hf.run_paths import CONFIG_NAME, header, leading_out, started_in, with_absolute_paths
 from lit_hf.yaml_scalars import read_settings, write_yaml
 
 log = logging.getLogger(__name__)
 _EVALUATED = ("seed_everything", "trainer", "model", "data", "samples", "predictions")
 _MACHINE = ("accelerator", "devices", "num_nodes", "precision", "deterministic")
-_TRAINED = ("optimizer", "augmentations", "mixings")
+_TRAINED = ("optimizer", "augmentations", "mixings", "loss")
 _IN_CHECKPOINT = (
     *("model.optimizer", "model.scheduler ", "model.warmup_ratio "),
     "model.config_overrides",
@@ -118,7 +118,7 @@ def config_of_run(folder: Path, verb: str) -> str:
             f"you want it, give it as your own: `--config {path}` in place of `--run`."
         )
     config["trainer"]["default_root_dir"] = str(folder)
-    if isinstance(best := config.get("checkpoint"), dict) and mode_of(str(best.get("monitor"))):
+    if isinstance(best := config.get("checkpoint"), dict) and mode_in(config, best.get("monitor")):
         best.pop("mode", None)  # that of the monitor, also of another one
     config["ckpt_path"] = "auto"  # whatever the run itself was begun with
     if verb != "fit":

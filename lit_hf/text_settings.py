@@ -4,7 +4,7 @@ YAML reads `#2 String` as nothing, `01` as 1 and `no` as false, and jsonargparse
 a command line as YAML before it looks at the type of the setting. Here the type comes first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import EnumMeta
 from functools import wraps
 from itertools import chain, repeat
@@ -18,6 +18,7 @@ from jsonargparse._util import NestedArg
 from jsonargparse.typing import register_type
 
 from lit_hf.errors import InputError
+from lit_hf.named_classes import full_name
 from lit_hf.yaml_scalars import Scalar, Text, Word, plain, read_yaml
 
 _LISTS = (list, Sequence, Iterable, tuple, set, frozenset)
@@ -52,7 +53,7 @@ def _tree(value: object, kind: object) -> object:
     if isinstance(value, Scalar):
         return _taken(value, kinds)
     if isinstance(value, Text):
-        return value if str in kinds or _are_texts(kinds) else str(value)
+        return value if str in kinds or _are_texts(kinds) else _name(str(value), kinds)
     if isinstance(value, list | dict) and _are_texts(kinds) and not _has_list(value, kinds):
         raise ValueError(
             f"Expected a text, but YAML reads a {type(value).__name__} in it ({plain(value)}): put "
@@ -60,6 +61,8 @@ def _tree(value: object, kind: object) -> object:
         )
     if isinstance(value, list):
         return [_tree(part, item) for part, item in zip(value, _items(kinds), strict=False)]
+    if isinstance(value, dict) and isinstance(path := value.get("class_path"), Text):
+        value = {**value, "class_path": _name(str(path), kinds)}
     if isinstance(value, dict) and not _is_class(kind):
         key_kind, field = _mapping(kinds)
         return {
@@ -78,7 +81,7 @@ def _word(word: str, kind: object) -> object:
     if _are_texts(kinds) and not (is_list and _has_list([], kinds)):
         return _text(word, kinds)
     if _is_class(kind) and not is_list:
-        return str(word)  # the name of a class
+        return _name(str(word), kinds)
     try:
         tree = read_yaml(word)
     except (yaml.YAMLError, InputError):
@@ -161,6 +164,12 @@ def _is_class(kind: object) -> bool:
     hint: Any = ActionTypeHint  # has no types
     is_object = hint.is_subclass_typehint(kind, all_subtypes=False, also_closed=True)
     return bool(is_object or hint.is_callable_typehint(kind))
+
+
+def _name(name: str, kinds: Sequence[object]) -> str:
+    """The name of a class or function; with its module where any function may stand, as a loss."""
+    is_open = any(get_origin(kind) is Callable and get_args(kind)[-1] is object for kind in kinds)
+    return full_name(name) if is_open else name
 
 
 def _text(text: str, kinds: Sequence[object]) -> Text | None:

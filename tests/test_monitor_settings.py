@@ -251,3 +251,42 @@ def test_complete_modes__leaves_what_is_there() -> None:
     complete_modes({"checkpoint": checkpoint, "trainer": {"callbacks": callback}})
     assert checkpoint["mode"] == "min"
     assert callback["init_args"] == {"monitor": "val/f1"}  # no such class
+
+
+def _added(name: str, kind: str) -> list[str]:
+    words = ["fit", "--config", "text_classification/demo", "--model.model_name", "x"]
+    return [*words, f"--model.metrics.{name}", kind, "--checkpoint.monitor", f"val/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "mode"),
+    [
+        ("error", "torchmetrics.regression.MeanAbsoluteError", "min"),
+        ("error", "MeanAbsoluteError", "min"),
+        ("score", "SpearmanCorrCoef", "max"),
+        ("loss_of_mine", "torchmetrics.text.BLEUScore", "max"),
+        ("own", "torch.nn.functional.mse_loss", "max"),  # a function says nothing
+    ],
+)
+def test_mode__of_an_added_metric_is_what_its_class_says(name: str, kind: str, mode: str) -> None:
+    words = _added(name, kind)
+    assert _config(*words)["checkpoint"]["mode"] == mode
+    stop = ["--trainer.callbacks+=EarlyStopping", f"--trainer.callbacks.monitor=val/{name}"]
+    stopping = _config(*words, *stop)["trainer"]["callbacks"]
+    assert stopping[0]["init_args"]["mode"] == mode  # type: ignore[index]  # a list
+
+
+def test_mode__of_an_added_metric_typed_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
+    words = [*_added("error", "MeanAbsoluteError"), "--checkpoint.mode", "max"]
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "'val/error' is better when it is lower" in done.stderr
+
+
+def test_mode__of_one_metric_of_a_collection_is_its_own() -> None:
+    part = "{class_path: torchmetrics.regression.%s}"
+    parts = f"{{far: {part % 'MeanAbsoluteError'}, like: {part % 'SpearmanCorrCoef'}}}"
+    both = f"{{class_path: torchmetrics.MetricCollection, init_args: {{metrics: {parts}}}}}"
+    words = _added("all", both)[:-1]
+    assert _config(*words, "val/all_far")["checkpoint"]["mode"] == "min"
+    assert _config(*words, "val/all_like")["checkpoint"]["mode"] == "max"

@@ -1,6 +1,7 @@
 """Whether a score is better when it is higher or lower, by the name it is logged under."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 Mode = Literal["min", "max"]
@@ -34,6 +35,26 @@ def mode_of(name: str) -> Mode | None:
     """
     found = _LOGGED.fullmatch(name)
     return None if found is None else mode_where(HIGHER_IS_BETTER[found["score"]])
+
+
+def mode_among(metrics: Mapping[str, object], name: str) -> Mode | None:
+    """The same where a user has added metrics: what one of them says of itself comes first.
+
+    Args:
+        metrics: objects or classes by name; more numbers of one are logged as `name_key`.
+        name: under which a score is logged.
+
+    >>> from torchmetrics.classification import MulticlassCohenKappa
+    >>> from torchmetrics.regression import MeanAbsoluteError
+    >>> metrics = {"kappa": MulticlassCohenKappa, "f1": MeanAbsoluteError(), "own": min}
+    >>> mode_among(metrics, "val/kappa"), mode_among(metrics, "val/f1"), mode_among(metrics, "own")
+    ('max', 'min', None)
+    """
+    score = name.partition("/")[2]
+    owners = [key for key in metrics if score == key or score.startswith(f"{key}_")]
+    owner = metrics[max(owners, key=len)] if owners else None
+    is_higher = getattr(owner, "higher_is_better", None)
+    return mode_where(is_higher) if isinstance(is_higher, bool) else mode_of(name)
 
 
 def mode_where(higher_is_better: bool) -> Mode:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
+
+from lit_hf.metrics.gathered import over_processes
 
 
 class FunctionMetric(Metric):
@@ -44,10 +45,7 @@ class FunctionMetric(Metric):
 
     def compute(self) -> "Tensor | dict[str, Tensor]":
         """What the function gives of all rows; a collective operation."""
-        parts = [self.rows]
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            parts = [[] for _ in range(dist.get_world_size())]
-            dist.all_gather_object(parts, self.rows)
+        parts = over_processes(self.rows)
         rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
         if not rows:
             return torch.tensor(torch.nan)

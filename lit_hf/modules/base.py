@@ -14,6 +14,7 @@ from transformers.utils.generic import ModelOutput
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
 from lit_hf.errors import InputError
+from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.compiled import names_in, plain_model, plain_names
 from lit_hf.modules.contract import TaskModule
@@ -53,7 +54,6 @@ from lit_hf.modules.same_inputs import SameInputs
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
-from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.validated import WeightsStep, save_validated
 
@@ -105,7 +105,7 @@ class HFModule(
         self.model_name, self.pretrained = str(model_name), pretrained
         self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
-        self.loss, self.added_metrics = for_each_row(loss), dict(metrics or {})
+        self.loss, self.added_metrics = for_each_row(loss), as_metrics(metrics or {})
         self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
@@ -186,7 +186,7 @@ class HFModule(
         begin_fit(self.trainer, self, self.model)
         self._earlier.begin(self.trainer, self)
         self._states.check(self.trainer)
-        self._monitors.begin(self.trainer, self.score_names())
+        self._monitors.begin(self.trainer, self.score_names(), self.added_metrics)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as transformers does, and its tokenizer or image processor, if any."""

@@ -147,7 +147,7 @@ class Classifier(HFModule):
             inputs = decided(scores, self.problem_type).long(), labels.long()
         elif getattr(metric, "takes", None) == "logits":
             inputs = scores.logits, labels
-        elif type(metric).__name__.startswith("Binary") and self.problem_type == "single_label":
+        elif _is_binary(metric) and self.problem_type == "single_label":
             positive = self.positive_number()
             inputs = scores.probabilities[:, positive], (labels == positive).long()
         else:
@@ -246,3 +246,9 @@ class Classifier(HFModule):
                 f"class. Leave {known!r} and choose another one in `validate` or `test`; or begin "
                 "a new training with `ckpt_path: null`."
             )
+
+
+def _is_binary(metric: nn.Module) -> bool:
+    """Whether a metric, one that it wraps or a base class of it is a `Binary…` of torchmetrics."""
+    kinds = (kind for part in metric.modules() for kind in type(part).__mro__)
+    return any(kind.__name__.startswith("Binary") for kind in kinds)

@@ -15,6 +15,7 @@ from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, Span
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
+from lit_hf.metrics.added import MetricLike
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.data_facts import DataFacts
@@ -26,7 +27,6 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_answering import Answers, QuestionAnswering
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, span_terms
-from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.validated import ValidatedNumber
 

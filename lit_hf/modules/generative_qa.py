@@ -17,6 +17,7 @@ from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
+from lit_hf.metrics.added import MetricLike
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.generation import (
     GenerationValue,
@@ -35,7 +36,6 @@ from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.question_answering import QuestionAnswering
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
-from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.written import (
     WrittenAnswers,

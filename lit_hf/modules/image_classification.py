@@ -17,6 +17,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
+from lit_hf.metrics.added import MetricLike
 from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.class_names import (
     keeps_head,
@@ -32,7 +33,6 @@ from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, re
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.module_tokenizer import Processor
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.processors import load_image_processor, pixel_settings
 

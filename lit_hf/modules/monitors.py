@@ -5,7 +5,7 @@ A callback that keeps the largest loss keeps the worst weights; Lightning's say 
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.metrics.directions import mode_of, mode_where
+from lit_hf.metrics.directions import mode_among, mode_where
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,10 @@ _ALSO_CALLED = {
     "pearsonr": "pearson",
     "spearmanr": "spearman",
 }
-_LONG = 7  # letters from which a slip is told from another name; `rmse` and `f2` are none of ours
+_SHORT, _LONG = (
+    4,
+    7,
+)  # letters from which a slip is told from another name; `rmse` and `f2` are none of ours
 # How Lightning's ModelCheckpoint, EarlyStopping and loop say that a monitor is not there.
 _NOT_THERE = re.compile(
     r"ModelCheckpoint\(monitor='(.+?)'\)` could not find the monitored key"
@@ -80,26 +83,30 @@ class MonitorCheck:
 
     def __init__(self) -> None:
         self._seen: set[Monitor] = set()
+        self._added: Mapping[str, object] = {}
 
-    def begin(self, trainer: Trainer, names: Sequence[str]) -> None:
+    def begin(
+        self, trainer: Trainer, names: Sequence[str], added: Mapping[str, object] | None = None
+    ) -> None:
         """Refuse, before a training, what the names alone tell.
 
         Args:
             trainer: who has the callbacks.
             names: of the module's scores; callbacks and subclasses may log more.
+            added: the metrics among them that the user has given, by name.
 
         Raises:
             InputError: with the name or the mode that is meant.
         """
-        self._seen = set()
+        self._seen, self._added = set(), added or {}
         known = [*(f"val/{name}" for name in names), "train/loss"]
         for monitor in monitors_of(trainer):
-            if (name := meant(monitor.name, known)) is not None:
+            if (name := meant(monitor.name, known, [*self._added])) is not None:
                 raise InputError(
                     f"{monitor.owner}: nothing is logged as {monitor.name!r}, the monitor is "
                     f"called {name!r} here."
                 )
-            if told := _contradiction(monitor, mode_of(monitor.name)):
+            if told := _contradiction(monitor, mode_among(self._added, monitor.name)):
                 raise InputError(told)
 
     def after_validation(self, trainer: Trainer) -> None:
@@ -119,8 +126,10 @@ class MonitorCheck:
             if monitor.name not in logged:
                 if trainer.sanity_checking and not comes_later(monitor.name):
                     log.warning(_missing(monitor.name, logged))
-            elif not (monitor.mode is None or mode_of(monitor.name) or monitor in self._seen):
+            elif monitor.mode is not None and monitor not in self._seen:
                 self._seen.add(monitor)
+                if mode_among(self._added, monitor.name) is not None:
+                    continue
                 _check_metric(monitor, trainer)
 
 
@@ -220,18 +229,21 @@ def _missing(name: str, logged: Iterable[str]) -> str:
     )
 
 
-def meant(monitor: str, names: Sequence[str]) -> str | None:
+def meant(monitor: str, names: Sequence[str], added: Sequence[str] = ()) -> str | None:
     """The name that a monitor differs from by its spelling alone; None where it is another.
 
     Args:
         monitor: as the user wrote it.
         names: what is logged, such as "val/f1".
+        added: names of metrics that were given, of which a letter less is no other score.
 
     >>> known = ["val/f1", "val/accuracy", "val/loss", "train/loss"]
     >>> meant("eval_loss", known), meant("f1", known), meant("val/acc", known)
     ('val/loss', 'val/f1', 'val/accuracy')
     >>> meant("val/f1", known), meant("val/f2", known), meant("train/f1", known)
     (None, None, None)
+    >>> meant("val/kapa", ["val/kappa"], ["kappa"]), meant("val/kapa", ["val/kappa"])
+    ('val/kappa', None)
     """
     if monitor in names:
         return None
@@ -241,6 +253,9 @@ def meant(monitor: str, names: Sequence[str]) -> str | None:
         return known[stage, name]
     long = [n for s, n in known if s == stage and n.isalpha() and len(n) >= _LONG]
     close = get_close_matches(name, long, n=1, cutoff=0.9)
+    if not close and name.isalpha():
+        given = [n for n in (_split(key)[1] for key in added) if len(n) >= _SHORT and n.isalpha()]
+        close = [n for n in get_close_matches(name, given, n=1, cutoff=0.85) if (stage, n) in known]
     return known[stage, close[0]] if close else None
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from lit_hf.metrics.added import MetricLike
 from lit_hf.modules.precision import PreciseScores
-from lit_hf.modules.stage_metrics import MetricLike, StageMetrics
+from lit_hf.modules.stage_metrics import StageMetrics
 
 Stage = Literal["train", "val", "test", "predict"]
 

@@ -21,6 +21,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
+from lit_hf.metrics.added import MetricLike
 from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
 from lit_hf.modules.answers import in_words, truth_of
 from lit_hf.modules.causal import check_head
@@ -44,7 +45,6 @@ from lit_hf.modules.loading import (
 )
 from lit_hf.modules.losses import LossFunction
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.stage_metrics import MetricLike
 from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)

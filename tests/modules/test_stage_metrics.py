@@ -115,7 +115,8 @@ def test_added__are_logged_by_their_names() -> None:
     assert (got["rows"], got["ones"]) == (8, float((truth == 1).sum()))
     own = [got[f"f1_of_{n}"] for n in range(3)]
     assert sum(own) / 3 == pytest.approx(got["f1"], abs=1e-6)
-    assert {"kappa", "f1_of", "pair", "mean", "both"} < set(scores.metrics.names)
+    names = {"kappa", "f1_of", "pair_top", "pair_kappa", "mean", "both"}
+    assert names < set(scores.metrics.names)
 
 
 def test_added__are_copies_of_what_is_given() -> None:
