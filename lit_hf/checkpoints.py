@@ -20,7 +20,7 @@ from lit_hf import __version__
 from lit_hf.checkpoint_content import check_content, is_stored
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.functional.credentials import hide_arguments
-from lit_hf.functional.given_settings import arguments_of, is_plain
+from lit_hf.functional.given_settings import is_plain, refused_by
 from lit_hf.functional.paths import file_name
 from lit_hf.functional.urls import check_local, is_url
 
@@ -126,15 +126,15 @@ def complete(
 
     Args:
         checkpoint: as Lightning has filled it.
-        module: whose class reads it again, with the arguments that it keeps under their names.
+        module: whose class reads it again.
         config: of the model, kept whole as the hyperparameter `config_overrides`.
         metrics: those logged last.
         validated: the step whose weights were validated last.
     """
-    names = arguments_of(type(module))
-    kept = {name: value for name, value in vars(module).items() if name in names}
-    kept |= cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
-    checkpoint["hyper_parameters"] = {k: v for k, v in kept.items() if is_plain(v)}
+    saved = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
+    refused = refused_by(type(module), saved)  # Lightning would hand them on all the same
+    plain = {k: v for k, v in saved.items() if k not in refused and is_plain(v)}
+    checkpoint["hyper_parameters"] = plain
     hide_arguments(checkpoint)
     given = cast("dict[str, Any]", checkpoint["hyper_parameters"])
     # One that was loaded from a checkpoint holds a whole config.

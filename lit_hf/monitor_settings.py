@@ -1,6 +1,5 @@
 """Settings of monitors: the mode that goes with a score is set, one that does not is refused."""
 
-import inspect
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
@@ -10,6 +9,7 @@ from lightning.pytorch import Trainer
 from torchmetrics import MetricCollection
 
 from lit_hf.errors import InputError, nearest
+from lit_hf.functional.given_settings import accepted_by
 from lit_hf.metrics.directions import Mode, mode_among
 from lit_hf.modules.monitors import monitors_of, not_logged
 
@@ -105,13 +105,7 @@ def _callbacks(options: Settings) -> Iterator[tuple[str, Settings]]:
 def _takes_mode(class_path: str) -> bool:
     """Whether a class, which the parser has imported, has the setting `mode`."""
     named = _named(class_path)
-    for kind in inspect.getmro(named if isinstance(named, type) else object):
-        parameters = inspect.signature(kind).parameters
-        if "mode" in parameters:
-            return True
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-            return False  # it hands nothing on to the class above
-    return False
+    return isinstance(named, type) and "mode" in accepted_by(named)
 
 
 def check_validation(trainer: Trainer, has_validation: bool) -> None:

@@ -19,6 +19,7 @@ from torch.optim import AdamW
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.functional.credentials import without_secrets
+from lit_hf.functional.given_settings import accepted_by
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
@@ -114,7 +115,7 @@ class OneMessageParser(LightningArgumentParser):
         kin = [kind for kind in classes if _is_kin(kind, chosen)]
         owners: dict[str, list[str]] = {kind.__name__: [] for kind in classes}
         for kind in kin or classes:
-            for name in inspect.signature(kind).parameters:
+            for name in accepted_by(kind):
                 owners.setdefault(name, []).append(kind.__name__)
         slip = re.search(r"Option '(\w+)' is not accepted", str(message))
         if len(self.groups or {}) == 1 and not kin and slip and slip[1] not in owners:

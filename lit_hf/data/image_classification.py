@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from datasets import Dataset
 from torch import Tensor
@@ -284,6 +284,11 @@ class ImageClassificationDataModule(HFDataModule):
         if not batch.get("is_fitted"):
             images = fit(images, self.pixels)
         return {**prepared, "pixels": images, "pixel_values": normalise(images, self.pixels)}
+
+    @classmethod
+    def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
+        """None: the image processor holds all that the training did with an image."""
+        return {}
 
     def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> ImageInputs:
         """How items of a Predictor become batches."""

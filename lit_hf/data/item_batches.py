@@ -1,6 +1,5 @@
 """ItemBatches: how a Predictor makes batches of what it is given, as the training made them."""
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,6 +7,7 @@ from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.items import Inputs, Parts, no_item, pairs_of
 from lit_hf.data.tables import Row, plain_value
 from lit_hf.errors import InputError
+from lit_hf.functional.given_settings import accepted_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -41,8 +41,8 @@ class ItemBatches:
     @classmethod
     def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
         """Arguments of the constructor among what an export says of the rows of the training."""
-        parameters = inspect.signature(cls).parameters
-        return {k: v for k, v in known.items() if k in parameters and v not in (None, "")}
+        accepted = accepted_by(cls)
+        return {k: v for k, v in known.items() if k in accepted and v not in (None, "")}
 
     @classmethod
     def for_items(

@@ -1,9 +1,8 @@
 """What to set where a split has no rows."""
 
-import inspect
-
 from lit_hf.data.sources import Split
 from lit_hf.errors import InputError
+from lit_hf.functional.given_settings import accepted_by
 
 STAGES: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
@@ -22,8 +21,8 @@ def sources_of(kind: type, split: Split) -> list[str]:
     >>> sources_of(Tweets, "test"), sources_of(Tweets, "val")
     (['test_file'], [])
     """
-    arguments = inspect.signature(kind).parameters
-    return [name for name in (f"{split}_file", "dataset") if name in arguments]
+    accepted = accepted_by(kind)
+    return [name for name in (f"{split}_file", "dataset") if name in accepted]
 
 
 def no_rows(kind: type, split: Split, dataset: str | None) -> InputError:

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from collections.abc import Iterable
+from typing import get_args, is_typeddict
 
 from lit_hf.functional.differences import Fact
 
@@ -20,10 +22,8 @@ def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact
     {'size': '[1, 2]'}
     """
     names: dict[str, bool] = {}  # and whether the package knows them; base classes come last
-    for kind in type(made).__mro__[:-1]:
-        if "__init__" in vars(kind):
-            parameters = inspect.signature(kind).parameters
-            names |= dict.fromkeys(parameters, kind.__module__.startswith("lit_hf."))
+    for kind in constructors_of(type(made)):
+        names |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
     found: dict[str, Fact] = {}
     for name, is_ours in names.items():
         value = vars(made).get(name, print)
@@ -33,13 +33,81 @@ def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact
     return found
 
 
+def constructors_of(kind: type) -> list[type]:
+    """A class and its bases, as far as they have a constructor of their own."""
+    return [base for base in kind.__mro__[:-1] if "__init__" in vars(base)]
+
+
 def arguments_of(kind: type) -> list[str]:
     """Names of the arguments that the constructors of a class and of its bases take."""
+    return list(dict.fromkeys(name for base in constructors_of(kind) for name in _named(base)))
+
+
+def accepted_by(kind: type) -> list[str]:
+    """Names of the arguments that a class can be given, those that it hands on included.
+
+    >>> class Sized:
+    ...     def __init__(self, size=1, seed=0): ...
+    >>> class Named(Sized):
+    ...     def __init__(self, name, **settings): ...
+    >>> class Fixed(Named):
+    ...     def __init__(self, name): ...
+    >>> accepted_by(Named), accepted_by(Fixed)
+    (['name', 'size', 'seed'], ['name'])
+    """
     names: dict[str, None] = {}
-    for base in kind.__mro__[:-1]:
-        if "__init__" in vars(base):
-            names |= dict.fromkeys(inspect.signature(base).parameters)
+    for base in constructors_of(kind):
+        names |= dict.fromkeys(_named(base))
+        others = _others(base)
+        if others is None or declared_in(others) is not None:
+            break
     return list(names)
+
+
+def refused_by(kind: type, names: Iterable[str]) -> list[str]:
+    """Those of some names that a class refuses although it takes others by `**settings`.
+
+    >>> class Sized:
+    ...     def __init__(self, size=1, **settings): ...
+    >>> refused_by(Sized, ["seed"])  # it does not say which it takes
+    []
+    """
+    others = _others(kind)
+    if others is None or declared_in(others) is None:
+        return []
+    accepted = accepted_by(kind)
+    return [name for name in names if name not in accepted]
+
+
+def kept_settings(made: object) -> dict[str, object]:
+    """The arguments that an object keeps under their names and that are plain, as they are."""
+    kept = vars(made)
+    return {n: kept[n] for n in arguments_of(type(made)) if n in kept and is_plain(kept[n])}
+
+
+def declared_in(parameter: inspect.Parameter) -> list[str] | None:
+    """Names of the settings of `**settings: Unpack[…]`, of ours or of typing's; else None."""
+    for settings in get_args(parameter.annotation):
+        if is_typeddict(settings):
+            return sorted(settings.__required_keys__ | settings.__optional_keys__)
+    return None
+
+
+def _others(kind: type) -> inspect.Parameter | None:
+    """The parameter that takes all further arguments by name; None where there is none."""
+    found = inspect.signature(kind).parameters.values()
+    return next((one for one in found if one.kind is one.VAR_KEYWORD), None)
+
+
+def _named(kind: type) -> list[str]:
+    """The arguments that a constructor names, also those of a declared `**settings`."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            names += declared_in(parameter) or []
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            names.append(name)
+    return names
 
 
 def is_plain(value: object) -> bool:

@@ -74,7 +74,8 @@ class HFModule(
     Args:
         model_name: Hub id or folder of the model.
         pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace the config's, such as `num_hidden_layers: 2`.
+        config_overrides: values that replace those of the model's config, such as
+            `num_hidden_layers: 2`.
         optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
         scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
             at all: "constant_with_warmup", or "constant" without one; it changes with every step.
@@ -110,6 +111,7 @@ class HFModule(
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
         self._inputs, self._states = SameInputs(), ResumedStates()
+        self.save_hyperparameters({"model_name": self.model_name})  # others are kept by name
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """Make the model of the config, with the weights of `model_name` or with random ones."""

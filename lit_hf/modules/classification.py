@@ -13,8 +13,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch, marks_of
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.trained_names import names_of
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.class_counts import ClassCounts
 from lit_hf.metrics.classification import MOST_CLASSES, one_sided
 from lit_hf.metrics.function import FunctionMetric
@@ -23,6 +24,7 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_names import check_loaders, positive_class
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.losses import LossFunction, check_labels, class_terms, plain_loss
+from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
 
@@ -33,19 +35,40 @@ ClassBatch = TextBatch | ImageBatch
 class Classifier(HFModule):
     """A model that gives logits of classes, or one number: the base of classifiers.
 
+    Args:
+        model_name: Hub id or folder of the model.
+        label_names: names of the classes in order; without them those of the data or the model.
+        problem_type: "single_label" for one class each, "multi_label" for any number of classes
+            each, "regression" for a number.
+        positive_label: name of the class, of two, whose F1 is reported; without it the last
+            (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
+        settings: those of `HFModule`.
+
     Attributes:
-        label_names: the C class names; known when the model is there.
-        positive_label: the class of two whose F1 is reported; None where there are not two.
-        problem_type: what the labels are.
         labels_are: "names" of the classes or their "numbers" in the rows that were trained; None
             where they cannot be both.
     """
 
-    label_names: list[str] | None
-    positive_label: str | None
-    problem_type: ProblemType = "single_label"
     labels_are: str | None = None
     _told: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        model_name: str,
+        label_names: list[str] | None = None,
+        problem_type: ProblemType = "single_label",
+        positive_label: str | None = None,
+        **settings: Unpack[ModuleSettings],
+    ) -> None:
+        super().__init__(model_name, **settings)
+        if label_names is not None and problem_type == "regression":
+            raise InputError("`label_names` name classes; a regression has none, leave them out.")
+        self.label_names = checked_names(label_names, problem_type)
+        self.problem_type: ProblemType = problem_type
+        self.positive_label = positive_label
+        self._chose_positive = positive_label is not None
+        self._keeps_head = True
+        self.check_positive()
 
     def setup(self, stage: str) -> None:
         """Compare how labels are read with the training."""
@@ -234,7 +257,7 @@ class Classifier(HFModule):
             return
         assert self.label_names is not None
         known = self.label_names[trained.index(held)]
-        if self.hparams.get("positive_label") is None:
+        if not self._chose_positive:
             self.positive_label = known
             for stage in ("val", "test"):
                 counts = cast("ClassCounts", self.metrics_of(stage).own["classes"])

@@ -13,18 +13,17 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTra
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
-from lit_hf.functional.answers import Language
 from lit_hf.functional.precision import precise
-from lit_hf.metrics.added import MetricLike
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
-from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.loading import from_config, from_pretrained
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
-from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.question_answering import Answers, QuestionAnswering
+from lit_hf.modules.optimizers import OptimizerCallable
+from lit_hf.modules.question_answering import Answers, QuestionAnswering, QuestionSettings
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, span_terms
 from lit_hf.modules.stage_scores import Stage
@@ -46,24 +45,10 @@ class ExtractiveQA(QuestionAnswering):
             answer" is by more than this likelier than the best one. Each validation of a training
             finds the value with the best F1, which checkpoint and export keep and `validate`,
             `test` and `predict` use, unless given another one. None always answers (SQuAD 1.1).
-        language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
-            Chinese as MLQA, "plain" for others.
         label_smoothing: share of the target that goes to all other tokens alike, while training.
         empty_window_weight: weight in the training loss of a window without the answer, where
             another one holds it; 0 leaves such windows out.
-        max_windows: windows run at once. An evaluation runs more in several passes; a training
-            batch of more leaves some of those without the answer out.
-        pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace those of the model's config, such as
-            `num_hidden_layers: 2`.
-        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
-            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
-        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
-        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
-            each row, such as `torch.nn.CrossEntropyLoss`.
-        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
-            classes, or functions of all predictions and labels.
+        settings: those of `HFModule`, `language` and `max_windows`.
     """
 
     task = "extractive_qa"
@@ -74,33 +59,18 @@ class ExtractiveQA(QuestionAnswering):
         max_answer_length: int = 30,
         num_best: int = 20,
         no_answer_threshold: float | None = None,
-        language: Language = "en",
+        *,
         label_smoothing: float = 0.0,
         empty_window_weight: float = 1.0,
-        max_windows: int = 64,
-        pretrained: bool = True,
-        config_overrides: dict[str, ConfigValue] | None = None,
         optimizer: OptimizerCallable = lambda params: AdamW(
             params, lr=5e-5, weight_decay=0.01, fused=True
         ),
-        scheduler: SchedulerName = "linear",
-        warmup_ratio: float | None = None,
-        loss: LossFunction | None = None,
-        metrics: dict[str, MetricLike] | None = None,
+        **settings: Unpack[QuestionSettings],
     ) -> None:
-        super().__init__(
-            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
-            *(own_or_smoothed(loss, label_smoothing), metrics),
-        )
-        counts = {
-            "max_answer_length": max_answer_length,
-            "num_best": num_best,
-            "max_windows": max_windows,
-        }
-        for name, value in counts.items():
+        super().__init__(model_name, optimizer=optimizer, **settings)
+        for name, value in {"max_answer_length": max_answer_length, "num_best": num_best}.items():
             if value < 1:
                 raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
-        shares = {"label_smoothing": label_smoothing, "empty_window_weight": empty_window_weight}
         if not 0 <= empty_window_weight <= 1:
             raise InputError(
                 f"Expected `empty_window_weight` to lie in 0..1, but got {empty_window_weight}."
@@ -108,24 +78,10 @@ class ExtractiveQA(QuestionAnswering):
         self.max_answer_length = max_answer_length
         self.num_best = num_best
         self.no_answer_threshold = no_answer_threshold
-        self.language: Language = language
+        self.loss = own_or_smoothed(self.loss, label_smoothing)
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
-        self.max_windows = max_windows
         self.best_threshold = ValidatedNumber(no_answer_threshold or 0.0)
-        self.save_hyperparameters(
-            {
-                "model_name": self.model_name,
-                **counts,
-                **shares,
-                "no_answer_threshold": no_answer_threshold,
-                "language": language,
-                "pretrained": pretrained,
-                "config_overrides": self.config_overrides,
-                "scheduler": scheduler,
-                "warmup_ratio": self.warmup_ratio,
-            }
-        )
 
     @property
     def threshold(self) -> float | None:

@@ -14,10 +14,8 @@ from torch.optim import AdamW
 from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
-from lit_hf.errors import InputError
-from lit_hf.functional.answers import Language
 from lit_hf.functional.sequences import IGNORED, token_losses
-from lit_hf.metrics.added import MetricLike
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.generation import (
     GenerationValue,
@@ -30,10 +28,10 @@ from lit_hf.modules.generation import (
     set_generation,
     warn_of_cut_answers,
 )
-from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained
+from lit_hf.modules.loading import from_config, from_pretrained
 from lit_hf.modules.losses import LossFunction, token_terms
-from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.modules.question_answering import QuestionAnswering
+from lit_hf.modules.optimizers import OptimizerCallable
+from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.stage_scores import Stage
@@ -64,21 +62,7 @@ class GenerativeQA(QuestionAnswering):
             many `max_new_tokens` as the data's `max_answer_length`, 32 where that is not known.
             What the model's folder says does not count, but for tokens. Checkpoint and export keep
             all of it.
-        language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
-            Chinese as MLQA, "plain" for others.
-        max_windows: windows run at once. An evaluation runs more in several passes; a training
-            batch of more leaves some of those without the answer out.
-        pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace those of the model's config, such as
-            `num_layers: 2`.
-        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
-            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
-        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
-        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
-            each row, such as `torch.nn.CrossEntropyLoss`.
-        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
-            classes, or functions of all predictions and labels.
+        settings: those of `HFModule`, `language` and `max_windows`.
     """
 
     task = "generative_qa"
@@ -88,40 +72,15 @@ class GenerativeQA(QuestionAnswering):
         self,
         model_name: str,
         generation: dict[str, GenerationValue] | None = None,
-        language: Language = "en",
-        max_windows: int = 64,
-        pretrained: bool = True,
-        config_overrides: dict[str, ConfigValue] | None = None,
+        *,
         optimizer: OptimizerCallable = lambda params: AdamW(
             params, lr=3e-4, weight_decay=0.01, fused=True
         ),
-        scheduler: SchedulerName = "linear",
-        warmup_ratio: float | None = None,
-        loss: LossFunction | None = None,
-        metrics: dict[str, MetricLike] | None = None,
+        **settings: Unpack[QuestionSettings],
     ) -> None:
-        super().__init__(
-            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
-            *(loss, metrics),
-        )
-        if not isinstance(max_windows, int) or max_windows < 1:
-            raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
+        super().__init__(model_name, optimizer=optimizer, **settings)
         self.generation = check_settings(generation)
-        self.language: Language = language
-        self.max_windows = max_windows
         self._length: int | None = None  # of the longest answer that data has taught
-        self.save_hyperparameters(
-            {
-                "model_name": self.model_name,
-                "generation": self.generation,
-                "language": language,
-                "max_windows": max_windows,
-                "pretrained": pretrained,
-                "config_overrides": self.config_overrides,
-                "scheduler": scheduler,
-                "warmup_ratio": self.warmup_ratio,
-            }
-        )
 
     # The model.
 

@@ -14,10 +14,9 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from lit_hf.batches import ClassOutput, ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import checked_names
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
-from lit_hf.metrics.added import MetricLike
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.class_names import (
     keeps_head,
@@ -29,12 +28,19 @@ from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
-from lit_hf.modules.loading import ConfigValue, from_config, from_pretrained, redraw_head
-from lit_hf.modules.losses import LossFunction, own_or_smoothed
+from lit_hf.modules.loading import from_config, from_pretrained, redraw_head
+from lit_hf.modules.losses import own_or_smoothed
 from lit_hf.modules.module_tokenizer import Processor
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.shared_settings import SharedSettings
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.processors import load_image_processor, pixel_settings
+
+
+class ImageSettings(SharedSettings, total=False):
+    """What `ImageClassifier` hands on."""
+
+    positive_label: str | None
 
 
 class ImageClassifier(Classifier):
@@ -47,19 +53,7 @@ class ImageClassifier(Classifier):
         model_name: Hub id or folder of the model.
         label_names: names of the classes in order; without them those of the data or the model.
         label_smoothing: share of the target that goes to all classes alike, while training.
-        pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace those of the model's config, such as
-            `num_hidden_layers: 2`.
-        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
-            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
-        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
-        positive_label: name of the class, of two, whose F1 is reported; without it the last
-            (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
-        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
-            each row, such as `torch.nn.CrossEntropyLoss`.
-        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
-            classes, or functions of all predictions and labels.
+        settings: those of `HFModule`, and `positive_label`.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -73,39 +67,23 @@ class ImageClassifier(Classifier):
         model_name: str,
         label_names: list[str] | None = None,
         label_smoothing: float = 0.0,
-        pretrained: bool = True,
-        config_overrides: dict[str, ConfigValue] | None = None,
+        *,
         optimizer: OptimizerCallable = lambda params: AdamW(
             params, lr=5e-5, weight_decay=0.05, fused=True
         ),
         scheduler: SchedulerName = "cosine",
-        warmup_ratio: float | None = None,
-        positive_label: str | None = None,
-        loss: LossFunction | None = None,
-        metrics: dict[str, MetricLike] | None = None,
+        **settings: Unpack[ImageSettings],
     ) -> None:
         super().__init__(
-            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
-            *(own_or_smoothed(loss, label_smoothing), metrics),
+            model_name,
+            label_names,
+            "single_label",
+            optimizer=optimizer,
+            scheduler=scheduler,
+            **settings,
         )
-        label_names = checked_names(label_names, "single_label")
-        self.label_names = label_names
-        self.positive_label = positive_label
-        self.check_positive()
+        self.loss = own_or_smoothed(self.loss, label_smoothing)
         self.label_smoothing = label_smoothing
-        self._keeps_head = True
-        self.save_hyperparameters(
-            {
-                "model_name": self.model_name,
-                "label_names": label_names,
-                "positive_label": positive_label,
-                "label_smoothing": label_smoothing,
-                "pretrained": pretrained,
-                "config_overrides": self.config_overrides,
-                "scheduler": scheduler,
-                "warmup_ratio": self.warmup_ratio,
-            }
-        )
 
     # The model.
 

@@ -7,27 +7,56 @@ from torch import nn
 from torchmetrics import Metric
 
 from lit_hf.batches import Prediction, QuestionBatch, Shown, marks_of
+from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extracts import Extracts
 from lit_hf.modules.question_samples import show_question
+from lit_hf.modules.shared_settings import ModuleSettings, ScheduledSettings
 from lit_hf.modules.written import WrittenAnswers
 
 Answers = Extracts | list[WrittenAnswers]
 
 
+class QuestionSettings(ScheduledSettings, total=False):
+    """What classes of either kind of answers hand on: each has an optimizer of its own."""
+
+    language: Language
+    max_windows: int
+
+
 class QuestionAnswering(HFModule):
     """A model that answers questions about contexts: the base of extractive and generative ones.
 
+    Args:
+        model_name: Hub id or folder of the model.
+        language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
+            Chinese as MLQA, "plain" for others.
+        max_windows: windows run at once. An evaluation runs more in several passes; a training
+            batch of more leaves some of those without the answer out.
+        settings: those of `HFModule`.
+
     Attributes:
-        language: how answers are compared.
         no_answer_threshold: of a model that may give none.
     """
 
-    language: Language
     no_answer_threshold: float | None = None
+
+    def __init__(
+        self,
+        model_name: str,
+        language: Language = "en",
+        max_windows: int = 64,
+        **settings: Unpack[ModuleSettings],
+    ) -> None:
+        super().__init__(model_name, **settings)
+        if not isinstance(max_windows, int) or max_windows < 1:
+            raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
+        self.language: Language = language
+        self.max_windows = max_windows
 
     def configure_metrics(self) -> dict[str, Metric]:
         """Exact match and F1, as the official scripts have them."""

@@ -1,4 +1,4 @@
-"""Arguments of a module as loggers show them: without passwords and keys."""
+"""Arguments of a module, as checkpoints and loggers have them."""
 
 from typing import cast
 
@@ -6,14 +6,27 @@ from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch import LightningModule
 
 from lit_hf.functional.credentials import without_secrets
+from lit_hf.functional.given_settings import kept_settings
 from lit_hf.safe_loading import SafeLoading
 
 
 class SafeSettings(SafeLoading, LightningModule):
-    """Gives loggers the arguments of the module without passwords and keys."""
+    """Knows its arguments without being told: those that it keeps under their names.
+
+    They are arguments of its class or of a base, and plain values, as a checkpoint can hold them.
+    What `save_hyperparameters` is given goes first.
+    """
+
+    @property
+    def hparams(self) -> AttributeDict:
+        """The arguments, which checkpoints keep."""
+        known = cast("AttributeDict", super().hparams)
+        for name, value in kept_settings(self).items():
+            known.setdefault(name, value)
+        return known
 
     @property
     def hparams_initial(self) -> AttributeDict:
-        """The arguments, with stars in place of what is secret."""
-        settings = cast("dict[str, object]", without_secrets(dict(super().hparams_initial)))
-        return AttributeDict(settings)
+        """The arguments as loggers show them, with stars in place of what is secret."""
+        given = {**kept_settings(self), **super().hparams_initial}
+        return AttributeDict(cast("dict[str, object]", without_secrets(given)))

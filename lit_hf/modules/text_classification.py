@@ -7,7 +7,6 @@ import logging
 from functools import partial
 
 from torch import nn
-from torch.optim import AdamW
 from torchmetrics import Metric
 from transformers import (
     AutoModel,
@@ -18,10 +17,10 @@ from transformers import (
 
 from lit_hf.batches import ClassOutput, Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
-from lit_hf.functional.labels import ProblemType, checked_names
+from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
-from lit_hf.metrics.added import MetricLike
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
 from lit_hf.modules.answers import in_words, truth_of
 from lit_hf.modules.causal import check_head
@@ -36,15 +35,13 @@ from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import BackboneWithHead, BackboneWithHeadConfig, HeadCallable, join
 from lit_hf.modules.loading import (
-    ConfigValue,
     HFProblem,
     check_backbone,
     from_config,
     from_pretrained,
     redraw_head,
 )
-from lit_hf.modules.losses import LossFunction
-from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
@@ -53,6 +50,12 @@ _HF_PROBLEM: dict[ProblemType, HFProblem] = {
     "multi_label": "multi_label_classification",
     "regression": "regression",
 }
+
+
+class TextSettings(ModuleSettings, total=False):
+    """What `TextClassifier` hands on."""
+
+    positive_label: str | None
 
 
 class TextClassifier(Classifier):
@@ -69,19 +72,7 @@ class TextClassifier(Classifier):
             each, "regression" for a number.
         head: makes a head from the width of the backbone and the number of labels, such as
             `lit_hf.MeanHead`; without it the model's own head is used.
-        pretrained: load the weights; false builds the model from its config with random weights.
-        config_overrides: values that replace those of the model's config, such as
-            `num_hidden_layers: 2`.
-        optimizer: makes the optimizer from the parameters; biases and norms get no weight decay.
-        scheduler: how the learning rate falls after its warm-up: "linear" or "cosine" to 0, or not
-            at all: "constant_with_warmup", or "constant" without one; it changes with every step.
-        warmup_ratio: share of all steps over which the rate rises from 0; 0.1 unless given.
-        positive_label: name of the class, of two, whose F1 is reported; without it the last
-            (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
-        loss: the loss of the training in place of the task's own: `(input, target)` to a number for
-            each row, such as `torch.nn.CrossEntropyLoss`.
-        metrics: more metrics by name, logged as `val/name` and `test/name`: objects of torchmetrics
-            classes, or functions of all predictions and labels.
+        settings: those of `HFModule`, and `positive_label`.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -96,47 +87,15 @@ class TextClassifier(Classifier):
         label_names: list[str] | None = None,
         problem_type: ProblemType = "single_label",
         head: HeadCallable | None = None,
-        pretrained: bool = True,
-        config_overrides: dict[str, ConfigValue] | None = None,
-        optimizer: OptimizerCallable = lambda params: AdamW(
-            params, lr=2e-5, weight_decay=0.01, fused=True
-        ),
-        scheduler: SchedulerName = "linear",
-        warmup_ratio: float | None = None,
-        positive_label: str | None = None,
-        loss: LossFunction | None = None,
-        metrics: dict[str, MetricLike] | None = None,
+        **settings: Unpack[TextSettings],
     ) -> None:
-        super().__init__(
-            *(model_name, pretrained, config_overrides, optimizer, scheduler, warmup_ratio),
-            *(loss, metrics),
-        )
-        if label_names is not None and problem_type == "regression":
-            raise InputError("`label_names` name classes; a regression has none, leave them out.")
-        label_names = checked_names(label_names, problem_type)
+        super().__init__(model_name, label_names, problem_type, **settings)
         if head is not None and (isinstance(head, nn.Module) or not callable(head)):
             raise InputError(
                 "`head` wants the class of a head, or a function that makes one for the width of "
                 f"the backbone, such as `head=MyHead`, but got a {type(head).__name__}."
             )
-        self.label_names = label_names
-        self.problem_type = problem_type
-        self.positive_label = positive_label
-        self.check_positive()
         self._make_head = head
-        self._keeps_head = True
-        self.save_hyperparameters(
-            {
-                "model_name": self.model_name,
-                "label_names": label_names,
-                "problem_type": problem_type,
-                "positive_label": positive_label,
-                "pretrained": pretrained,
-                "config_overrides": self.config_overrides,
-                "scheduler": scheduler,
-                "warmup_ratio": self.warmup_ratio,
-            }
-        )
 
     # The model.
 

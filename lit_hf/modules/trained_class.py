@@ -1,12 +1,12 @@
 """The class that takes the folder of a model, which others may have trained."""
 
-import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lit_hf.errors import InputError
 from lit_hf.functional.class_lookup import subclasses
+from lit_hf.functional.given_settings import accepted_by
 from lit_hf.modules.base import HFModule
 
 if TYPE_CHECKING:
@@ -41,5 +41,5 @@ def class_taking(config: "PreTrainedConfig", path: object) -> type[HFModule]:
 
 def settings_of(kind: type[HFModule], known: Mapping[str, object]) -> dict[str, Any]:
     """Those of an export's settings that the constructor of its class takes."""
-    parameters = inspect.signature(kind).parameters
-    return {name: value for name, value in known.items() if name in parameters}
+    accepted = accepted_by(kind)
+    return {name: value for name, value in known.items() if name in accepted}
