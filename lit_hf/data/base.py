@@ -42,10 +42,10 @@ class HFDataModule(OwnRows, ItemBatches):
         model_name: Hub id or folder whose tokenizer or image processor prepares the examples.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         subset: folder in the folder, or configuration of the Hub data set.
-        train_file: training rows, a path, a pattern or a list of them.
+        train_file: training rows, a path, a pattern or a list of them; of images a folder, too.
         val_file: validation rows; without them a part of the training rows is set aside.
         test_file: test rows.
-        predict_file: rows to predict; labels in them are not read.
+        predict_file: rows to predict; labels or answers in them are not read.
         column_names: names of the columns of CSV and TSV files without a header line.
         val_fraction: share of the training rows set aside where there are no validation rows;
             0 trains without validation.
@@ -54,10 +54,11 @@ class HFDataModule(OwnRows, ItemBatches):
         num_workers: processes that load batches; 0 loads in the training process.
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report; rows to predict are never left out.
-        seed: seed of the validation split and of the order of the training rows.
-        num_grouped: batches over which rows are sorted by length; 1 sorts none.
+        seed: seed of the validation split, of the order of the training rows and of augmentations.
+        num_grouped: batches over which rows are sorted by length, to need little padding; 1 sorts
+            none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
-        pad_to_multiple_of: batches of tokens are as long as a multiple of it.
+        pad_to_multiple_of: rows of tokens are padded to a multiple of it: few batch shapes.
     """
 
     task: str

@@ -7,29 +7,21 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
 from lit_hf.data.answer_places import locate
-from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.classes import values_of
 from lit_hf.data.collating import QuestionCollate
-from lit_hf.data.context_split import check_contexts, split_by_context
 from lit_hf.data.encoded_rows import Columns
+from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.question_items import QuestionInputs
-from lit_hf.data.questions import (
-    QuestionColumns,
-    QuestionSummary,
-    read_questions,
-    refuse_repeated,
-)
-from lit_hf.data.room import with_room
+from lit_hf.data.questions import QuestionSummary
 from lit_hf.data.sources import Split
 from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, tokenizer_of
+from lit_hf.data.tokens import check_padding
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.data.windows import (
     encode_windows,
@@ -39,11 +31,10 @@ from lit_hf.data.windows import (
     window_features,
 )
 from lit_hf.errors import InputError
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
-from lit_hf.tokenizer_saving import save_tokenizer
-from lit_hf.tokenizing import cutting_ends
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -52,7 +43,7 @@ log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
 
 
-class ExtractiveQADataModule(HFDataModule):
+class ExtractiveQADataModule(QuestionDataModule):
     """Questions whose answers stand in a context of any length.
 
     Reads SQuAD's JSON (1.1, 2.0, KorQuAD) as published, flat JSONL, JSON, Parquet and CSV, Hub data
@@ -62,83 +53,26 @@ class ExtractiveQADataModule(HFDataModule):
     Args:
         model_name: Hub id or folder of the model whose tokenizer encodes the texts.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
-        subset: folder in the folder, or configuration of the Hub data set.
-        train_file: training questions, a path, a pattern or a list of them.
-        val_file: validation questions; without them a part of the training questions is set aside.
-        test_file: test questions.
-        predict_file: questions to answer; answers in them are not read.
-        question_column: column of the question.
-        context_column: column of the text that holds the answer.
-        answers_column: column of the answers: a list of `text` and `answer_start`, the Hub's object
-            of two lists, texts, or one text; empty where the question has no answer.
-        id_column: column of the questions' names; where it is missing they are numbered from 0.
         max_length: longest window in tokens, question included.
         doc_stride: context tokens that neighbouring windows share.
-        val_fraction: share of the training questions set aside where there are no validation
-            questions; 0 trains without validation.
-        batch_size: training questions a batch on each device.
-        eval_batch_size: questions a batch when validating, testing and predicting.
-        num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report.
-        seed: seed of the validation split and of the order of the training questions.
-        num_grouped: batches over which questions are sorted by length, to need little padding; 1
-            sorts none.
-        max_tokens: most tokens of a batch, padding counted, and at most `batch_size` questions.
-        pad_to_multiple_of: windows are padded to a multiple of it: few batch shapes.
+        settings: those of `QuestionDataModule`.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
     task = "extractive_qa"
-    input_columns = ("question", "context")
-    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,
         model_name: str,
         dataset: str | None = None,
-        subset: str | None = None,
-        train_file: str | list[str] | None = None,
-        val_file: str | list[str] | None = None,
-        test_file: str | list[str] | None = None,
-        predict_file: str | list[str] | None = None,
-        question_column: str = "question",
-        context_column: str = "context",
-        answers_column: str = "answers",
-        id_column: str = "id",
+        *,
         max_length: int = 384,
         doc_stride: int = _DOC_STRIDE,
-        val_fraction: float = 0.1,
-        batch_size: int = 16,
-        eval_batch_size: int = 32,
-        num_workers: int = 0,
-        on_bad_row: Literal["error", "skip"] = "error",
-        seed: int = 0,
-        num_grouped: int = 50,
-        max_tokens: int | None = None,
-        pad_to_multiple_of: int = 1,
+        **settings: Unpack[QuestionSettings],
     ) -> None:
-        super().__init__(
-            model_name=model_name,
-            dataset=dataset,
-            subset=subset,
-            train_file=train_file,
-            val_file=val_file,
-            test_file=test_file,
-            predict_file=predict_file,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            on_bad_row=on_bad_row,
-            seed=seed,
-            num_grouped=num_grouped,
-            max_tokens=max_tokens,
-            pad_to_multiple_of=pad_to_multiple_of,
-        )
-        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
+        super().__init__(model_name, dataset, **settings)
         self._max_length = max_length
         self.doc_stride = doc_stride
         self._summaries: dict[Split, QuestionSummary] = {}
@@ -166,15 +100,9 @@ class ExtractiveQADataModule(HFDataModule):
 
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""
-        columns = self.columns
-        if split == "predict":
-            columns = QuestionColumns(**{**vars(columns), "answers": None})
-        on_bad_row = "all" if split == "predict" else self.on_bad_row
-        questions, summary = read_questions(self.tables(split), columns, locate, on_bad_row)
+        questions, summary = self.read(split, locate)
         self._summaries[split] = summary
-        if split == "predict":
-            refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
-        questions = self._with_room(split, questions)
+        questions = self.with_room(split, questions, self.doc_stride)
         tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
         self.processor, max_length = tokenizer, self.max_length
         check_vocabulary(tokenizer, self.model_name)
@@ -184,7 +112,7 @@ class ExtractiveQADataModule(HFDataModule):
             "windows",
             questions._fingerprint,
             stamps,
-            vars(columns),
+            vars(self.columns_of(split)),
             vocabulary,
             max_length,
             self.doc_stride,
@@ -230,16 +158,6 @@ class ExtractiveQADataModule(HFDataModule):
             self.doc_stride = min(self.doc_stride, self.max_length // 2)
         return QuestionInputs(self)
 
-    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
-        return with_room(
-            questions,
-            self.question_lengths,
-            self.question_room,
-            f"`max_length` {self.max_length} and `doc_stride` {self.doc_stride}",
-            self.tables(split)[0].name,
-            "error" if split == "predict" else self.on_bad_row,
-        )
-
     def _tell_lost(self, split: Split, encoded: Dataset) -> None:
         if split == "predict":
             return
@@ -269,20 +187,6 @@ class ExtractiveQADataModule(HFDataModule):
         """Whether questions without answer were found."""
         return any(summary.num_unanswerable for summary in self._summaries.values())
 
-    def check_fit(self) -> None:
-        """Compare questions and contexts of the training and the validation part."""
-        super().check_fit()
-        if not self.is_set_aside("val"):
-            check_contexts(self.splits["train"], self.splits.get("val"))
-
-    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
-        """Draw the questions that are trained, and those set aside; each context in one part."""
-        return split_by_context(examples, self.val_fraction, self.seed)
-
-    def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Lay the windows of a batch under each other, padded to the longest."""
-        return self.collator()(columns)
-
     def collator(self) -> QuestionCollate:
         """What does the same without the data module."""
         pad_token_id = int(self.processor.pad_token_id or 0)
@@ -296,8 +200,3 @@ class ExtractiveQADataModule(HFDataModule):
             "split_special_tokens": self.processor.split_special_tokens,
         }
         return {**super().describe(), **inputs, "inputs": inputs}
-
-    def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer as a Hugging Face folder that cuts long contexts at their ends."""
-        with cutting_ends(self.processor):
-            save_tokenizer(self.processor, folder)

@@ -6,17 +6,14 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset, Features
 
 from lit_hf.data.answer_places import told_place
-from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.collating import QuestionCollate
-from lit_hf.data.context_split import check_contexts, split_by_context
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.prompts import (
     ANSWER_FEATURES,
@@ -30,24 +27,18 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
+from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.question_items import QuestionInputs
-from lit_hf.data.questions import (
-    QuestionColumns,
-    read_questions,
-    refuse_repeated,
-)
-from lit_hf.data.room import with_room
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, tokenizer_of
+from lit_hf.data.tokens import check_padding
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
-from lit_hf.tokenizer_saving import save_tokenizer
-from lit_hf.tokenizing import cutting_ends
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -56,7 +47,7 @@ log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
 
 
-class GenerativeQADataModule(HFDataModule):
+class GenerativeQADataModule(QuestionDataModule):
     """Questions whose answers are written, each after a prompt with question and context.
 
     Reads what `ExtractiveQADataModule` reads; an answer need not stand in its context. A long
@@ -66,89 +57,33 @@ class GenerativeQADataModule(HFDataModule):
     Args:
         model_name: Hub id or folder of the model whose tokenizer encodes the texts.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
-        subset: folder in the folder, or configuration of the Hub data set.
-        train_file: training questions, a path, a pattern or a list of them.
-        val_file: validation questions; without them a part of the training questions is set aside.
-        test_file: test questions.
-        predict_file: questions to answer; answers in them are not read.
-        question_column: column of the question.
-        context_column: column of the text that it is asked about.
-        answers_column: column of the answers: a list of `text` and `answer_start`, the Hub's object
-            of two lists, texts, or one text; empty where the question has no answer.
-        id_column: column of the questions' names; where it is missing they are numbered from 0.
         prompt: what the model reads, with `{question}` and `{context}`.
         max_length: longest window in tokens, prompt included.
         doc_stride: context tokens that neighbouring windows share.
         max_answer_length: longest answer in tokens that is taught; longer ones are cut.
-        val_fraction: share of the training questions set aside where there are no validation
-            questions; 0 trains without validation.
         val_sample: validation questions that are scored while training, drawn by the seed; None
             scores all, as `validate` always does.
-        batch_size: training questions a batch on each device.
-        eval_batch_size: questions a batch when validating, testing and predicting.
-        num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report.
-        seed: seed of the validation split and of the order of the training questions.
-        num_grouped: batches over which questions are sorted by length, to need little padding; 1
-            sorts none.
-        max_tokens: most tokens of a batch, padding counted, and at most `batch_size` questions.
-        pad_to_multiple_of: windows and answers are padded to a multiple of it: few batch shapes.
+        settings: those of `QuestionDataModule`.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
     task = "generative_qa"
-    input_columns = ("question", "context")
-    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,
         model_name: str,
         dataset: str | None = None,
-        subset: str | None = None,
-        train_file: str | list[str] | None = None,
-        val_file: str | list[str] | None = None,
-        test_file: str | list[str] | None = None,
-        predict_file: str | list[str] | None = None,
-        question_column: str = "question",
-        context_column: str = "context",
-        answers_column: str = "answers",
-        id_column: str = "id",
+        *,
         prompt: str = DEFAULT_PROMPT,
         max_length: int = 512,
         doc_stride: int = _DOC_STRIDE,
         max_answer_length: int = 32,
-        val_fraction: float = 0.1,
         val_sample: int | None = None,
-        batch_size: int = 16,
-        eval_batch_size: int = 32,
-        num_workers: int = 0,
-        on_bad_row: Literal["error", "skip"] = "error",
-        seed: int = 0,
-        num_grouped: int = 50,
-        max_tokens: int | None = None,
-        pad_to_multiple_of: int = 1,
+        **settings: Unpack[QuestionSettings],
     ) -> None:
-        super().__init__(
-            model_name=model_name,
-            dataset=dataset,
-            subset=subset,
-            train_file=train_file,
-            val_file=val_file,
-            test_file=test_file,
-            predict_file=predict_file,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            on_bad_row=on_bad_row,
-            seed=seed,
-            num_grouped=num_grouped,
-            max_tokens=max_tokens,
-            pad_to_multiple_of=pad_to_multiple_of,
-        )
+        super().__init__(model_name, dataset, **settings)
         check_prompt(prompt)
         for name, value, least in [
             ("doc_stride", doc_stride, 0),
@@ -158,7 +93,6 @@ class GenerativeQADataModule(HFDataModule):
         ]:
             if not isinstance(value, int) or value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
-        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
         self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
         self.val_sample = val_sample
         self._texts: TemplateTokenizer | None = None
@@ -188,23 +122,17 @@ class GenerativeQADataModule(HFDataModule):
 
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""
-        columns = self.columns
-        if split == "predict":
-            columns = QuestionColumns(**{**vars(columns), "answers": None})
-        on_bad_row = "all" if split == "predict" else self.on_bad_row
-        questions, summary = read_questions(self.tables(split), columns, told_place, on_bad_row)
-        if split == "predict":
-            refuse_repeated(summary, self.tables(split)[0].name, self.columns.id)
+        questions, _ = self.read(split, told_place)
         tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
         self.processor = tokenizer
-        questions = self._with_room(split, questions)
+        questions = self.with_room(split, questions, self.prompts.doc_stride)
         check_vocabulary(tokenizer, self.model_name)
         check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
         key = key_of(
             "prompts",
             questions._fingerprint,
             [table.stamp for table in self.tables(split)],
-            vars(columns),
+            vars(self.columns_of(split)),
             stamp_of(tokenizer),
             self.prompts,
         )
@@ -261,16 +189,6 @@ class GenerativeQADataModule(HFDataModule):
         self.prompts = self.prompts._replace(max_length=longest, doc_stride=stride)
         return QuestionInputs(self)
 
-    def _with_room(self, split: Split, questions: Dataset) -> Dataset:
-        return with_room(
-            questions,
-            self.question_lengths,
-            self.question_room,
-            f"`max_length` {self.max_length} and `doc_stride` {self.prompts.doc_stride}",
-            self.tables(split)[0].name,
-            "error" if split == "predict" else self.on_bad_row,
-        )
-
     def _tell(self, split: Split, encoded: Dataset) -> None:
         """Say what the model will not be taught as it stands in the rows."""
         columns = encoded.select_columns(["answers", "covers", "num_held", "is_cut", "is_unknown"])
@@ -299,20 +217,6 @@ class GenerativeQADataModule(HFDataModule):
         drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
         return rows.select(sorted(drawn.tolist()))
 
-    def check_fit(self) -> None:
-        """Compare questions and contexts of the training and the validation part."""
-        super().check_fit()
-        if not self.is_set_aside("val"):
-            check_contexts(self.splits["train"], self.splits.get("val"))
-
-    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
-        """Draw the questions that are trained, and those set aside; each context in one part."""
-        return split_by_context(examples, self.val_fraction, self.seed)
-
-    def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Lay the windows of a batch under each other, padded to the longest."""
-        return self.collator()(columns)
-
     def collator(self) -> QuestionCollate:
         """What does the same without the data module."""
         pad_token_id = int(self.processor.pad_token_id or 0)
@@ -327,8 +231,3 @@ class GenerativeQADataModule(HFDataModule):
         }
         inputs["split_special_tokens"] = self.processor.split_special_tokens
         return {**super().describe(), **inputs, "inputs": inputs}
-
-    def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer as a Hugging Face folder that cuts long contexts at their ends."""
-        with cutting_ends(self.processor):
-            save_tokenizer(self.processor, folder)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets import Dataset
 from torch import Tensor
@@ -35,6 +35,7 @@ from lit_hf.data.image_items import ImageInputs
 from lit_hf.data.image_rows import ImageColumns, read_images
 from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
 from lit_hf.data.mixing import ImageMixing, mix
+from lit_hf.data.shared_settings import FileSettings
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
@@ -42,6 +43,7 @@ from lit_hf.functional.draws import Draws
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
 
 if TYPE_CHECKING:
@@ -63,12 +65,6 @@ class ImageClassificationDataModule(HFDataModule):
         model_name: Hub id or folder of the model whose image processor says what it reads.
         dataset: a local folder with a file or folder for each split, or with CIFAR-10's batches, or
             a Hub id; the files below go first.
-        subset: folder in the folder, or configuration of the Hub data set.
-        train_file: training images, a file, a folder, a pattern or a list of them.
-        val_file: validation images; without them a part of the training images is set aside.
-        test_file: test images.
-        predict_file: images to predict: a file that names them, a folder with its subfolders, an
-            image, a pattern or a list of images.
         image_column: column of the image: a file's content, the Hub's object of `bytes` and `path`,
             or a path, which starts at the folder of the file that names it.
         label_column: column of the class.
@@ -81,14 +77,8 @@ class ImageClassificationDataModule(HFDataModule):
             `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
         mixings: mix training images in pairs and their classes with them: `MixUp`, `CutMix`; of
             several one is drawn for each image; without it none.
-        val_fraction: share of the training images set aside, by class, where there are no
-            validation images; 0 trains without validation.
-        batch_size: training images a batch on each device.
-        eval_batch_size: images a batch when validating, testing and predicting.
-        num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report; images to predict are never left out.
-        seed: seed of the validation split, of the order of the images and of their augmentation.
+        settings: those of `HFDataModule`, but for columns of files without header and for lengths.
+            `predict_file` may be an image, or a folder with its subfolders, too.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files, images or labels.
@@ -101,11 +91,7 @@ class ImageClassificationDataModule(HFDataModule):
         self,
         model_name: str,
         dataset: str | None = None,
-        subset: str | None = None,
-        train_file: str | list[str] | None = None,
-        val_file: str | list[str] | None = None,
-        test_file: str | list[str] | None = None,
-        predict_file: str | list[str] | None = None,
+        *,
         image_column: str = "image",
         label_column: str = "label",
         id_column: str = "id",
@@ -113,27 +99,20 @@ class ImageClassificationDataModule(HFDataModule):
         image_size: int | None = None,
         augmentations: list[ImageAugmentation] | None = None,
         mixings: list[ImageMixing] | None = None,
-        val_fraction: float = 0.1,
         batch_size: int = 128,
         eval_batch_size: int = 256,
-        num_workers: int = 0,
-        on_bad_row: Literal["error", "skip"] = "error",
-        seed: int = 0,
+        **settings: Unpack[FileSettings],
     ) -> None:
         super().__init__(
-            model_name=model_name,
-            dataset=dataset,
-            subset=subset,
-            train_file=train_file,
-            val_file=val_file,
-            test_file=test_file,
-            predict_file=predict_file,
-            val_fraction=val_fraction,
+            model_name,
+            dataset,
+            column_names=None,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            on_bad_row=on_bad_row,
-            seed=seed,
+            num_grouped=50,  # these three are of tokens, which images have none of
+            max_tokens=None,
+            pad_to_multiple_of=1,
+            **settings,
         )
         label_names = checked_names(label_names, "single_label")
         if image_size is not None and image_size < 1:

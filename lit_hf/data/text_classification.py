@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
@@ -31,6 +31,7 @@ from lit_hf.data.collating import Padding, TextCollate
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
 from lit_hf.data.headers import refuse_class_of_header
+from lit_hf.data.shared_settings import DataSettings
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.data.templates import TemplateTokenizer
@@ -40,6 +41,7 @@ from lit_hf.data.tokens import check_padding, encode_batch, encode_texts, tokeni
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
+from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
@@ -58,12 +60,6 @@ class TextClassificationDataModule(HFDataModule):
     Args:
         model_name: Hub id or folder of the model whose tokenizer encodes the texts.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
-        subset: folder in the folder, or configuration of the Hub data set.
-        train_file: training rows, a path, a pattern or a list of them.
-        val_file: validation rows; without them a part of the training rows is set aside.
-        test_file: test rows.
-        predict_file: rows to predict; labels in them are not read.
-        column_names: names of the columns of CSV and TSV files without a header line.
         text_column: column of the text.
         pair_column: column of the second text, for tasks on pairs.
         label_column: column of the label.
@@ -78,18 +74,7 @@ class TextClassificationDataModule(HFDataModule):
             each, "regression" for a number.
         max_length: longest text in tokens, longer ones are cut; without it what tokenizer and model
             name.
-        val_fraction: share of the training rows set aside, by class, where there are no
-            validation rows; 0 trains without validation.
-        batch_size: training examples a batch on each device.
-        eval_batch_size: examples a batch when validating, testing and predicting.
-        num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report; rows to predict are never left out.
-        seed: seed of the validation split and of the order of the training rows.
-        num_grouped: batches over which texts are sorted by length, to need little padding; 1 sorts
-            none.
-        max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` texts.
-        pad_to_multiple_of: texts are padded to a multiple of it: few batch shapes.
+        settings: those of `HFDataModule`.
 
     Raises:
         InputError: when prepared, with a report of what is wrong with files, rows or labels.
@@ -103,12 +88,7 @@ class TextClassificationDataModule(HFDataModule):
         self,
         model_name: str,
         dataset: str | None = None,
-        subset: str | None = None,
-        train_file: str | list[str] | None = None,
-        val_file: str | list[str] | None = None,
-        test_file: str | list[str] | None = None,
-        predict_file: str | list[str] | None = None,
-        column_names: list[str] | None = None,
+        *,
         text_column: str = "text",
         pair_column: str | None = None,
         label_column: str = "label",
@@ -118,35 +98,9 @@ class TextClassificationDataModule(HFDataModule):
         label_names: list[str] | None = None,
         problem_type: ProblemType = "single_label",
         max_length: int | None = None,
-        val_fraction: float = 0.1,
-        batch_size: int = 32,
-        eval_batch_size: int = 64,
-        num_workers: int = 0,
-        on_bad_row: Literal["error", "skip"] = "error",
-        seed: int = 0,
-        num_grouped: int = 50,
-        max_tokens: int | None = None,
-        pad_to_multiple_of: int = 1,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(
-            model_name=model_name,
-            dataset=dataset,
-            subset=subset,
-            train_file=train_file,
-            val_file=val_file,
-            test_file=test_file,
-            predict_file=predict_file,
-            column_names=column_names,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            on_bad_row=on_bad_row,
-            seed=seed,
-            num_grouped=num_grouped,
-            max_tokens=max_tokens,
-            pad_to_multiple_of=pad_to_multiple_of,
-        )
+        super().__init__(model_name, dataset, **settings)
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         label_names = checked_names(label_names, problem_type)

@@ -1,0 +1,145 @@
+"""QuestionDataModule: what questions with both kinds of answers share, from rows to windows.
+
+Letters: B examples in a batch, W windows of all of them, L tokens of the longest window.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from datasets import Dataset
+
+from lit_hf.data.answer_places import FindAnswer
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.context_split import check_contexts, split_by_context
+from lit_hf.data.encoded_rows import Columns
+from lit_hf.data.questions import (
+    QuestionColumns,
+    QuestionSummary,
+    read_questions,
+    refuse_repeated,
+)
+from lit_hf.data.room import with_room
+from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
+from lit_hf.data.sources import Split
+from lit_hf.data.tokens import tokenizer_of
+from lit_hf.functional.unpacking import Unpack
+from lit_hf.tokenizer_saving import save_tokenizer
+from lit_hf.tokenizing import cutting_ends
+
+
+class OfQuestions(FileSettings, LengthSettings, total=False):
+    """What `QuestionDataModule` hands on."""
+
+
+class QuestionSettings(OfQuestions, BatchSettings, total=False):
+    """What its subclasses hand on."""
+
+    question_column: str
+    context_column: str
+    answers_column: str
+    id_column: str
+
+
+class QuestionDataModule(HFDataModule):
+    """Questions about contexts of any length: the base of both kinds of answers.
+
+    Args:
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        dataset: a local folder with a file for each split, or a Hub id; the files below go first.
+        question_column: column of the question.
+        context_column: column of the text that it is asked about.
+        answers_column: column of the answers: a list of `text` and `answer_start`, the Hub's object
+            of two lists, texts, or one text; empty where the question has no answer.
+        id_column: column of the questions' names; where it is missing they are numbered from 0.
+        settings: those of `HFDataModule`, but for `column_names`.
+    """
+
+    input_columns = ("question", "context")
+    processor = cached_property(tokenizer_of)
+
+    def __init__(
+        self,
+        model_name: str,
+        dataset: str | None = None,
+        *,
+        question_column: str = "question",
+        context_column: str = "context",
+        answers_column: str = "answers",
+        id_column: str = "id",
+        batch_size: int = 16,
+        eval_batch_size: int = 32,
+        **settings: Unpack[OfQuestions],
+    ) -> None:
+        super().__init__(
+            model_name,
+            dataset,
+            column_names=None,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            **settings,
+        )
+        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
+
+    # What a subclass says.
+
+    @property
+    def question_room(self) -> int:
+        """Tokens that a question may have, so that a window has room for its context."""
+        raise NotImplementedError
+
+    def question_lengths(self, questions: Sequence[str]) -> list[int]:
+        """How many tokens each question has, with what else is in each of its windows."""
+        raise NotImplementedError
+
+    # What is shared.
+
+    def columns_of(self, split: Split) -> QuestionColumns:
+        """The columns of a split: rows to predict are read without answers."""
+        if split == "predict":
+            return QuestionColumns(**{**vars(self.columns), "answers": None})
+        return self.columns
+
+    def read(self, split: Split, find_answer: FindAnswer) -> tuple[Dataset, QuestionSummary]:
+        """Read and check the questions of a split; those to predict all have names of their own."""
+        tables, columns = self.tables(split), self.columns_of(split)
+        on_bad_row = "all" if split == "predict" else self.on_bad_row
+        questions, summary = read_questions(tables, columns, find_answer, on_bad_row)
+        if split == "predict":
+            refuse_repeated(summary, tables[0].name, self.columns.id)
+        return questions, summary
+
+    def with_room(self, split: Split, questions: Dataset, doc_stride: int) -> Dataset:
+        """The questions that leave room for their context; others are bad rows."""
+        return with_room(
+            questions,
+            self.question_lengths,
+            self.question_room,
+            f"`max_length` {self.max_length} and `doc_stride` {doc_stride}",
+            self.tables(split)[0].name,
+            "error" if split == "predict" else self.on_bad_row,
+        )
+
+    @cached_property
+    def max_length(self) -> int:
+        """Longest window in tokens."""
+        raise NotImplementedError
+
+    def check_fit(self) -> None:
+        """Compare questions and contexts of the training and the validation part."""
+        super().check_fit()
+        if not self.is_set_aside("val"):
+            check_contexts(self.splits["train"], self.splits.get("val"))
+
+    def split(self, examples: Dataset) -> tuple[list[int], list[int]]:
+        """Draw the questions that are trained, and those set aside; each context in one part."""
+        return split_by_context(examples, self.val_fraction, self.seed)
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Lay the windows of a batch under each other, padded to the longest."""
+        return self.collator()(columns)
+
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder that cuts long contexts at their ends."""
+        with cutting_ends(self.processor):
+            save_tokenizer(self.processor, folder)
