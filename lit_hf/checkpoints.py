@@ -1,6 +1,5 @@
 """What our checkpoints hold, and reading them: without running code, no more than is needed."""
 
-import json
 import logging
 import math
 import pickle
@@ -11,21 +10,15 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lit_hf import __version__
 from lit_hf.checkpoint_content import check_content, is_stored
 from lit_hf.errors import DamagedError, InputError, told_as_input
-from lit_hf.functional.credentials import hide_arguments
-from lit_hf.functional.given_settings import is_plain, refused_by
 from lit_hf.functional.paths import file_name
 from lit_hf.functional.urls import check_local, is_url
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +28,6 @@ _DAMAGE = (
     *(AssertionError, MemoryError, UserWarning, struct.error, zlib.error),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
 )
-
-
-class TrainedModule(Protocol):
-    """What a checkpoint says of the module that was trained."""
-
-    task: str
 
 
 def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
@@ -113,46 +100,6 @@ def check_file(path: Path) -> None:
                 "DIR/checkpoints/last.ckpt."
             )
         raise InputError(f"{path}: there is no such checkpoint file.{which}")
-
-
-def complete(
-    checkpoint: dict[str, object],
-    module: "TrainedModule",
-    config: "PreTrainedConfig",
-    metrics: Mapping[str, Tensor],
-    validated: int | None,
-) -> None:
-    """Write into a checkpoint what it takes to load it with no other file, in plain types.
-
-    Args:
-        checkpoint: as Lightning has filled it.
-        module: whose class reads it again.
-        config: of the model, kept whole as the hyperparameter `config_overrides`.
-        metrics: those logged last.
-        validated: the step whose weights were validated last.
-    """
-    saved = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
-    refused = refused_by(type(module), saved)  # Lightning would hand them on all the same
-    plain = {k: v for k, v in saved.items() if k not in refused and is_plain(v)}
-    checkpoint["hyper_parameters"] = plain
-    hide_arguments(checkpoint)
-    given = cast("dict[str, Any]", checkpoint["hyper_parameters"])
-    # One that was loaded from a checkpoint holds a whole config.
-    is_loaded = "transformers_version" in (given.get("config_overrides") or {})
-    checkpoint["hyper_parameters"] = {
-        **given,
-        "pretrained": False,
-        "config_overrides": json.loads(config.to_json_string(use_diff=False)),
-    }
-    checkpoint["lit_hf"] = {
-        **cast("dict[str, object]", checkpoint.get("lit_hf") or {}),
-        "version": __version__,
-        "task": module.task,
-        "class": f"{type(module).__module__}.{type(module).__qualname__}",
-        "from_scratch": given.get("pretrained") is False and not is_loaded,
-        "metrics": {name: float(value) for name, value in metrics.items()},
-        "validated": validated,
-    }
 
 
 def check_task(path: str | Path, checkpoint: Mapping[str, object], task: str) -> None:

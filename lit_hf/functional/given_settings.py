@@ -21,16 +21,29 @@ def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact
     >>> given_settings(Noisy([1, 2]))
     {'size': '[1, 2]'}
     """
+    kept = kept_settings(made, of_users_alone)
+    return {name: _as_fact(value) for name, value in kept.items()}
+
+
+def _as_fact(value: object) -> Fact:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return json.dumps(value, sort_keys=True)
+
+
+def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, object]:
+    """The arguments that an object keeps under their names and that are plain, as they are.
+
+    Args:
+        made: the object.
+        of_users_alone: leave out those that a class of this package has.
+    """
     names: dict[str, bool] = {}  # and whether the package knows them; base classes come last
     for kind in constructors_of(type(made)):
         names |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
-    found: dict[str, Fact] = {}
-    for name, is_ours in names.items():
-        value = vars(made).get(name, print)
-        if not (is_ours and of_users_alone) and is_plain(value):
-            is_single = value is None or isinstance(value, str | int | float)
-            found[name] = value if is_single else json.dumps(value, sort_keys=True)
-    return found
+    wanted = [name for name, is_ours in names.items() if not (is_ours and of_users_alone)]
+    kept = {name: vars(made)[name] for name in wanted if name in vars(made)}
+    return {name: value for name, value in kept.items() if is_plain(value)}
 
 
 def constructors_of(kind: type) -> list[type]:
@@ -77,12 +90,6 @@ def refused_by(kind: type, names: Iterable[str]) -> list[str]:
         return []
     accepted = accepted_by(kind)
     return [name for name in names if name not in accepted]
-
-
-def kept_settings(made: object) -> dict[str, object]:
-    """The arguments that an object keeps under their names and that are plain, as they are."""
-    kept = vars(made)
-    return {n: kept[n] for n in arguments_of(type(made)) if n in kept and is_plain(kept[n])}
 
 
 def declared_in(parameter: inspect.Parameter) -> list[str] | None:

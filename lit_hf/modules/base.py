@@ -12,13 +12,15 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import StepOutput
-from lit_hf.checkpoints import checkpoint_to_come, complete, held_config
+from lit_hf.checkpoints import checkpoint_to_come, held_config
 from lit_hf.errors import InputError
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
-from lit_hf.modules.compiled import names_in, plain_model, plain_names
+from lit_hf.modules.checkpoint_content import complete
+from lit_hf.modules.compiled import names_in, plain_names
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
+from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
@@ -62,6 +64,7 @@ class HFModule(
     PickledOptimizer,
     LateModel,
     SafeSettings,
+    Exportable,
     ModuleTokenizer,
     TaskModule[Any, Any, Any],
 ):
@@ -122,24 +125,6 @@ class HFModule(
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse the config of a checkpoint that does not fit what the task knows."""
-
-    def settings(self) -> dict[str, object]:
-        """What the answers depend on besides the weights, in plain types; exports keep it."""
-        return {}
-
-    def export_model(self) -> PreTrainedModel:
-        """The plain model that is written into a folder."""
-        return plain_model(self.model)
-
-    @classmethod
-    def takes(cls, config: PreTrainedConfig) -> bool:
-        """Whether a model that others have trained is one of this task."""
-        return False
-
-    @classmethod
-    def settings_in(cls, config: PreTrainedConfig) -> dict[str, object]:
-        """Arguments of the constructor that a model's config determines."""
-        return {}
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:

@@ -119,6 +119,7 @@ class ExtractiveQA(QuestionAnswering):
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
         return {
+            **super().settings(),
             "max_answer_length": self.max_answer_length,
             "num_best": self.num_best,
             "no_answer_threshold": self.threshold,

@@ -115,7 +115,7 @@ class GenerativeQA(QuestionAnswering):
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
-        return {"generation": plain_generation(self.model)}
+        return {**super().settings(), "generation": plain_generation(self.model)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""

@@ -1,0 +1,39 @@
+"""What is written of a module as an ordinary folder, and what such a folder says of it."""
+
+from typing import cast
+
+from lightning.pytorch import LightningModule
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from lit_hf.functional.credentials import without_secrets
+from lit_hf.functional.given_settings import kept_settings
+from lit_hf.modules.compiled import plain_model
+
+
+class Exportable(LightningModule):
+    """Gives a model to write, and the settings that are to be known beside it."""
+
+    model: PreTrainedModel
+
+    def settings(self) -> dict[str, object]:
+        """What the answers depend on besides the weights, in plain types; exports keep it.
+
+        Of a class of the user's own these are the arguments that only it has, kept under their
+        names; passwords and keys are not among what is written.
+        """
+        given = kept_settings(self, of_users_alone=True)
+        return cast("dict[str, object]", without_secrets(given))
+
+    def export_model(self) -> PreTrainedModel:
+        """The plain model that is written into a folder."""
+        return plain_model(self.model)
+
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether a model that others have trained is one of this task."""
+        return False
+
+    @classmethod
+    def settings_in(cls, config: PreTrainedConfig) -> dict[str, object]:
+        """Arguments of the constructor that a model's config determines."""
+        return {}
