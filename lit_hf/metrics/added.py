@@ -47,7 +47,7 @@ class AddedMetrics(nn.Module):
         for part in self.modules():
             if isinstance(part, Metric):
                 part.distributed_available_fn = never  # their states are gathered here
-                part.reset()  # it may have counted; a new ClasswiseWrapper says so
+                part.reset()  # it may have counted
         self._faults: dict[str, InputError] = {}
 
     def __getitem__(self, name: str) -> Metric:

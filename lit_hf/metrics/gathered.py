@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.wrappers.abstract import WrapperMetric
 
 State = dict[str, Tensor | list[Tensor]]
 Value = TypeVar("Value")
@@ -37,9 +38,9 @@ def never() -> bool:
 
 
 def parts_of(metric: nn.Module) -> list[Metric]:
-    """A metric and those that it wraps: of them all that have states, where any has."""
+    """A metric; of one that wraps others these, which count."""
     parts = [part for part in metric.modules() if isinstance(part, Metric)]
-    return [part for part in parts if part._defaults] or parts
+    return [part for part in parts if not isinstance(part, WrapperMetric)]
 
 
 def states_of(metric: nn.Module) -> list[State | None]:
