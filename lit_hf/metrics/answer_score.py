@@ -39,6 +39,7 @@ class AnswerScore(Metric):
 
     higher_is_better = True
     full_state_update = False
+    takes_nothing = True  # an empty batch, too
     sums: Tensor
     margins: list[Tensor]
     scores: list[Tensor]

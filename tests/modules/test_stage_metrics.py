@@ -15,10 +15,11 @@ from torchmetrics.classification import (
     MulticlassROC,
 )
 
-from lit_hf import InputError
+from lit_hf import ExtractiveQA, GenerativeQA, InputError
 from lit_hf.batches import LossTerms
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.class_counts import ClassCounts
+from lit_hf.metrics.classification import image_metrics, text_metrics
 from lit_hf.modules.stage_metrics import StageMetrics
 from tests.counting import Counting
 
@@ -152,3 +153,23 @@ def test_added__that_has_seen_no_row_is_no_number_and_no_warning(name: str) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert math.isnan(scores.compute()["mine"])
+
+
+OWN: list[Callable[[], dict[str, Metric]]] = [
+    lambda: text_metrics("single_label", 3),
+    lambda: text_metrics("multi_label", 3),
+    lambda: text_metrics("regression", 1),
+    lambda: image_metrics(7),
+    lambda: ExtractiveQA("no model", no_answer_threshold=0.0).configure_metrics(),
+    lambda: GenerativeQA("no model").configure_metrics(),
+]
+
+
+@pytest.mark.parametrize("make", OWN)
+def test_own__that_hold_lists_are_updated_without_rows_too(
+    make: Callable[[], dict[str, Metric]],
+) -> None:
+    """A process without rows would have no list to gather, which the others wait for."""
+    for metric in make().values():
+        holds_lists = any(isinstance(state, list) for state in metric._defaults.values())
+        assert not holds_lists or getattr(metric, "takes_nothing", False), metric
