@@ -16,7 +16,7 @@ from lit_hf.checkpoints import checkpoint_to_come, held_config
 from lit_hf.errors import InputError
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
-from lit_hf.modules.checkpoint_content import complete
+from lit_hf.modules.checkpoint_metadata import complete
 from lit_hf.modules.compiled import names_in, plain_names
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining

@@ -385,7 +385,8 @@ def test_export__imports_no_class_that_a_checkpoint_names(
         }
 
     path = _changed(trained, tmp_path, name_class)
-    assert Predictor.from_pretrained(path)("a text")
+    with pytest.raises(InputError, match="_class_path"):
+        Predictor.from_pretrained(path)
     assert "never_imported" not in sys.modules
 
 

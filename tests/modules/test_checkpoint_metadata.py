@@ -3,7 +3,7 @@ from typing import Any
 from transformers import BertConfig
 
 from lit_hf import TextClassifier
-from lit_hf.modules.checkpoint_content import complete
+from lit_hf.modules.checkpoint_metadata import complete
 
 
 class _Noted(TextClassifier):
