@@ -35,6 +35,7 @@ from lit_hf.functional.differences import Fact
 from lit_hf.functional.differences import differences as told_differences
 from lit_hf.functional.given_settings import given_settings
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.losses import described_loss, plain_loss
 from lit_hf.modules.optimizers import default_optimizer
 from lit_hf.modules.resumed_optimizer import described
 from lit_hf.modules.sharding import is_sharded
@@ -52,7 +53,7 @@ PLANNED = ("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", _EN
 """Facts that may change: they decide the end and the learning rate, not the rows."""
 FREE = {
     *("model_name", "pretrained", "label_names", "positive_label", "language", "max_windows"),
-    *("generation", "max_answer_length", "num_best", "no_answer_threshold"),
+    *("generation", "max_answer_length", "num_best", "no_answer_threshold", "metrics"),
 }
 """Settings of our modules that decide no weight of a training that resumes."""
 _DATA = ("batch_size", "seed", "num_grouped", "max_tokens", "pad_to_multiple_of")
@@ -112,6 +113,9 @@ def facts_of_module(module: HFModule) -> dict[str, Fact]:
     given = given_settings(module)
     facts: dict[str, Fact] = {f"model.{n}": v for n, v in given.items() if n not in FREE}
     facts |= {f"{_OPTIMIZER}.{n}": v for n, v in described(module.optimizer).items()}
+    own = plain_loss("single_label", float(cast("float", given.get("label_smoothing", 0))))
+    loss = described_loss(module.loss)  # of a module that smooths labels its own has a fact already
+    facts["model.loss"] = None if loss == described_loss(own) else loss
     if "transformers_version" in module.config_overrides:  # the whole config of a checkpoint
         del facts[_OVERRIDES]
     if "model" in module._modules:

@@ -47,6 +47,7 @@ from lit_hf.modules.optimizers import (
     warmup_of,
     with_schedule,
 )
+from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.resumed_states import ResumedStates
@@ -291,15 +292,16 @@ class HFModule(
     def load_state_dict(
         self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
     ) -> object:
-        """Take the weights of a checkpoint.
+        """Take the weights of a checkpoint; those of another loss or of other metrics are skipped.
 
         Raises:
             InputError: if they are those of another model, such as one with another head.
         """
         self.configure_model()  # in a notebook other processes have trained, and made their own
         state_dict = names_in(self, state_dict)
+        weights = with_own_parts(state_dict, self.state_dict(), ("loss.", "metrics."))
         try:
-            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+            return super().load_state_dict(weights, strict=strict, assign=assign)
         except RuntimeError as error:
             raise other_weights(error) from error
 

@@ -67,8 +67,8 @@ def own_or_smoothed(loss: LossFunction | None, label_smoothing: float) -> LossFu
 def for_each_row(loss: LossFunction | None) -> LossFunction | None:
     """Let a loss give a number for each row, where it can be told to.
 
-    Its buffers, such as weights of classes, are settings and no part of a checkpoint, which is
-    loaded to evaluate without them.
+    Buffers of torch's losses, such as weights of classes, are settings: a checkpoint does not hold
+    them, and those that are given count where one is loaded.
 
     Raises:
         InputError: if it is a class, or nothing that can be called.
@@ -83,9 +83,32 @@ def for_each_row(loss: LossFunction | None) -> LossFunction | None:
     if isinstance(getattr(loss, "reduction", None), str):
         loss.reduction = "none"  # type: ignore[attr-defined]  # just seen
     for part in loss.modules() if isinstance(loss, nn.Module) else ():
+        if not type(part).__module__.startswith("torch.nn."):
+            continue  # what a class of the user's keeps may change while it trains
         for name, buffer in [*part.named_buffers(recurse=False)]:
             part.register_buffer(name, buffer, persistent=False)
     return loss
+
+
+def described_loss(loss: LossFunction | None) -> str | None:
+    """The class of a loss and its settings, or the name of a function; None for a task's own.
+
+    >>> described_loss(nn.HuberLoss(delta=0.5)), described_loss(nn.functional.mse_loss)
+    ('HuberLoss(delta=0.5)', 'mse_loss')
+    >>> described_loss(nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 3.0])))
+    'BCEWithLogitsLoss(pos_weight=[1.0, 3.0])'
+    """
+    if loss is None:
+        return None
+    settings: dict[str, object] = {
+        name: value
+        for name, value in getattr(loss, "__dict__", {}).items()
+        if name not in ("reduction", "training") and isinstance(value, bool | int | float | str)
+    }
+    if isinstance(loss, nn.Module) and type(loss).__module__.startswith("torch.nn."):
+        settings |= {name: buffer.tolist() for name, buffer in loss.named_buffers()}
+    told = ", ".join(f"{n}={v}" for n, v in sorted(settings.items()) if not n.startswith("_"))
+    return name_of(loss) + (f"({told})" if isinstance(loss, nn.Module) else "")
 
 
 def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +133,7 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
         if not isinstance(value, Tensor) or value.shape != inputs.shape[:1]:
             got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
             raise InputError(
-                f"the loss {_name_of(loss)} gives {got}, but a number for each of the "
+                f"the loss {name_of(loss)} gives {got}, but a number for each of the "
                 f"{len(inputs)} rows is expected, shape [{len(inputs)}], or two such tensors, "
                 "numerators and weights: the module itself takes the mean, over all rows of an "
                 "optimizer step. A loss of torch takes `reduction='none'`."
@@ -129,7 +152,8 @@ def target_weights(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tenso
     return loss.weight.to(ones)[targets.where(is_counted, 0)] * is_counted
 
 
-def _name_of(loss: LossFunction) -> str:
+def name_of(loss: LossFunction) -> str:
+    """The name of a function, or of the class of a loss."""
     return getattr(loss, "__name__", type(loss).__name__)
 
 
