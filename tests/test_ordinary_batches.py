@@ -47,7 +47,7 @@ def span_rows(model: str) -> Loader:
         }
         for text in TEXTS
     ]
-    return DataLoader(rows, batch_size=4, collate_fn=default_data_collator)  # type: ignore[arg-type]
+    return DataLoader(rows, batch_size=4, collate_fn=default_data_collator)  # type: ignore[arg-type]  # a list
 
 
 def prompt_rows(model: str) -> Loader:
@@ -56,11 +56,11 @@ def prompt_rows(model: str) -> Loader:
         {**tokenizer(text), "labels": tokenizer(text_target=text[:6])["input_ids"]}
         for text in TEXTS
     ]
-    return DataLoader(rows, batch_size=4, collate_fn=DataCollatorForSeq2Seq(tokenizer))  # type: ignore[arg-type]
+    return DataLoader(rows, batch_size=4, collate_fn=DataCollatorForSeq2Seq(tokenizer))  # type: ignore[arg-type]  # a list
 
 
 def image_rows(model: str) -> Loader:
-    processor: Any = AutoImageProcessor.from_pretrained(model)  # type: ignore[no-untyped-call]
+    processor: Any = AutoImageProcessor.from_pretrained(model)  # type: ignore[no-untyped-call]  # has no types
     rows = [
         {
             "pixel_values": processor(drawn(n), return_tensors="pt")["pixel_values"][0],
@@ -68,7 +68,7 @@ def image_rows(model: str) -> Loader:
         }
         for n in range(6)
     ]
-    return DataLoader(rows, batch_size=4, collate_fn=default_data_collator)  # type: ignore[arg-type]
+    return DataLoader(rows, batch_size=4, collate_fn=default_data_collator)  # type: ignore[arg-type]  # a list
 
 
 Case = tuple[HFModule, Loader]

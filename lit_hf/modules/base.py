@@ -1,19 +1,15 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, held_config
-from lit_hf.errors import InputError
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.checkpoint_metadata import complete
@@ -25,16 +21,14 @@ from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.half_precision import report_half_precision
-from lit_hf.modules.late_model import LateModel
 from lit_hf.modules.loading import (
     ConfigValue,
-    backbone_of,
     changed_config,
     config_from_dict,
-    keeping_attentions,
     other_weights,
 )
 from lit_hf.modules.losses import LossFunction, for_each_row
+from lit_hf.modules.model_call import ModelCall
 from lit_hf.modules.module_tokenizer import ModuleTokenizer
 from lit_hf.modules.monitors import MonitorCheck
 from lit_hf.modules.optimizers import (
@@ -63,10 +57,10 @@ from lit_hf.modules.validated import WeightsStep, save_validated
 
 class HFModule(
     PickledOptimizer,
-    LateModel,
+    ModelCall,
     SafeSettings,
-    Exportable,
     ModuleTokenizer,
+    Exportable,
     TaskModule[Any, Any, Any],
 ):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
@@ -91,7 +85,6 @@ class HFModule(
     """
 
     task: str
-    input_names: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
 
     def __init__(
         self,
@@ -175,41 +168,6 @@ class HFModule(
         self._earlier.begin(self.trainer, self)
         self._states.check(self.trainer)
         self._monitors.begin(self.trainer, self.score_names(), self.added_metrics)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model as transformers does, and its tokenizer or image processor, if any."""
-        self.export_model().save_pretrained(folder)
-        with suppress(InputError):  # a model without one of its own
-            self.write_processor(Path(folder))
-
-    @property
-    def backbone(self) -> PreTrainedModel:
-        """The model without its head."""
-        return backbone_of(self.model)
-
-    def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
-        """What of a batch the model reads."""
-        return {name: value for name, value in batch.items() if name in self.input_names}
-
-    def forward(
-        self, *args: object, output_attentions: bool = False, **inputs: object
-    ) -> ModelOutput:
-        """Run the model on a batch, or call it with its own arguments as in transformers.
-
-        Args:
-            args: a batch of the data module; or arguments of the model, such as `input_ids`.
-            output_attentions: also give the attention of each layer, [B, heads, L, L].
-            inputs: arguments of the model by name; with `labels` (of spans `start_positions` and
-                `end_positions`) the output has its `loss`.
-
-        Returns:
-            What the model gives, such as `logits` [B, C], and what else was asked for.
-        """
-        if len(args) == 1 and isinstance(args[0], Mapping):
-            inputs, args = {**self.model_inputs(args[0]), **inputs}, ()
-        with keeping_attentions(self.model) if output_attentions else nullcontext():
-            asked = {"output_attentions": True} if output_attentions else {}
-            return cast("ModelOutput", self.model(*args, **inputs, **asked))
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""

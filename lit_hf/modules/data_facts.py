@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from transformers import BaseImageProcessor, PreTrainedTokenizerBase
+
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.pixels import PixelSettings
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-    from lit_hf.modules.module_tokenizer import Processor
+Processor = PreTrainedTokenizerBase | BaseImageProcessor
 
 
 class DataFacts:
@@ -40,7 +42,7 @@ class DataFacts:
         return cast("str | None", self._known("model_name"))
 
     @property
-    def processor(self) -> "Processor | None":
+    def processor(self) -> Processor | None:
         """The tokenizer or image processor."""
         return cast("Processor | None", self._known("processor"))
 

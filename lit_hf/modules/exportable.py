@@ -1,10 +1,13 @@
 """What is written of a module as an ordinary folder, and what such a folder says of it."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 from lightning.pytorch import LightningModule
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from lit_hf.errors import InputError
 from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.given_settings import kept_settings
 from lit_hf.modules.compiled import plain_model
@@ -14,6 +17,10 @@ class Exportable(LightningModule):
     """Gives a model to write, and the settings that are to be known beside it."""
 
     model: PreTrainedModel
+
+    def write_processor(self, folder: Path) -> None:
+        """Write the tokenizer or image processor of the data, or of the base model."""
+        raise NotImplementedError
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights, in plain types; exports keep it.
@@ -27,6 +34,12 @@ class Exportable(LightningModule):
     def export_model(self) -> PreTrainedModel:
         """The plain model that is written into a folder."""
         return plain_model(self.model)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model as transformers does, and its tokenizer or image processor, if any."""
+        self.export_model().save_pretrained(folder)
+        with suppress(InputError):  # a model without one of its own
+            self.write_processor(Path(folder))
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:

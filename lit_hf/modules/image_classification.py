@@ -25,12 +25,11 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.classification import Classifier
-from lit_hf.modules.data_facts import DataFacts
+from lit_hf.modules.data_facts import DataFacts, Processor
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import from_config, from_pretrained, redraw_head
 from lit_hf.modules.losses import own_or_smoothed
-from lit_hf.modules.module_tokenizer import Processor
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.shared_settings import SharedSettings
 from lit_hf.modules.stage_scores import Stage

@@ -226,7 +226,7 @@ def test_result__that_is_no_number_for_each_row_is_refused(loss: LossFunction, g
 
 
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, 0.5, "focal"])
-def test_loss__that_is_a_class_or_cannot_be_called_is_refused(loss: Any) -> None:  # noqa: ANN401
+def test_loss__that_is_a_class_or_cannot_be_called_is_refused(loss: Any) -> None:  # noqa: ANN401 - anything
     with pytest.raises(InputError, match="`loss` takes the object of a loss or a function"):
         for_each_row(loss)
 
