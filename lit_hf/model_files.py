@@ -18,6 +18,8 @@ _JSON = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "preprocessor_config.json", "processor_config.json"),
 )
+_COUNTS = ("num_labels", "num_hidden_layers", "num_layers", "n_layer", "num_decoder_layers")
+_MOST = 1_000_000
 _LISTS = ("vocab.json",)
 """Files that hold an object in most models, a list in some."""
 
@@ -78,6 +80,7 @@ def check_names(folder: Path) -> None:
             "this stands on lies elsewhere. Give a folder with the whole model: load both with "
             "peft, `merge_and_unload()`, and save that."
         )
+    _check_counts(folder / "config.json")
     for path in sorted(folder.glob("*.index.json")):
         try:
             content = path.read_bytes() if path.is_file() else b""  # a pipe would be waited for
@@ -90,6 +93,22 @@ def check_names(folder: Path) -> None:
                 f"{path}: damaged, or not of this folder: wanted is a `weight_map` of the names of "
                 "files that lie beside it."
             )
+
+
+def _check_counts(path: Path) -> None:
+    """Refuse a config of which transformers makes lists without end while it reads it.
+
+    Raises:
+        InputError: naming the count.
+    """
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else {}
+        counts = {name: found.get(name) for name in _COUNTS}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return  # which its reader tells
+    for name, count in counts.items():
+        if isinstance(count, int | float) and count > _MOST:
+            raise InputError(f"{path}: `{name}` is {count}; a model has {_MOST} at most.")
 
 
 def check_config(config: "PreTrainedConfig", whose: str) -> None:

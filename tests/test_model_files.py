@@ -226,3 +226,13 @@ def test_names__of_weights_are_not_read_from_a_pipe(tmp_path: Path) -> None:
     pipe = filled_pipe(tmp_path / "x.index.json", '{"weight_map": {}}')
     with pipe, pytest.raises(InputError, match=r"x\.index\.json: damaged"):
         check_names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["num_labels", "num_hidden_layers"])
+def test_config__of_counts_without_end_is_refused_before_it_is_read(
+    tiny_model: str, tmp_path: Path, name: str
+) -> None:
+    config = json.loads(Path(tiny_model, "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, name: 10**12}), encoding="utf-8")
+    with pytest.raises(InputError, match=f"`{name}` is 1000000000000"):
+        load_config(str(tmp_path))
