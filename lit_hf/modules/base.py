@@ -97,7 +97,7 @@ class HFModule(
         scheduler: SchedulerName = "linear",
         warmup_ratio: float | None = None,
         loss: LossFunction | None = None,
-        metrics: dict[str, MetricLike] | None = None,
+        metrics: Mapping[str, MetricLike] | None = None,
     ) -> None:
         super().__init__()
         self.model_name, self.pretrained = str(model_name), pretrained

@@ -1,5 +1,6 @@
 """The settings that modules of all tasks share, as their classes hand them on to `HFModule`."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 from lit_hf.metrics.added import MetricLike
@@ -15,7 +16,7 @@ class SharedSettings(TypedDict, total=False):
     config_overrides: dict[str, ConfigValue] | None
     warmup_ratio: float | None
     loss: LossFunction | None
-    metrics: dict[str, MetricLike] | None
+    metrics: Mapping[str, MetricLike] | None
 
 
 class ScheduledSettings(SharedSettings, total=False):
