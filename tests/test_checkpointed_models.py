@@ -15,10 +15,10 @@ from lit_hf import InputError, MeanHead, TextClassificationDataModule, TextClass
 from lit_hf.batches import TextBatch
 from lit_hf.checkpoints import (
     check_task,
-    reached,
     read_checkpoint,
 )
 from lit_hf.functional.labels import ProblemType
+from lit_hf.modules.early_stops import reached
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]

@@ -80,4 +80,4 @@ def test_setting__that_is_misspelt_is_refused_in_python() -> None:
     with pytest.raises(TypeError, match="schedular"):
         lit_hf.TextClassifier("no model", **misspelt)
     with pytest.raises(TypeError, match="column_names"):  # of rows of texts alone
-        lit_hf.ExtractiveQADataModule("no model", **{"column_names": ["a"]})  # type: ignore[misc]  # on purpose
+        lit_hf.ExtractiveQADataModule("no model", **{"column_names": ["a"]})  # type: ignore[arg-type]  # on purpose

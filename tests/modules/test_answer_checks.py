@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 
 from lit_hf.modules.answer_checks import warn_of_answers
+from tests.facts import facts_of
 
 
 class _Data:
@@ -30,6 +31,6 @@ def test_warnings__are_of_answers_that_are_never_given(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, "lit_hf"):
-        warn_of_answers(data, threshold, longest)
+        warn_of_answers(facts_of(data), threshold, longest)
     assert bool(caplog.text) == bool(messages)
     assert all(message in caplog.text for message in messages)

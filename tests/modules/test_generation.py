@@ -26,6 +26,7 @@ from lit_hf.modules.generation import (
     warn_of_cut_answers,
 )
 from lit_hf.modules.loading import from_config
+from tests.facts import facts_of
 from tests.modules.conftest import MakeTrainer
 
 START: dict[str, Any] = {"decoder_start_token_id": 0}  # which the type of T5's config lacks
@@ -185,6 +186,6 @@ def test_answers__longer_than_those_written_are_told(
 ) -> None:
     data = GenerativeQADataModule("any", max_answer_length=taught)
     set_generation(model, {"max_new_tokens": 32})
-    warn_of_cut_answers(data, model)
+    warn_of_cut_answers(facts_of(data), model)
     assert ("at most 32 are written" in caplog.text) == is_told
-    warn_of_cut_answers(None, model)
+    warn_of_cut_answers(facts_of(None), model)

@@ -70,7 +70,7 @@ def test_tokenizer__that_was_changed_on_purpose_is_taken(
     task = task_of("text", tiny_model, tiny_t5, tiny_vit)
     longer = tmp_path / "longer"
     shutil.copytree(tiny_model, longer)
-    processor = task.data().processor  # type: ignore[attr-defined]  # of data of texts
+    processor = task.data().processor
     content = json.loads(processor.backend_tokenizer.to_str())
     processor.add_tokens(["[FLOOD]"])
     processor.save_pretrained(longer)
@@ -85,7 +85,5 @@ def test_tokenizer__that_was_changed_on_purpose_is_taken(
     own, vocabulary = _data(task), content["model"]["vocab"]
     vocabulary["fire"], vocabulary["!"] = vocabulary["!"], vocabulary["fire"]
     backend = type(processor.backend_tokenizer).from_str(json.dumps(content))
-    own.processor = type(processor)(  # type: ignore[attr-defined]  # of data of texts
-        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
-    )
+    own.processor = type(processor)(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
     quiet_trainer().test(again, own, verbose=False)
