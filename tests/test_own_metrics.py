@@ -1,6 +1,7 @@
 """Metrics of the user's own in all four tasks: what they receive, and the command with them."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,21 +9,22 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+import yaml
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import (
     BinaryF1Score,
-    BinaryMatthewsCorrCoef,
     MulticlassAccuracy,
+    MulticlassCohenKappa,
     MulticlassF1Score,
     MultilabelF1Score,
 )
 from torchmetrics.regression import MeanSquaredError
 from torchmetrics.text import BLEUScore
-from torchmetrics.wrappers import ClasswiseWrapper
+from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
-from tests.commands import Done, fit_words, run_command
+from tests.commands import ROOT, Done, fit_words, run_command
 from tests.images import NAMES
 from tests.tasks import Task, task_of
 from tests.trainers import quiet_trainer
@@ -77,12 +79,13 @@ def test_binary_metric__is_of_the_positive_class(
         positive_label=positive,
         metrics={
             "mine": BinaryF1Score(),
-            "mcc": BinaryMatthewsCorrCoef(),
+            "range": MinMaxMetric(BinaryF1Score()),
             "macro": MulticlassF1Score(2),
             "wrapped": ClasswiseWrapper(MulticlassF1Score(2, average=None), ["dark", "light"]),
         },
     )
     assert found["mine"] == pytest.approx(found["f1"], abs=1e-6)
+    assert found["range_raw"] == found["mine"]
     of_one = found[f"wrapped_multiclassf1score_{positive}"]
     assert of_one == pytest.approx(found["f1"], abs=1e-6)
     assert found["num_examples"] == 7
@@ -242,3 +245,22 @@ def test_command__with_a_metric_of_other_classes_is_refused_in_words(
     assert done.returncode == 2
     assert done.stderr.count("'kappa' (MulticlassCohenKappa)") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_guide__is_right_as_it_is_written(tiny_model: str, tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split("## Your own data")[0]
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "own.yaml").write_text(recipe)
+    done = _command(tmp_path, tiny_model, "--config", "own.yaml", "--print_config")
+    assert done.returncode == 0, done.stderr
+    model = yaml.safe_load(done.stdout)["model"]["init_args"]
+    assert model["metrics"]["kappa"]["init_args"]["weights"] == "quadratic"
+    assert model["loss"]["init_args"]["label_smoothing"] == 0.1
+    names: dict[str, Any] = {
+        **{"torch": torch, "TextClassifier": TextClassifier},
+        "MulticlassCohenKappa": MulticlassCohenKappa,
+    }
+    exec(code.replace("FOLDER_OR_HUB_ID", tiny_model), names)
+    names["module"].configure_model()
+    assert {"kappa", "rows"} < {*names["module"].score_names()}

@@ -155,6 +155,14 @@ def _check_run(trainer: Trainer, strategy: ModelParallelStrategy, model: PreTrai
                 f"{type(callback).__name__}: averages of weights cannot be had of a model in "
                 "parts: take `trainer.strategy: ddp`, or leave them out."
             )
+    loss = getattr(trainer.lightning_module, "loss", None)
+    is_learnt = isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters())
+    if trainer.state.fn == "fit" and is_learnt:
+        raise InputError(
+            f"the loss {type(loss).__name__} has weights of its own, which each process would "
+            "learn by itself where the model is in parts: take `trainer.strategy: ddp`, or another "
+            "loss."
+        )
     for name, share in sorted(model.config.to_dict().items()):
         if name.endswith("layerdrop") and share:
             raise InputError(

@@ -170,11 +170,14 @@ def refusals(folder, rank):
         ("averages", True, [averages], {}),
         ("folders", False, [], {}),
         ("layerdrop", True, [], {"config_overrides": {"encoder_layerdrop": 0.1}}),
+        ("loss", True, [], {}),
     ):
         module, data = make(folder, "bart" if name == "layerdrop" else "text", 2)
         if name == "layerdrop":
             module = GenerativeQA(f"{folder}/bart", pretrained=False, **settings)
             data = GenerativeQADataModule(f"{folder}/generative", val_fraction=0)
+        if name == "loss":
+            module.loss = torch.nn.PReLU()  # any module with a weight
         rows = rows_of("generative" if name == "layerdrop" else "text", 4)
         try:
             trainer = trainer_of(folder, "refused", 2, parts, callbacks=callbacks)
@@ -296,6 +299,7 @@ def test_what_cannot_be_had_in_parts__is_refused_by_all(found: Found) -> None:
         assert "EMAWeightAveraging: averages of weights cannot be had" in told["averages"]
         assert "`save_distributed_checkpoint=False`" in told["folders"]
         assert "`config_overrides` to encoder_layerdrop: 0" in told["layerdrop"]
+        assert "the loss PReLU has weights of its own" in told["loss"]
 
 
 def test_command__writes_files_that_one_process_reads(
