@@ -39,12 +39,11 @@ _ELSEWHERE = {
 _MISSING = re.compile(r"(--)?[\w.]+ is missing")
 _CHOICES = re.compile(r"Expected a typing\.Literal\[(.*?)\](\. Got value: .*|)$")
 _CHOICE = re.compile(r"""["']([^"']*)["']|([\w.]+)""")
+_TENSOR = "valid subclass of Tensor"
 _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key |a string or stream input is required)"
 )
-
-
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -54,10 +53,7 @@ _NO_MEMORY = (
 _LOST_WORKER = re.compile(
     r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)"
 )
-
 _LATE_WORKER = re.compile(r"DataLoader timed out after (\d+)")
-
-
 _LOADER = ("utils", "data", "dataloader.py")
 _RESTORES = ("connectors", "checkpoint_connector.py")
 _STEPS = ("torch", "optim")
@@ -152,6 +148,7 @@ def condense(
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip().removeprefix("- ").strip() for line in message.splitlines()]
     clauses = [line for line in lines if line and not _NOISE.match(line)]
+    clauses = [clause for clause in clauses if _TENSOR in clause] or clauses
     clauses, choices = _one_choice(dict.fromkeys(clauses))
     told = [_told(clause, known, chosen) for clause in clauses]
     told = [clause for clause in told if _MISSING.match(clause)] or told
@@ -258,6 +255,8 @@ def _told(clause: str, known: Mapping[str, Sequence[str]], chosen: str) -> str:
                 f"{', '.join(owners)}"
             )
         return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"
+    if _TENSOR in clause:
+        return "a tensor cannot be typed: make the object in Python, or by a class of yours"
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
     if class_name:
         name = class_name.group(1)

@@ -157,6 +157,10 @@ def test_loss__of_a_file_of_ones_own_gets_its_texts_as_typed(name: str) -> None:
             ["--model.metrics.kappa=MulticlassCohenKappa", "--model.metrics.kappa.num_clases=2"],
             ["model.metrics", "'num_clases'", "'num_classes'"],
         ),
+        (
+            ["--model.loss=CrossEntropyLoss", "--model.loss.weight=[1, 3]"],
+            ["model: loss.weight: a tensor cannot be typed"],
+        ),
         (["--model.loss=CrossEntropyLos"], ["model.loss", "'CrossEntropyLos' is not known"]),
         (["--model.loss=my_others.Focal"], ["not allowed", "--import"]),
         (
