@@ -79,5 +79,6 @@ def test_setting__that_is_misspelt_is_refused_in_python() -> None:
     misspelt: dict[str, Any] = {"schedular": "cosine"}
     with pytest.raises(TypeError, match="schedular"):
         lit_hf.TextClassifier("no model", **misspelt)
+    headless: dict[str, Any] = {"column_names": ["question"]}
     with pytest.raises(TypeError, match="column_names"):  # of rows of texts alone
-        lit_hf.ExtractiveQADataModule("no model", **{"column_names": ["a"]})  # type: ignore[arg-type]  # on purpose
+        lit_hf.ExtractiveQADataModule("no model", **headless)

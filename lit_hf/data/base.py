@@ -144,6 +144,7 @@ class HFDataModule(OwnRows, ItemBatches):
         return {
             "class": name_of(type(self)),
             "batch_size": self.batch_size,
+            "inputs": self.known_inputs(),
             "rows": {name: part.num_rows for name, part in self.splits.items()},
             "sources": {
                 split: [Path(table.name).name for table in tables]

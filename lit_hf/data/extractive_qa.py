@@ -199,4 +199,4 @@ class ExtractiveQADataModule(QuestionDataModule):
             "doc_stride": self.doc_stride,
             "split_special_tokens": self.processor.split_special_tokens,
         }
-        return {**super().describe(), **inputs, "inputs": inputs}
+        return {**super().describe(), **inputs, "inputs": {**self.known_inputs(), **inputs}}

@@ -230,4 +230,4 @@ class GenerativeQADataModule(QuestionDataModule):
             if name != "max_answer_length"
         }
         inputs["split_special_tokens"] = self.processor.split_special_tokens
-        return {**super().describe(), **inputs, "inputs": inputs}
+        return {**super().describe(), **inputs, "inputs": {**self.known_inputs(), **inputs}}

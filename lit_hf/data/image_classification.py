@@ -280,7 +280,10 @@ class ImageClassificationDataModule(HFDataModule):
         return {
             **super().describe(),
             "classes": {split: found.classes for split, found in self._summaries.items()},
-            "inputs": {"image_size": self.pixels.final_size and list(self.pixels.final_size)},
+            "inputs": {
+                **self.known_inputs(),
+                "image_size": self.pixels.final_size and list(self.pixels.final_size),
+            },
         }
 
     def save_processor(self, folder: Path) -> None:

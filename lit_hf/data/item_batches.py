@@ -7,7 +7,8 @@ from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.items import Inputs, Parts, no_item, pairs_of
 from lit_hf.data.tables import Row, plain_value
 from lit_hf.errors import InputError
-from lit_hf.functional.given_settings import accepted_by
+from lit_hf.functional.given_settings import accepted_by, own_settings
+from lit_hf.special_tokens import KEY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -43,6 +44,15 @@ class ItemBatches:
         """Arguments of the constructor among what an export says of the rows of the training."""
         accepted = accepted_by(cls)
         return {k: v for k, v in known.items() if k in accepted and v not in (None, "")}
+
+    def known_inputs(self) -> dict[str, object]:
+        """What a Predictor has to know to make batches as the training did, in plain types.
+
+        Those are the arguments that only a class of the user's own has, kept under their names,
+        and how a tokenizer reads special tokens.
+        """
+        how = getattr(getattr(self, "processor", None), KEY, None)
+        return {**own_settings(self), **({} if how is None else {KEY: how})}
 
     @classmethod
     def for_items(

@@ -260,11 +260,11 @@ class TextClassificationDataModule(HFDataModule):
             "classes": {split: found.classes for split, found in self._summaries.items()},
             "max_length": self.max_length,
             "inputs": {
+                **self.known_inputs(),
                 "text_column": self.columns.text,
                 "pair_column": self.columns.pair,
                 "text_template": self.columns.template,
                 "max_length": self.max_length,
-                "split_special_tokens": self.processor.split_special_tokens,
             },
         }
 

@@ -3,8 +3,9 @@
 import inspect
 import json
 from collections.abc import Iterable
-from typing import get_args, is_typeddict
+from typing import cast, get_args, is_typeddict
 
+from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.differences import Fact
 
 
@@ -44,6 +45,11 @@ def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, objec
     wanted = [name for name, is_ours in names.items() if not (is_ours and of_users_alone)]
     kept = {name: vars(made)[name] for name in wanted if name in vars(made)}
     return {name: value for name, value in kept.items() if is_plain(value)}
+
+
+def own_settings(made: object) -> dict[str, object]:
+    """The same of classes of the user's own alone, with stars in place of passwords and keys."""
+    return cast("dict[str, object]", without_secrets(kept_settings(made, of_users_alone=True)))
 
 
 def constructors_of(kind: type) -> list[type]:

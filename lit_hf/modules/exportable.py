@@ -2,14 +2,12 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 from lightning.pytorch import LightningModule
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
-from lit_hf.functional.credentials import without_secrets
-from lit_hf.functional.given_settings import kept_settings
+from lit_hf.functional.given_settings import own_settings
 from lit_hf.modules.compiled import plain_model
 
 
@@ -28,8 +26,7 @@ class Exportable(LightningModule):
         Of a class of the user's own these are the arguments that only it has, kept under their
         names; passwords and keys are not among what is written.
         """
-        given = kept_settings(self, of_users_alone=True)
-        return cast("dict[str, object]", without_secrets(given))
+        return own_settings(self)
 
     def export_model(self) -> PreTrainedModel:
         """The plain model that is written into a folder."""

@@ -89,9 +89,9 @@ def changed_inputs(held: Inputs, own: Inputs) -> list[str]:
 
 def _plain(inputs: Inputs) -> dict[str, Any]:
     """Settings without the names of columns: whether there is a pair stays."""
-    found = {name: value for name, value in inputs.items() if name != "text_column"}
-    if "pair_column" in found:
-        found["pair_column"] = bool(found["pair_column"])
+    found = {name: value for name, value in inputs.items() if not name.endswith("_column")}
+    if "pair_column" in inputs:
+        found["pair_column"] = bool(inputs["pair_column"])
     return found
 
 

@@ -50,3 +50,21 @@ def test_part__that_is_set_aside_shares_no_context(
     trained, validated = ({*data.splits[split]["context"]} for split in ("train", "val"))
     assert not trained & validated
     assert validated
+
+
+class _Lowered(ExtractiveQADataModule):
+    """Says nothing of its own argument but its name."""
+
+    def __init__(self, model_name: str, is_lowered: bool = False, **settings: Any) -> None:  # noqa: ANN401 - of the base class
+        super().__init__(model_name, **settings)
+        self.is_lowered = is_lowered
+
+
+def test_argument__of_a_class_of_ones_own_is_known_to_a_predictor(
+    tiny_model: str, question_rows: Rows
+) -> None:
+    data = _data(_Lowered, tiny_model, is_lowered=True).with_rows(test=question_rows)
+    data.setup("test")
+    known: Any = data.describe()["inputs"]
+    assert (known["is_lowered"], known["max_length"]) == (True, 48)
+    assert _Lowered.settings_in(known) == {"is_lowered": True, "max_length": 48, "doc_stride": 12}
