@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from lit_hf import InputError, Predictor, TextClassifier
 from lit_hf.errors import DamagedError
 from lit_hf.model_files import check_config, check_files, check_names
-from lit_hf.modules.heads import BackboneWithHeadConfig
+from lit_hf.modules.backbone_with_head import BackboneWithHeadConfig
 from lit_hf.modules.loading import from_pretrained
 from lit_hf.processors import (
     load_config,

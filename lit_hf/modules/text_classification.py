@@ -23,6 +23,12 @@ from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
 from lit_hf.modules.answers import in_words, truth_of
+from lit_hf.modules.backbone_with_head import (
+    BackboneWithHead,
+    BackboneWithHeadConfig,
+    freeze_unused,
+    join,
+)
 from lit_hf.modules.causal import check_head
 from lit_hf.modules.class_names import (
     keeps_head,
@@ -33,7 +39,7 @@ from lit_hf.modules.class_names import (
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.head_descriptions import build_head
-from lit_hf.modules.heads import BackboneWithHead, BackboneWithHeadConfig, HeadCallable, join
+from lit_hf.modules.heads import HeadCallable
 from lit_hf.modules.loading import (
     HFProblem,
     check_backbone,
@@ -62,7 +68,7 @@ class TextClassifier(Classifier):
     """Classifies texts, with the ready head of the model or with a head of one's own.
 
     Without `head` the model is `AutoModelForSequenceClassification`; with one it is the bare
-    `AutoModel` (last hidden state [B, L, H]), without its pooler, and the head on top. The loss is
+    `AutoModel` (last hidden state [B, L, H], pooler output [B, H]) and the head on top. The loss is
     cross entropy (single_label), binary cross entropy (multi_label) or squared error (regression).
 
     Args:
@@ -151,6 +157,12 @@ class TextClassifier(Classifier):
             if config.problem_type == name:
                 return {"problem_type": problem}
         return {"problem_type": "regression" if config.num_labels == 1 else "single_label"}
+
+    def configure_model(self) -> None:
+        """Load or build the model once; the pooler under a head that does not read it is frozen."""
+        super().configure_model()
+        if isinstance(self.model, BackboneWithHead):  # somebody may have unfrozen all weights
+            freeze_unused(self.model)
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""

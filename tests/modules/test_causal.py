@@ -15,8 +15,8 @@ from transformers import (
 )
 
 from lit_hf import ClsHead, InputError, MeanHead, TextClassifier
+from lit_hf.modules.backbone_with_head import join
 from lit_hf.modules.causal import is_causal
-from lit_hf.modules.heads import join
 from lit_hf.modules.loading import from_config
 
 NAMES = ["no", "yes"]
