@@ -1,5 +1,7 @@
 """What an evaluation counts of a classifier, from logits and without a model."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -50,9 +52,8 @@ class Counting:
         scores = score_classes(logits, self.module.problem_type)
         terms = LossTerms(losses, torch.ones_like(losses), torch.arange(len(losses)))
         kept = torch.ones(len(losses), dtype=torch.bool) if is_padding is None else ~is_padding
-        self.metrics.update(
-            terms, kept, lambda metric: self.module.metric_inputs(metric, batch, scores)
-        )
+        inputs = partial(self.module.metric_inputs, batch=batch, scores=scores)
+        self.metrics.update(terms, kept, inputs, range(len(losses)))
 
     def compute(self) -> dict[str, float]:
         """All scores by name."""

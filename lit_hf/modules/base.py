@@ -6,7 +6,6 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, held_config
@@ -52,6 +51,7 @@ from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.sharding import shard
 from lit_hf.modules.step_mean import StepMean
+from lit_hf.modules.task_model import TaskModel
 from lit_hf.modules.validated import WeightsStep, save_validated
 
 
@@ -61,13 +61,14 @@ class HFModule(
     SafeSettings,
     ModuleTokenizer,
     Exportable,
+    TaskModel,
     TaskModule[Any, Any, Any],
 ):
     """A Hugging Face model as a LightningModule; the base of the modules of all tasks.
 
     `module.model` is the plain `PreTrainedModel`. It is loaded when the Trainer has prepared the
-    data, or when it is first touched. A subclass says how to load (`load_model`), and the rest of
-    its task in the hooks of `TaskModule`.
+    data, or when it is first touched. A subclass names the class that loads it (`auto_class`), and
+    says the rest of its task in the hooks of `TaskModule`.
 
     Args:
         model_name: Hub id or folder of the model.
@@ -110,16 +111,6 @@ class HFModule(
         self._inputs, self._states = SameInputs(), ResumedStates()
         self.save_hyperparameters({"model_name": self.model_name})  # others are kept by name
 
-    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
-        """Make the model of the config, with the weights of `model_name` or with random ones."""
-        raise NotImplementedError
-
-    def complete_config(self, config: PreTrainedConfig) -> None:
-        """Write what the task knows into the config, such as names of classes."""
-
-    def check_config(self, config: PreTrainedConfig) -> None:
-        """Refuse the config of a checkpoint that does not fit what the task knows."""
-
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
@@ -159,6 +150,7 @@ class HFModule(
     def fit_to_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""
         check_same_task(self.trainer, self.task)
+        self.take_names(stage)
         if "model" in self._modules:
             complete_padding(self.model.config, self.trainer, self.config_overrides)
 

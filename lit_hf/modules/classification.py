@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch, marks_of
+from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.trained_names import names_of
@@ -67,7 +67,15 @@ class Classifier(HFModule):
         self.problem_type: ProblemType = problem_type
         self.positive_label = positive_label
         self._chose_positive = positive_label is not None
-        self._keeps_head = True
+        self.check_positive()
+
+    def fit_to_data(self, stage: str) -> None:
+        """Take the names of the classes from the data where none were given.
+
+        Raises:
+            InputError: if the data has other classes.
+        """
+        super().fit_to_data(stage)
         self.check_positive()
 
     def setup(self, stage: str) -> None:
@@ -175,9 +183,6 @@ class Classifier(HFModule):
             inputs = scores.probabilities[:, positive], (labels == positive).long()
         else:
             inputs = scores.probabilities, labels.long()
-        if isinstance(metric, FunctionMetric):
-            numbers = [number for number, _ in marks_of(batch, len(labels))]
-            return (*inputs, numbers)
         return inputs
 
     # Scores.

@@ -4,6 +4,7 @@ Letters: B examples in a batch, R of them that are shown.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -139,7 +140,9 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
             metrics.update(terms, kept, None)
             return
         scores = self.decode(batch, output)
-        metrics.update(terms, kept, lambda metric: self.metric_inputs(metric, batch, scores))
+        numbers = [number for number, _ in marks_of(batch, len(kept))]
+        inputs = partial(self.metric_inputs, batch=batch, scores=scores)
+        metrics.update(terms, kept, inputs, numbers)
         self.count(batch, scores, kept, stage)
 
     def count(self, batch: BatchT, scores: ScoresT, kept: Tensor, stage: Stage) -> None:

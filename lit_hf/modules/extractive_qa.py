@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForQuestionAnswering, PreTrainedConfig
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
@@ -19,7 +19,7 @@ from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
-from lit_hf.modules.loading import from_config, from_pretrained
+from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.optimizers import OptimizerCallable
@@ -52,6 +52,7 @@ class ExtractiveQA(QuestionAnswering):
     """
 
     task = "extractive_qa"
+    auto_class: Auto = AutoModelForQuestionAnswering
 
     def __init__(
         self,
@@ -109,12 +110,6 @@ class ExtractiveQA(QuestionAnswering):
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is trained to answer questions."""
         return any(kind.endswith("QuestionAnswering") for kind in config.architectures or [])
-
-    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
-        """The ready model, in single precision."""
-        if pretrained:
-            return from_pretrained(AutoModelForQuestionAnswering, self.model_name, config)
-        return from_config(AutoModelForQuestionAnswering, config)
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""

@@ -5,7 +5,6 @@ window, A tokens of an answer, T tokens in the vocabulary.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import cast
 
 import torch
@@ -28,7 +27,7 @@ from lit_hf.modules.generation import (
     set_generation,
     warn_of_cut_answers,
 )
-from lit_hf.modules.loading import from_config, from_pretrained
+from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings
@@ -66,6 +65,7 @@ class GenerativeQA(QuestionAnswering):
     """
 
     task = "generative_qa"
+    auto_class: Auto = AutoModelForSeq2SeqLM
     input_names = ("input_ids", "attention_mask", "labels")
 
     def __init__(
@@ -100,8 +100,7 @@ class GenerativeQA(QuestionAnswering):
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The model in single precision, with the settings by which it writes."""
         check_seq2seq(config)
-        load = partial(from_pretrained, AutoModelForSeq2SeqLM, self.model_name)
-        model = load(config) if pretrained else from_config(AutoModelForSeq2SeqLM, config)
+        model = super().load_model(config, pretrained)
         defaults = default_generation(config, self._length, self._trainer)
         set_generation(model, {**defaults, **self.generation})
         return model

@@ -12,27 +12,19 @@ from torch.optim import AdamW
 from torchmetrics import Metric
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
-from lit_hf.batches import ClassOutput, ImageBatch, Prediction, Shown
+from lit_hf.batches import ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
-from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import image_metrics
-from lit_hf.modules.class_names import (
-    keeps_head,
-    names_of_trained,
-    names_with_data,
-    write_names,
-)
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts, Processor
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
-from lit_hf.modules.loading import from_config, from_pretrained, redraw_head
+from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import own_or_smoothed
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.shared_settings import SharedSettings
-from lit_hf.modules.stage_scores import Stage
 from lit_hf.processors import load_image_processor, pixel_settings
 
 
@@ -59,6 +51,7 @@ class ImageClassifier(Classifier):
     """
 
     task = "image_classification"
+    auto_class: Auto = AutoModelForImageClassification
     input_names = ("pixel_values", "interpolate_pos_encoding")
 
     def __init__(
@@ -85,16 +78,6 @@ class ImageClassifier(Classifier):
         self.label_smoothing = label_smoothing
 
     # The model.
-
-    def fit_to_data(self, stage: str) -> None:
-        """Take the names of the classes from the data where none were given.
-
-        Raises:
-            InputError: if the data has other classes.
-        """
-        super().fit_to_data(stage)
-        self.label_names = names_with_data(self.trainer, stage, self.label_names)
-        self.check_positive()
 
     def on_fit_start(self) -> None:
         """Refuse images of a size that the model cannot read."""
@@ -130,32 +113,12 @@ class ImageClassifier(Classifier):
                 "blue: wanted is 3."
             )
         config.problem_type = "single_label_classification"
-        if self.label_names is not None:
-            if self.pretrained:
-                self._keeps_head = keeps_head(
-                    config, self.label_names, self.model_name, self._trainer
-                )
-            write_names(config, self.label_names)
-
-    def check_config(self, config: PreTrainedConfig) -> None:
-        """Refuse a checkpoint of other classes."""
-        self.label_names = names_of_trained(config, self.label_names)
-        self.hparams["label_names"] = self.label_names
+        super().complete_config(config)
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is a trained classifier of images."""
         return any(kind.endswith("ForImageClassification") for kind in config.architectures or [])
-
-    def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
-        """The ready model, in single precision."""
-        auto = AutoModelForImageClassification
-        if not pretrained:
-            return from_config(auto, config)
-        model = from_pretrained(auto, self.model_name, config)
-        if not self._keeps_head:
-            redraw_head(model)
-        return model
 
     def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
         """The image processor beside a model."""
@@ -203,10 +166,6 @@ class ImageClassifier(Classifier):
         return {"pixel_values": pixels.to(self.model.dtype), **options}
 
     # The contract.
-
-    def run(self, batch: ImageBatch, stage: Stage) -> ClassOutput:
-        """Logits [B, C]."""
-        return {"logits": precise(self(batch).logits)}
 
     def show(self, batch: ImageBatch, row: int, prediction: Prediction) -> Shown:
         """Size, picture, answer and truth."""

@@ -9,16 +9,7 @@ from typing import Any, Literal, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForImageClassification,
-    AutoModelForQuestionAnswering,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError, nearest
 from lit_hf.model_files import check_config, reading
@@ -43,13 +34,7 @@ _DECIDED = {
     "output_attentions": "`module(batch, output_attentions=True)`",
     "output_hidden_states": "`module(batch, output_hidden_states=True)`",
 }
-Auto = (
-    type[AutoModel]
-    | type[AutoModelForSequenceClassification]
-    | type[AutoModelForQuestionAnswering]
-    | type[AutoModelForSeq2SeqLM]
-    | type[AutoModelForImageClassification]
-)
+Auto = type[Any]  # of transformers, such as `AutoModel`: they have no types in common
 ConfigValue = bool | int | float | str | None
 HFProblem = Literal["regression", "single_label_classification", "multi_label_classification"]
 
@@ -145,9 +130,9 @@ def from_config(auto: Auto, config: PreTrainedConfig) -> PreTrainedModel:
         InputError: if no such model can be built, such as for a width that its heads do not divide.
     """
     try:
-        model = auto.from_config(  # type: ignore[no-untyped-call]  # has no types
-            config, dtype=torch.float32, trust_remote_code=False
-        )
+        if issubclass(auto, PreTrainedModel):  # a class of models, not one that finds such
+            return auto(config)
+        model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
     except InputError:  # of a head of one's own
         raise
     except Exception as error:  # whatever values of a config make a class of models raise

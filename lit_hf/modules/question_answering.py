@@ -6,12 +6,11 @@ Letters: B questions in a batch.
 from torch import nn
 from torchmetrics import Metric
 
-from lit_hf.batches import Prediction, QuestionBatch, Shown, marks_of
+from lit_hf.batches import Prediction, QuestionBatch, Shown
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
-from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.extracts import Extracts
 from lit_hf.modules.question_samples import show_question
@@ -67,9 +66,6 @@ class QuestionAnswering(HFModule):
     ) -> tuple[object, ...]:
         """B texts, and for each all right answers, a list of texts."""
         texts = [str(answer["prediction"]) for answer in self.decide(scores)]
-        if isinstance(metric, FunctionMetric):
-            numbers = [number for number, _ in marks_of(batch, len(texts))]
-            return texts, batch["answers"], numbers
         return texts, batch["answers"]
 
     def show(self, batch: QuestionBatch, row: int, prediction: Prediction) -> Shown:

@@ -15,6 +15,7 @@ from lit_hf.batches import LossTerms
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise
 from lit_hf.metrics.added import AddedMetrics, MetricLike, as_metrics
+from lit_hf.metrics.function import FunctionMetric
 
 Inputs = Callable[[nn.Module], tuple[object, ...]]
 
@@ -41,7 +42,13 @@ class StageMetrics(nn.Module):
         self.added = AddedMetrics(as_metrics(added))
         _check_free(self.added.names, self._own_names())
 
-    def update(self, terms: LossTerms, kept: Tensor, inputs: Inputs | None) -> None:
+    def update(
+        self,
+        terms: LossTerms,
+        kept: Tensor,
+        inputs: Inputs | None,
+        numbers: Sequence[int] = (),
+    ) -> None:
         """Count a batch.
 
         Args:
@@ -49,6 +56,7 @@ class StageMetrics(nn.Module):
             kept: [B] bool, false for padding copies.
             inputs: what a metric receives, tensors or lists of B; None where the batch says too
                 little for any metric.
+            numbers: B row numbers, by which the user's functions get the rows in order.
         """
         is_kept = kept[terms.examples]
         self.loss_sum.update(precise(terms.numerators.detach()[is_kept]).sum())
@@ -63,7 +71,9 @@ class StageMetrics(nn.Module):
                 values = [_rows(value, kept, picks) for value in inputs(metric)]
                 cast("Metric", metric).update(*values)
         for name, metric in self.added.items() if picks else ():
-            self.added.count(name, tuple(_rows(v, kept, picks) for v in inputs(metric)))
+            places = [numbers] if isinstance(metric, FunctionMetric) else []
+            given = [*inputs(metric), *places]
+            self.added.count(name, tuple(_rows(value, kept, picks) for value in given))
 
     def compute(self) -> dict[str, Tensor]:
         """All scores by name, scalars; a collective operation where there are several processes.

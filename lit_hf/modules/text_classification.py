@@ -15,10 +15,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from lit_hf.batches import ClassOutput, Prediction, Shown, TextBatch
+from lit_hf.batches import Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.precision import precise
 from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
@@ -31,9 +30,6 @@ from lit_hf.modules.backbone_with_head import (
 )
 from lit_hf.modules.causal import check_head
 from lit_hf.modules.class_names import (
-    keeps_head,
-    names_of_trained,
-    names_with_data,
     write_names,
 )
 from lit_hf.modules.classification import Classifier
@@ -41,14 +37,13 @@ from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import HeadCallable
 from lit_hf.modules.loading import (
+    Auto,
     HFProblem,
     check_backbone,
     from_config,
     from_pretrained,
-    redraw_head,
 )
 from lit_hf.modules.shared_settings import ModuleSettings
-from lit_hf.modules.stage_scores import Stage
 
 log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
@@ -86,6 +81,7 @@ class TextClassifier(Classifier):
     """
 
     task = "text_classification"
+    auto_class: Auto = AutoModelForSequenceClassification
 
     def __init__(
         self,
@@ -111,27 +107,23 @@ class TextClassifier(Classifier):
         Raises:
             InputError: if the data is of another problem or has other classes.
         """
-        super().fit_to_data(stage)
         problem = DataFacts(self.trainer).problem_type or self.problem_type
         if problem != self.problem_type:
             raise InputError(
                 f"the data is of `problem_type: {problem}`, the module of "
                 f"`problem_type: {self.problem_type}`; set both the same."
             )
-        self.label_names = names_with_data(self.trainer, stage, self.label_names)
-        self.check_positive()
+        super().fit_to_data(stage)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
         config.problem_type = _HF_PROBLEM[self.problem_type]
         if self.problem_type == "regression":
             config.num_labels = 1
-        elif self.label_names is not None:
-            if self.pretrained and self._make_head is None:
-                self._keeps_head = keeps_head(
-                    config, self.label_names, self.model_name, self._trainer
-                )
-            write_names(config, self.label_names)
+        elif self.label_names is not None and self._make_head is not None:
+            write_names(config, self.label_names)  # whatever the head means that is not used
+        else:
+            super().complete_config(config)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of another problem or of other classes."""
@@ -140,8 +132,7 @@ class TextClassifier(Classifier):
                 f"the checkpoint was trained with the problem type {config.problem_type!r}, but "
                 f"`problem_type` is {self.problem_type!r}."
             )
-        self.label_names = names_of_trained(config, self.label_names)
-        self.hparams["label_names"] = self.label_names
+        super().check_config(config)
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:
@@ -175,20 +166,14 @@ class TextClassifier(Classifier):
             head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
             check_head(backbone, head)
             return join(backbone, head, config)
-        if not pretrained:
-            return from_config(AutoModelForSequenceClassification, config)
-        model = from_pretrained(AutoModelForSequenceClassification, self.model_name, config)
-        if not self._keeps_head:
-            redraw_head(model)
-        return model
+        return super().load_model(config, pretrained)
 
     def _own_head_again(self, config: BackboneWithHeadConfig, pretrained: bool) -> PreTrainedModel:
         """A model that has an own head already; with a new one where that does not fit."""
-        auto = AutoModelForSequenceClassification
         if pretrained:
-            model = from_pretrained(auto, self.model_name, config)
+            model = from_pretrained(self.auto_class, self.model_name, config)
         else:
-            model = from_config(auto, config)
+            model = from_config(self.auto_class, config)
         assert isinstance(model, BackboneWithHead)
         num_labels = len(names_of(config))
         if self._make_head is not None:
@@ -212,10 +197,6 @@ class TextClassifier(Classifier):
             log.info(f"no AUROC: {len(self.label_names)} classes, {MOST_CLASSES} at most.")
 
     # The contract.
-
-    def run(self, batch: TextBatch, stage: Stage) -> ClassOutput:
-        """Logits [B, C]."""
-        return {"logits": precise(self(batch).logits)}
 
     def show(self, batch: TextBatch, row: int, prediction: Prediction) -> Shown:
         """Text, answer and truth."""

@@ -64,7 +64,7 @@ class Doubles(TaskModule[Batch, Output, Tensor]):
 
     def metric_inputs(self, metric: nn.Module, batch: Batch, scores: Tensor) -> tuple[object, ...]:
         if isinstance(metric, FunctionMetric):
-            return scores, cast("Tensor", batch["labels"]), range(len(scores))
+            return scores, batch["labels"]
         return (scores,)
 
     def show(self, batch: Batch, row: int, prediction: Prediction) -> Shown:
