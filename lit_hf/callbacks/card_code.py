@@ -1,7 +1,7 @@
 """The code in a model card: how its folder answers, by lit_hf and by plain transformers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from lit_hf.data.examples import template_columns
@@ -16,6 +16,7 @@ def code_of(
     config: Mapping[str, object],
     inputs: Mapping[str, object],
     answering: Mapping[str, object],
+    classes: Sequence[object] = (),
 ) -> list[str]:
     """The lines of a card under which a model is used; all code runs in its folder as it stands.
 
@@ -24,7 +25,9 @@ def code_of(
         config: of the model.
         inputs: how the data was read in training.
         answering: what the answers depend on besides the weights; of images `image_size` and what
-            the model is told beside them (`options`).
+            the model is told beside them (`options`); of a task of one's own the class of
+            transformers that loads the model (`auto_class`).
+        classes: names of the classes that trained the model and read its data.
     """
     own_head = _imports_of_head(config)
     item = _item(task, inputs)
@@ -32,12 +35,12 @@ def code_of(
     ours[-1] += f"from_pretrained(folder)\nprint(predictor({item}))"
     if task == "image_classification":
         ours.insert(0, "from PIL import Image\n")
-    plain, notes = _PLAIN.get(task, _plain_texts)(inputs, answering)
+    plain, notes = _PLAIN.get(task, _plain_of_own)(inputs, answering)
     if own_head is not None:
         plain = ["from lit_hf import TextClassifier  # knows the head", *plain]
     head = own_head or []
     return [
-        *("", "## Use", "", "```python", *head, *ours, "```", ""),
+        *("", "## Use", "", "```python", *_imports_of(classes), *head, *ours, "```", ""),
         *("In plain transformers:", "", "```python", *head, *plain, "```", "", notes),
     ]
 
@@ -53,12 +56,28 @@ def _imports_of_head(config: Mapping[str, object]) -> list[str] | None:
     return [] if module else None
 
 
+def _imports_of(classes: Sequence[object]) -> list[str]:
+    """What has to be imported before a Predictor knows classes of the user's own."""
+    found = [re.fullmatch(r"(\w+(?:\.\w+)*)\.(\w+)", str(name)) for name in classes]
+    named = [(match[1], match[2]) for match in found if match is not None]
+    own = {module: kind for module, kind in reversed(named) if module.split(".")[0] != "lit_hf"}
+    lines = [
+        f"# first define {kind}, as in its training"
+        if module == "__main__"
+        else f"import {module}  # {kind} and what belongs to it"
+        for module, kind in own.items()
+    ]
+    return [*lines, ""] if lines else []
+
+
 def _item(task: str, inputs: Mapping[str, object]) -> str:
     """What a Predictor is given, as code."""
     if task == "image_classification":
         return '[Image.new("RGB", (64, 64))]'
     if task in ("extractive_qa", "generative_qa"):
         return f"question={_QUESTION}, context={_CONTEXT}"
+    if task != "text_classification":
+        return "[]"
     template, pair = inputs.get("text_template"), inputs.get("pair_column")
     if template:
         names = [*template_columns(str(template)), *([str(pair)] if pair else [])]
@@ -208,7 +227,23 @@ print(dict(zip(model.config.id2label.values(), probabilities)))""".splitlines()
     )
 
 
+def _plain_of_own(
+    inputs: Mapping[str, object], answering: Mapping[str, object]
+) -> tuple[list[str], str]:
+    auto = str(answering.get("auto_class"))
+    auto = auto if re.fullmatch(r"AutoModel\w*", auto) else "AutoModel"
+    code = [
+        *(f"from transformers import {auto}", "", _FOLDER),
+        f"model = {auto}.from_pretrained(folder)",
+    ]
+    return code, (
+        "Predictor takes a list of rows as in training: dicts of their columns. What the outputs "
+        "of the plain model mean, the class that trained it says."
+    )
+
+
 _PLAIN = {
+    "text_classification": _plain_texts,
     "extractive_qa": _plain_spans,
     "generative_qa": _plain_answers,
     "image_classification": _plain_images,

@@ -1,6 +1,5 @@
 """What makes a training the one that it is: its rows, their order, and what is made of them."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -29,7 +28,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lit_hf import __version__
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.known_rows import processor_stamp, rows_stamp, stamp
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.differences import differences as told_differences
@@ -165,10 +163,7 @@ def facts_of_data(data: HFDataModule) -> dict[str, Fact]:
         **{f"data.{name}": getattr(data, name) for name in _DATA},
         **{f"data.{n}": v for n, v in given_settings(data, of_users_alone=True).items()},
     }
-    if isinstance(data, ImageClassificationDataModule):
-        facts["data.augmentations"] = _named(data.augmentations)
-        facts["data.mixings"] = _named(data.mixings)
-    return facts
+    return {**facts, **data.training_facts()}
 
 
 def facts_of_callbacks(callbacks: Sequence[Callback]) -> dict[str, Fact]:
@@ -230,12 +225,3 @@ def changed_plan(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]
     """What has changed of what ends a training; a setting that is not given ends nothing."""
     names = [n for n in PLANNED if n != "max_epochs" or own.get(n) is not None]
     return told_differences({n: held.get(n) for n in names}, {n: own.get(n) for n in names})
-
-
-def _named(parts: Sequence[object]) -> str:
-    """Augmentations with their numbers."""
-    named = [
-        [type(part).__name__, {k: v for k, v in vars(part).items() if not k.startswith("_")}]
-        for part in parts
-    ]
-    return json.dumps(named, default=lambda value: type(value).__name__)

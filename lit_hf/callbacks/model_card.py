@@ -27,6 +27,7 @@ def model_card(
     data: Mapping[str, object],
     answering: Mapping[str, object],
     options: Mapping[str, object] | None = None,
+    auto_class: str = "AutoModel",
 ) -> str:
     """Describe a model in Markdown: task, classes, data, scores, settings and use.
 
@@ -35,6 +36,7 @@ def model_card(
         data: what the data module wrote about itself.
         answering: what the answers depend on besides the weights.
         options: what the model is told beside its inputs.
+        auto_class: name of the class of transformers that loads the model.
     """
     about = checkpoint["lit_hf"]
     task = str(about.get("task"))
@@ -54,7 +56,7 @@ def model_card(
     lines = [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {_PIPELINES.get(task, _PIPELINES['text_classification'])}",
+        *_pipeline_tag(task),
         "tags:",
         _TAG,
         "---",
@@ -93,9 +95,22 @@ def model_card(
     lines += _table("Settings", ("setting", "value"), shown)
     config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
     inputs = cast("Mapping[str, object]", data.get("inputs") or {})
-    lines += code_of(task, config, inputs, {**answering, "options": options})
+    known = {**answering, "options": options, "auto_class": auto_class}
+    lines += code_of(task, config, inputs, known, [about.get("class"), data.get("class")])
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
+
+
+def _pipeline_tag(task: str) -> list[str]:
+    """How the Hub calls a task; of one's own only where a pipeline of transformers has its name."""
+    tag = _PIPELINES.get(task)
+    if tag is None:
+        from transformers.pipelines import SUPPORTED_TASKS
+
+        tag = task.replace("_", "-")
+        if tag not in SUPPORTED_TASKS:
+            return []
+    return [f"pipeline_tag: {tag}"]
 
 
 def is_own_card(path: Path) -> bool:

@@ -11,16 +11,18 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.answer_files import Form, form_of
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import json_line, show
 from lit_hf.callbacks.results_file import forget_files, name_files
 from lit_hf.callbacks.same_start import check_same_start
+from lit_hf.checkpoints import read_checkpoint
+from lit_hf.data.answer_forms import AnswerForm
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
 from lit_hf.files import append_text, new_files, write_bytes
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
+from lit_hf.processor_files import data_description
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,17 @@ class PredictionWriter(Callback):
         show(trainer, f"by the weights of step {weights['step']}{of}")
 
 
+def form_of(trainer: Trainer) -> AnswerForm | None:
+    """The file that the users of a task expect, as its data says; None where there is none."""
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, HFDataModule):
+        return None
+    path = trainer.ckpt_path
+    trained = data_description(read_checkpoint(str(path))) if path else {}
+    names: list[str] | None = getattr(trainer.lightning_module, "label_names", None)
+    return data.answer_form(names or [], trained)
+
+
 def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:
     """Say where a setting of the Trainer has left rows without an answer.
 
@@ -142,7 +155,7 @@ def earlier_answers(trainer: Trainer) -> str:
     return f"\nWhat lies in {found}, and beside it, is of an earlier run." if found else ""
 
 
-def join_parts(parts: Sequence[Path], target: Path, form: Form | None) -> list[Path]:
+def join_parts(parts: Sequence[Path], target: Path, form: AnswerForm | None) -> list[Path]:
     """Merge files of answers by row number; only the row numbers are held in memory.
 
     Args:

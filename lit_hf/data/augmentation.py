@@ -3,6 +3,7 @@
 Letters: B images, h and w their height and width.
 """
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -159,3 +160,12 @@ def boxes(images: Tensor, starts: NDArray[np.int64], ends: NDArray[np.int64]) ->
     within_rows = (rows >= first[:, 0]) & (rows < last[:, 0])
     within_columns = (columns >= first[:, 1]) & (columns < last[:, 1])
     return (within_rows[:, :, None] & within_columns[:, None, :])[:, None]
+
+
+def with_numbers(parts: Sequence[object]) -> str:
+    """Augmentations with their numbers, as text."""
+    named = [
+        [type(part).__name__, {k: v for k, v in vars(part).items() if not k.startswith("_")}]
+        for part in parts
+    ]
+    return json.dumps(named, default=lambda value: type(value).__name__)

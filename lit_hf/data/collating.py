@@ -42,16 +42,27 @@ class Padding(NamedTuple):
 
 
 def pad_tokens(
-    columns: Mapping[str, Sequence[object]], padding: Padding, multiple: int = 1
+    columns: Mapping[str, Sequence[object]],
+    padding: Padding,
+    multiple: int = 1,
+    others: Mapping[str, int] | None = None,
 ) -> dict[str, Tensor]:
     """Pad the tokenizer's columns to the longest text, or to a multiple: each becomes [B, L] int64.
 
     L is the least multiple of `multiple` in which the longest text has room.
+
+    Args:
+        columns: of a batch.
+        padding: how the tokenizer pads.
+        multiple: of what L is one.
+        others: columns of a number for each token too, and what they are padded with.
     """
-    names = [name for name in padding.model_input_names if name in columns]
+    known = [*padding.model_input_names, *(others or {})]
+    names = [name for name in known if name in columns]
     longest = max(len(ids) for ids in columns["input_ids"])  # type: ignore[arg-type]  # lists
     length = rounded_up(longest, multiple)
     fill = {"input_ids": padding.pad_token_id, "token_type_ids": padding.pad_token_type_id}
+    fill |= others or {}
     padded = {}
     for name in names:
         rows = torch.full((len(columns[name]), length), int(fill.get(name) or 0))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from datasets import Dataset
 from torch import Tensor
 
-from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment
+from lit_hf.data.answer_forms import AnswerForm, Described, table_form
+from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment, with_numbers
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
 from lit_hf.data.classes import (
@@ -39,6 +40,7 @@ from lit_hf.data.shared_settings import FileSettings
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
+from lit_hf.functional.differences import Fact
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import checked_names
@@ -274,6 +276,16 @@ class ImageClassificationDataModule(HFDataModule):
         return ImageInputs(pixel_settings(self.processor))
 
     # What is kept.
+
+    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
+        """`submission.csv`, where the data names an id column."""
+        header = (self.columns.id, self.columns.label)
+        return table_form(header, ",", names, [self.describe(), trained])
+
+    def training_facts(self) -> dict[str, Fact]:
+        """Augmentations and mixings, with their numbers."""
+        parts = {"data.augmentations": self.augmentations, "data.mixings": self.mixings}
+        return {name: with_numbers(part) for name, part in parts.items()}
 
     def describe(self) -> dict[str, object]:
         """Sources and counts, for the model card."""

@@ -16,7 +16,7 @@ from lit_hf.functional.text import printable
 
 Parts = tuple[Any, ...]  # texts, or an image's pixels
 Picture = bytes | Path | Image.Image | NDArray[np.generic] | Tensor
-Item = str | tuple[str, str] | Mapping[str, object] | Picture
+Item = str | tuple[str, str] | list[str] | Mapping[str, object] | Picture
 
 
 class Inputs(Protocol):

@@ -1,21 +1,29 @@
 """OwnRows: rows of a task to encoded rows, checked and cached, from what the task says of a row."""
 
 import inspect
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, Value
+from torch import Tensor
 
+from lit_hf.data.answer_forms import AnswerForm, Described
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.checked import Item, Place, RowKind, checked_rows
+from lit_hf.data.collating import Padding, pad_tokens
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.problems import RowProblems, RowSummary
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Row
 from lit_hf.data.tokenizer_stamp import stamp_of
+from lit_hf.data.tokens import tokenizer_of
+from lit_hf.data.unknown_tokens import warn_of_rows
+from lit_hf.functional.differences import Fact
 from lit_hf.functional.given_settings import arguments_of
+from lit_hf.tokenizer_saving import save_tokenizer
 
 _OF_NO_ROW = {"batch_size", "eval_batch_size", "num_workers", "num_grouped", "max_tokens", "seed"}
 
@@ -27,11 +35,15 @@ class OwnRows(KnownRows):
         features: columns of what `read_row` gives, but for `id`, and their types on disk; one that
             it leaves out, such as the truth of a row to predict, is empty there.
         id_column: column of the rows' names; where it is missing they are numbered from 0.
+        processor: the tokenizer of `model_name`; a task without texts sets something else, or None,
+            and says in `save_processor` how that is written.
     """
 
+    processor: Any = cached_property(tokenizer_of)
     task: str
-    features: dict[str, object]
+    features: Mapping[str, object]
     on_bad_row: str
+    pad_to_multiple_of: int
     id_column: str | None = "id"
 
     def read_row(self, row: Row, is_labelled: bool) -> Item:
@@ -57,6 +69,33 @@ class OwnRows(KnownRows):
         """
         raise NotImplementedError
 
+    def save_processor(self, folder: Path) -> None:
+        """Write the tokenizer, or what there is in its place, as a Hugging Face folder."""
+        save_tokenizer(self.processor, folder)
+
+    def pad(self, columns: Columns, **others: int) -> dict[str, Tensor]:
+        """Pad the tokenizer's columns to the longest row of a batch, [B, L] int64 each.
+
+        Args:
+            columns: of a batch, `input_ids` among them.
+            others: columns of a number for each token too, and what they are padded with, such as
+                `labels=-100`.
+        """
+        return pad_tokens(columns, Padding.of(self.processor), self.pad_to_multiple_of, others)
+
+    def training_facts(self) -> Mapping[str, Fact]:
+        """What else decides the weights of a training, such as augmentations; it may not change."""
+        return {}
+
+    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
+        """The file that is written beside `predictions.jsonl`, as others expect it; None for none.
+
+        Args:
+            names: of the classes in the order of the model; [] where there are none.
+            trained: what the data of the training has described; {} where that is not known.
+        """
+        return None
+
     def encode(self, split: Split) -> Dataset:
         """Check and encode all rows of a split, from the cache where nothing changed.
 
@@ -74,16 +113,27 @@ class OwnRows(KnownRows):
         )
         on_bad_row = self.on_bad_row if is_labelled else "all"
         rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
+        if not is_labelled:  # a truth that was not read is no column
+            data = rows.data.table
+            rows = rows.remove_columns(
+                [n for n in rows.column_names if data.column(n).null_count == rows.num_rows]
+            )
         stamps = [table.stamp for table in self.tables(split)]
         key = key_of("encoded", rows._fingerprint, stamps, self._stamp_of_rows(), is_labelled)
         encode, gone = self.without_rows().encode_rows, [n for n in rows.column_names if n != "id"]
-        return cached_map(rows, encode, {}, key, f"encoding {split}", gone)
+        encoded = cached_map(rows, encode, {}, key, f"encoding {split}", gone)
+        if self._has_tokenizer and "input_ids" in encoded.column_names:
+            warn_of_rows(encoded, self.processor, split, [])
+        return encoded
 
     def _checked(
         self, is_labelled: bool, row: Row, place: Place, summary: RowSummary, problems: RowProblems
     ) -> Item | None:
         try:
             item = self.read_row(row, is_labelled)
+        except KeyError as error:
+            problems.add(f"there is no column {error}", place.short, list(row))
+            return None
         except ValueError as error:
             problems.add(str(error), place.short, getattr(error, "value", dict(row)))
             return None
@@ -95,11 +145,14 @@ class OwnRows(KnownRows):
         """What decides how rows are read and encoded: settings, tokenizer, and the task's code."""
         names = sorted(set(arguments_of(type(self))) - _OF_NO_ROW)
         settings = {name: repr(vars(self)[name]) for name in names if name in vars(self)}
-        processor: Any = getattr(self, "processor", None)
         files = dict.fromkeys(inspect.getsourcefile(k) for k in type(self).__mro__ if _is_own(k))
         code = [Path(file).read_text(encoding="utf-8") for file in files if file]
-        is_tokenizer = hasattr(processor, "backend_tokenizer")
-        return [self.task, repr(settings), stamp_of(processor) if is_tokenizer else "", *code]
+        tokens = stamp_of(self.processor) if self._has_tokenizer else ""
+        return [self.task, repr(settings), tokens, *code]
+
+    @property
+    def _has_tokenizer(self) -> bool:
+        return hasattr(self.processor, "backend_tokenizer")
 
 
 def _is_own(kind: type) -> bool:

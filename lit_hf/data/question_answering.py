@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
 from lit_hf.data.answer_places import FindAnswer
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.context_split import check_contexts, split_by_context
@@ -22,7 +23,6 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources import Split
-from lit_hf.data.tokens import tokenizer_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.tokenizer_saving import save_tokenizer
 from lit_hf.tokenizing import cutting_ends
@@ -56,7 +56,6 @@ class QuestionDataModule(HFDataModule):
     """
 
     input_columns = ("question", "context")
-    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,
@@ -138,6 +137,10 @@ class QuestionDataModule(HFDataModule):
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Lay the windows of a batch under each other, padded to the longest."""
         return self.collator()(columns)
+
+    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
+        """`predictions.json`, as SQuAD's script reads it."""
+        return SquadForm()
 
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder that cuts long contexts at their ends."""

@@ -6,11 +6,11 @@ Letters: B examples in a batch, L tokens of the longest, C classes.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
+from lit_hf.data.answer_forms import AnswerForm, Described, table_form
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import key_of
 from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
@@ -37,7 +37,7 @@ from lit_hf.data.tables import Table
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.text_items import TextInputs
 from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, encode_batch, encode_texts, tokenizer_of
+from lit_hf.data.tokens import check_padding, encode_batch, encode_texts
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
@@ -45,7 +45,6 @@ from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
 from lit_hf.processors import check_vocabulary, load_config
-from lit_hf.tokenizer_saving import save_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -82,7 +81,6 @@ class TextClassificationDataModule(HFDataModule):
 
     task = "text_classification"
     input_columns = ("key",)
-    processor = cached_property(tokenizer_of)
 
     def __init__(
         self,
@@ -253,6 +251,11 @@ class TextClassificationDataModule(HFDataModule):
         padding = Padding.of(self.processor)
         return TextCollate(padding, self.pad_to_multiple_of, self.problem_type, len(names))
 
+    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
+        """`submission.csv`, where the data names an id column."""
+        header = (self.columns.id, self.columns.label)
+        return table_form(header, self.columns.separator, names, [self.describe(), trained])
+
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""
         return {
@@ -267,7 +270,3 @@ class TextClassificationDataModule(HFDataModule):
                 "max_length": self.max_length,
             },
         }
-
-    def save_processor(self, folder: Path) -> None:
-        """Write the tokenizer as a Hugging Face folder."""
-        save_tokenizer(self.processor, folder)

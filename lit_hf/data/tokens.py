@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from datasets import Dataset
 
-from lit_hf.data.base import HFDataModule
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import cached_map
 from lit_hf.data.known_rows import text_key
@@ -27,7 +26,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def tokenizer_of(data: HFDataModule) -> "PreTrainedTokenizerBase":
+class OfModel(Protocol):
+    """A data module, as far as it names its model."""
+
+    model_name: str
+
+
+def tokenizer_of(data: OfModel) -> "PreTrainedTokenizerBase":
     """The tokenizer of a data module's model, which gives all that the model reads.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import logging
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -65,14 +65,14 @@ def warn_of_rows(
 
 
 def warn_of_items(
-    items: Sequence[tuple[str, ...]],
+    items: Sequence[tuple[object, ...]],
     token_ids: Sequence[Tensor],
     tokenizer: "PreTrainedTokenizerBase",
 ) -> bool:
     """Warn of many unknown tokens in the texts of a call.
 
     Args:
-        items: the texts of each item.
+        items: the texts of each item, or what holds them.
         token_ids: of all their batches, padded.
         tokenizer: which made them.
 
@@ -82,9 +82,24 @@ def warn_of_items(
     found = [ids.flatten().numpy() for ids in token_ids]
     share = unknown_share(np.concatenate(found), tokenizer) if found else 0.0
     if share > MOST_UNKNOWN:
-        texts = (PlacedText(f"item {n}", text) for n, item in enumerate(items) for text in item)
+        texts = (
+            PlacedText(f"item {n}", text)
+            for n, item in enumerate(items)
+            for text in _texts_in(item)
+        )
         log.warning(unknown_message(share, tokenizer, texts))
     return share > MOST_UNKNOWN
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """All texts in an item, such as a row of columns."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)
 
 
 def unknown_share(ids: NDArray[np.generic], tokenizer: "PreTrainedTokenizerBase") -> float:

@@ -110,3 +110,16 @@ def test_code__takes_nothing_but_numbers_and_quoted_texts_from_a_checkpoint() ->
         lines = code_of(task, {}, inputs, {"max_answer_length": evil, "options": {}})
         assert not [line for line in lines if line.startswith("import os")]
         assert sum(line.startswith("```") for line in lines) == 4
+
+
+def test_classes_of_ones_own__are_imported_first() -> None:
+    kinds = ["my.tasks.Tagger", "my.tasks.TagData", "lit_hf.data.base.HFDataModule", None]
+    lines = code_of("tags", {}, {}, {"auto_class": "AutoModelForTokenClassification"}, kinds)
+    assert lines.count("import my.tasks  # Tagger and what belongs to it") == 1
+    assert "model = AutoModelForTokenClassification.from_pretrained(folder)" in lines
+    assert not any("import lit_hf.data" in line for line in lines)
+    lines = code_of("text_classification", {}, {}, {}, ["__main__.Deeper", "x; import os.A"])
+    assert "# first define Deeper, as in its training" in lines
+    assert not any("import os" in line for line in lines)
+    lines = code_of("tags", {}, {}, {"auto_class": "os.system"})
+    assert "model = AutoModel.from_pretrained(folder)" in lines

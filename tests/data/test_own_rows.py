@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from lit_hf import HFDataModule, InputError
 
 class Lengths(HFDataModule):
     task = "lengths"
+    processor = None
     features = {"text": Value("string"), "length": Value("int32")}  # noqa: RUF012 - never changed
 
     def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
@@ -71,3 +73,59 @@ def test_cache__knows_the_settings_and_the_code_of_the_class() -> None:
     for factor in (2, 3):
         data = Longer("none", factor, val_fraction=0).with_rows(train=ROWS)
         assert set(data.rows("train")["length"]) == {factor}
+
+
+class Words(HFDataModule):
+    """Rows of a task with texts: tokenizer, padding and what a Predictor has to know are there."""
+
+    task = "words"
+    features = {"text": Value("string"), "label": Value("string")}  # noqa: RUF012 - never changed
+
+    def __init__(self, model_name: str, longest: int = 5, **settings: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(model_name, **settings)
+        self.longest = longest
+
+    def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
+        return {"text": row["text"], **({"label": row["label"]} if is_labelled else {})}
+
+    def encode_rows(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        cut = {"truncation": True, "max_length": self.longest}
+        tokens = self.processor(columns["text"], **cut)
+        marks = [list(range(len(ids))) for ids in tokens["input_ids"]]
+        return {**tokens, "marks": marks, "has_label": ["label" in columns] * len(marks)}
+
+    def collate(self, columns: dict[str, list[Any]]) -> dict[str, object]:
+        return {**self.pad(columns, marks=-7), "has_label": columns["has_label"]}
+
+
+LABELLED = [{"text": text, "label": "x"} for text in ("fire in town", "rain", "so much rain today")]
+
+
+def test_texts__need_no_line_for_tokenizer_and_padding(tiny_model: str, tmp_path: Path) -> None:
+    data = Words(tiny_model, val_fraction=0, pad_to_multiple_of=8)
+    data.with_rows(train=LABELLED, predict=[{"text": "fire"}])
+    batch = next(iter(data.train_dataloader()))
+    assert batch["input_ids"].shape == batch["marks"].shape == (3, 8)
+    is_padding = batch["attention_mask"] == 0
+    assert torch.equal(batch["marks"] == -7, is_padding)
+    assert batch["has_label"] == [True] * 3
+    assert next(iter(data.predict_dataloader()))["has_label"] == [False]  # no empty column
+    inputs = data.describe()["inputs"]
+    assert inputs == {"longest": 5, "split_special_tokens": True}
+    data.save_processor(tmp_path)
+    assert (tmp_path / "tokenizer.json").is_file()
+
+
+def test_rows__without_a_column_are_told_by_place(tiny_model: str) -> None:
+    data = Words(tiny_model, val_fraction=0).with_rows(train=[*LABELLED, {"text": "so"}])
+    with pytest.raises(InputError, match="row 4") as refused:
+        data.rows("train")
+    assert "there is no column 'label'" in str(refused.value)
+
+
+def test_texts__that_the_model_does_not_know_are_told(
+    tiny_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"text": "\uc548\ub155\ud558\uc138\uc694", "label": "x"}] * 3
+    Words(tiny_model, val_fraction=0).with_rows(train=rows).rows("train")
+    assert "of the tokens are unknown to the model" in caplog.text

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lit_hf import (
     ExtractiveQADataModule,
@@ -139,3 +140,11 @@ def test_predictor__says_so_once(tiny_model: str, told: Told) -> None:
     assert not told()
     assert not warn_of_items([], [], predictor.tokenizer)  # type: ignore[arg-type]  # a tokenizer
     assert 0 < MOST_UNKNOWN < 0.8
+
+
+def test_items__that_are_rows_are_told_by_a_word_of_theirs(tiny_model: str, told: Told) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    ids = [torch.tensor(tokenizer(KOREAN)["input_ids"])]
+    assert warn_of_items([({"tokens": KOREAN.split(), "number": 3},)], ids, tokenizer)
+    (line,) = told()
+    assert f"the first is {KOREAN.split()[0]!r} in item 0" in line

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.answer_files import SquadForm, TableForm, labels_in_file
+from lit_hf.data.answer_forms import SquadForm, TableForm, labels_in_file, table_form
 from lit_hf.data.readers import open_file
 from lit_hf.functional.label_cells import class_text, class_texts
 
@@ -83,3 +83,12 @@ def test_table__of_one_label_each_holds_any_name(tmp_path: Path) -> None:
         TableForm(("id", "label"), {name: name for name in names}, ",").write(out, _rows(*names))
     rows = [row for _, row in open_file(str(tmp_path / "submission.csv")).rows()]
     assert [class_text(row["label"]) for row in rows] == names
+
+
+def test_table__is_of_the_first_data_that_knows_its_training_rows() -> None:
+    known = [{"classes": {"val": {"x": 1}}}, {"classes": {"train": {"0": 3, "1": 2}}}]
+    form = table_form(("id", "target"), ",", ["no", "yes"], known)
+    assert form == TableForm(("id", "target"), {"no": "0", "yes": "1"}, ",")
+    form = table_form(("id", None), ";", ["no", "yes"], [{}])
+    assert form == TableForm(("id", "label"), {"no": "no", "yes": "yes"}, ";")
+    assert table_form((None, "target"), ",", ["no", "yes"], known) is None

@@ -6,24 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from lightning.pytorch import Trainer
-
 from lit_hf.batches import Prediction
-from lit_hf.checkpoints import read_checkpoint
-from lit_hf.data.extractive_qa import ExtractiveQADataModule
-from lit_hf.data.generative_qa import GenerativeQADataModule
-from lit_hf.data.image_classification import ImageClassificationDataModule
-from lit_hf.data.image_rows import ImageColumns
-from lit_hf.data.text_classification import TextClassificationDataModule
 from lit_hf.functional.label_cells import labels_writer
 from lit_hf.functional.labels import are_numbers, name_key, spellings
-from lit_hf.processor_files import data_description
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 
-class Form(Protocol):
+Described = Mapping[str, object]
+"""What a data module says of itself, by `describe`."""
+
+
+class AnswerForm(Protocol):
     """A file of answers in the form of others.
 
     Attributes:
@@ -95,28 +90,27 @@ class _UnixLines:
         self.stream.write(line.removesuffix("\r\n") + "\n")
 
 
-def form_of(trainer: Trainer) -> Form | None:
-    """The file that the users of a task expect; None where there is none."""
-    data = getattr(trainer, "datamodule", None)
-    if isinstance(data, ExtractiveQADataModule | GenerativeQADataModule):
-        return SquadForm()
-    return _table_form(trainer, data)
+def table_form(
+    header: tuple[str | None, str | None],
+    separator: str,
+    names: Sequence[str],
+    trainings: Sequence[Described],
+) -> TableForm | None:
+    """The columns and labels of a training file; None where it names no rows.
 
-
-def _table_form(trainer: Trainer, data: object) -> TableForm | None:
-    """The columns and labels of the training file; None where the data names no id column."""
-    if not isinstance(data, TextClassificationDataModule | ImageClassificationDataModule):
+    Args:
+        header: names of its id and its label column.
+        separator: what stands between several labels.
+        names: of the classes in the order of the model.
+        trainings: what data modules have described; the first that knows its training rows counts.
+    """
+    id_column, label_column = header
+    if not id_column:
         return None
-    if not data.columns.id:
-        return None
-    names = cast("list[str]", getattr(trainer.lightning_module, "label_names", None) or [])
-    found = _labels_of_training(data.describe())
-    if not found and trainer.ckpt_path:
-        found = _labels_of_training(data_description(read_checkpoint(str(trainer.ckpt_path))))
+    known = (_labels_of_training(about) for about in trainings)
+    found = next((labels for labels in known if labels), {})
     labels = labels_in_file(names, found)
-    label = data.columns.label or "label"
-    separator = "," if isinstance(data.columns, ImageColumns) else data.columns.separator
-    return TableForm((data.columns.id, label), labels, separator)
+    return TableForm((id_column, label_column or "label"), labels, separator)
 
 
 def labels_in_file(names: Sequence[str], counts: Mapping[str, int]) -> dict[str, str]:
@@ -135,6 +129,6 @@ def labels_in_file(names: Sequence[str], counts: Mapping[str, int]) -> dict[str,
     return {name: written.get(name_key(name), name) for name in names}
 
 
-def _labels_of_training(about: Mapping[str, object]) -> Mapping[str, int]:
+def _labels_of_training(about: Described) -> Mapping[str, int]:
     classes = cast("Mapping[str, Mapping[str, int]]", about.get("classes") or {})
     return classes.get("train") or {}
