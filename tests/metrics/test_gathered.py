@@ -32,7 +32,7 @@ SCRIPT = """
         labels = torch.tensor([0, 1, 2, 1, 0, 2, 2])[places]
         if name in ("spearman", "pearson"):
             return scores[:, 0], scores[:, 1]
-        if name in ("rouge", "bleu"):
+        if name in ("overlap", "bleu"):
             texts = ["the old mill", "a boat by the river", "in 1921", "the ferry", "a", "b c", "d"]
             gold = [["the mill", "old mill"], ["a boat"], ["1921"], ["ferry"], ["a"], ["c"], ["e"]]
             return [texts[p] for p in places], [gold[p] for p in places]
@@ -46,7 +46,7 @@ SCRIPT = """
             "each": MulticlassF1Score(3, average="none"),
             "named": ClasswiseWrapper(MulticlassF1Score(3, average=None), labels=["x", "y", "z"]),
             "spearman": SpearmanCorrCoef(), "pearson": PearsonCorrCoef(), "bleu": BLEUScore(),
-            "rouge": ROUGEScore(rouge_keys="rouge1"), "function": first_and_count,
+            "overlap": ROUGEScore(rouge_keys="rouge1"), "function": first_and_count,
         })
 
     def scored(parts):
@@ -111,7 +111,7 @@ def test_numbers__of_rows_are_as_torchmetrics_computes_them(
     found: dict[str, dict[str, dict[str, float]]],
 ) -> None:
     values = found["0"]["uneven"]
-    assert {"each_0", "each_1", "each_2", "rouge_rouge1_fmeasure", "first"} <= {*values}
+    assert {"each_0", "each_1", "each_2", "overlap_rouge1_fmeasure", "first"} <= {*values}
     assert values["rows"] == 7
     assert values["named_multiclassf1score_x"] == pytest.approx(values["each_0"])
     known = {name: value for name, value in found["0"]["nobody"].items() if value == value}
