@@ -224,7 +224,7 @@ def test_items__that_are_none(trained: Path) -> None:
         with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts \(a tuple"):
             predictor(["fine", item])  # type: ignore[list-item]  # wrong on purpose
     with pytest.raises(InputError, match=r"got \['a', 'b'\]\. For a pair write \(…, …\), not"):
-        predictor([["a", "b"]])  # type: ignore[list-item]  # wrong on purpose
+        predictor([["a", "b"]])
     for items in (None, 5, pd.DataFrame({"text": ["a"]}), np.array("a"), torch.tensor(1), {"a"}):
         with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
             predictor(items)  # type: ignore[arg-type]  # wrong on purpose

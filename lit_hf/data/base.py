@@ -22,10 +22,8 @@ from lit_hf.data.split_files import local_path, local_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError
 from lit_hf.functional.class_lookup import name_of
-from lit_hf.functional.given_settings import kept_settings
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processor_files import files_of
-from lit_hf.special_tokens import KEY
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
 from lit_hf.write_errors import naming
 
@@ -139,11 +137,7 @@ class HFDataModule(OwnRows, ItemBatches):
 
     def describe(self) -> dict[str, object]:
         """Sources and counts for the model card, in plain types; `inputs` for the Predictor."""
-        inputs = kept_settings(self, of_users_alone=True)
-        if hasattr(self.processor, KEY):  # a tokenizer
-            inputs[KEY] = getattr(self.processor, KEY)
         return {
-            "inputs": inputs,
             "class": name_of(type(self)),
             "batch_size": self.batch_size,
             "inputs": self.known_inputs(),

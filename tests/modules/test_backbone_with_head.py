@@ -17,6 +17,7 @@ from lit_hf import HeadFirst, InputError, MeanHead, Predictor, TextClassifier
 from lit_hf.batches import TextBatch
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.first_token import FirstTokenOnly
+from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.backbone_with_head import BackboneWithHead, join, without_pooler
 from tests.trainers import quiet_trainer
 
@@ -102,8 +103,8 @@ def test_pooler__learns_only_under_a_head_that_reads_it(
 def test_loss__is_that_of_the_ready_head_of_the_same_logits(
     tiny_model: str,
     make_batch: MakeBatch,
-    problem: Any,
-    names: Any,
+    problem: ProblemType,
+    names: list[str] | None,
     labels: Tensor,
 ) -> None:
     inputs = _inputs(make_batch())
