@@ -201,7 +201,9 @@ def test_predictions__of_a_part_of_the_rows_say_so(
     assert all(f"trainer.{name}" in caplog.text for name in limit)
 
 
-def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -> None:
+def test_writer__wants_plain_names_and_numbered_rows(
+    tmp_path: Path, fit: Fit, tiny_model: str
+) -> None:
     for name in ("", "..", "a/b.jsonl", "/tmp/x", "config.yaml", "samples.jsonl", ".jsonl"):
         with pytest.raises(InputError, match=r"plain name that ends in \.jsonl"):
             PredictionWriter(name)
@@ -211,8 +213,18 @@ def test_writer__wants_plain_names_and_numbered_rows(tmp_path: Path, fit: Fit) -
         batch.pop("index")
     # A list will do as a dataset.
     loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="in the order of the rows: the batches need"):
-        _trainer(tmp_path / "out").predict(module, loader)
+    _trainer(tmp_path / "out").predict(module, loader)  # the module counts rows as they are dealt
+    wanted = [name for batch in batches for name in batch["id"]]
+    assert [row["id"] for row in _answers(tmp_path / "out")] == wanted
+
+    class Unnumbered(TextClassifier):
+        def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 - any batch's answers
+            rows: Any = super().predict_step(batch, batch_idx)
+            return [{name: row[name] for name in row.keys() - {"index"}} for row in rows]
+
+    other = Unnumbered(tiny_model, ["no", "yes"])
+    with pytest.raises(InputError, match="`predict_step` has to"):
+        _trainer(tmp_path / "other").predict(other, loader)
 
 
 @pytest.mark.parametrize("number", [5, 7])
