@@ -70,6 +70,21 @@ def code_of_process(code: int) -> int:
     return 0 if is_launched else code
 
 
+def at_least(least: int, **settings: int | None) -> None:
+    """Refuse settings below a number.
+
+    Args:
+        least: the number.
+        settings: by name; None stands for none.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for name, value in settings.items():
+        if value is not None and value < least:
+            raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is closest to a misspelt one, as the end of a sentence.
 

@@ -1,5 +1,6 @@
 """What all tests share: a tiny model with its tokenizer, rows, and guards against leaks."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ os.environ["TENSORBOARD_DISABLE_FULL_TF"] = "1"
 import pytest
 import torch
 
-from tests.tiny_models import write_bert, write_t5, write_vit
+from tests.tiny_models import write_bart, write_bert, write_t5, write_vit
 from tests.trainers import quiet_trainer
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a T5 of two layers and a tokenizer trained on the bundled paragraphs."""
     folder = tmp_path_factory.mktemp("tiny_t5")
     write_t5(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_bart(tiny_t5: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a BART of a layer and the tokenizer of the tiny T5."""
+    folder = tmp_path_factory.mktemp("tiny_bart")
+    for path in Path(tiny_t5).glob("token*"):
+        shutil.copy(path, folder)
+    config = json.loads((Path(tiny_t5) / "config.json").read_text(encoding="utf-8"))
+    write_bart(folder, config["vocab_size"])
     return str(folder)
 
 

@@ -17,12 +17,14 @@ def run_script(script: Path, *words: str) -> None:
         AssertionError: with the end of what it said, if it failed.
         subprocess.TimeoutExpired: if its processes wait for each other; they are ended then.
     """
+    env = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
+    paths = [str(Path(__file__).parent.parent), env.get("PYTHONPATH")]  # those of the tests, too
     process = subprocess.Popen(
         [sys.executable, str(script), *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")},
+        env={**env, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         cwd=script.parent,
         start_new_session=True,
     )

@@ -2,9 +2,7 @@
 
 import copy
 import itertools
-import json
 import operator
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
-from transformers import BartConfig, PreTrainedModel, get_scheduler
+from transformers import PreTrainedModel, get_scheduler
 
 from lit_hf import (
     ExtractiveQA,
@@ -41,7 +39,7 @@ from tests.trainers import quiet_trainer
 Rows = list[dict[str, object]]
 Batch = Mapping[str, Tensor]
 Make = Callable[[Iterable[nn.Parameter]], Optimizer]
-MakeTask = Callable[[str, Make], tuple[HFModule, HFDataModule]]
+MakeTask = Callable[..., tuple[HFModule, HFDataModule]]
 SCALE = 2.0**12
 NO_DROPOUT: Any = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 _CLIPS: dict[str | None, tuple[float | None, Callable[[list[nn.Parameter]], object]]] = {
@@ -201,56 +199,42 @@ def test_training__is_that_of_a_plain_loop(
     close(list(module.model.parameters()), list(model.parameters()))
 
 
-@pytest.fixture(scope="module")
-def tiny_bart(tiny_t5: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with the config of a BART of one layer; float16 is refused for T5."""
-    folder = tmp_path_factory.mktemp("tiny_bart")
-    for path in Path(tiny_t5).glob("token*"):
-        shutil.copy(path, folder)
-    tokens: Any = {"decoder_start_token_id": 0, "bos_token_id": 1, "forced_eos_token_id": 1}
-    BartConfig(
-        vocab_size=json.loads((Path(tiny_t5) / "config.json").read_text())["vocab_size"],
-        d_model=16,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_ffn_dim=32,
-        decoder_ffn_dim=32,
-        max_position_embeddings=128,
-        pad_token_id=0,
-        eos_token_id=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        **tokens,
-    ).save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def make_task(
     tiny_model: str, tiny_vit: str, tiny_bart: str, tweet_rows: Rows, question_rows: Rows
 ) -> MakeTask:
-    """Makes module and data of a task, with the optimizer given."""
+    """Makes module and data of a task, with the optimizer, and weights of the rows where given."""
 
-    def make(task: str, make_optimizer: Make) -> tuple[HFModule, HFDataModule]:
+    def make(
+        task: str, make_optimizer: Make, weights: Sequence[float] = ()
+    ) -> tuple[HFModule, HFDataModule]:
         torch.manual_seed(0)
         pl.seed_everything(0, verbose=False)
         short: Any = {"batch_size": 4, "val_fraction": 0}
+        if weights:
+            short["weight_column"] = "importance"
+
+        def weighed(rows: Rows) -> Rows:
+            pairs = zip(rows, itertools.cycle(weights or [1.0]), strict=False)
+            return [{**row, "importance": weight} for row, weight in pairs]
+
         long = {**short, "max_length": 64, "doc_stride": 8}
         if task == "TextClassifier":
             texts = TextClassificationDataModule(tiny_model, label_names=["no", "yes"], **short)
             classifier = TextClassifier(tiny_model, ["no", "yes"], optimizer=make_optimizer)
-            return classifier, texts.with_rows(train=tweet_rows)
+            return classifier, texts.with_rows(train=weighed(tweet_rows))
         if task == "ImageClassifier":
             images = ImageClassificationDataModule(tiny_vit, **short)
-            rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(12)]
-            return ImageClassifier(tiny_vit, optimizer=make_optimizer), images.with_rows(train=rows)
+            rows: Rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(12)]
+            images.with_rows(train=weighed(rows))
+            return ImageClassifier(tiny_vit, optimizer=make_optimizer), images
         if task == "ExtractiveQA":
             questions = ExtractiveQADataModule(tiny_model, **long)
             module = ExtractiveQA(tiny_model, no_answer_threshold=0, optimizer=make_optimizer)
-            return module, questions.with_rows(train=question_rows)
+            return module, questions.with_rows(train=weighed(question_rows))
         prompts = GenerativeQADataModule(tiny_bart, **long)
         writer = GenerativeQA(tiny_bart, pretrained=False, optimizer=make_optimizer)
-        return writer, prompts.with_rows(train=question_rows)
+        return writer, prompts.with_rows(train=weighed(question_rows))
 
     return make
 
@@ -277,6 +261,45 @@ def test_recipe__trains_with_its_optimizer_and_clipping(
     assert all(bool(weight.isfinite().all()) for weight in module.parameters())
     (optimizer,) = cast("list[Optimizer]", [module.optimizers(use_pl_optimizer=False)])
     assert all(float(state["step"]) == 2 for state in optimizer.state.values())
+
+
+def _scales(module: HFModule, data: Any, scale: float, **trainer: Any) -> list[float]:  # noqa: ANN401 - data or a loader, and settings of the Trainer
+    """The scale after each step: it falls where one is left out."""
+    watch = Watch()
+    quiet_trainer(
+        plugins=_mixed(scale), callbacks=[watch], enable_checkpointing=False, **trainer
+    ).fit(module, data)
+    return [found for found, _ in watch.told]
+
+
+@pytest.mark.parametrize(
+    "task", ["TextClassifier", "ImageClassifier", "ExtractiveQA", "GenerativeQA"]
+)
+def test_weights__of_rows_overflow_no_sooner_than_means(
+    task: str, make_task: MakeTask, tmp_path: Path
+) -> None:
+    told = []
+    for weights in ((), (2e4, 5e4, 3e4)):
+        module, data = make_task(task, partial(SGD, lr=0.0), weights)
+        settings: Any = {"max_epochs": 1, "accumulate_grad_batches": 2}
+        told.append(_scales(module, data, SCALE, **settings, default_root_dir=tmp_path))
+    assert told[0] == told[1]
+    assert {*told[0]} == {SCALE}
+
+
+def test_weights__of_a_window_that_begins_with_nothing_overflow_no_sooner_than_means(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    batches = [
+        {**batch, "weight": torch.full((6,), 5e4 if n % 2 else 0.0)}
+        for n, batch in enumerate(_batches(8))
+    ]
+    torch.manual_seed(0)
+    module = TextClassifier(
+        tiny_model, ["a", "b", "c"], optimizer=partial(SGD, lr=0.0), scheduler="constant"
+    )
+    settings: Any = {"max_epochs": 1, "accumulate_grad_batches": 2, "default_root_dir": tmp_path}
+    assert {*_scales(module, _loader(batches), SCALE, **settings)} == {SCALE}
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

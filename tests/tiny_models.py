@@ -97,6 +97,35 @@ def write_t5(folder: Path) -> None:
         T5ForConditionalGeneration(config).save_pretrained(folder)
 
 
+def write_bart(folder: Path, num_tokens: int) -> None:
+    """Write a BART of a layer, without tokenizer: it computes in float16 and in float64 throughout.
+
+    T5 overflows in float16, and has parts that are always in single precision.
+    """
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    tokens: dict[str, Any] = {"decoder_start_token_id": 0, "forced_eos_token_id": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BartConfig(
+            vocab_size=num_tokens,
+            d_model=16,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_ffn_dim=32,
+            decoder_ffn_dim=32,
+            max_position_embeddings=128,
+            bos_token_id=1,
+            pad_token_id=0,
+            eos_token_id=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            dropout=0.0,
+            **tokens,
+        )
+        BartForConditionalGeneration(config).save_pretrained(folder)
+
+
 def unigrams(num_pieces: int) -> "PreTrainedTokenizerFast":
     """T5's kind of tokenizer, trained on the bundled paragraphs."""
     from tokenizers import (

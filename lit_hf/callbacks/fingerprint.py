@@ -54,7 +54,10 @@ FREE = {
     *("generation", "max_answer_length", "num_best", "no_answer_threshold", "metrics"),
 }
 """Settings of our modules that decide no weight of a training that resumes."""
-_DATA = ("batch_size", "seed", "num_grouped", "max_tokens", "pad_to_multiple_of")
+_DATA = (
+    *("batch_size", "seed", "num_grouped", "max_tokens", "pad_to_multiple_of"),
+    "weight_column",
+)
 
 
 def fingerprint(trainer: Trainer, module: HFModule) -> dict[str, Fact]:

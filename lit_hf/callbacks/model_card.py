@@ -16,7 +16,7 @@ _PIPELINES = {
     "generative_qa": "text2text-generation",
 }
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
-_SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size")
+_SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size", "weight_column")
 _SAYING_NOTHING = ("model", "pretrained")
 _TAG = "- lit_hf"
 _OPTIMIZER = ("initial_lr", "lr", "weight_decay", "betas", "momentum", "eps")

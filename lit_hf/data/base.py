@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
@@ -15,12 +16,13 @@ from lit_hf.data.item_batches import ItemBatches
 from lit_hf.data.missing import STAGES, no_rows
 from lit_hf.data.own_rows import OwnRows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
+from lit_hf.data.row_weights import check_weights, without_weights
 from lit_hf.data.same_rows import check_same_rows, told_by_all, told_in_setup
 from lit_hf.data.samplers import keeps_order, make_loader
 from lit_hf.data.sources import Split, tables_of_split
 from lit_hf.data.split_files import local_path, local_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, at_least
 from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processor_files import files_of
@@ -59,6 +61,8 @@ class HFDataModule(OwnRows, ItemBatches):
             none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
         pad_to_multiple_of: rows of tokens are padded to a multiple of it: few batch shapes.
+        weight_column: column of numbers of 0 or more, how much each training row counts in the
+            loss; validation, test and metrics count all rows alike.
     """
 
     task: str
@@ -83,18 +87,12 @@ class HFDataModule(OwnRows, ItemBatches):
         num_grouped: int = 50,
         max_tokens: int | None = None,
         pad_to_multiple_of: int = 1,
+        weight_column: str | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in [
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("num_grouped", num_grouped, 1),
-            ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
-            ("pad_to_multiple_of", pad_to_multiple_of, 1),
-        ]:
-            if value < least:
-                raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
+        at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, num_grouped=num_grouped)
+        at_least(1, max_tokens=max_tokens, pad_to_multiple_of=pad_to_multiple_of)
+        at_least(0, num_workers=num_workers)
         check_split(val_fraction, seed)
         self.model_name = str(model_name)
         self.dataset = local_path("dataset", dataset)
@@ -111,7 +109,7 @@ class HFDataModule(OwnRows, ItemBatches):
         self.num_workers, self.seed = num_workers, seed
         self.on_bad_row = on_bad_row
         self.num_grouped, self.max_tokens = num_grouped, max_tokens
-        self.pad_to_multiple_of = pad_to_multiple_of
+        self.pad_to_multiple_of, self.weight_column = pad_to_multiple_of, weight_column
 
     def __str__(self) -> str:  # Lightning's would make all loaders, and so prepare all rows
         return f"{type(self).__name__}({self.model_name!r})"
@@ -141,6 +139,7 @@ class HFDataModule(OwnRows, ItemBatches):
             "class": name_of(type(self)),
             "batch_size": self.batch_size,
             "inputs": self.known_inputs(),
+            **({"weight_column": self.weight_column} if self.weight_column is not None else {}),
             "rows": {name: part.num_rows for name, part in self.splits.items()},
             "sources": {
                 split: [Path(table.name).name for table in tables]
@@ -213,6 +212,8 @@ class HFDataModule(OwnRows, ItemBatches):
         counts = {split: part.num_rows for split, part in self.splits.items() if split not in told}
         tell_rows(counts, self.tables, self.val_fraction)
         if stage == "fit" and not self._is_checked:
+            name = self.tables("train")[0].name
+            check_weights(self.splits["train"], self.weight_column, name)
             self.check_fit()
             self._is_checked = True
 
@@ -241,7 +242,7 @@ class HFDataModule(OwnRows, ItemBatches):
                 f"{self.val_fraction:.0%} aside for validation; set `val_file` or `val_fraction`."
             )
         self.splits["train"] = examples.select(kept)
-        self.splits["val"] = examples.select(held_out)
+        self.splits["val"] = without_weights(examples.select(held_out))
 
     # Loaders.
 
@@ -278,7 +279,9 @@ class HFDataModule(OwnRows, ItemBatches):
         batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
         names = None if split == "predict" else getattr(self, "label_names", None)
         settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout, is_train)
-        return make_loader(rows, batching, MarkedBatch(collate_of(self), names), *settings)
+        is_double = self.trainer is not None and self.trainer.precision == "64-true"
+        dtype = torch.float64 if is_double else torch.float32
+        return make_loader(rows, batching, MarkedBatch(collate_of(self), names, dtype), *settings)
 
     # What a checkpoint keeps, so that it can be used with no other file.
 

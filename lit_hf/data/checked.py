@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from datasets import Dataset, Features
+from datasets import Dataset, Features, Value
 from datasets.arrow_writer import ArrowWriter
 from datasets.utils import tqdm
 
 from lit_hf.data.cache import cached, key_of
 from lit_hf.data.headers import is_header
-from lit_hf.data.problems import RowProblems, RowSummary
+from lit_hf.data.problems import CellError, RowProblems, RowSummary
+from lit_hf.data.row_weights import WEIGHT, weight_of
 from lit_hf.data.tables import Row, Table
 from lit_hf.errors import InputError
 
@@ -54,6 +55,7 @@ class RowKind(Generic[SummaryT]):
         read: makes an item of a row and adds to the summary. A bad row it adds to the problems, and
             gives None to leave it out. An item without `id` is numbered.
         texts: columns whose cells the model reads as text.
+        weight: column of the rows' weights; None reads none.
     """
 
     name: str
@@ -63,6 +65,7 @@ class RowKind(Generic[SummaryT]):
     summary: type[SummaryT]
     read: Callable[[Row, Place, SummaryT, RowProblems], Item | None]
     texts: Sequence[str] = ()
+    weight: str | None = None
 
 
 def checked_rows(
@@ -82,11 +85,14 @@ def checked_rows(
     Raises:
         InputError: with the report of all bad rows, or if nothing is left.
     """
+    for table in tables if kind.weight is not None else ():
+        table.require(str(kind.weight), "weight_column")
+    weights = {} if kind.weight is None else {WEIGHT: Value("float64")}
 
     def build(folder: Path) -> None:
         summary, problems = kind.summary(), RowProblems()
         path = str(folder / f"{kind.name}.arrow")
-        with ArrowWriter(features=kind.features, path=path) as writer:
+        with ArrowWriter(features=Features(kind.features | weights), path=path) as writer:
             for item in _items(tables, kind, on_bad_row, summary, problems):
                 writer.write(item)
             if on_bad_row in _REMEDIES:
@@ -97,7 +103,7 @@ def checked_rows(
         (folder / "summary.json").write_text(json.dumps(asdict(summary)), encoding="utf-8")
 
     names = [[table.name, table.stamp] for table in tables]
-    folder = cached(key_of(kind.name, kind.settings, on_bad_row, names), build)
+    folder = cached(key_of(kind.name, kind.settings, kind.weight, on_bad_row, names), build)
     summary = kind.summary(**json.loads((folder / "summary.json").read_text(encoding="utf-8")))
     if summary.problems:
         log.warning(summary.problems)
@@ -120,7 +126,7 @@ def _items(
             clause = "the row repeats the names of the columns, as the header line of another file"
             problems.add(clause, place.short, list(row))
         is_left_out = is_repeated and on_bad_row != "keep"
-        item = None if is_left_out else kind.read(row, place, summary, problems)
+        item = None if is_left_out else _read(row, place, kind, summary, problems)
         if item is None:
             continue
         name = str(item.setdefault("id", str(number)))
@@ -130,6 +136,21 @@ def _items(
         for column in kind.texts:
             summary.look(column, row.get(column), place.short)
         yield item
+
+
+def _read(
+    row: Row, place: Place, kind: RowKind[SummaryT], summary: SummaryT, problems: RowProblems
+) -> Item | None:
+    """The item of a row, with its weight where it has one; None for a bad row."""
+    if kind.weight is None:
+        return kind.read(row, place, summary, problems)
+    try:
+        weight = weight_of(row, kind.weight)
+    except CellError as bad:
+        problems.add(str(bad), place.short, bad.value)
+        return None
+    item = kind.read(row, place, summary, problems)
+    return None if item is None else {**item, WEIGHT: weight}
 
 
 def _placed(tables: Sequence[Table]) -> Iterator[tuple[Place, Row]]:

@@ -17,6 +17,7 @@ from lit_hf.data.batching import rounded_up
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.image_rows import stack_images
 from lit_hf.data.loading import naming_rows
+from lit_hf.data.row_weights import WEIGHT
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.pixels import PixelSettings
 
@@ -158,17 +159,22 @@ class MarkedBatch:
     Args:
         collate: makes the rest of it.
         label_names: of the data's classes, where it has any.
+        dtype: of the weights of rows.
     """
 
     collate: Collate
     label_names: Sequence[str] | None = None
+    dtype: torch.dtype = torch.float32
 
     def __call__(self, columns: Columns) -> dict[str, object]:
-        """What `collate` makes, with `id`, `index` and `is_padding`."""
-        marks = {key: columns.pop(key) for key in ("id", "index")}
-        is_padding = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)
-        with naming_rows(marks["id"]):
-            return {**self.collate(columns), **marks, "is_padding": is_padding}
+        """What `collate` makes, with `id`, `index`, `is_padding`, and `weight` if rows have it."""
+        ids = columns.pop("id")
+        marks: dict[str, object] = {"id": ids, "index": columns.pop("index")}
+        marks["is_padding"] = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)
+        if WEIGHT in columns:
+            marks["weight"] = torch.tensor(columns.pop(WEIGHT), dtype=self.dtype)
+        with naming_rows(ids):
+            return {**self.collate(columns), **marks}
 
 
 class Collates(Protocol):

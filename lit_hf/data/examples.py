@@ -35,6 +35,7 @@ class TextColumns:
         id: column of the examples' names; None numbers them from 0.
         template: text built from several columns, such as "{keyword}: {text}".
         separator: what stands between labels that share a cell.
+        weight: column of the weight in the training loss; None reads none.
     """
 
     text: str
@@ -43,6 +44,7 @@ class TextColumns:
     id: str | None
     template: str | None
     separator: str
+    weight: str | None = None
 
     def texts(self) -> list[str]:
         """The columns that the model reads."""
@@ -152,6 +154,7 @@ def read_examples(
         summary=ExampleSummary,
         read=reader.kept if on_bad_row == "keep" else reader.good,
         texts=columns.texts(),
+        weight=columns.weight,
     )
     examples, summary = checked_rows(tables, kind, on_bad_row)
     _tell_spellings(summary, tables[0].name)

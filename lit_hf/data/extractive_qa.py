@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from datasets import Dataset
+from datasets import Dataset, Features
 
 from lit_hf.data.answer_places import locate
 from lit_hf.data.cache import cached_map, key_of
@@ -19,6 +19,7 @@ from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.question_items import QuestionInputs
 from lit_hf.data.questions import QuestionSummary
+from lit_hf.data.row_weights import weight_features
 from lit_hf.data.sources import Split
 from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding
@@ -129,7 +130,7 @@ class ExtractiveQADataModule(QuestionDataModule):
             key,
             f"tokenising {split}",
             remove=[],
-            features=window_features(tokenizer),
+            features=Features(window_features(tokenizer) | weight_features(questions)),
         )
         warn_of_rows(encoded, tokenizer, split, ["question", "context"])
         self._tell_lost(split, encoded)

@@ -29,6 +29,7 @@ from lit_hf.data.prompts import (
 )
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.question_items import QuestionInputs
+from lit_hf.data.row_weights import weight_features
 from lit_hf.data.sources import Split
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.data.tokenizer_stamp import stamp_of
@@ -137,6 +138,7 @@ class GenerativeQADataModule(QuestionDataModule):
             self.prompts,
         )
         is_known = split != "predict"
+        kinds = PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})
         encoded = cached_map(
             questions,
             encode_taught if is_known else encode_prompts,
@@ -144,7 +146,7 @@ class GenerativeQADataModule(QuestionDataModule):
             key,
             f"tokenising {split}",
             remove=[],
-            features=Features(PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})),
+            features=Features(kinds | weight_features(questions)),
         )
         warn_of_rows(encoded, tokenizer, split, ["question", "context"])
         if is_known:

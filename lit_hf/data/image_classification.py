@@ -119,7 +119,7 @@ class ImageClassificationDataModule(HFDataModule):
         label_names = checked_names(label_names, "single_label")
         if image_size is not None and image_size < 1:
             raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
-        self.columns = ImageColumns(image_column, label_column, id_column)
+        self.columns = ImageColumns(image_column, label_column, id_column, self.weight_column)
         self.image_size = image_size
         self.augmentations = [CropAndFlip()] if augmentations is None else augmentations
         self.mixings = mixings or []
@@ -194,7 +194,8 @@ class ImageClassificationDataModule(HFDataModule):
         if split in self._found and self._found[split][0] is self.tables(split):
             return self._found[split][1], self._summaries[split]  # so what is found is told once
         is_known = split != "predict"
-        columns = self.columns if is_known else replace(self.columns, label=None)
+        columns = self.columns if split == "train" else replace(self.columns, weight=None)
+        columns = columns if is_known else replace(columns, label=None)
         on_bad_row = self.on_bad_row if is_known else "all"
         tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
         if columns.label is not None:

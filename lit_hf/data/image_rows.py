@@ -44,11 +44,13 @@ class ImageColumns:
             path, or an array.
         label: column of the class; None reads none.
         id: column of the examples' names; without one they are numbered from 0.
+        weight: column of the weight in the training loss; None reads none.
     """
 
     image: str
     label: str | None
     id: str
+    weight: str | None = None
 
     def check(self, table: Table) -> None:
         """Refuse a table that lacks one of the columns."""
@@ -90,6 +92,7 @@ def read_images(
         features=Features({**_FEATURES, **label}),
         summary=ExampleSummary,
         read=_Reader(columns, listed | _names(tables, columns.label)).read,
+        weight=columns.weight,
     )
     examples, summary = checked_rows(tables, kind, on_bad_row)
     if summary.num_repeated_ids:

@@ -17,6 +17,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lit_hf.data.row_weights import WEIGHT
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.functional.differences import Fact
@@ -25,7 +26,7 @@ from lit_hf.safe_loading import SafeLoading
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]
 _OF_ROWS = {"splits", "_tables", "_sources", "_keys", "_stamps", "_summaries", "_found", "_lengths"}
-_NO_INPUT = {"id", "index", "label", "labels"}
+_NO_INPUT = {"id", "index", "label", "labels", WEIGHT}
 
 
 class KnownRows(SafeLoading, LightningDataModule):

@@ -16,6 +16,7 @@ from lit_hf.data.collating import Padding, pad_tokens
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.problems import RowProblems, RowSummary
+from lit_hf.data.row_weights import WEIGHT
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Row
 from lit_hf.data.tokenizer_stamp import stamp_of
@@ -45,6 +46,7 @@ class OwnRows(KnownRows):
     on_bad_row: str
     pad_to_multiple_of: int
     id_column: str | None = "id"
+    weight_column: str | None
 
     def read_row(self, row: Row, is_labelled: bool) -> Item:
         """Check a row and take what is needed of it.
@@ -110,6 +112,7 @@ class OwnRows(KnownRows):
             features=Features({"id": Value("string"), **self.features}),
             summary=RowSummary,
             read=partial(self._checked, is_labelled),
+            weight=self.weight_column if split == "train" else None,
         )
         on_bad_row = self.on_bad_row if is_labelled else "all"
         rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
@@ -120,7 +123,8 @@ class OwnRows(KnownRows):
             )
         stamps = [table.stamp for table in self.tables(split)]
         key = key_of("encoded", rows._fingerprint, stamps, self._stamp_of_rows(), is_labelled)
-        encode, gone = self.without_rows().encode_rows, [n for n in rows.column_names if n != "id"]
+        encode = self.without_rows().encode_rows
+        gone = [name for name in rows.column_names if name not in ("id", WEIGHT)]
         encoded = cached_map(rows, encode, {}, key, f"encoding {split}", gone)
         if self._has_tokenizer and "input_ids" in encoded.column_names:
             warn_of_rows(encoded, self.processor, split, [])

@@ -4,6 +4,7 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -78,7 +79,8 @@ class QuestionDataModule(HFDataModule):
             eval_batch_size=eval_batch_size,
             **settings,
         )
-        self.columns = QuestionColumns(question_column, context_column, answers_column, id_column)
+        names = (question_column, context_column, answers_column, id_column)
+        self.columns = QuestionColumns(*names, self.weight_column)
 
     # What a subclass says.
 
@@ -94,10 +96,9 @@ class QuestionDataModule(HFDataModule):
     # What is shared.
 
     def columns_of(self, split: Split) -> QuestionColumns:
-        """The columns of a split: rows to predict are read without answers."""
-        if split == "predict":
-            return QuestionColumns(**{**vars(self.columns), "answers": None})
-        return self.columns
+        """The columns of a split: training rows alone are weighed, rows to predict lack answers."""
+        columns = self.columns if split == "train" else replace(self.columns, weight=None)
+        return replace(columns, answers=None) if split == "predict" else columns
 
     def read(self, split: Split, find_answer: FindAnswer) -> tuple[Dataset, QuestionSummary]:
         """Read and check the questions of a split; those to predict all have names of their own."""

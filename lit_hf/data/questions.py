@@ -45,12 +45,14 @@ class QuestionColumns:
         context: column of the text that it is asked about.
         answers: column of the answers; None reads none.
         id: column of the questions' names; without one a question is numbered, from 0.
+        weight: column of the weight in the training loss; None reads none.
     """
 
     question: str
     context: str
     answers: str | None
     id: str
+    weight: str | None = None
 
     def check(self, table: Table) -> None:
         """Refuse a table that lacks one of the columns."""
@@ -112,6 +114,7 @@ def read_questions(
         summary=QuestionSummary,
         read=_Reader(columns, find_answer).read,
         texts=[c for c in (columns.question, columns.context, columns.answers) if c is not None],
+        weight=columns.weight,
     )
     questions, summary = checked_rows(tables, kind, on_bad_row)
     _tell(summary, tables[0].name)

@@ -10,6 +10,7 @@ class RowSettings(TypedDict, total=False):
     num_workers: int
     on_bad_row: Literal["error", "skip"]
     seed: int
+    weight_column: str | None
 
 
 class FileSettings(RowSettings, total=False):

@@ -108,7 +108,8 @@ class TextClassificationDataModule(HFDataModule):
         if not label_separator:
             raise InputError("`label_separator` is empty; set what stands between labels: ','.")
         self.columns = TextColumns(
-            text_column, pair_column, label_column, id_column, text_template, label_separator
+            *(text_column, pair_column, label_column, id_column, text_template, label_separator),
+            weight=self.weight_column,
         )
         self.problem_type: ProblemType = problem_type
         self._label_names = label_names
@@ -176,8 +177,9 @@ class TextClassificationDataModule(HFDataModule):
         return TextInputs(self, known)
 
     def columns_of(self, split: Split) -> TextColumns:
-        """The columns of a split: rows to predict are read without labels."""
-        return replace(self.columns, label=None) if split == "predict" else self.columns
+        """The columns of a split: training rows alone are weighed, rows to predict lack labels."""
+        columns = self.columns if split == "train" else replace(self.columns, weight=None)
+        return replace(columns, label=None) if split == "predict" else columns
 
     def _where(self, split: Split) -> str:
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"

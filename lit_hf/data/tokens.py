@@ -10,6 +10,7 @@ from datasets import Dataset
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import cached_map
 from lit_hf.data.known_rows import text_key
+from lit_hf.data.row_weights import WEIGHT
 from lit_hf.data.templates import FilledText, TemplateTokenizer
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
@@ -103,7 +104,7 @@ def encode_texts(
         key: determines the result, see `key_of`.
         split: its name.
     """
-    remove = [name for name in examples.column_names if name != "id"]
+    remove = [name for name in examples.column_names if name not in ("id", WEIGHT)]
     settings = {"tokenizer": texts, **settings}
     encoded = cached_map(examples, encode_batch, settings, key, f"tokenising {split}", remove)
     num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())

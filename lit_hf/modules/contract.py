@@ -19,7 +19,7 @@ from lit_hf.batches import (
     marks_of,
     without_copies,
 )
-from lit_hf.modules.losses import BatchLoss, LossFunction, reduce_terms
+from lit_hf.modules.losses import BatchLoss, LossFunction, check_weights, reduce_terms
 from lit_hf.modules.stage_scores import Stage, StageScores
 
 BatchT = TypeVar("BatchT", bound=Mapping[str, object])
@@ -123,6 +123,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """The mean loss: copies count nothing, and rows of a training what their weight says."""
         counts = self._kept(batch, terms.numerators.device).to(terms.numerators.dtype)
         if is_training and isinstance(weight := batch.get("weight"), Tensor):
+            check_weights(weight, len(counts))
             counts = counts * weight.to(counts)
         return reduce_terms(terms, counts)
 

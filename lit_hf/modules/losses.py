@@ -229,14 +229,40 @@ def check_rounding(targets: Tensor, problem_type: ProblemType) -> None:
     Raises:
         InputError: saying which precision keeps them.
     """
-    if not is_half(targets):
-        return
-    if problem_type == "regression" or not ((targets == 0) | (targets == 1)).all():
+    if is_half(targets) and (problem_type == "regression" or not _are_flags(targets)):
+        raise _rounded("targets", targets)
+
+
+def check_weights(weights: Tensor, num_examples: int) -> None:
+    """Refuse weights of rows that are no number for each, or are rounded as targets may be.
+
+    Args:
+        weights: [B], as a batch holds them.
+        num_examples: B.
+
+    Raises:
+        InputError: saying which.
+    """
+    if weights.shape != (num_examples,):
         raise InputError(
-            f"the targets of the batch are {str(targets.dtype)[6:]}, rounded to 3 digits or fewer "
-            "by `trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true), which "
-            "leaves targets as they are."
+            f"the `weight` of the batch has shape {list(weights.shape)}, but a number for each of "
+            f"its {num_examples} examples is expected, shape [{num_examples}]."
         )
+    if is_half(weights) and not _are_flags(weights):
+        raise _rounded("weights", weights)
+
+
+def _are_flags(values: Tensor) -> bool:
+    """Whether all are 0 or 1."""
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _rounded(what: str, values: Tensor) -> InputError:
+    return InputError(
+        f"the {what} of the batch are {str(values.dtype)[6:]}, rounded to 3 digits or fewer by "
+        "`trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true), which leaves "
+        f"{what} as they are."
+    )
 
 
 def class_terms(

@@ -14,16 +14,17 @@ class StepMean:
     one beside padding copies, and the batches at the end of an epoch, fewer than a step takes,
     would be divided by the number of all. Here the mean of each batch is multiplied by its weight,
     and before the optimizer steps the gradients are divided by the weight of all batches on all
-    processes. DeepSpeed keeps gradients to itself, so there the means are averaged as ever.
+    processes. DeepSpeed keeps gradients to itself, so there the loss is divided by the weight of
+    the batches that all processes run at once, and accumulated ones are averaged as ever.
 
-    Weights are relative to the mean weight of a step's first batches, so that losses stay as large
-    as means: float16 holds their gradients under the scale of 16-mixed, where those of sums
-    overflow. Of equal batches nothing is rounded.
+    Weights are relative to the mean weight of the first batches of a step that have any, so that
+    losses stay as large as means: float16 holds their gradients under the scale of 16-mixed, where
+    those of sums overflow. Of equal batches nothing is rounded.
     """
 
     def __init__(self) -> None:
-        self._usual: Tensor | None = None  # scalar, the mean weight of the first batches of a step
-        self._total: Tensor | None = None  # scalar, the weight of this process's batches of a step
+        self._usual: Tensor | None = None  # scalar, the mean weight of a step's first batches
+        self._total: Tensor | None = None  # scalar, the weight of all batches of a step so far
 
     def weigh(self, trainer: Trainer, loss: Tensor, weight: Tensor) -> Tensor:
         """Multiply the mean loss of a batch by its weight, if a step takes other batches too.
@@ -37,12 +38,15 @@ class StepMean:
             return loss
         dtype = torch.promote_types(loss.dtype, torch.float32)
         own = weight.to(loss.device, dtype)
+        total = _over_processes(trainer, own)
+        usual = total / trainer.world_size
+        if _keeps_gradients(trainer):
+            return loss * (own / _or_one(usual))
         if self._usual is None or self._total is None:
-            usual = _over_processes(trainer, own) / trainer.world_size
-            self._usual = torch.where(usual > 0, usual, 1)
-            self._total = torch.zeros_like(own)
-        self._total = self._total + own
-        return loss * (own / self._usual)
+            self._usual = self._total = torch.zeros_like(own)
+        self._usual = torch.where(self._usual > 0, self._usual, usual)
+        self._total = self._total + total
+        return loss * (own / _or_one(self._usual))
 
     def divide(self, trainer: Trainer, parameters: "list[Tensor]") -> None:
         """Divide the gradients of a step by the weight of all that they are of.
@@ -52,18 +56,25 @@ class StepMean:
         """
         if self._usual is None or self._total is None:  # nothing has been weighed
             return
-        total = _over_processes(trainer, self._total)
-        factor = _num_batches(trainer) * self._usual / torch.where(total > 0, total, 1)
+        factor = _num_batches(trainer) * self._usual / _or_one(self._total)
         self._usual = self._total = None
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
 
 
+def _or_one(number: Tensor) -> Tensor:
+    """A weight to divide by; 1 where it is 0, and so is what is divided."""
+    return torch.where(number > 0, number, 1)
+
+
+def _keeps_gradients(trainer: Trainer) -> bool:
+    """Whether nobody but the strategy gets at the gradients."""
+    return isinstance(trainer.strategy, DeepSpeedStrategy)
+
+
 def _num_batches(trainer: Trainer) -> int:
     """How many batches an optimizer step takes, over which their losses are averaged."""
-    if isinstance(trainer.strategy, DeepSpeedStrategy):
-        return 1
     return trainer.accumulate_grad_batches * trainer.world_size
 
 

@@ -1,15 +1,20 @@
 import json
 import runpy
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor
 from torch.optim import SGD
 
+from lit_hf.modules import step_mean
+from lit_hf.modules.step_mean import StepMean
 from tests.processes import run_script
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
@@ -75,6 +80,37 @@ def test_step__counts_each_token_alike_however_the_batches_are_cut(
         assert torch.allclose(weights, wanted, rtol=0, atol=1e-9), name
         for key in ("val/loss", "val/exact_match", "val/f1", "val/num_examples"):
             assert found[key] == pytest.approx(scores[key], abs=1e-6), (name, key)
+
+
+def _step(strategy: object, batches: Sequence[float]) -> list[float]:
+    """By what each mean is multiplied, and last the gradient of all, of 1 for each batch."""
+    trainer: Any = SimpleNamespace(
+        strategy=strategy, accumulate_grad_batches=len(batches), world_size=1
+    )
+    mean, weight = StepMean(), torch.ones((), requires_grad=True)
+    losses = [mean.weigh(trainer, weight, torch.tensor(own)) for own in batches]
+    torch.autograd.backward(sum(losses) / len(batches))
+    mean.divide(trainer, [weight])
+    assert weight.grad is not None
+    return [*(float(loss.detach()) for loss in losses), float(weight.grad)]
+
+
+def test_weigh__is_relative_to_the_first_batch_that_weighs_anything() -> None:
+    assert _step(None, [0.0, 500.0, 1000.0]) == [0.0, 1.0, 2.0, 1.0]
+    assert _step(None, [0.0, 0.0]) == [0.0, 0.0, 0.0]
+    assert _step(None, [3.0, 3.0, 3.0]) == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_weigh__of_deepspeed_is_by_the_batches_that_run_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody gets at its gradients, so that accumulated batches count alike."""
+    strategy = object.__new__(DeepSpeedStrategy)
+    assert _step(strategy, [2.0, 500.0]) == [1.0, 1.0, 1.0]
+    trainer: Any = SimpleNamespace(strategy=strategy, accumulate_grad_batches=1, world_size=2)
+    monkeypatch.setattr(step_mean, "_over_processes", lambda trainer, number: number + 6.0)
+    loss = StepMean().weigh(trainer, torch.tensor(8.0), torch.tensor(2.0))
+    assert float(loss) / 2 == 8.0 * 2.0 / (2.0 + 6.0)  # the processes are averaged
 
 
 def _weights(module: pl.LightningModule) -> Tensor:

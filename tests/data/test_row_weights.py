@@ -1,0 +1,160 @@
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pandas as pd
+import pytest
+import torch
+from datasets import Dataset
+
+from lit_hf import HFDataModule, InputError
+from lit_hf.data.problems import CellError
+from lit_hf.data.row_weights import check_weights, weight_of
+from tests.tasks import Row, Task
+
+COLUMN = "importance"
+
+
+def _rows(task: Task, count: int = 8) -> list[Row]:
+    return [{**row, COLUMN: n / 10} for n, row in enumerate(task.rows(0, count))]
+
+
+def _data(task: Task, **settings: object) -> HFDataModule:
+    return task.data(**{"weight_column": COLUMN, "batch_size": 4, "val_fraction": 0, **settings})
+
+
+def _weights(data: HFDataModule) -> dict[str, float]:
+    data.setup("fit")
+    return {
+        name: float(weight)
+        for batch in data.train_dataloader()
+        for name, weight in zip(batch["id"], batch["weight"], strict=True)
+    }
+
+
+@pytest.mark.parametrize(("cell", "weight"), [("0.5", 0.5), (0, 0.0), (Decimal("1.5"), 1.5)])
+def test_weight__is_a_number(cell: object, weight: float) -> None:
+    assert weight_of({COLUMN: cell}, COLUMN) == weight
+
+
+@pytest.mark.parametrize(
+    ("cell", "clause"),
+    [
+        *((cell, "missing") for cell in (None, "", " ")),
+        *((cell, "not a number") for cell in ("high", [1.0], True, "1_0")),
+        *((cell, "not finite") for cell in (math.nan, "nan", math.inf, 1e39, 10**400)),
+        *((cell, "negative") for cell in (-1, "-0.5")),
+    ],
+)
+def test_weight__of_another_cell_is_refused(cell: object, clause: str) -> None:
+    with pytest.raises(CellError, match=f"weight is {clause} .column 'importance'"):
+        weight_of({COLUMN: cell}, COLUMN)
+
+
+def test_weights__are_in_the_training_batches_alone(any_task: Task) -> None:
+    rows = _rows(any_task)
+    unweighed = [{k: v for k, v in row.items() if k != COLUMN} for row in rows]
+    data = _data(any_task)
+    data.with_rows(train=rows, val=unweighed, test=unweighed, predict=unweighed)
+    assert _weights(data) == pytest.approx({str(n): n / 10 for n in range(8)})
+    for stage in ("test", "predict"):
+        data.setup(stage)
+    loaders = (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader())
+    for loader in loaders:
+        assert "weight" not in next(iter(loader))
+    assert data.describe()["weight_column"] == COLUMN
+    plain = _data(any_task, weight_column=None).with_rows(train=rows)
+    plain.setup("fit")
+    assert "weight" not in next(iter(plain.train_dataloader()))
+    assert "weight_column" not in plain.describe()
+
+
+def test_weights__that_change_are_read_anew_and_leave_validation_rows_alone(
+    any_task: Task,
+) -> None:
+    stamps = []
+    for factor in (1.0, 2.0):
+        rows = [{**row, COLUMN: factor * (n + 1)} for n, row in enumerate(any_task.rows(0, 8))]
+        data = _data(any_task, val_fraction=0.25).with_rows(train=rows)
+        assert max(_weights(data).values()) >= 4 * factor
+        assert "weight" not in next(iter(data.val_dataloader()))
+        stamps.append([data.source(split)["stamp"] for split in ("train", "val")])
+    assert stamps[0][0] != stamps[1][0]
+    assert stamps[0][1] == stamps[1][1]
+
+
+def test_bad_weights__are_told_by_row_column_and_value(any_task: Task) -> None:
+    rows = _rows(any_task)
+    rows[3][COLUMN], rows[5][COLUMN] = "high", -2
+    with pytest.raises(InputError) as caught:
+        _data(any_task).with_rows(train=rows).setup("fit")
+    for part in ("row 4 has 'high'", "row 6 has -2", COLUMN):
+        assert part in str(caught.value)
+    kept = _data(any_task, on_bad_row="skip").with_rows(train=rows)
+    assert len(_weights(kept)) == 6
+
+
+def test_weights__that_are_all_0_are_refused(any_task: Task) -> None:
+    rows = [{**row, COLUMN: 0} for row in any_task.rows(0, 8)]
+    with pytest.raises(InputError, match="all 8 training rows have the weight 0"):
+        _data(any_task).with_rows(train=rows).setup("fit")
+
+
+def test_weights__of_a_column_that_is_missing(any_task: Task) -> None:
+    with pytest.raises(InputError, match=r"'importance' .setting `weight_column`"):
+        _data(any_task).with_rows(train=any_task.rows(0, 8)).setup("fit")
+
+
+def test_weights__that_an_own_encoding_drops_are_refused() -> None:
+    with pytest.raises(InputError, match="have no weights"):
+        check_weights(Dataset.from_dict({"id": ["a"]}), COLUMN, "train.csv")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["text", "image", "extractive", "generative"])
+def test_weights__of_files(
+    kind: str, name: str, tiny_model: str, tiny_t5: str, tiny_vit: str, tmp_path: Path
+) -> None:
+    from tests.images import png
+    from tests.tasks import task_of
+
+    task = task_of(name, tiny_model, tiny_t5, tiny_vit)
+    rows = _rows(task)
+    for number, row in enumerate(rows):
+        if "image" in row:
+            (tmp_path / f"{number}.png").write_bytes(png(number))
+            row["image"] = f"{number}.png"
+    path = tmp_path / f"train.{kind}"
+    frame = pd.DataFrame(rows)
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = _data(task, train_file=str(path))
+    assert _weights(data) == pytest.approx({str(n): n / 10 for n in range(8)})
+
+
+def test_bad_weight__of_a_file_is_told_by_its_line(tiny_model: str, tmp_path: Path) -> None:
+    from lit_hf import TextClassificationDataModule
+
+    path = tmp_path / "train.csv"
+    path.write_text("text,label,importance\nfire,1,0.5\nsong,0,\n", encoding="utf-8")
+    data = TextClassificationDataModule(
+        tiny_model, train_file=str(path), val_fraction=0, weight_column=COLUMN
+    )
+    with pytest.raises(InputError, match=r"train.csv: 1 row: the weight is missing .*line 3 has"):
+        data.setup("fit")
+
+
+def test_weights__are_as_precise_as_the_training(any_task: Task) -> None:
+    data = _data(any_task).with_rows(train=_rows(any_task))
+    data.setup("fit")
+    assert next(iter(data.train_dataloader()))["weight"].dtype == torch.float32
+    data.trainer = pl.Trainer(precision="64-true", accelerator="cpu", logger=False)
+    batch = next(iter(data.train_dataloader()))
+    wanted = torch.tensor([int(n) / 10 for n in batch["id"]], dtype=torch.float64)
+    assert torch.equal(batch["weight"], wanted)
