@@ -8,6 +8,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from lit_hf.errors import DamagedError, InputError
+from lit_hf.functional.hf_objects import is_in_memory
 from lit_hf.functional.paths import is_local
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def reading(model_name: str, part: str) -> Iterator[None]:
     Raises:
         InputError: naming the file, where one is damaged or leads out of the folder, else the part.
     """
+    if is_in_memory(model_name):
+        raise InputError(
+            f"{model_name}: it was loaded from no folder, so there is no {part} beside it. Give "
+            "that as an object too: a tokenizer or image processor in place of the data module's "
+            "`model_name`, or `module.tokenizer = …`."
+        )
     check_names(Path(model_name))
     try:
         yield

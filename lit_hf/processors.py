@@ -51,10 +51,21 @@ def load_tokenizer(
                 f"model {model_name!r}: there is no tokenizer with it (no tokenizer.json and no "
                 "vocabulary); copy the tokenizer's files of the base model into the folder."
             )
-        add_padding(tokenizer, model_name)
-        settle(tokenizer, special_tokens_are_text)
-        _try_out(tokenizer)
+        prepare(tokenizer, model_name, special_tokens_are_text)
     return tokenizer
+
+
+def prepare(tokenizer: "PreTrainedTokenizerBase", name: str, are_text: bool = True) -> None:
+    """Let a tokenizer pad, and read special tokens in texts in one way; try it out.
+
+    Args:
+        tokenizer: changed in place.
+        name: for messages.
+        are_text: as in `load_tokenizer`.
+    """
+    add_padding(tokenizer, name)
+    settle(tokenizer, are_text)
+    _try_out(tokenizer)
 
 
 def _try_out(tokenizer: "PreTrainedTokenizerBase") -> None:

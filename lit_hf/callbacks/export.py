@@ -20,6 +20,7 @@ from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.files import new_folder, sync_files
 from lit_hf.functional.class_lookup import class_named, name_of
+from lit_hf.functional.hf_objects import is_in_memory
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
@@ -160,10 +161,14 @@ def _write(checkpoint: dict[str, dict[str, object]], module: HFModule, folder: P
     model.config.task_specific_params = {module.task: known}
     with _no_bars():
         model.save_pretrained(folder)
-    if not write_processor(checkpoint, folder):
-        module.write_processor(folder)  # of a training on loaders of the user's own
-    template = str(inputs.get("text_template") or inputs.get("prompt") or "")
-    module.finish_export(model, folder, literals(template))
+    is_written = write_processor(checkpoint, folder)
+    if not is_written and is_in_memory(module.model_name):
+        log.warning("no tokenizer or image processor is known here: save yours into the folder.")
+    else:
+        if not is_written:
+            module.write_processor(folder)  # of a training on loaders of the user's own
+        template = str(inputs.get("text_template") or inputs.get("prompt") or "")
+        module.finish_export(model, folder, literals(template))
     drop_code(folder)  # of the base model, which is not here
     options, auto = module.call_options(folder), getattr(module, "auto_class", None)
     name = getattr(auto, "__name__", "AutoModel")

@@ -50,7 +50,15 @@ _PLUGIN, _NORM = "precision plugin", "sync_batchnorm"
 PLANNED = ("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", _ENDING)
 """Facts that may change: they decide the end and the learning rate, not the rows."""
 FREE = {
-    *("model_name", "pretrained", "label_names", "positive_label", "language", "max_windows"),
+    *(
+        "model_name",
+        "pretrained",
+        "label_names",
+        "num_labels",
+        "positive_label",
+        "language",
+        "max_windows",
+    ),
     *("generation", "max_answer_length", "num_best", "no_answer_threshold", "metrics"),
 }
 """Settings of our modules that decide no weight of a training that resumes."""

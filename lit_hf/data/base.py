@@ -14,6 +14,7 @@ from lit_hf.data.collating import Collate, MarkedBatch, OwnCollate, collate_of
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.item_batches import ItemBatches
 from lit_hf.data.missing import STAGES, no_rows
+from lit_hf.data.model_of_data import ModelOfData
 from lit_hf.data.own_rows import OwnRows
 from lit_hf.data.row_sources import refuse_shared, tell_rows
 from lit_hf.data.row_weights import check_weights, without_weights
@@ -24,6 +25,7 @@ from lit_hf.data.split_files import local_path, local_paths
 from lit_hf.data.tables import Row, Table, table_in_memory
 from lit_hf.errors import InputError, at_least
 from lit_hf.functional.class_lookup import name_of
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.splits import check_split, stratified_split
 from lit_hf.processor_files import files_of
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class HFDataModule(OwnRows, ItemBatches):
+class HFDataModule(OwnRows, ItemBatches, ModelOfData):
     """Rows of any source to batches; the base of the data modules of all tasks.
 
     A subclass says how a row is read (`features`, `read_row`), how rows become tokens or the like
@@ -41,7 +43,8 @@ class HFDataModule(OwnRows, ItemBatches):
     copies, so that each example counts exactly once on any number of devices.
 
     Args:
-        model_name: Hub id or folder whose tokenizer or image processor prepares the examples.
+        model_name: Hub id or folder whose tokenizer or image processor prepares the examples; or
+            that object itself.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         subset: folder in the folder, or configuration of the Hub data set.
         train_file: training rows, a path, a pattern or a list of them; of images a folder, too.
@@ -70,7 +73,7 @@ class HFDataModule(OwnRows, ItemBatches):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         subset: str | None = None,
         train_file: str | list[str] | None = None,
@@ -94,7 +97,7 @@ class HFDataModule(OwnRows, ItemBatches):
         at_least(1, max_tokens=max_tokens, pad_to_multiple_of=pad_to_multiple_of)
         at_least(0, num_workers=num_workers)
         check_split(val_fraction, seed)
-        self.model_name = str(model_name)
+        self.take_model(model_name)
         self.dataset = local_path("dataset", dataset)
         self.subset = subset
         self.files: dict[Split, str | list[str] | None] = {

@@ -5,6 +5,7 @@ from lit_hf.data.cifar_batches import CLASSES
 from lit_hf.data.image_classification import ImageClassificationDataModule
 from lit_hf.data.mixing import ImageMixing
 from lit_hf.data.shared_settings import BatchSettings, RowSettings
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
 
 
@@ -26,7 +27,8 @@ class CIFAR10DataModule(ImageClassificationDataModule):
     https://www.cs.toronto.edu/~kriz/cifar.html
 
     Args:
-        model_name: Hub id or folder of the model whose image processor says what it reads.
+        model_name: Hub id or folder of the model whose image processor says what it reads; or an
+            image processor.
         dataset: a folder with the Parquet files or with the authors' batches, their .tar.gz as it
             was downloaded, or a Hub id.
         settings: those of `ImageClassificationDataModule`, but for files, columns and classes.
@@ -34,7 +36,7 @@ class CIFAR10DataModule(ImageClassificationDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = "uoft-cs/cifar10",
         **settings: Unpack[CIFARSettings],
     ) -> None:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from datasets import Dataset
+from transformers import PreTrainedConfig
 
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.problems import words_found
@@ -23,7 +24,6 @@ from lit_hf.functional.labels import (
 )
 from lit_hf.functional.trained_names import is_classifier, names_of, numbers_of
 from lit_hf.functional.values import MISSING_WORDS
-from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
 _FLAGS = ({("0",), ("1",)}, {("false",), ("true",)})
@@ -48,17 +48,16 @@ def known_names(tables: Sequence[Table], column: str) -> list[str]:
     return found
 
 
-def names_without_training(known: list[str], model_name: str) -> list[str]:
+def names_without_training(known: list[str], config: PreTrainedConfig) -> list[str]:
     """The names of the classes where there are no training rows: those of a trained model.
 
     Args:
         known: names that the format of the other rows tells.
-        model_name: Hub id or folder of the model.
+        config: of the model.
 
     Raises:
         InputError: if neither tells any.
     """
-    config = load_config(model_name)
     trained = names_of(config) if is_classifier(config) else []
     readable = {name_key(name) for name in trained}
     if numbers_of(trained) and known == in_class_order(known):
@@ -73,15 +72,14 @@ def names_without_training(known: list[str], model_name: str) -> list[str]:
     return trained
 
 
-def reading_of_model(model_name: str, task: str, names: Sequence[str]) -> object:
+def reading_of_model(config: PreTrainedConfig, task: str, names: Sequence[str]) -> object:
     """What the labels of its training rows are to an exported model of these classes: "names" ….
 
     Args:
-        model_name: Hub id or folder of the model.
+        config: of the model.
         task: of the data.
         names: of the classes in order; of others a model says nothing.
     """
-    config = load_config(model_name)
     params = getattr(config, "task_specific_params", None)
     about = params.get(task) if isinstance(params, dict) else None
     is_same = names_of(config) == list(names)
@@ -185,13 +183,13 @@ def check_lists(train: Dataset, problem_type: ProblemType, separator: str) -> No
         )
 
 
-def in_order_of_model(found: list[str], model_name: str) -> list[str]:
+def in_order_of_model(found: list[str], config: PreTrainedConfig) -> list[str]:
     """Where a model has trained classes of the same names, put them in its order.
 
     Numbers for names, as of LABEL_0, tell no order: whether LABEL_2 is the class "2" or the third
     one of a data set, only those who trained it know.
     """
-    trained = names_of(load_config(model_name))
+    trained = names_of(config)
     order = {name_key(name).casefold(): index for index, name in enumerate(trained)}
     same = {name_key(name).casefold() for name in found} == order.keys()
     if same and len(order) == len(trained) == len(found) and numbers_of(trained) is None:

@@ -32,10 +32,10 @@ from lit_hf.data.windows import (
     window_features,
 )
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, default_length, positions_of
-from lit_hf.processors import check_vocabulary, load_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -52,7 +52,7 @@ class ExtractiveQADataModule(QuestionDataModule):
     whole examples with all their windows, `lit_hf.batches.SpanBatch`.
 
     Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts; or a tokenizer.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         max_length: longest window in tokens, question included.
         doc_stride: context tokens that neighbouring windows share.
@@ -66,7 +66,7 @@ class ExtractiveQADataModule(QuestionDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         *,
         max_length: int = 384,
@@ -86,7 +86,7 @@ class ExtractiveQADataModule(QuestionDataModule):
         Raises:
             InputError: if the model has fewer positions, or the stride leaves no room.
         """
-        limit = positions_of(load_config(self.model_name))
+        limit = self.max_positions()
         check_length("max_length", self._max_length, limit, self.model_name)
         check_padding("max_length", self._max_length, self.pad_to_multiple_of, limit)
         room = question_room(self.processor, self._max_length, self.doc_stride)
@@ -104,9 +104,9 @@ class ExtractiveQADataModule(QuestionDataModule):
         questions, summary = self.read(split, locate)
         self._summaries[split] = summary
         questions = self.with_room(split, questions, self.doc_stride)
-        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor, max_length = tokenizer, self.max_length
-        check_vocabulary(tokenizer, self.model_name)
+        self.check_tokens(tokenizer)
         vocabulary = stamp_of(tokenizer)
         stamps = [table.stamp for table in self.tables(split)]
         key = key_of(

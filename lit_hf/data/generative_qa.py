@@ -36,10 +36,10 @@ from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of
-from lit_hf.processors import check_vocabulary, load_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -56,7 +56,7 @@ class GenerativeQADataModule(QuestionDataModule):
     their windows, `lit_hf.batches.PromptBatch`.
 
     Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts; or a tokenizer.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         prompt: what the model reads, with `{question}` and `{context}`.
         max_length: longest window in tokens, prompt included.
@@ -74,7 +74,7 @@ class GenerativeQADataModule(QuestionDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         *,
         prompt: str = DEFAULT_PROMPT,
@@ -105,12 +105,11 @@ class GenerativeQADataModule(QuestionDataModule):
         Raises:
             InputError: if the model has fewer positions; those of T5 are relative, without limit.
         """
-        config = load_config(self.model_name)
         lengths = {
             "max_length": self.prompts.max_length,
             "max_answer_length": self.max_answer_length,
         }
-        limits = positions_of(config), positions_of(config, "decoder")
+        limits = self.max_positions(), self.max_positions("decoder")
         for (name, length), limit in zip(lengths.items(), limits, strict=True):
             check_length(name, length, limit, self.model_name)
             check_padding(name, length, self.pad_to_multiple_of, limit)
@@ -124,10 +123,10 @@ class GenerativeQADataModule(QuestionDataModule):
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""
         questions, _ = self.read(split, told_place)
-        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor = tokenizer
         questions = self.with_room(split, questions, self.prompts.doc_stride)
-        check_vocabulary(tokenizer, self.model_name)
+        self.check_tokens(tokenizer)
         check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
         key = key_of(
             "prompts",

@@ -36,17 +36,19 @@ from lit_hf.data.image_items import ImageInputs
 from lit_hf.data.image_rows import ImageColumns, read_images
 from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
 from lit_hf.data.mixing import ImageMixing, mix
+from lit_hf.data.model_of_data import image_processor_of
 from lit_hf.data.shared_settings import FileSettings
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.draws import Draws
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.processors import load_image_processor, pixel_settings, set_image_size
+from lit_hf.processors import pixel_settings, set_image_size
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig
@@ -64,7 +66,8 @@ class ImageClassificationDataModule(HFDataModule):
     of the model's image processor.
 
     Args:
-        model_name: Hub id or folder of the model whose image processor says what it reads.
+        model_name: Hub id or folder of the model whose image processor says what it reads; or an
+            image processor.
         dataset: a local folder with a file or folder for each split, or with CIFAR-10's batches, or
             a Hub id; the files below go first.
         image_column: column of the image: a file's content, the Hub's object of `bytes` and `path`,
@@ -91,7 +94,7 @@ class ImageClassificationDataModule(HFDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         *,
         image_column: str = "image",
@@ -133,7 +136,7 @@ class ImageClassificationDataModule(HFDataModule):
     @cached_property
     def processor(self) -> "BaseImageProcessor":
         """The image processor of the model, with the `image_size` that was asked for."""
-        processor = load_image_processor(self.model_name)
+        processor = image_processor_of(self.given, self.model_name)
         if self.image_size is not None:
             set_image_size(processor, self.image_size)
         return processor
@@ -176,7 +179,7 @@ class ImageClassificationDataModule(HFDataModule):
         tables = trained or self.tables("val") or self.tables("test")
         found = known_names(tables, str(self.columns.label))
         if not trained:
-            found = names_without_training(found, self.model_name)
+            found = names_without_training(found, self.model_config)
         elif not found:
             found = names_of_rows(self._read("train")[1], self._where("train"), "")
         if len(found) == 1:
@@ -185,7 +188,7 @@ class ImageClassificationDataModule(HFDataModule):
                 "learn; wanted are two or more, in a folder of images a subfolder for each. To go "
                 "on with these rows list every class in `label_names`."
             )
-        return in_order_of_model(found, self.model_name)
+        return in_order_of_model(found, self.model_config)
 
     def _where(self, split: Split) -> str:
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
@@ -214,7 +217,7 @@ class ImageClassificationDataModule(HFDataModule):
         names, column, trained = self.label_names, str(self.columns.label), self.tables("train")
         self.labels_are = reading_of(
             *(names, column, trained, lambda: self._read("train")[1].places),
-            lambda: reading_of_model(self.model_name, self.task, names),
+            lambda: reading_of_model(self.model_config, self.task, names),
         )
         tables = self.tables(split)
         ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)

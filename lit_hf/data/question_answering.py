@@ -24,6 +24,7 @@ from lit_hf.data.questions import (
 from lit_hf.data.room import with_room
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources import Split
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.tokenizer_saving import save_tokenizer
 from lit_hf.tokenizing import cutting_ends
@@ -46,7 +47,7 @@ class QuestionDataModule(HFDataModule):
     """Questions about contexts of any length: the base of both kinds of answers.
 
     Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts; or a tokenizer.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         question_column: column of the question.
         context_column: column of the text that it is asked about.
@@ -60,7 +61,7 @@ class QuestionDataModule(HFDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         *,
         question_column: str = "question",

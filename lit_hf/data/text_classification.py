@@ -39,12 +39,12 @@ from lit_hf.data.text_items import TextInputs
 from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, encode_batch, encode_texts
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
-from lit_hf.processors import check_vocabulary, load_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -57,7 +57,7 @@ class TextClassificationDataModule(HFDataModule):
     in memory (`with_rows`). Batches are `lit_hf.batches.TextBatch`, padded to their longest text.
 
     Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the texts.
+        model_name: Hub id or folder of the model whose tokenizer encodes the texts; or a tokenizer.
         dataset: a local folder with a file for each split, or a Hub id; the files below go first.
         text_column: column of the text.
         pair_column: column of the second text, for tasks on pairs.
@@ -84,7 +84,7 @@ class TextClassificationDataModule(HFDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         dataset: str | None = None,
         *,
         text_column: str = "text",
@@ -132,7 +132,7 @@ class TextClassificationDataModule(HFDataModule):
         tables = trained or self.tables("val") or self.tables("test")
         found = known_names(tables, str(self.columns.label))
         if not trained:
-            found = names_without_training(found, self.model_name)
+            found = names_without_training(found, self.model_config)
         elif not found:
             examples, summary = self._read("train")
             if self.column_names:
@@ -140,7 +140,7 @@ class TextClassificationDataModule(HFDataModule):
                 refuse_class_of_header(*found_in, len(trained))
             remedy = "For a number to predict set `problem_type: regression`."
             found = names_of_rows(summary, self._where("train"), remedy)
-        return in_order_of_model(found, self.model_name)
+        return in_order_of_model(found, self.model_config)
 
     @cached_property
     def max_length(self) -> int:
@@ -149,10 +149,9 @@ class TextClassificationDataModule(HFDataModule):
         Raises:
             InputError: if more was asked for than the model has positions.
         """
-        config = load_config(self.model_name)
-        limit, max_length = positions_of(config), self._max_length
+        limit, max_length = self.max_positions(), self._max_length
         if max_length is None:
-            max_length = default_length(self.processor, config)
+            max_length = default_length(self.processor, self.model_config)
         num_special = self.processor.num_special_tokens_to_add(pair=self.columns.pair is not None)
         check_length("max_length", max_length, limit, self.model_name, num_special)
         check_padding("max_length", max_length, self.pad_to_multiple_of, limit)
@@ -208,15 +207,15 @@ class TextClassificationDataModule(HFDataModule):
             column, trained = str(self.columns.label), self.tables("train")
             self.labels_are = reading_of(
                 *(names, column, trained, lambda: self._read("train")[1].places),
-                lambda: reading_of_model(self.model_name, self.task, names),
+                lambda: reading_of_model(self.model_config, self.task, names),
             )
             tables = self.tables(split)
             ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
             if self._label_names is None:
                 tell_numbers(ids, names, column, [*trained, *tables], len(trained))
-        tokenizer = padded_at_the_end(self.processor, load_config(self.model_name))
+        tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor, max_length = tokenizer, self.max_length
-        check_vocabulary(tokenizer, self.model_name)
+        self.check_tokens(tokenizer)
         if self.columns.pair is not None and not separates_pairs(tokenizer):
             first = self.columns.template or f"{{{self.columns.text}}}"
             raise inseparable_pairs(first, f"{{{self.columns.pair}}}")

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from datasets import Dataset
 
 from lit_hf.data.batching import rounded_up
 from lit_hf.data.cache import cached_map
 from lit_hf.data.known_rows import text_key
+from lit_hf.data.model_of_data import ModelOfData, tokenizer_from
 from lit_hf.data.row_weights import WEIGHT
 from lit_hf.data.templates import FilledText, TemplateTokenizer
 from lit_hf.data.unknown_tokens import warn_of_rows
@@ -17,7 +18,6 @@ from lit_hf.errors import InputError
 from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.spans import Span
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
-from lit_hf.processors import load_config, load_tokenizer
 from lit_hf.tokenizing import tokenize
 
 if TYPE_CHECKING:
@@ -27,25 +27,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class OfModel(Protocol):
-    """A data module, as far as it names its model."""
-
-    model_name: str
-
-
-def tokenizer_of(data: OfModel) -> "PreTrainedTokenizerBase":
+def tokenizer_of(data: ModelOfData) -> "PreTrainedTokenizerBase":
     """The tokenizer of a data module's model, which gives all that the model reads.
 
     Raises:
         InputError: if it has no fast version, which alone tells the places of its tokens.
     """
-    tokenizer = load_tokenizer(data.model_name)
+    tokenizer = tokenizer_from(data.given, data.model_name)
     if not tokenizer.is_fast:
         raise InputError(
             f"{data.model_name}: its tokenizer, {type(tokenizer).__name__}, has no fast version "
             "(`tokenizers`), which is needed here; take another model."
         )
-    config = load_config(data.model_name)
+    config = data.model_config
     ask_for_segments(tokenizer, config)
     return padded_at_the_end(tokenizer, config)
 

@@ -6,6 +6,7 @@ from lit_hf.data.examples import TextColumns
 from lit_hf.data.shared_settings import BatchSettings, LengthSettings, RowSettings
 from lit_hf.data.sources import Split
 from lit_hf.data.text_classification import TextClassificationDataModule
+from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
 
 
@@ -27,7 +28,8 @@ class TweetDataModule(TextClassificationDataModule):
     https://www.kaggle.com/competitions/nlp-getting-started
 
     Args:
-        model_name: Hub id or folder of the model whose tokenizer encodes the tweets.
+        model_name: Hub id or folder of the model whose tokenizer encodes the tweets; or a
+            tokenizer.
         train_file: training rows, a path, a pattern or a list of them.
         max_length: longest tweet in tokens, longer ones are cut.
         val_fraction: share of the training rows set aside, by class, where there are no
@@ -37,7 +39,7 @@ class TweetDataModule(TextClassificationDataModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ProcessorSource,
         train_file: str | list[str] | None = None,
         *,
         max_length: int | None = 128,

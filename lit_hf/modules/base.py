@@ -9,6 +9,7 @@ from torch.optim import AdamW, Optimizer
 
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import checkpoint_to_come, held_config
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.checkpoint_metadata import complete
@@ -19,10 +20,10 @@ from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
+from lit_hf.modules.given_model import given_model, prepared
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import (
     ConfigValue,
-    changed_config,
     config_from_dict,
     other_weights,
 )
@@ -71,7 +72,8 @@ class HFModule(
     says the rest of its task in the hooks of `TaskModule`.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, which is trained as it is,
+            or its config, for random weights.
         pretrained: load the weights; false builds the model from its config with random weights.
         config_overrides: values that replace those of the model's config, such as
             `num_hidden_layers: 2`.
@@ -89,7 +91,7 @@ class HFModule(
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         pretrained: bool = True,
         config_overrides: dict[str, ConfigValue] | None = None,
         optimizer: OptimizerCallable = lambda params: AdamW(
@@ -101,7 +103,9 @@ class HFModule(
         metrics: Mapping[str, MetricLike] | None = None,
     ) -> None:
         super().__init__()
-        self.model_name, self.pretrained = str(model_name), pretrained
+        self.given = given_model(model_name, pretrained, config_overrides)
+        self.model_name = self.given.name
+        self.pretrained = pretrained and self.given.config is None
         self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
         self.loss, self.added_metrics = for_each_row(loss), as_metrics(metrics or {})
@@ -128,11 +132,14 @@ class HFModule(
         if "transformers_version" in overrides:  # a whole config, as checkpoints hold it
             config = config_from_dict(overrides)
             self.check_config(config)
-        else:
-            config = changed_config(self.model_name, self.config_overrides)
+        if "transformers_version" not in overrides or self.given.model is not None:
+            config = self.given.own_config(self.config_overrides)
             self.complete_config(config)
         complete_padding(config, self._trainer, overrides, self.model_name)
-        self.model = self.load_model(config, pretrained)
+        if self.given.model is None:
+            self.model = self.load_model(config, pretrained)
+        else:
+            self.model = self.use_model(prepared(self.given.model))
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         make_precise(self.setup_scores)
         self.to(self.device)  # it may have been moved before the model was first touched

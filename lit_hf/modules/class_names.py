@@ -93,6 +93,32 @@ def keeps_head(
     return fit != "other"
 
 
+def keeps_given_head(
+    config: PreTrainedConfig, names: Sequence[str], model_name: str, trainer: Trainer | None = None
+) -> None:
+    """Compare the classes of a model that was given, whose head stays, with as many wanted ones.
+
+    Args:
+        config: the config of the model, with its own names of classes.
+        names: the wanted names in order.
+        model_name: where it was loaded from, for messages.
+        trainer: what runs the model; None where nothing does.
+
+    Raises:
+        InputError: if its classes are the wanted ones in another order, or if they are others and
+            the model is not to be trained.
+    """
+    trained = names_of(config)
+    is_trained = trainer is None or trainer.state.fn == "fit"
+    if compare_names(trained, names) == "other" and is_trained:
+        log.warning(
+            f"the given model {model_name!r} has the classes {_short(trained)}, wanted are "
+            f"{_short(names)}: these are taken to be those in this order, its head stays."
+        )
+    else:
+        keeps_head(config, names, model_name, trainer)
+
+
 def _other_order(trained: Sequence[str], names: Sequence[str], model_name: str) -> str:
     """Two orders of the same classes, and what to set."""
     told = (

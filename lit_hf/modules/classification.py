@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
@@ -21,9 +22,11 @@ from lit_hf.metrics.classification import MOST_CLASSES, one_sided
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.class_names import check_loaders, positive_class
+from lit_hf.modules.class_names import check_loaders
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.losses import LossFunction, check_labels, class_terms, plain_loss
+from lit_hf.modules.module_classes import ModuleClasses
+from lit_hf.modules.num_labels import check_number
 from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
@@ -32,16 +35,17 @@ log = logging.getLogger(__name__)
 ClassBatch = TextBatch | ImageBatch
 
 
-class Classifier(HFModule):
+class Classifier(ModuleClasses, HFModule):
     """A model that gives logits of classes, or one number: the base of classifiers.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         label_names: names of the classes in order; without them those of the data or the model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
             each, "regression" for a number.
         positive_label: name of the class, of two, whose F1 is reported; without it the last
             (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
+        num_labels: number of the classes, where nobody names them; they are LABEL_0, LABEL_1 ….
         settings: those of `HFModule`.
 
     Attributes:
@@ -54,28 +58,22 @@ class Classifier(HFModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         label_names: list[str] | None = None,
         problem_type: ProblemType = "single_label",
         positive_label: str | None = None,
+        num_labels: int | None = None,
         **settings: Unpack[ModuleSettings],
     ) -> None:
         super().__init__(model_name, **settings)
         if label_names is not None and problem_type == "regression":
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         self.label_names = checked_names(label_names, problem_type)
+        check_number(num_labels, self.label_names, problem_type)
         self.problem_type: ProblemType = problem_type
+        self.num_labels = num_labels
         self.positive_label = positive_label
         self._chose_positive = positive_label is not None
-        self.check_positive()
-
-    def fit_to_data(self, stage: str) -> None:
-        """Take the names of the classes from the data where none were given.
-
-        Raises:
-            InputError: if the data has other classes.
-        """
-        super().fit_to_data(stage)
         self.check_positive()
 
     def setup(self, stage: str) -> None:
@@ -123,20 +121,6 @@ class Classifier(HFModule):
         """What an export keeps: how labels are read."""
         held = {} if self.labels_are is None else {"labels_are": self.labels_are}
         return {**super().settings(), **held}
-
-    def waits_for_data(self) -> bool:
-        """Whether only the data knows the names of the classes, before the model is there."""
-        return self.label_names is None and self.problem_type != "regression"
-
-    def check_positive(self) -> None:
-        """Compare the positive class with the names of the classes, as soon as they are known.
-
-        Raises:
-            InputError: if it is none of two.
-        """
-        self.positive_label = positive_class(
-            self.positive_label, self.label_names, self.problem_type
-        )
 
     # The contract.
 
@@ -190,19 +174,12 @@ class Classifier(HFModule):
     def setup_scores(self) -> None:
         """Make the metrics, and learn the names of the classes where none were given."""
         names = names_of(self.model.config)
-        if self.problem_type != "regression" and self.label_names is None:
-            self.label_names = names
-        self.check_positive()
+        self.learn_names(self.model.config)
         super().setup_scores()
         self.confusion = nn.ModuleDict()
         if self.problem_type == "single_label" and len(names) <= MOST_CLASSES:
             for stage in ("val", "test"):
                 self.confusion[stage] = MulticlassConfusionMatrix(len(names), validate_args=False)
-
-    def positive_number(self) -> int:
-        """Number of the positive class, of two; 1 where there is none."""
-        label, names = self.positive_label, self.label_names or []
-        return names.index(label) if label is not None else 1
 
     def count(self, batch: ClassBatch, scores: ClassScores, kept: Tensor, stage: Stage) -> None:
         """Count a batch in the confusion matrix too."""

@@ -9,19 +9,22 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from transformers import AutoModelForQuestionAnswering, PreTrainedConfig
+from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.precision import precise
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
+from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
+from lit_hf.modules.num_labels import check_number_of_given
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import Answers, QuestionAnswering, QuestionSettings
 from lit_hf.modules.sharding import is_sharded, passes
@@ -38,7 +41,7 @@ class ExtractiveQA(QuestionAnswering):
     answer". The answer is the span of the largest start plus end logit over all windows.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         max_answer_length: longest answer in tokens.
         num_best: answers told of each question.
         no_answer_threshold: for questions without answer (SQuAD 2.0): the answer is "" where "no
@@ -56,7 +59,7 @@ class ExtractiveQA(QuestionAnswering):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         max_answer_length: int = 30,
         num_best: int = 20,
         no_answer_threshold: float | None = None,
@@ -104,12 +107,20 @@ class ExtractiveQA(QuestionAnswering):
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Two outputs a token: start and end."""
+        if self.given.model is not None:
+            check_number_of_given(config, ["start", "end"], self.model_name)
         config.num_labels = 2
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is trained to answer questions."""
         return any(kind.endswith("QuestionAnswering") for kind in config.architectures or [])
+
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The given model for questions."""
+        takes = self.takes(config_by_class(model))
+        check_kind(model, type(self), takes, "one `…ForQuestionAnswering`")
+        return model
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""

@@ -13,6 +13,7 @@ from torch.optim import AdamW
 from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.sequences import IGNORED, token_losses
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.modules.data_facts import DataFacts
@@ -27,6 +28,7 @@ from lit_hf.modules.generation import (
     set_generation,
     warn_of_cut_answers,
 )
+from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable
@@ -56,7 +58,7 @@ class GenerativeQA(QuestionAnswering):
     and of several processes.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         generation: how answers are written, such as `num_beams: 4`; without it one beam, and as
             many `max_new_tokens` as the data's `max_answer_length`, 32 where that is not known.
             What the model's folder says does not count, but for tokens. Checkpoint and export keep
@@ -70,7 +72,7 @@ class GenerativeQA(QuestionAnswering):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         generation: dict[str, GenerationValue] | None = None,
         *,
         optimizer: OptimizerCallable = lambda params: AdamW(
@@ -100,8 +102,18 @@ class GenerativeQA(QuestionAnswering):
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The model in single precision, with the settings by which it writes."""
         check_seq2seq(config)
-        model = super().load_model(config, pretrained)
-        defaults = default_generation(config, self._length, self._trainer)
+        return self._writing(super().load_model(config, pretrained))
+
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The given model that writes."""
+        takes = self.takes(config_by_class(model))
+        check_kind(
+            model, type(self), takes, "one `…ForConditionalGeneration` that reads and writes"
+        )
+        return self._writing(model)
+
+    def _writing(self, model: PreTrainedModel) -> PreTrainedModel:
+        defaults = default_generation(model.config, self._length, self._trainer)
         set_generation(model, {**defaults, **self.generation})
         return model
 

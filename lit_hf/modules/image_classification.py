@@ -14,11 +14,13 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from lit_hf.batches import ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts, Processor
+from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.loading import Auto
@@ -32,6 +34,7 @@ class ImageSettings(SharedSettings, total=False):
     """What `ImageClassifier` hands on."""
 
     positive_label: str | None
+    num_labels: int | None
 
 
 class ImageClassifier(Classifier):
@@ -41,10 +44,10 @@ class ImageClassifier(Classifier):
     codes, as ConvNeXT, or interpolates them, as ViT; others are refused. The loss is cross entropy.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         label_names: names of the classes in order; without them those of the data or the model.
         label_smoothing: share of the target that goes to all classes alike, while training.
-        settings: those of `HFModule`, and `positive_label`.
+        settings: those of `HFModule`, `positive_label` and `num_labels`.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -56,7 +59,7 @@ class ImageClassifier(Classifier):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         label_names: list[str] | None = None,
         label_smoothing: float = 0.0,
         *,
@@ -113,12 +116,18 @@ class ImageClassifier(Classifier):
                 "blue: wanted is 3."
             )
         config.problem_type = "single_label_classification"
-        super().complete_config(config)
+        self.complete_classes(config)
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is a trained classifier of images."""
         return any(kind.endswith("ForImageClassification") for kind in config.architectures or [])
+
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The given classifier of images."""
+        takes = self.takes(config_by_class(model))
+        check_kind(model, type(self), takes, "one `…ForImageClassification`")
+        return model
 
     def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
         """The image processor beside a model."""

@@ -15,14 +15,13 @@ from lit_hf.errors import InputError, nearest
 from lit_hf.model_files import check_config, reading
 from lit_hf.modules.complete_weights import note_gaps
 from lit_hf.positions import check_length, positions_of
-from lit_hf.processors import load_config
 
 log = logging.getLogger(__name__)
 # What models raise of a config that they cannot be built from.
 _UNFIT = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AssertionError)
 # Values that the data, the problem or a call decide.
 _DECIDED = {
-    "num_labels": "`label_names`",
+    "num_labels": "`num_labels` or `label_names`",
     "id2label": "`label_names`",
     "label2id": "`label_names`",
     "problem_type": "`problem_type`",
@@ -58,9 +57,10 @@ def config_from_dict(values: Mapping[str, object]) -> PreTrainedConfig:
         ) from error
 
 
-def changed_config(model_name: str, overrides: Mapping[str, ConfigValue]) -> PreTrainedConfig:
-    """The config of a model, with some of its values replaced."""
-    config = load_config(model_name)
+def changed_config(
+    config: PreTrainedConfig, overrides: Mapping[str, ConfigValue]
+) -> PreTrainedConfig:
+    """A config with some of its values replaced, in place where it can be."""
     override(config, overrides)
     _check_chunks(config)
     return _with_derived(config, overrides) if overrides else config

@@ -7,6 +7,7 @@ from typing import cast
 from lightning.pytorch import LightningModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from lit_hf.functional.hf_objects import is_in_memory
 from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.data_facts import DataFacts, Processor
 from lit_hf.modules.padding import follow_padding
@@ -36,6 +37,11 @@ class ModuleTokenizer(LightningModule):
     @tokenizer.setter
     def tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+
+    def is_without_tokenizer(self) -> bool:
+        """Whether nothing says where a tokenizer is: neither data, nor the user, nor a folder."""
+        is_known = self._tokenizer is not None or DataFacts(self._trainer).processor is not None
+        return is_in_memory(self.model_name) and not is_known
 
     def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
         """The tokenizer beside a model, and how it reads special tokens in texts.
@@ -88,7 +94,12 @@ class ModuleTokenizer(LightningModule):
         return {}
 
     def decode_tokens(self, ids: Sequence[int]) -> str:
-        """The text of some tokens, with " ‖ " between the two texts of a pair."""
+        """The text of some tokens, with " ‖ " between the two texts of a pair.
+
+        Of a model in memory, without data and without a tokenizer, these are their numbers.
+        """
+        if self.is_without_tokenizer():
+            return " ".join(map(str, ids))
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
         parts: list[list[int]] = [[]]
         for token in ids:

@@ -9,6 +9,7 @@ from torchmetrics import Metric
 from lit_hf.batches import Prediction, QuestionBatch, Shown
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule
@@ -31,7 +32,7 @@ class QuestionAnswering(HFModule):
     """A model that answers questions about contexts: the base of extractive and generative ones.
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         language: how answers are compared: "en" as SQuAD does, "ko" as KorQuAD, "mixed" for
             Chinese as MLQA, "plain" for others.
         max_windows: windows run at once. An evaluation runs more in several passes; a training
@@ -46,7 +47,7 @@ class QuestionAnswering(HFModule):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         language: Language = "en",
         max_windows: int = 64,
         **settings: Unpack[ModuleSettings],

@@ -6,9 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 from lightning.pytorch import Trainer
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
 
 from lit_hf.checkpoints import checkpoint_to_come
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import name_of_object
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.processors import load_tokenizer
 
@@ -66,8 +68,8 @@ class SameTokens:
         data = DataFacts(trainer)
         processor: Any = data.processor
         name = data.model_name
-        if not hasattr(processor, "get_vocab") or processor.name_or_path != name:
-            return  # none, or one of the user's own, given as an object
+        if not hasattr(processor, "get_vocab") or _name_of(processor) != name:
+            return  # none, or one of the user's own, set as `data.processor`
         found = processor.get_vocab()
         if others := other_numbers(learnt, found):
             token = others[0]
@@ -77,6 +79,11 @@ class SameTokens:
                 f"{learnt[token]}. Give the data module the `model_name` of the weights; a "
                 "tokenizer of your own that goes with them is set as `data.processor`."
             )
+
+
+def _name_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What a data module calls its tokenizer."""
+    return name_of_object(tokenizer.name_or_path, type(tokenizer).__name__)
 
 
 def other_numbers(learnt: Mapping[str, int], found: Mapping[str, int]) -> list[str]:

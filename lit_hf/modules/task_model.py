@@ -39,6 +39,10 @@ class TaskModel(LightningModule):
             redraw_head(model)
         return model
 
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """Take the model that was given in place of a name, or make one of the task of it."""
+        return model
+
     def take_names(self, stage: str) -> None:
         """Take the names of the classes from the Trainer's data, where both have such.
 

@@ -5,6 +5,7 @@ Letters: B examples in a batch, L tokens, C classes.
 
 import logging
 from functools import partial
+from typing import cast
 
 from torch import nn
 from torchmetrics import Metric
@@ -17,6 +18,7 @@ from transformers import (
 
 from lit_hf.batches import Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
+from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
@@ -29,11 +31,9 @@ from lit_hf.modules.backbone_with_head import (
     join,
 )
 from lit_hf.modules.causal import check_head
-from lit_hf.modules.class_names import (
-    write_names,
-)
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts
+from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import HeadCallable
 from lit_hf.modules.loading import (
@@ -57,6 +57,7 @@ class TextSettings(ModuleSettings, total=False):
     """What `TextClassifier` hands on."""
 
     positive_label: str | None
+    num_labels: int | None
 
 
 class TextClassifier(Classifier):
@@ -67,13 +68,13 @@ class TextClassifier(Classifier):
     cross entropy (single_label), binary cross entropy (multi_label) or squared error (regression).
 
     Args:
-        model_name: Hub id or folder of the model.
+        model_name: Hub id or folder of the model; or the model itself, or its config.
         label_names: names of the classes in order; without them those of the model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
             each, "regression" for a number.
         head: makes a head from the width of the backbone and the number of labels, such as
             `lit_hf.MeanHead`; without it the model's own head is used.
-        settings: those of `HFModule`, and `positive_label`.
+        settings: those of `HFModule`, `positive_label` and `num_labels`.
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
@@ -85,7 +86,7 @@ class TextClassifier(Classifier):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: ModelSource,
         label_names: list[str] | None = None,
         problem_type: ProblemType = "single_label",
         head: HeadCallable | None = None,
@@ -118,12 +119,7 @@ class TextClassifier(Classifier):
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
         config.problem_type = _HF_PROBLEM[self.problem_type]
-        if self.problem_type == "regression":
-            config.num_labels = 1
-        elif self.label_names is not None and self._make_head is not None:
-            write_names(config, self.label_names)  # whatever the head means that is not used
-        else:
-            super().complete_config(config)
+        self.complete_classes(config)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of another problem or of other classes."""
@@ -167,6 +163,19 @@ class TextClassifier(Classifier):
             check_head(backbone, head)
             return join(backbone, head, config)
         return super().load_model(config, pretrained)
+
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The given classifier, or the backbone of the given model with a head of one's own."""
+        if self._make_head is None:
+            takes = self.takes(config_by_class(model))
+            wanted = "one `…ForSequenceClassification`, or a bare backbone with `head`"
+            check_kind(model, type(self), takes, wanted)
+            return model
+        backbone = cast("PreTrainedModel", model.base_model)
+        check_backbone(backbone)
+        head = self._make_head(backbone.config.hidden_size, len(names_of(model.config)))
+        check_head(backbone, head)
+        return join(backbone, head, model.config)
 
     def _own_head_again(self, config: BackboneWithHeadConfig, pretrained: bool) -> PreTrainedModel:
         """A model that has an own head already; with a new one where that does not fit."""

@@ -22,6 +22,7 @@ from lit_hf.data.classes import (
     names_without_training,
 )
 from lit_hf.data.tables import Table
+from lit_hf.processors import load_config
 
 Rows = list[dict[str, object]]
 
@@ -46,7 +47,7 @@ def test_label_names__in_the_order_of_the_trained_model(
         "negative",
         "positive",
     ]
-    model = str(folder)
+    model = load_config(str(folder))
     assert in_order_of_model(["Negative", "Positive"], model) == ["Positive", "Negative"]
     assert in_order_of_model(["negative", "neutral"], model) == ["negative", "neutral"]
     three = ["negative", "neutral", "positive"]
@@ -58,7 +59,7 @@ def test_label_names__in_the_order_of_the_trained_model(
     ):
         config["id2label"] = {str(number): name for number, name in enumerate(names)}
         (folder / "config.json").write_text(json.dumps(config))
-        assert in_order_of_model(found, model) == wanted
+        assert in_order_of_model(found, load_config(str(folder))) == wanted
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label"])
@@ -164,7 +165,7 @@ def test_names__without_training_rows_are_those_of_a_trained_model(
         return str(tmp_path / "model")
 
     def names(known: list[str], model_name: str) -> list[str]:
-        return names_without_training(known, model_name)
+        return names_without_training(known, load_config(model_name))
 
     kind = "BertForSequenceClassification"
     words, placeholders = ["no", "yes"], ["LABEL_0", "LABEL_1"]

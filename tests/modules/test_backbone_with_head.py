@@ -13,7 +13,14 @@ from transformers import (
     PreTrainedModel,
 )
 
-from lit_hf import HeadFirst, InputError, MeanHead, Predictor, TextClassifier
+from lit_hf import (
+    HeadFirst,
+    InputError,
+    MeanHead,
+    Predictor,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.batches import TextBatch
 from lit_hf.callbacks.cpu_speed import CPUSpeed
 from lit_hf.callbacks.first_token import FirstTokenOnly
@@ -75,8 +82,6 @@ def test_pooler__learns_only_under_a_head_that_reads_it(
     head: type[nn.Module],
     learns: bool,
 ) -> None:
-    from lit_hf import TextClassificationDataModule
-
     data = TextClassificationDataModule(tiny_model, batch_size=4).with_rows(train=tweet_rows)
     module = TextClassifier(tiny_model, ["0", "1"], head=head)
     module.freeze()
@@ -113,7 +118,7 @@ def test_loss__is_that_of_the_ready_head_of_the_same_logits(
     with torch.no_grad():
         found = module(**inputs, labels=labels)
         logits = model(**inputs).logits
-    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    losses: dict[ProblemType, Callable[[Tensor, Tensor], Tensor]] = {
         "single_label": nn.functional.cross_entropy,
         "multi_label": nn.functional.binary_cross_entropy_with_logits,
         "regression": lambda x, y: nn.functional.mse_loss(x[:, 0], y),
@@ -164,8 +169,6 @@ def test_folder__without_pooler_of_before_still_loads(
 def test_checkpoint__without_pooler_of_before_still_loads(
     tiny_model: str, tmp_path: Path, make_batch: MakeBatch, tweet_rows: list[dict[str, object]]
 ) -> None:
-    from lit_hf import TextClassificationDataModule
-
     data = TextClassificationDataModule(tiny_model, batch_size=8).with_rows(train=tweet_rows)
     module = TextClassifier(tiny_model, ["0", "1"], head=MeanHead)
     module.model = _former(tiny_model)
@@ -200,8 +203,6 @@ def test_head__that_reads_a_pooler_is_refused_where_there_is_none(
 def test_speed_ups__leave_the_logits(
     tiny_model: str, tmp_path: Path, tweet_rows: list[dict[str, object]], head: type[nn.Module]
 ) -> None:
-    from lit_hf import TextClassificationDataModule
-
     data = TextClassificationDataModule(tiny_model, batch_size=4)
     data.with_rows(train=tweet_rows, predict=tweet_rows)
     module = TextClassifier(tiny_model, ["0", "1"], head=head)

@@ -142,7 +142,9 @@ def test_from_config__tells_what_cannot_be_built() -> None:
 
 
 def test_changed_config__what_is_computed_from_a_value_follows_it(tiny_t5: str) -> None:
-    config = changed_config(tiny_t5, {"feed_forward_proj": "gated-gelu", "num_layers": 1})
+    config = changed_config(
+        load_config(tiny_t5), {"feed_forward_proj": "gated-gelu", "num_layers": 1}
+    )
     assert (config.is_gated_act, config.dense_act_fn) == (True, "gelu_new")
     before = load_config(tiny_t5)
     assert (config.d_model, config.vocab_size) == (before.d_model, before.vocab_size)
@@ -152,13 +154,16 @@ def test_changed_config__what_is_computed_from_a_value_follows_it(tiny_t5: str) 
 @pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
 def test_changed_config__precision_is_the_trainers(tiny_model: str, name: str) -> None:
     with pytest.raises(InputError, match=rf"'{name}' is set by `trainer\.precision`"):
-        changed_config(tiny_model, {name: "bfloat16"})
+        changed_config(load_config(tiny_model), {name: "bfloat16"})
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_chunks__that_not_every_length_has_are_refused(tiny_model: str, size: int) -> None:
     if size < 2:
-        assert changed_config(tiny_model, {"chunk_size_feed_forward": size}).model_type == "bert"
+        assert (
+            changed_config(load_config(tiny_model), {"chunk_size_feed_forward": size}).model_type
+            == "bert"
+        )
         return
     with pytest.raises(InputError, match="chunk_size_feed_forward is 3"):
-        changed_config(tiny_model, {"chunk_size_feed_forward": size})
+        changed_config(load_config(tiny_model), {"chunk_size_feed_forward": size})

@@ -1,0 +1,408 @@
+"""Models, configs, tokenizers and image processors of transformers in place of their names."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerFast,
+)
+
+from lit_hf import (
+    HFModule,
+    ImageClassificationDataModule,
+    InputError,
+    MeanHead,
+    Predictor,
+    SampleLogger,
+    TextClassificationDataModule,
+    TextClassifier,
+)
+from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.export import export_checkpoint
+from tests.images import NAMES
+from tests.tasks import TASKS, Task, task_of
+from tests.trainers import quiet_trainer
+
+AUTOS: dict[str, Any] = {
+    "text": AutoModelForSequenceClassification,
+    "image": AutoModelForImageClassification,
+    "extractive": AutoModelForQuestionAnswering,
+    "generative": AutoModelForSeq2SeqLM,
+}
+
+
+@pytest.fixture(params=TASKS)
+def task(request: pytest.FixtureRequest, tiny_model: str, tiny_t5: str, tiny_vit: str) -> Task:
+    return task_of(request.param, tiny_model, tiny_t5, tiny_vit)
+
+
+@pytest.fixture(params=["text", "image"])
+def classifier(
+    request: pytest.FixtureRequest, tiny_model: str, tiny_t5: str, tiny_vit: str
+) -> Task:
+    return task_of(request.param, tiny_model, tiny_t5, tiny_vit)
+
+
+def _model(task: Task, nameless: bool = True) -> Any:  # noqa: ANN401 - of any class of models
+    """A model with a head of its own, of no dropout, so that two trainings are alike."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # of the head
+        model = AUTOS[task.name].from_pretrained(task.model)
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    if nameless:
+        model.config._name_or_path = ""
+        model.name_or_path = ""
+    return model
+
+
+def _processor(task: Task, nameless: bool = True) -> Any:  # noqa: ANN401 - of either kind
+    if task.name == "image":
+        return AutoImageProcessor.from_pretrained(task.model)  # type: ignore[no-untyped-call]  # has no types
+    tokenizer = AutoTokenizer.from_pretrained(task.model)
+    if nameless:
+        tokenizer.name_or_path = ""
+    return tokenizer
+
+
+def _data(task: Task, num_rows: int = 8, **settings: Any) -> Any:  # noqa: ANN401 - of the task
+    given = {"batch_size": 4, "val_fraction": 0.0, "model_name": _processor(task), **settings}
+    rows = task.rows(0, num_rows)
+    return task.data(**given).with_rows(train=rows, val=rows, predict=rows)
+
+
+def _fit(folder: Path, module: HFModule, data: Any, *callbacks: Any, **settings: Any) -> Any:  # noqa: ANN401 - of the Trainer
+    path = settings.pop("ckpt_path", None)
+    trainer = quiet_trainer(
+        default_root_dir=folder, callbacks=list(callbacks), **{"max_epochs": 1, **settings}
+    )
+    trainer.fit(module, data, ckpt_path=path)
+    return trainer
+
+
+def test_model__is_trained_as_it_is(task: Task, tmp_path: Path) -> None:
+    model = _model(task)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    module = task.module(model_name=model)
+    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
+    data = _data(task)
+    first = trainer.validate(module, data, verbose=False)
+    assert module.model is model
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    named = task.module(model_name=task.model)
+    named.model.load_state_dict(before)
+    same = trainer.validate(named, data, verbose=False)
+    assert first == same
+    trainer.fit(module, data)
+    assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_model__is_loaded_from_checkpoint_export_and_by_predictor(
+    task: Task, tmp_path: Path
+) -> None:
+    module, data = task.module(model_name=_model(task)), _data(task)
+    trainer = _fit(tmp_path, module, data, SampleLogger(every_n_steps=1, num_samples=2))
+    path = tmp_path / "some.ckpt"
+    trainer.save_checkpoint(path)
+    held = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert isinstance(held["model_name"], str)
+    assert held["model_name"].endswith(" (in memory)")
+    again = type(module).load_from_checkpoint(path)
+    for name, weight in module.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], weight)
+    rows = task.rows(0, 3)
+    items: list[Any] = [
+        row["image"] if "image" in row else row.get("text") or (row["question"], row["context"])
+        for row in rows
+    ]
+    wanted = Predictor.from_pretrained(path)(items)
+    folder = export_checkpoint(path, tmp_path / "out")
+    assert Predictor.from_pretrained(folder)(items) == wanted
+    assert "in memory" in (folder / "README.md").read_text()
+
+
+def test_model__that_is_resumed_ends_with_the_same_weights(task: Task, tmp_path: Path) -> None:
+    def run(folder: Path, **settings: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - of the Trainer
+        module = task.module(model_name=_model(task), scheduler="constant")
+        _fit(folder, module, _data(task), LastCheckpoint(), **settings)
+        return {name: weight.clone() for name, weight in module.model.state_dict().items()}
+
+    whole = run(tmp_path / "a", max_epochs=2)
+    run(tmp_path / "b", max_epochs=1)
+    last = next((tmp_path / "b").rglob("last.ckpt"))
+    resumed = run(tmp_path / "b", max_epochs=2, ckpt_path=str(last))
+    assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
+
+
+def test_config__makes_random_weights(task: Task, tmp_path: Path) -> None:
+    config = AutoConfig.from_pretrained(task.model)
+    config._name_or_path = ""
+    before = config.to_dict()
+    module = task.module(model_name=config)
+    trainer = _fit(tmp_path, module, _data(task))
+    assert config.to_dict() == before
+    assert not module.pretrained
+    own = AUTOS[task.name].from_pretrained(task.model).base_model.state_dict()
+    made = module.model.base_model.state_dict()
+    assert made.keys() == own.keys()
+    assert any(not torch.allclose(made[name], own[name], atol=0.01) for name in own)
+    path = tmp_path / "some.ckpt"
+    trainer.save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["lit_hf"]["from_scratch"]
+
+
+def test_config__may_be_changed(task: Task) -> None:
+    config = AutoConfig.from_pretrained(task.model)
+    name = "num_layers" if task.name == "generative" else "num_hidden_layers"
+    module = task.module(model_name=config, config_overrides={name: 1})
+    assert getattr(module.model.config, name) == 1
+    assert getattr(config, name) == 2
+
+
+def test_model__is_not_changed_by_settings(task: Task) -> None:
+    with pytest.raises(InputError, match="`config_overrides`"):
+        task.module(model_name=_model(task), config_overrides={"hidden_size": 8})
+    with pytest.raises(InputError, match="`pretrained: false`"):
+        task.module(model_name=_model(task), pretrained=False)
+    wrong: Any = 3
+    with pytest.raises(InputError, match="got a int"):
+        task.module(model_name=wrong)
+
+
+def test_model__of_another_task_is_refused(task: Task, tiny_model: str, tiny_t5: str) -> None:
+    other = AutoModel.from_pretrained(tiny_t5 if task.name != "generative" else tiny_model)
+    module = task.module(model_name=other)
+    with pytest.raises(
+        InputError, match=f"{type(module).__name__} was given a {type(other).__name__}"
+    ):
+        _ = module.model
+
+
+def test_model__in_half_precision_is_trained_in_single(task: Task) -> None:
+    model = _model(task).to(torch.bfloat16)
+    before = {name: weight.clone().float() for name, weight in model.state_dict().items()}
+    module = task.module(model_name=model)
+    assert {weight.dtype for weight in module.model.parameters()} == {torch.float32}
+    assert all(torch.equal(w.float(), before[name]) for name, w in model.state_dict().items())
+
+
+def test_module__with_a_model_is_copied_with_it(task: Task) -> None:
+    module = task.module(model_name=_model(task))
+    for made in (module, copy.deepcopy(module)):
+        twin = copy.deepcopy(made)
+        assert twin.model is not module.model
+        _ = made.model
+    assert copy.deepcopy(module).model is not module.model
+
+
+def test_processor__gives_what_its_name_gives(task: Task, tmp_path: Path) -> None:
+    given = _processor(task)
+    before = repr(given)
+    data = _data(task, model_name=given)
+    data.setup("fit")
+    named = _data(task, model_name=task.model)
+    named.setup("fit")
+    assert data.processor is not given
+    assert repr(given) == before
+    one, other = data.splits["train"][:], named.splits["train"][:]
+    assert one == other
+    if task.name != "image":  # of which nothing is cached by the processor
+        assert data.splits["train"]._fingerprint == named.splits["train"]._fingerprint
+    data.save_processor(tmp_path / "a")
+    assert list((tmp_path / "a").iterdir())
+
+
+def test_processor__with_more_tokens_goes_with_a_model_that_has_them(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_tokens(["[E1]", "[/E1]"])
+    model: Any = AutoModelForSequenceClassification.from_pretrained(tiny_model)
+    rows = [{"text": f"[E1] fire [/E1] {n}", "label": NAMES[n % 2]} for n in range(8)]
+
+    def data() -> TextClassificationDataModule:
+        return TextClassificationDataModule(tokenizer, batch_size=4).with_rows(train=rows)
+
+    with pytest.raises(InputError, match="`vocab_size`"):
+        _fit(tmp_path, TextClassifier(model), data())
+    model.resize_token_embeddings(len(tokenizer))
+    trainer = _fit(tmp_path, TextClassifier(model), data())
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+    found = Predictor.from_pretrained(tmp_path / "some.ckpt")
+    assert "[E1]" in found.tokenizer.get_vocab()  # type: ignore[union-attr]  # of texts
+
+
+def test_processor__of_other_numbers_than_those_of_the_weights_is_refused(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    own: Any = AutoTokenizer.from_pretrained(tiny_model)
+    vocabulary = own.get_vocab()
+    words = [word for word in vocabulary if word.isalpha()][:2]
+    content = json.loads(own.backend_tokenizer.to_str())
+    held = content["model"]["vocab"]
+    held[words[0]], held[words[1]] = held[words[1]], held[words[0]]
+    other = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
+        tokenizer_object=Tokenizer.from_str(json.dumps(content)),
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    )
+    rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
+    data = TextClassificationDataModule(other, batch_size=4).with_rows(train=rows)
+    with pytest.raises(InputError, match="another number than that of model"):
+        _fit(tmp_path, TextClassifier(tiny_model), data)
+
+
+def test_processor__of_another_kind_is_refused(tiny_model: str, tiny_vit: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    images: Any = AutoImageProcessor.from_pretrained(tiny_vit)  # type: ignore[no-untyped-call]  # has no types
+    with pytest.raises(InputError, match="wanted is the image processor"):
+        _ = ImageClassificationDataModule(tokenizer).processor
+    with pytest.raises(InputError, match="wanted is the tokenizer"):
+        _ = TextClassificationDataModule(images).processor
+    model: Any = AutoModel.from_pretrained(tiny_model)
+    with pytest.raises(InputError, match="got a BertModel"):
+        TextClassificationDataModule(model)
+
+
+# Classes.
+
+
+def test_num_labels__is_as_in_transformers(classifier: Task) -> None:
+    module = classifier.module(label_names=None, num_labels=5)
+    assert len(list(module.parameters()))  # known without any data
+    plain = AUTOS[classifier.name].from_pretrained(classifier.model, num_labels=5)
+    assert module.model.config.id2label == plain.config.id2label
+    shapes = {name: weight.shape for name, weight in plain.state_dict().items()}
+    assert {n: w.shape for n, w in module.model.state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_num_labels__classes_are_named_by_the_data(
+    classifier: Task, tmp_path: Path, is_early: bool
+) -> None:
+    module = classifier.module(label_names=None, num_labels=2)
+    if is_early:
+        assert module.model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+        assert module.label_names == ["LABEL_0", "LABEL_1"]
+    trainer = _fit(tmp_path, module, _data(classifier))
+    assert module.label_names == sorted(NAMES)
+    assert module.model.config.id2label == dict(enumerate(sorted(NAMES)))
+    assert module.positive_label == sorted(NAMES)[1]
+    path = tmp_path / "some.ckpt"
+    trainer.save_checkpoint(path)
+    again = type(module).load_from_checkpoint(path)
+    assert again.label_names == sorted(NAMES)
+    assert again.num_labels == 2
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_num_labels__of_the_data_has_to_be_the_same(
+    classifier: Task, tmp_path: Path, is_early: bool
+) -> None:
+    module = classifier.module(label_names=None, num_labels=5)
+    if is_early:
+        _ = module.model
+    with pytest.raises(InputError, match="`num_labels` is 5, but the data has 2 classes"):
+        _fit(tmp_path, module, _data(classifier))
+
+
+def test_num_labels__and_names_have_to_agree(classifier: Task) -> None:
+    assert classifier.module(label_names=["a", "b"], num_labels=2).num_labels == 2
+    with pytest.raises(InputError, match="`num_labels` is 3, but `label_names`"):
+        classifier.module(label_names=["a", "b"], num_labels=3)
+    for wrong in (0, 1, -2, 2.5, True):
+        with pytest.raises(InputError, match="Expected `num_labels`"):
+            classifier.module(label_names=None, num_labels=wrong)
+
+
+def test_num_labels__of_a_regression_is_one(tiny_model: str) -> None:
+    assert TextClassifier(tiny_model, None, "regression", num_labels=1).model.config.num_labels == 1
+    with pytest.raises(InputError, match="a regression has one number"):
+        TextClassifier(tiny_model, None, "regression", num_labels=2)
+
+
+def test_model__of_another_number_of_classes_than_the_data_is_refused(
+    classifier: Task, tmp_path: Path
+) -> None:
+    model = AUTOS[classifier.name].from_pretrained(classifier.model, num_labels=3)
+    with pytest.raises(InputError, match="has 3 outputs, but there are 2 classes"):
+        _fit(tmp_path, classifier.module(model_name=model, label_names=None), _data(classifier))
+    with pytest.raises(InputError, match="has 3 outputs, but there are 2 classes"):
+        _ = classifier.module(model_name=model).model
+
+
+def test_model__keeps_its_trained_head_and_takes_the_names_of_the_data(
+    classifier: Task, tmp_path: Path
+) -> None:
+    names = {0: "first", 1: "second"}
+    model = AUTOS[classifier.name].from_pretrained(classifier.model, id2label=names)
+    model.config.architectures = [type(model).__name__]
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    module = classifier.module(model_name=model, label_names=None)
+    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=0)
+    trainer.fit(module, _data(classifier))
+    assert module.label_names == sorted(NAMES)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    other = classifier.module(model_name=model, label_names=sorted(NAMES)[::-1])
+    with pytest.raises(InputError, match="in this order"):
+        _ = other.model
+
+
+def test_backbone__is_joined_with_a_head(tiny_model: str, tmp_path: Path) -> None:
+    backbone = AutoModel.from_pretrained(tiny_model)
+    before = {name: weight.clone() for name, weight in backbone.state_dict().items()}
+    module = TextClassifier(backbone, NAMES, head=MeanHead)
+    model: Any = module.model
+    assert model.backbone is backbone
+    assert isinstance(model.head, MeanHead)
+    assert all(torch.equal(weight, before[name]) for name, weight in backbone.state_dict().items())
+    rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
+    data = TextClassificationDataModule(_tokenizer(tiny_model), batch_size=4)
+    trainer = _fit(tmp_path, module, data.with_rows(train=rows))
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+    again = TextClassifier.load_from_checkpoint(tmp_path / "some.ckpt")
+    assert all(torch.equal(w, again.state_dict()[n]) for n, w in module.state_dict().items())
+    with pytest.raises(InputError, match="bare backbone with `head`"):
+        _ = TextClassifier(backbone, NAMES).model
+
+
+def _tokenizer(folder: str) -> Any:  # noqa: ANN401 - of any class
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def test_model__on_loaders_alone_shows_numbers_and_is_exported(
+    tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_model)
+    model.config._name_or_path = ""
+    tokenizer = _tokenizer(tiny_model)
+    rows = [{**tokenizer(f"fire {n}"), "label": n % 2} for n in range(8)]
+    loader: Any = DataLoader(rows, batch_size=4, collate_fn=DataCollatorWithPadding(tokenizer))  # type: ignore[arg-type]  # a list
+    module = TextClassifier(model)
+    trainer = _fit(tmp_path, module, loader, SampleLogger(every_n_steps=1, num_samples=2))
+    assert module.decode_tokens([2, 7]) == "2 7"
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+    folder = export_checkpoint(tmp_path / "some.ckpt", tmp_path / "out")
+    assert "save yours into the folder" in caplog.text
+    AutoModelForSequenceClassification.from_pretrained(folder)
+    module.tokenizer = tokenizer
+    assert module.decode_tokens(tokenizer("fire")["input_ids"]) == "fire"
