@@ -279,8 +279,6 @@ class ImageClassificationDataModule(HFDataModule):
         """How items of a Predictor become batches."""
         return ImageInputs(pixel_settings(self.processor))
 
-    # What is kept.
-
     def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
         """`submission.csv`, where the data names an id column."""
         header = (self.columns.id, self.columns.label)
@@ -293,13 +291,11 @@ class ImageClassificationDataModule(HFDataModule):
 
     def describe(self) -> dict[str, object]:
         """Sources and counts, for the model card."""
+        size = self.pixels.final_size
         return {
             **super().describe(),
             "classes": {split: found.classes for split, found in self._summaries.items()},
-            "inputs": {
-                **self.known_inputs(),
-                "image_size": self.pixels.final_size and list(self.pixels.final_size),
-            },
+            "inputs": {**self.known_inputs(), "image_size": size and list(size)},
         }
 
     def save_processor(self, folder: Path) -> None:
