@@ -167,7 +167,7 @@ class MarkedBatch:
     dtype: torch.dtype = torch.float32
 
     def __call__(self, columns: Columns) -> dict[str, object]:
-        """What `collate` makes, with `id`, `index`, `is_padding`, and `weight` if rows have it."""
+        """What `collate` makes, with `id`, `index`, `is_padding`, and `weight` of weighed rows."""
         ids = columns.pop("id")
         marks: dict[str, object] = {"id": ids, "index": columns.pop("index")}
         marks["is_padding"] = torch.tensor(columns.pop("is_padding"), dtype=torch.bool)

@@ -87,6 +87,17 @@ def test_facts__change_with_a_single_row_and_with_the_order(
         assert [clause.split(" was ")[0] for clause in told] == ["content of the training rows"]
 
 
+def test_facts__change_with_the_weights_of_rows(tiny_model: str, tweet_rows: Rows) -> None:
+    plain = _facts(tiny_model, tweet_rows)
+    rows = [{**row, "importance": number} for number, row in enumerate(tweet_rows)]
+    weighed = _facts(tiny_model, rows, weight_column="importance")
+    names = [clause.split(" was ")[0] for clause in differences(plain, weighed)]
+    assert names == ["content of the training rows", "data.weight_column"]
+    rows[3]["importance"] = 30
+    (told,) = differences(weighed, _facts(tiny_model, rows, weight_column="importance"))
+    assert told.startswith("content of the training rows")
+
+
 def test_facts__of_images_name_what_changes_them(tiny_vit: str) -> None:
     rows: Any = [{"image": drawn(n), "label": "ab"[n % 2]} for n in range(8)]
 

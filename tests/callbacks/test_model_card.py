@@ -42,6 +42,7 @@ DATA: dict[str, Any] = {
     "sources": {"train": ["train.csv"]},
     "max_length": 128,
     "batch_size": 32,
+    "weight_column": "importance",
 }
 
 
@@ -59,6 +60,7 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
         "| scheduler | linear |",
         r"| max\_length | 128 |",
         r"| batch\_size | 32 |",
+        r"| weight\_column | importance |",
         'classify = pipeline("text-classification", folder, truncation=True)',
         r"| optimizer group 0 | initial\_lr 2e-05, weight\_decay 0.01 |",
         'print(predictor(["a text"]))',

@@ -7,12 +7,15 @@ import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
+import yaml
 from datasets import Dataset
 
-from lit_hf import HFDataModule, InputError
+from lit_hf import HFDataModule, InputError, TextClassificationDataModule
 from lit_hf.data.problems import CellError
 from lit_hf.data.row_weights import check_weights, weight_of
-from tests.tasks import Row, Task
+from tests.commands import output_of, run_command
+from tests.images import png
+from tests.tasks import Row, Task, task_of
 
 COLUMN = "importance"
 
@@ -117,9 +120,6 @@ def test_weights__that_an_own_encoding_drops_are_refused() -> None:
 def test_weights__of_files(
     kind: str, name: str, tiny_model: str, tiny_t5: str, tiny_vit: str, tmp_path: Path
 ) -> None:
-    from tests.images import png
-    from tests.tasks import task_of
-
     task = task_of(name, tiny_model, tiny_t5, tiny_vit)
     rows = _rows(task)
     for number, row in enumerate(rows):
@@ -139,8 +139,6 @@ def test_weights__of_files(
 
 
 def test_bad_weight__of_a_file_is_told_by_its_line(tiny_model: str, tmp_path: Path) -> None:
-    from lit_hf import TextClassificationDataModule
-
     path = tmp_path / "train.csv"
     path.write_text("text,label,importance\nfire,1,0.5\nsong,0,\n", encoding="utf-8")
     data = TextClassificationDataModule(
@@ -158,3 +156,24 @@ def test_weights__are_as_precise_as_the_training(any_task: Task) -> None:
     batch = next(iter(data.train_dataloader()))
     wanted = torch.tensor([int(n) / 10 for n in batch["id"]], dtype=torch.float64)
     assert torch.equal(batch["weight"], wanted)
+
+
+def test_command__weighs_rows_and_says_so(tiny_model: str, tmp_path: Path) -> None:
+    rows = [f"{word} in town,{n % 2},{n}" for n, word in enumerate(["fire", "song"] * 6)]
+    text = "\n".join(["text,label,importance", *rows])
+    (tmp_path / "train.csv").write_text(text, encoding="utf-8")
+    words = ["fit", "--model", "TextClassifier", "--data", "TextClassificationDataModule"]
+    words += ["--model.model_name", tiny_model, "--data.train_file", "train.csv"]
+    words += ["--data.weight_column", COLUMN, "--trainer.accelerator", "cpu"]
+    words += ["--trainer.default_root_dir", "run", "--trainer.max_epochs", "1"]
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["init_args"]["weight_column"] == COLUMN
+    card = (tmp_path / "run" / "pretrained" / "README.md").read_text(encoding="utf-8")
+    assert r"| weight\_column | importance |" in card
+    (tmp_path / "new.csv").write_text("text\nfire", encoding="utf-8")  # without weights
+    more = ["predict", "--run", "run", "--data.predict_file", "new.csv"]
+    done = run_command(*more, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "weight_column" in output_of("fit", "--data.help", "CIFAR10DataModule")

@@ -15,6 +15,7 @@ from lit_hf.modules.losses import (
     apply_loss,
     check_labels,
     check_rounding,
+    check_weights,
     class_terms,
     for_each_row,
     own_or_smoothed,
@@ -279,6 +280,15 @@ def test_mean__is_over_all_weights_and_of_each_example_over_its_own() -> None:
     assert found.mean.requires_grad
     assert not found.losses.requires_grad
     assert not found.weight.requires_grad
+
+
+def test_weights__of_rows_are_a_number_each_and_not_rounded() -> None:
+    check_weights(torch.tensor([0.1, 3.0]), 2)
+    check_weights(torch.tensor([0.0, 1.0], dtype=torch.bfloat16), 2)
+    with pytest.raises(InputError, match=r"shape \[2, 1\], but a number for each of its 2"):
+        check_weights(torch.ones(2, 1), 2)
+    with pytest.raises(InputError, match="weights of the batch are bfloat16, rounded"):
+        check_weights(torch.tensor([0.1, 3.0], dtype=torch.bfloat16), 2)
 
 
 def test_mean__counts_no_copy_and_weighs_rows() -> None:
