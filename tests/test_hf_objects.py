@@ -3,7 +3,7 @@
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,6 +19,8 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedTokenizerFast,
 )
@@ -406,3 +408,34 @@ def test_model__on_loaders_alone_shows_numbers_and_is_exported(
     AutoModelForSequenceClassification.from_pretrained(folder)
     module.tokenizer = tokenizer
     assert module.decode_tokens(tokenizer("fire")["input_ids"]) == "fire"
+
+
+class Scaled(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # has no types
+    """A user's own model with a weight more, which no config tells."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:  # noqa: ANN401 - those of the base
+        output = super().forward(*args, **inputs)
+        output.logits = output.logits * self.scale
+        return output
+
+
+def test_model__of_a_users_own_class_is_loaded_into_another_of_it(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
+    data = TextClassificationDataModule(_tokenizer(tiny_model), batch_size=4)
+    module = TextClassifier(Scaled.from_pretrained(tiny_model))
+    trainer = _fit(tmp_path, module, data.with_rows(train=rows))
+    path = tmp_path / "some.ckpt"
+    trainer.save_checkpoint(path)
+    with pytest.raises(InputError, match="scale"):
+        TextClassifier.load_from_checkpoint(path)
+    new = Scaled(cast("BertConfig", module.model.config))
+    again = TextClassifier.load_from_checkpoint(path, model_name=new)
+    assert isinstance(again.model, Scaled)
+    assert all(torch.equal(w, again.state_dict()[n]) for n, w in module.state_dict().items())
+    assert again.label_names == module.label_names

@@ -60,14 +60,12 @@ class ImageClassificationDataModule(HFDataModule):
     """Images with one class each.
 
     Reads Parquet and data sets as the Hub has them, folders of images with a subfolder for each
-    class, CSV and JSONL with paths, and images in memory (`with_rows`). Every image is opened and
-    checked once; small ones are kept decoded. A batch travels as bytes, and on the device, where
-    Lightning hands it over, it is augmented (while training), resized and normalised by the numbers
-    of the model's image processor.
+    class, CSV and JSONL with paths, and images in memory (`with_rows`). Every image is checked once.
+    A batch travels as bytes, and on the device it is augmented (while training), resized and
+    normalised by the numbers of the model's image processor.
 
     Args:
-        model_name: Hub id or folder of the model whose image processor says what it reads; or an
-            image processor.
+        model_name: Hub id or folder of a model with an image processor; or that processor.
         dataset: a local folder with a file or folder for each split, or with CIFAR-10's batches, or
             a Hub id; the files below go first.
         image_column: column of the image: a file's content, the Hub's object of `bytes` and `path`,
@@ -272,7 +270,7 @@ class ImageClassificationDataModule(HFDataModule):
 
     @classmethod
     def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
-        """None: the image processor holds all that the training did with an image."""
+        """None: the image processor holds all of them."""
         return {}
 
     def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> ImageInputs:

@@ -191,7 +191,7 @@ def test_overrides__of_an_impossible_value_are_an_input_error(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("num_labels", 5, "set by `label_names`"),
+        ("num_labels", 5, "set by `num_labels`"),
         ("output_attentions", True, r"output_attentions=True\)`"),
         ("model_type", "gpt2", "set by `model_name`"),
         ("num_hidden_layers", -1, "at least 1, but got -1"),
