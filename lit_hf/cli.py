@@ -32,8 +32,8 @@ Fine-tune Hugging Face models with PyTorch Lightning.
 
 verbs:
   fit        train from a recipe; the same command again goes on from its last checkpoint
-  validate   score a checkpoint on the validation rows
-  test       score a checkpoint on the test rows
+  validate   score a checkpoint or a trained model on the validation rows
+  test       score one on the test rows
   predict    answer rows without labels
   export     turn any checkpoint into a Hugging Face folder
   recipes    list the recipes that come with the package; `recipes NAME` shows one

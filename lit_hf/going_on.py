@@ -2,7 +2,9 @@
 
 import atexit
 import warnings
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
 
@@ -17,8 +19,10 @@ from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.early_stops import reached
 from lit_hf.modules.scored_rows import changed_validation
+from lit_hf.modules.trained_class import check_asked
+from lit_hf.named_classes import class_of
 from lit_hf.processor_files import write_model_files
-from lit_hf.settings import check_named
+from lit_hf.processors import load_config
 from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
 from lit_hf.write_errors import naming
 
@@ -29,24 +33,63 @@ def checkpoints_of(trainer: Trainer) -> Path:
 
 
 def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
-    """The checkpoint that a verb begins with; None begins anew.
+    """The checkpoint that a verb begins with; None takes the model by its name.
 
     Args:
         verb: fit, validate, test or predict.
-        given: the setting `ckpt_path`: a file, or "auto" for the newest whole one of a training.
+        given: the setting `ckpt_path`: a file, or "auto" for the newest whole one of a training,
+            which is none for an evaluation.
         folder: where "auto" looks.
 
     Raises:
-        InputError: if it is no whole local file, or an evaluation has none.
+        InputError: if it is no whole local file.
     """
-    if given == "auto" and verb == "fit":
-        newest = newest_whole(folder)
+    if given == "auto":
+        newest = newest_whole(folder) if verb == "fit" else None
         return None if newest is None else str(newest)
-    check_named(verb, given)
     if given is not None:
         check_local("ckpt_path", given)
         read_whole(given)
     return given
+
+
+def check_folder(verb: str, options: MutableMapping[str, Any]) -> None:
+    """Refuse to evaluate a model that no training has made, where no checkpoint is given.
+
+    A head that the settings would make, in place of the trained one, is left out.
+
+    Args:
+        verb: fit, validate, test or predict.
+        options: all settings, changed in place.
+
+    Raises:
+        InputError: saying what to give instead.
+    """
+    if verb == "fit" or options.get("ckpt_path") not in (None, "auto"):
+        return
+    model, data = (options[part].get("init_args") or {} for part in ("model", "data"))
+    name = str(model.get("model_name"))
+    remedy = (
+        f"{verb}: give the folder of a run with `--run DIR`, a checkpoint with `--ckpt_path FILE` "
+        "and its recipe with `--config`, or a trained model with `--model.model_name`."
+    )
+    if model.get("pretrained") is False:
+        raise InputError(
+            f"`model.pretrained` is false: the weights would be random. {remedy} For those of "
+            f"{name} set `--model.pretrained true`."
+        )
+    kind, config = class_of(options["model"]["class_path"]), load_config(name)
+    check_asked(kind, config, name, remedy)
+    for setting, held in kind.settings_in(config).items():
+        given = data.get(setting, model.get(setting))
+        if given is not None and given != held:
+            raise InputError(
+                f"`data.{setting}` is {given!r}, but model {name!r} is one of {held!r}. Set "
+                f"`--data.{setting} {held}`, and data to go with it."
+            )
+    if model.get("head") is not None:
+        model["head"] = None
+        print(escaped(f"`model.head` is left out: the head is the one in {name}"))
 
 
 def tell_start(path: str | None, folder: Path) -> None:

@@ -40,6 +40,11 @@ def full_name(name: str) -> str:
     return name
 
 
+def class_of(path: str) -> Any:  # noqa: ANN401 - has no types
+    """The class that a setting names, once the settings are read."""
+    return import_object(path)
+
+
 def list_few_classes() -> None:
     """Let a help list the classes that a setting may name only where they are few.
 

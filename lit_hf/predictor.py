@@ -15,14 +15,14 @@ from lit_hf.data.data_class import data_class
 from lit_hf.data.items import Item, checked_size, is_list, no_pairs, remedy
 from lit_hf.data.unknown_tokens import warn_of_items
 from lit_hf.errors import InputError, told_as_input
-from lit_hf.functional.class_lookup import class_named
 from lit_hf.functional.urls import check_local
 from lit_hf.model_files import check_files
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.finite import check_answers
+from lit_hf.modules.folder_weights import exported_settings
 from lit_hf.modules.modes import answering, is_being_trained
-from lit_hf.modules.trained_class import class_taking, settings_of
+from lit_hf.modules.trained_class import class_of_folder, settings_of
 from lit_hf.processor_files import data_description, known_inputs, write_processor
 from lit_hf.processors import (
     load_config,
@@ -179,12 +179,7 @@ def _from_folder(path: str) -> tuple[HFModule, dict[str, object] | None]:
     _check_is_model(Path(path))
     check_files(path)
     config = load_config(path)
-    held = getattr(config, "task_specific_params", None)
-    known: dict[str, object] | None = None
-    for settings in held.values() if isinstance(held, dict) else []:
-        if isinstance(settings, dict) and isinstance(settings.get("class"), str):
-            known = settings
-    kind = class_named(HFModule, str(known["class"]), path) if known else class_taking(config, path)
+    known, kind = exported_settings(config), class_of_folder(config, path)
     module = kind(path, **{**kind.settings_in(config), **settings_of(kind, known or {})})
     module.configure_model()
     check_complete(module.model, path)

@@ -47,19 +47,6 @@ def check_classes(options: Mapping[str, Any]) -> None:
             )
 
 
-def check_named(verb: str, ckpt_path: str | None) -> None:
-    """Refuse an evaluation of no checkpoint.
-
-    Raises:
-        InputError: naming the options that give one.
-    """
-    if verb != "fit" and ckpt_path in (None, "auto"):
-        raise InputError(
-            f"{verb}: give the folder of a run with `--run DIR`, or a checkpoint with "
-            "`--ckpt_path FILE` and its recipe with `--config`."
-        )
-
-
 def check_rows(verb: str, data: HFDataModule) -> None:
     """Refuse a verb whose rows no option gives.
 

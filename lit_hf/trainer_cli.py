@@ -12,23 +12,28 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from lit_hf.bundled import recipes_first
-from lit_hf.callbacks.checkpoint import LastCheckpoint, decides, share_folder
-from lit_hf.callbacks.confusion import ConfusionMatrixWriter
-from lit_hf.callbacks.cpu_speed import CPUSpeed
+from lit_hf.callbacks.checkpoint import decides, share_folder
+from lit_hf.callbacks.every_run import EVERY_RUN
 from lit_hf.callbacks.export import ExportPretrained
-from lit_hf.callbacks.first_token import FirstTokenOnly
 from lit_hf.callbacks.freezing import HeadFirst  # noqa: F401 - a config can say its short name
 from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
-from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.run_folder import RunFolder
 from lit_hf.callbacks.same_training import OnChange, SameTraining
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.callbacks.signals import StopAtSignal, asked_code
+from lit_hf.callbacks.signals import asked_code
 from lit_hf.data.base import HFDataModule
 from lit_hf.early_signals import ending_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.files import write_text
-from lit_hf.going_on import checkpoint_for, checkpoints_of, has_ended, take, tell_rest, tell_start
+from lit_hf.going_on import (
+    check_folder,
+    checkpoint_for,
+    checkpoints_of,
+    has_ended,
+    take,
+    tell_rest,
+    tell_start,
+)
 from lit_hf.meeting import tell_wait
 from lit_hf.messages import is_lost_worker, restoring, retyped, type_lines
 from lit_hf.modules.base import HFModule
@@ -45,7 +50,6 @@ from lit_hf.settings import (
     check_accumulation,
     check_classes,
     check_limits,
-    check_named,
     check_recipes,
     check_rows,
     check_seed,
@@ -59,11 +63,6 @@ from lit_hf.unfinished import scratch_folder
 from lit_hf.yaml_scalars import plain, read_settings
 
 _REFUSALS = (ValueError, TypeError, ImportError, OSError)
-EVERY_RUN = (
-    *(LastCheckpoint, ResultsWriter, ConfusionMatrixWriter),
-    *(StopAtSignal, CPUSpeed, FirstTokenOnly),
-)
-"""Callbacks that no setting leaves out, beside RunFolder and SameTraining."""
 
 
 def run_verb(
@@ -173,7 +172,7 @@ class RunCLI(LightningCLI):
         options = self.config[self.subcommand]
         type_lines(options_of(options))
         check_classes(options)
-        check_named(str(self.subcommand), options.get("ckpt_path"))
+        check_folder(str(self.subcommand), options)
         check_secrets(options.as_dict())
         check_limits(str(self.subcommand), options)
         check_modes(str(self.subcommand), options)

@@ -17,6 +17,12 @@ def test_checkpoint__of_a_new_run_is_none(tmp_path: Path) -> None:
     assert checkpoint_for("fit", None, tmp_path) is None
 
 
+def test_checkpoint__of_an_evaluation_is_given_by_name(trained: Path) -> None:
+    folder = trained / "checkpoints"
+    assert checkpoint_for("validate", None, folder) is None
+    assert checkpoint_for("test", "auto", folder) is None  # as recipes have it, for fit
+
+
 def test_checkpoint__of_a_run_is_its_newest(trained: Path) -> None:
     last = trained / "checkpoints" / "last.ckpt"
     assert checkpoint_for("fit", "auto", last.parent) == str(last)
@@ -26,8 +32,6 @@ def test_checkpoint__of_a_run_is_its_newest(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "given", "wanted"),
     [
-        ("validate", None, "validate: give the folder of a run with `--run DIR`"),
-        ("test", "auto", "test: give the folder of a run with `--run DIR`"),
         ("fit", "s3://x/y.ckpt", "wanted is a path on this machine"),
         ("fit", "nowhere.ckpt", "no such checkpoint file"),
     ],

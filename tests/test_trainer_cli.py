@@ -40,8 +40,8 @@ def test_run_verb__names_the_option_that_gives_its_rows(
     words = ["--model", model, "--data", data, "--model.model_name", "none is read"]
     words += ["--checkpoint.monitor", monitor]
     if verb != "fit":
-        done = run_command(verb, *words, folder=tmp_path)  # a run comes before its rows
-        assert f"lit-hf: error: {verb}: give the folder of a run with `--run DIR`" in done.stderr
+        done = run_command(verb, *words, folder=tmp_path)  # a model comes before its rows
+        assert "lit-hf: error: model 'none is read': the config cannot be loaded" in done.stderr
         words += ["--ckpt_path", "none.ckpt"]
     done = run_command(verb, *words, folder=tmp_path)
     assert done.returncode == 2

@@ -106,8 +106,10 @@ class PredictionWriter(Callback):
                 part.unlink()
         weights = name_files(trainer, pl_module, written)
         show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
-        of = f", {printable(weights['checkpoint'], 300)}" if weights["checkpoint"] else ""
-        show(trainer, f"by the weights of step {weights['step']}{of}")
+        step = None if weights["step"] is None else f"step {weights['step']}"
+        names = (step, weights["checkpoint"], weights.get("model"))
+        of = ", ".join(printable(name, 300) for name in names if name)
+        show(trainer, f"by the weights of {of}")
 
 
 def form_of(trainer: Trainer) -> AnswerForm | None:
@@ -117,8 +119,11 @@ def form_of(trainer: Trainer) -> AnswerForm | None:
         return None
     path = trainer.ckpt_path
     trained = data_description(read_checkpoint(str(path))) if path else {}
-    names: list[str] | None = getattr(trainer.lightning_module, "label_names", None)
-    return data.answer_form(names or [], trained)
+    module = trainer.lightning_module
+    names: list[str] = getattr(module, "label_names", None) or []
+    if not trained and getattr(module, "labels_are", None) == "numbers":  # of an exported folder
+        trained = {"classes": {"train": {str(number): 1 for number in range(len(names))}}}
+    return data.answer_form(names, trained)
 
 
 def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:

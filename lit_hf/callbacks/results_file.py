@@ -15,6 +15,7 @@ from lit_hf.functional.paths import relative
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import is_url
 from lit_hf.modules.fit_end import step_of
+from lit_hf.modules.folder_weights import folder_of
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,16 @@ _SPLITS: dict[str, Split] = {"validate": "val", "test": "test", "predict": "pred
 
 def read_results(folder: Path) -> Results:
     """What stands in the file of a run folder; {} where there is none, or it is not ours."""
-    path = folder / FILE_NAME
+    return _read(folder / FILE_NAME) or {}
+
+
+def _read(path: Path) -> Results | None:
+    """What stands in a file, {} where there is none; None where it is not ours."""
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
-        return {}
-    return found if _is_ours(found) else {}
+        return None
+    return found if _is_ours(found) else None
 
 
 def _is_ours(found: object) -> bool:
@@ -50,7 +55,7 @@ def _is_ours(found: object) -> bool:
 def write_results(folder: Path, results: Results) -> None:
     """Write the file; one that is not ours is kept under another name."""
     path = folder / FILE_NAME
-    if path.exists() and not read_results(folder):
+    if path.exists() and (_read(path) is None or not path.is_file()):
         other = path.with_suffix(".json.other")
         with naming(path):
             path.replace(other)
@@ -69,10 +74,13 @@ def ended_at(folder: Path) -> int | None:
 
 
 def evaluated_weights(trainer: Trainer, module: LightningModule) -> Results:
-    """The step of the weights that an evaluation uses, and their checkpoint.
+    """The step of the weights that an evaluation uses, and their checkpoint, None without one.
 
-    The checkpoint is None where the evaluation was given none.
+    Of weights that come straight from the folder of a model it is that, and no step.
     """
+    if (folder := folder_of(trainer, module)) is not None:
+        name = name_in_run(trainer, folder) if Path(folder).is_dir() else folder
+        return {"step": None, "checkpoint": None, "model": name}
     path = str(trainer.ckpt_path or "")
     step = step_of(path) if path else None
     if step is None and (found := getattr(module, "weights_step", None)) is not None:
@@ -145,6 +153,8 @@ def mark_earlier(results: Results, is_kept: Callable[[Results], bool]) -> None:
     def stands(entry: object) -> bool:
         weights = entry.get("last", entry) if isinstance(entry, dict) else None
         step = weights.get("step") if isinstance(weights, dict) else None
+        if isinstance(weights, dict) and weights.get("model"):
+            return True  # no training leaves that behind
         return isinstance(step, int) and is_kept(cast("Results", weights))
 
     files = results.pop("files", {})

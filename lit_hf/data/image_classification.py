@@ -60,7 +60,7 @@ class ImageClassificationDataModule(HFDataModule):
     """Images with one class each.
 
     Reads Parquet and data sets as the Hub has them, folders of images with a subfolder for each
-    class, CSV and JSONL with paths, and images in memory (`with_rows`). Every image is checked once.
+    class, CSV and JSONL with paths, and images in memory (`with_rows`). Each image is checked.
     A batch travels as bytes, and on the device it is augmented (while training), resized and
     normalised by the numbers of the model's image processor.
 

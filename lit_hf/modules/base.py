@@ -14,12 +14,14 @@ from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.checkpoint_metadata import complete
 from lit_hf.modules.compiled import names_in, plain_names
+from lit_hf.modules.complete_weights import settle_gaps
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
+from lit_hf.modules.folder_weights import is_export_of, take_exported, tell_other_settings
 from lit_hf.modules.given_model import given_model, prepared
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import (
@@ -140,6 +142,8 @@ class HFModule(
             self.model = self.load_model(config, pretrained)
         else:
             self.model = self.use_model(prepared(self.given.model))
+        if pretrained and self.given.model is None:
+            settle_gaps(self.model, self.model_name, is_export_of(type(self), config))
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         make_precise(self.setup_scores)
         self.to(self.device)  # it may have been moved before the model was first touched
@@ -152,12 +156,14 @@ class HFModule(
         self.fit_to_data(stage)
         self._tokens.check(self.trainer, self)
         self._inputs.check(self.trainer, self)
+        tell_other_settings(self.trainer, self)
         report_half_precision(self.trainer)
 
     def fit_to_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""
         check_same_task(self.trainer, self.task)
         self.take_names(stage)
+        take_exported(self.trainer, self)
         if "model" in self._modules:
             complete_padding(self.model.config, self.trainer, self.config_overrides)
 

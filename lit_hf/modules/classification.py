@@ -4,7 +4,7 @@ Letters: B examples in a batch, C classes.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -121,6 +121,10 @@ class Classifier(ModuleClasses, HFModule):
         """What an export keeps: how labels are read."""
         held = {} if self.labels_are is None else {"labels_are": self.labels_are}
         return {**super().settings(), **held}
+
+    def take_settings(self, known: Mapping[str, Any]) -> None:
+        """Take how labels are read."""
+        self.labels_are = self.labels_are or known.get("labels_are")
 
     # The contract.
 

@@ -1,10 +1,17 @@
 """Whether a trained folder held all weights of its model: others would be drawn at random."""
 
+import json
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
+import torch
+from safetensors import safe_open
+from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils.hub import cached_file
 
 from lit_hf.errors import InputError
 
@@ -18,11 +25,13 @@ class Gaps(NamedTuple):
         missing: of the model, not in the file.
         mismatched: in both, of different shapes.
         unexpected: in the file, not of the model.
+        loaded: the weights of the model that are those of the file.
     """
 
     missing: list[str]
     mismatched: list[str]
     unexpected: list[str]
+    loaded: list[Tensor]
 
 
 def note_gaps(model: PreTrainedModel, found: Mapping[str, Any]) -> None:
@@ -35,14 +44,66 @@ def note_gaps(model: PreTrainedModel, found: Mapping[str, Any]) -> None:
         model: just loaded.
         found: what `from_pretrained` tells with `output_loading_info`.
     """
-    weights = {n for n, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    weights = _weights_of(model)
     missing = sorted(name for name in found["missing_keys"] if name in weights)
-    gaps = Gaps(
-        missing,
-        sorted(name for name, _, _ in found["mismatched_keys"]),
-        sorted(found["unexpected_keys"]),
-    )
-    setattr(model, _NOTE, gaps)
+    mismatched = sorted(name for name, _, _ in found["mismatched_keys"])
+    random = {*missing, *mismatched}
+    loaded = [tensor for name, tensor in weights.items() if name not in random]
+    setattr(model, _NOTE, Gaps(missing, mismatched, sorted(found["unexpected_keys"]), loaded))
+
+
+def _weights_of(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Its parameters and buffers of numbers, themselves and no copies."""
+    held = model.state_dict(keep_vars=True)
+    return {name: tensor for name, tensor in held.items() if tensor.is_floating_point()}
+
+
+def settle_gaps(model: PreTrainedModel, folder: str, is_export: bool) -> None:
+    """See which weights of a model came out of its folder, once its class has put it together.
+
+    A class of the user's own may have changed the model after it was loaded, such as put a layer
+    before its head. From its own export such layers get their weights here.
+
+    Args:
+        model: as the module has made it.
+        folder: Hub id or folder of the weights.
+        is_export: whether the module's class has exported it.
+    """
+    gaps: Gaps | None = getattr(model, _NOTE, None)
+    if gaps is None:
+        return
+    loaded, weights = {id(tensor) for tensor in gaps.loaded}, _weights_of(model)
+    lacking = {name for name, tensor in weights.items() if id(tensor) not in loaded}
+    if is_export and lacking - {*gaps.missing}:
+        lacking -= _fill(weights, folder, lacking)
+    shapes = {*gaps.mismatched} & lacking
+    unexpected = [name for name in gaps.unexpected if name not in weights or name in lacking]
+    setattr(model, _NOTE, Gaps(sorted(lacking - shapes), sorted(shapes), unexpected, []))
+
+
+@torch.no_grad()
+def _fill(weights: Mapping[str, Tensor], folder: str, names: Collection[str]) -> set[str]:
+    """Take weights from the files of a folder by their names; which were found."""
+    found: set[str] = set()
+    for path in _files_of(folder):
+        with safe_open(path, framework="pt") as held:
+            for name in {*names} & {*held.keys()}:
+                tensor = held.get_tensor(name)
+                if tensor.shape == weights[name].shape:
+                    weights[name].copy_(tensor)
+                    found.add(name)
+    return found
+
+
+def _files_of(folder: str) -> list[str]:
+    """The files of the weights of a folder or Hub id; [] where it has none of safetensors."""
+    options = {"_raise_exceptions_for_missing_entries": False}
+    if (path := cached_file(folder, SAFE_WEIGHTS_NAME, **options)) is not None:
+        return [path]
+    if (index := cached_file(folder, SAFE_WEIGHTS_INDEX_NAME, **options)) is None:
+        return []
+    names = {*json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()}
+    return [cast("str", cached_file(folder, name)) for name in sorted(names)]
 
 
 def check_complete(model: PreTrainedModel, folder: str) -> None:

@@ -1,7 +1,9 @@
 """What is written of a module as an ordinary folder, and what such a folder says of it."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -27,6 +29,13 @@ class Exportable(LightningModule):
         names; passwords and keys are not among what is written.
         """
         return own_settings(self)
+
+    def take_settings(self, known: Mapping[str, Any]) -> None:
+        """Answer as an export says, in what was not set otherwise.
+
+        Args:
+            known: what `settings` has told of the training, and how the data was read.
+        """
 
     def export_model(self) -> PreTrainedModel:
         """The plain model that is written into a folder."""

@@ -3,8 +3,8 @@
 Letters: B questions in a batch, W windows of all of them, V windows that are run, L tokens.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +130,12 @@ class ExtractiveQA(QuestionAnswering):
             "num_best": self.num_best,
             "no_answer_threshold": self.threshold,
         }
+
+    def take_settings(self, known: Mapping[str, Any]) -> None:
+        """Take the threshold where none is given."""
+        held = known.get("no_answer_threshold")
+        if self.no_answer_threshold is None and isinstance(held, int | float):
+            self.no_answer_threshold = self.best_threshold.value = float(held)
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep beside the best threshold the one that was given."""

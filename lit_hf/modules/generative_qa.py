@@ -4,8 +4,8 @@ Letters: B questions in a batch, W windows of all of them, V windows run at once
 window, A tokens of an answer, T tokens in the vocabulary.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -82,6 +82,7 @@ class GenerativeQA(QuestionAnswering):
     ) -> None:
         super().__init__(model_name, optimizer=optimizer, **settings)
         self.generation = check_settings(generation)
+        self._exported: dict[str, GenerationValue] = {}  # what the export of the weights says
         self._length: int | None = None  # of the longest answer that data has taught
 
     # The model.
@@ -114,7 +115,7 @@ class GenerativeQA(QuestionAnswering):
 
     def _writing(self, model: PreTrainedModel) -> PreTrainedModel:
         defaults = default_generation(model.config, self._length, self._trainer)
-        set_generation(model, {**defaults, **self.generation})
+        set_generation(model, {**defaults, **self._exported, **self.generation})
         return model
 
     def fit_to_data(self, stage: str) -> None:
@@ -127,6 +128,14 @@ class GenerativeQA(QuestionAnswering):
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
         return {**super().settings(), "generation": plain_generation(self.model)}
+
+    def take_settings(self, known: Mapping[str, Any]) -> None:
+        """Write as the export says, where nothing else is given."""
+        self._exported = dict(known.get("generation") or {})
+        self._length = self._exported.get("max_new_tokens", self._length)  # type: ignore[assignment]  # a number
+        if "model" in self._modules:
+            held = plain_generation(self.model)
+            set_generation(self.model, {**held, **self._exported, **self.generation})
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""

@@ -143,7 +143,7 @@ class TextClassifier(Classifier):
         for problem, name in _HF_PROBLEM.items():
             if config.problem_type == name:
                 return {"problem_type": problem}
-        return {"problem_type": "regression" if config.num_labels == 1 else "single_label"}
+        return {"problem_type": "regression"} if config.num_labels == 1 else {}
 
     def configure_model(self) -> None:
         """Load or build the model once; the pooler under a head that does not read it is frozen."""

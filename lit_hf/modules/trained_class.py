@@ -5,9 +5,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lit_hf.errors import InputError
-from lit_hf.functional.class_lookup import subclasses
+from lit_hf.functional.class_lookup import class_named, name_of, subclasses
 from lit_hf.functional.given_settings import accepted_by
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.folder_weights import exported_settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -37,6 +38,58 @@ def class_taking(config: "PreTrainedConfig", path: object) -> type[HFModule]:
         f"{path}: holds no trained model of a known task ({tasks}) but "
         f"{', '.join(config.architectures or [])}."
     )
+
+
+def check_asked(
+    kind: type[HFModule], config: "PreTrainedConfig", path: object, remedy: str
+) -> None:
+    """Refuse to ask a class for answers of a model that it has not trained, nor could have.
+
+    Args:
+        kind: the class.
+        config: of the model.
+        path: of its folder, for the message.
+        remedy: what else to ask, for the message.
+
+    Raises:
+        InputError: if the model has no trained head, is of another task or of another class.
+    """
+    known = exported_settings(config)
+    if known is None and kind.takes(config):
+        return
+    try:
+        found = class_of_folder(config, path)
+    except InputError as error:
+        if known is not None:
+            raise
+        raise InputError(
+            f"model {str(path)!r} ({', '.join(config.architectures or [])}) has no trained head "
+            f"for {kind.task}, so its answers would be random. {remedy}"
+        ) from error
+    if not issubclass(kind, found):
+        raise InputError(
+            f"model {str(path)!r} is one of {found.__name__} ({found.task}), and `model` is "
+            f"{kind.__name__} ({kind.task}). Give `--model {_short_name(found)}` and the data of "
+            "its task, or another model."
+        )
+
+
+def _class_of(known: Mapping[str, object], path: object) -> type[HFModule]:
+    return class_named(HFModule, str(known["class"]), path)
+
+
+def _short_name(kind: type) -> str:
+    return kind.__name__ if kind.__module__.startswith(_PACKAGE) else name_of(kind)
+
+
+def class_of_folder(config: "PreTrainedConfig", path: object) -> type[HFModule]:
+    """The class that has trained a folder's model; of a model of others the one that takes it.
+
+    Raises:
+        InputError: if that class is not imported, or none takes it.
+    """
+    known = exported_settings(config)
+    return class_taking(config, path) if known is None else _class_of(known, path)
 
 
 def settings_of(kind: type[HFModule], known: Mapping[str, object]) -> dict[str, Any]:
