@@ -270,7 +270,7 @@ class ImageClassificationDataModule(HFDataModule):
 
     @classmethod
     def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
-        """None: the image processor holds all of them."""
+        """The image processor holds all of them."""
         return {}
 
     def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> ImageInputs:
@@ -289,12 +289,9 @@ class ImageClassificationDataModule(HFDataModule):
 
     def describe(self) -> dict[str, object]:
         """Sources and counts, for the model card."""
-        size = self.pixels.final_size
-        return {
-            **super().describe(),
-            "classes": {split: found.classes for split, found in self._summaries.items()},
-            "inputs": {**self.known_inputs(), "image_size": size and list(size)},
-        }
+        size, classes = self.pixels.final_size, {k: v.classes for k, v in self._summaries.items()}
+        inputs = {**self.known_inputs(), "image_size": size and list(size)}
+        return {**super().describe(), "classes": classes, "inputs": inputs}
 
     def save_processor(self, folder: Path) -> None:
         """Write the image processor, with the size that the model reads."""
