@@ -207,7 +207,10 @@ def test_plan__holds_what_may_end_a_training() -> None:
     callbacks = [EarlyStopping("val/loss"), ModelSummary(), Timer({"hours": 1})]
     found = facts_of_plan(quiet_trainer(callbacks=callbacks, max_epochs=-1, max_steps=3))
     ending = str(found.pop("callback that may end the training"))
-    assert found == {"max_epochs": None, "max_steps": 3, "max_time": 3600.0}
+    assert found == {
+        **{"max_epochs": None, "max_steps": 3, "max_time": 3600.0},
+        **{"min_epochs": None, "min_steps": None},
+    }
     assert ending.startswith("EarlyStopping(")
     assert "ModelSummary" not in ending
 

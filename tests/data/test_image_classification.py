@@ -48,7 +48,7 @@ def test_batch__travels_as_bytes_and_becomes_what_the_model_reads(tiny_vit: str)
     assert batch["id"] == [f"i{n}" for n in range(12)]
     moved = data.on_after_batch_transfer(batch, 0)
     assert torch.equal(cast("torch.Tensor", moved["pixels"]), batch["pixels"])
-    assert moved.keys() == get_type_hints(ImageBatch).keys() - {"targets"}
+    assert moved.keys() == get_type_hints(ImageBatch).keys() - {"targets", "weight"}
     values = cast("torch.Tensor", moved["pixel_values"])
     wanted = (drawn(3)[2, 5] / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
     assert np.allclose(values[3, :, 2, 5].numpy(), wanted, atol=1e-5)

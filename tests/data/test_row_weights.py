@@ -1,16 +1,20 @@
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
 import yaml
-from datasets import Dataset
+from datasets import Dataset, Value
 
 from lit_hf import HFDataModule, InputError, TextClassificationDataModule
+from lit_hf.data.checked import Item
+from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.problems import CellError
 from lit_hf.data.row_weights import check_weights, weight_of
 from tests.commands import output_of, run_command
@@ -177,3 +181,33 @@ def test_command__weighs_rows_and_says_so(tiny_model: str, tmp_path: Path) -> No
     done = run_command(*more, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "weight_column" in output_of("fit", "--data.help", "CIFAR10DataModule")
+
+
+class Lengths(HFDataModule):
+    """Rows of a task of one's own, which has a column `weight` as well."""
+
+    task = "lengths"
+    features = {"word": Value("string"), "weight": Value("int32")}  # noqa: RUF012 - as a user does
+
+    def read_row(self, row: Mapping[str, object], is_labelled: bool) -> Item:
+        return {"word": row["word"], "weight": row["weight"]}
+
+    def encode_rows(self, columns: Columns) -> Columns:
+        return {"length": [len(str(word)) for word in columns["word"]], "own": columns["weight"]}
+
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        return {"length": torch.tensor(columns["length"]), "own": columns["own"]}
+
+
+def test_weights__of_a_task_of_ones_own() -> None:
+    rows = [{"word": "a" * n, "weight": n, COLUMN: n / 10} for n in range(1, 5)]
+    data = Lengths("", weight_column=COLUMN, val_fraction=0).with_rows(train=rows, val=rows)
+    assert _weights(data) == pytest.approx({str(n - 1): n / 10 for n in range(1, 5)})
+    batch: Any = next(iter(data.val_dataloader()))
+    assert batch["own"] == [1, 2, 3, 4]
+    assert "weight" not in batch
+    keys = data.row_keys("train")
+    for row in rows:
+        row[COLUMN] = 1
+    again = Lengths("", weight_column=COLUMN, val_fraction=0).with_rows(train=rows)
+    assert list(keys) == list(again.row_keys("train"))  # the same examples

@@ -89,7 +89,7 @@ def _step(strategy: object, batches: Sequence[float]) -> list[float]:
     )
     mean, weight = StepMean(), torch.ones((), requires_grad=True)
     losses = [mean.weigh(trainer, weight, torch.tensor(own)) for own in batches]
-    torch.autograd.backward(sum(losses) / len(batches))  # type: ignore[arg-type]  # a tensor
+    torch.autograd.backward(torch.stack(losses).mean())
     mean.divide(trainer, [weight])
     assert weight.grad is not None
     return [*(float(loss.detach()) for loss in losses), float(weight.grad)]
