@@ -37,6 +37,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.cli import main
 from tests.images import NAMES
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer
@@ -439,3 +440,20 @@ def test_model__of_a_users_own_class_is_loaded_into_another_of_it(
     assert isinstance(again.model, Scaled)
     assert all(torch.equal(w, again.state_dict()[n]) for n, w in module.state_dict().items())
     assert again.label_names == module.label_names
+
+
+def test_num_labels__on_a_command_line_is_compared_with_the_data(
+    tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"fire {n},{NAMES[n % 2]}\n" for n in range(12))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}")
+    words = ["fit", "--model", "TextClassifier", "--model.model_name", tiny_model]
+    words += ["--data", "TextClassificationDataModule"]
+    words += ["--data.train_file", str(tmp_path / "train.csv")]
+    words += ["--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.max_epochs", "1"]
+    words += ["--trainer.accelerator", "cpu", "--trainer.logger", "false"]
+    assert main([*words, "--model.num_labels", "5"]) == 2
+    assert "num_labels` is 5" in capsys.readouterr().err
+    assert main([*words, "--model.num_labels", "2"]) == 0
+    config = AutoConfig.from_pretrained(tmp_path / "run" / "pretrained")
+    assert config.id2label == dict(enumerate(sorted(NAMES)))
