@@ -6,14 +6,14 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast, get_args
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_hf.batches import Prediction
+from lit_hf.batches import Prediction, StepOutput
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.panels import json_line, show
-from lit_hf.callbacks.results_file import forget_files, name_files
+from lit_hf.callbacks.results_file import SPLITS, forget_files, name_files
 from lit_hf.callbacks.same_start import check_same_start
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.data.answer_forms import AnswerForm
@@ -22,10 +22,12 @@ from lit_hf.errors import InputError
 from lit_hf.files import append_text, new_files, write_bytes
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
+from lit_hf.modules.contract import TaskModule
 from lit_hf.processor_files import data_description
 from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
+Evaluation = Literal["validate", "test"]
 
 
 class PredictionWriter(Callback):
@@ -39,27 +41,49 @@ class PredictionWriter(Callback):
 
     Args:
         file_name: name of the file of answers in the run folder.
+        evaluations: verbs that write their answers too, each with its `truth` beside and whether it
+            is `correct`: of "test" into `test_predictions.jsonl`, of "validate" into
+            `validate_predictions.jsonl`.
 
     Raises:
         InputError: if that is no plain name, or if batches do not number their rows.
     """
 
-    def __init__(self, file_name: str = "predictions.jsonl") -> None:
+    def __init__(
+        self, file_name: str = "predictions.jsonl", evaluations: list[Evaluation] | None = None
+    ) -> None:
         is_plain = Path(file_name).name == file_name and file_name.endswith(".jsonl")
         if not is_plain or file_name in (".jsonl", "samples.jsonl"):
             raise InputError(
                 "Expected `file_name` to be a plain name that ends in .jsonl and is not "
                 f"samples.jsonl, but got {file_name!r}."
             )
+        if others := set(evaluations or []) - {*get_args(Evaluation)}:
+            raise InputError(
+                f"Expected `evaluations` to be a list of {get_args(Evaluation)}, but got "
+                f"{sorted(others)!r}."
+            )
         self.file_name = file_name
-        self.run_files = (file_name,)
+        self.evaluations = list(evaluations or [])
+        self.run_files = (file_name, *(self._name(verb) for verb in self.evaluations))
+
+    def _name(self, verb: str) -> str:
+        return self.file_name if verb == "predict" else f"{verb}_{self.file_name}"
+
+    def _writes(self, trainer: Trainer) -> bool:
+        """Whether the answers of what the Trainer does are written."""
+        return _verb(trainer) in ("predict", *self.evaluations)
+
+    def _file(self, trainer: Trainer) -> Path:
+        return Path(trainer.default_root_dir) / self._name(_verb(trainer))
 
     def _part(self, trainer: Trainer, rank: int) -> Path:
-        return Path(trainer.default_root_dir) / f".{self.file_name}.part-{rank}"
+        path = self._file(trainer)
+        return path.with_name(f".{path.name}.part-{rank}")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a run folder that is none."""
-        if stage == "predict":
+        if self._writes(trainer):
             check_local_run(trainer)
             check_same_start(trainer)  # the first process reads the parts of all
 
@@ -92,14 +116,57 @@ class PredictionWriter(Callback):
             )
         append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a part of a test whose answers are written."""
+        if not self._writes(trainer):
+            return
+        if not isinstance(pl_module, TaskModule):
+            raise InputError(
+                "PredictionWriter asks the module for answers and truth; "
+                f"{type(pl_module).__name__} is no `HFModule`."
+            )
+        self.on_predict_start(trainer, pl_module)
+
+    on_validation_start = on_test_start
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add the answers of a batch, each with its truth."""
+        if self._writes(trainer) and isinstance(outputs, Mapping):
+            if not isinstance(batch, Mapping) or "index" not in batch:
+                raise InputError(
+                    "PredictionWriter puts answers in the order of the rows: batches of `test` and "
+                    "`validate` have to number them as `index`, as those of the data modules do."
+                )
+            rows = cast("TaskModule[Any, Any, Any]", pl_module).answers_with_truth(
+                batch, cast("StepOutput", outputs)
+            )
+            self.on_predict_batch_end(trainer, pl_module, rows, batch, batch_idx)
+
+    on_validation_batch_end = on_test_batch_end
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Join the parts of a test."""
+        if self._writes(trainer):
+            self.on_predict_end(trainer, pl_module)
+
+    on_validation_end = on_test_end
+
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join the parts in the order of the rows."""
         trainer.strategy.barrier("predictions")
         if not trainer.is_global_zero:
             return
         parts = [self._part(trainer, rank) for rank in range(trainer.world_size)]
-        folder = Path(trainer.default_root_dir)
-        written = join_parts(parts, folder / self.file_name, form_of(trainer))
+        form = form_of(trainer) if _verb(trainer) == "predict" else None
+        written = join_parts(parts, self._file(trainer), form)
         warn_of_part(trainer, parts)
         for part in parts:
             with naming(part):
@@ -126,6 +193,11 @@ def form_of(trainer: Trainer) -> AnswerForm | None:
     return data.answer_form(names, trained)
 
 
+def _verb(trainer: Trainer) -> str:
+    """What a Trainer does, such as "test"."""
+    return str(trainer.state.fn.value) if trainer.state.fn is not None else ""
+
+
 def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:
     """Say where a setting of the Trainer has left rows without an answer.
 
@@ -136,10 +208,11 @@ def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, HFDataModule):
         return
-    num_rows = data.rows("predict").num_rows
+    split = SPLITS[_verb(trainer)]
+    num_rows = data.rows(split).num_rows
     num_written = sum(_count_lines(part) for part in parts)
     if num_written < num_rows:
-        limit = "fast_dev_run" if trainer.fast_dev_run else "limit_predict_batches"  # type: ignore[attr-defined]  # set by a connector
+        limit = "fast_dev_run" if trainer.fast_dev_run else f"limit_{split}_batches"  # type: ignore[attr-defined]  # set by a connector
         log.warning(
             f"only {num_written} of {num_rows} rows have an answer in the files "
             f"(`trainer.{limit}`)."

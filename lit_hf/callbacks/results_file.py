@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Results = dict[str, Any]
 FILE_NAME = "results.json"
 STAGES = ("fit", "validate", "test")
-_SPLITS: dict[str, Split] = {"validate": "val", "test": "test", "predict": "predict"}
+SPLITS: dict[str, Split] = {"validate": "val", "test": "test", "predict": "predict"}
 
 
 def read_results(folder: Path) -> Results:
@@ -120,7 +120,7 @@ def name_files(trainer: Trainer, module: LightningModule, paths: Iterable[Path])
         Step and checkpoint of the weights, and the rows.
     """
     folder = Path(trainer.default_root_dir)
-    split = _SPLITS.get(str(trainer.state.fn and trainer.state.fn.value), "val")
+    split = SPLITS.get(str(trainer.state.fn and trainer.state.fn.value), "val")
     weights = {**evaluated_weights(trainer, module), **rows_of(trainer, split)}
     results = read_results(folder)
     names = [path.name for path in paths]

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from datasets import Dataset
 from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerStatus
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lit_hf.data.batching import Batching, Numbers, padding_share
@@ -110,12 +111,15 @@ def num_trained(trainer: Trainer) -> int:
 def keeps_order(trainer: Trainer | None, split: Split) -> bool:
     """Whether rows are wanted as they stand, not by length.
 
-    So are rows to evaluate where a person goes over a loader, where `trainer.predict` gives a list
-    of answers back, and where only the first batches are evaluated.
+    So are rows to evaluate where a person goes over a loader, with no Trainer at work, where
+    `trainer.predict` gives a list of answers back, and where only the first batches are evaluated.
     """
     if split == "train":
         return False
-    if trainer is None:
+    if trainer is None or trainer.state.status in (
+        TrainerStatus.FINISHED,
+        TrainerStatus.INTERRUPTED,
+    ):
         return True
     limits = {
         "val": trainer.limit_val_batches,

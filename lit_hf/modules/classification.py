@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Prediction, TextBatch
+from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Plain, Prediction, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.labels import ProblemType, checked_names
@@ -20,7 +20,7 @@ from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.class_counts import ClassCounts
 from lit_hf.metrics.classification import MOST_CLASSES, one_sided
 from lit_hf.metrics.function import FunctionMetric
-from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes
+from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes, truth_of
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_names import check_loaders
 from lit_hf.modules.data_facts import DataFacts
@@ -150,6 +150,11 @@ class Classifier(ModuleClasses, HFModule):
     def decide(self, scores: ClassScores) -> list[Prediction]:
         """The likeliest class of each row, the classes above one half, or its number."""
         return predict_classes(scores, self.problem_type, self.label_names or [])
+
+    def truth(self, batch: ClassBatch, row: int) -> Plain | list[str]:
+        """The class of a row, its classes, or its number."""
+        truth = truth_of(batch["labels"][row], self.problem_type, self.label_names or [])
+        return cast("Plain | list[str]", truth)
 
     def metric_inputs(
         self, metric: nn.Module, batch: ClassBatch, scores: ClassScores

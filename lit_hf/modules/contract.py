@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lit_hf.batches import (
     LossTerms,
+    Plain,
     Prediction,
     Sample,
     Shown,
@@ -159,7 +160,28 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
     def predict_step(self, batch: BatchT, batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its id and row number."""
         batch = self._numbered(batch)
-        answers = self.decide(self.decode(batch, self.run(batch, "predict")))
+        return self._named(batch, self.decide(self.decode(batch, self.run(batch, "predict"))))
+
+    def answers_with_truth(self, batch: BatchT, output: StepOutput) -> list[Prediction]:
+        """The answers of a step of an evaluation, each with its `truth` and whether it is right.
+
+        Args:
+            batch: with labels.
+            output: what the step made of it; one that says too little gives no answers.
+        """
+        if not self.is_complete(batch):
+            return []
+        answers = self.decide(self.decode(batch, cast("OutputT", output)))
+        for row, answer in enumerate(answers):
+            shown = self.show(batch, row, answer)
+            answer |= {"truth": self.truth(batch, row), "correct": shown["correct"]}
+        return self._named(batch, answers)
+
+    def truth(self, batch: BatchT, row: int) -> Plain | list[str]:
+        """The right answer to a row in plain types; unless a task says more, as it is shown."""
+        return self.show(batch, row, {"prediction": ""})["truth"]
+
+    def _named(self, batch: BatchT, answers: Sequence[Prediction]) -> list[Prediction]:
         marks = marks_of(batch, len(answers))
         named: list[Prediction] = [
             {"index": number, "id": name, **answer}

@@ -73,6 +73,10 @@ class QuestionAnswering(HFModule):
         """Question, the context around the answer, prediction and truth."""
         return show_question(batch, row, prediction, self.language)
 
+    def truth(self, batch: QuestionBatch, row: int) -> list[str]:
+        """All right answers to a question; none where it has none."""
+        return list(batch["answers"][row])
+
     def is_complete(self, batch: QuestionBatch) -> bool:
         """Whether it has the questions' texts; ordinary batches of windows have tokens only."""
         return "context" in batch

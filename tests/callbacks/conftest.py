@@ -26,7 +26,7 @@ def data(rows):
     return TextClassificationDataModule(
         MODEL, batch_size=2, eval_batch_size=1, val_fraction=0, id_column="id",
         label_names=["no", "yes"],
-    ).with_rows(train=rows, val=rows, predict=rows)
+    ).with_rows(train=rows, val=rows, test=rows, predict=rows)
 
 
 def trainer(name, *callbacks, strategy="ddp", **settings):
@@ -73,6 +73,8 @@ if __name__ == "__main__":
     for number in (5, 7):
         runner = trainer(f"predict{number}", PredictionWriter())
         runner.predict(module, data(ROWS[:number]), return_predictions=False)
+    runner = trainer("test7", PredictionWriter(evaluations=["test"]))
+    runner.test(module, data(ROWS[:7]), verbose=False)
     head_first()
     if runner.is_global_zero:
         Path(FOLDER, "checkpoint").write_text(path)

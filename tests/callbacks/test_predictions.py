@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from lit_hf import InputError, PredictionWriter, TextClassificationDataModule, TextClassifier
+from tests.images import NAMES
+from tests.tasks import TASKS, task_of
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
@@ -248,3 +250,62 @@ def test_two_processes__write_the_same_files(
     assert _names(shared) == {"predictions.jsonl", "submission.csv", "results.json"}
     printed = (two_processes / "out").read_text(encoding="utf-8")
     assert printed.count(f"wrote {shared}/predictions.jsonl") == 1
+
+
+def test_two_processes__write_the_answers_of_a_test_with_their_truth(
+    two_processes: Path, ddp_rows: Rows
+) -> None:
+    lines = (two_processes / "test7" / "test_predictions.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == [row["id"] for row in ddp_rows]
+    assert [row["truth"] for row in rows] == [["no", "yes"][int(row["label"])] for row in ddp_rows]
+    assert all(row["correct"] == (row["truth"] == row["prediction"]) for row in rows)
+    alone = [json.loads(line) for line in _lines(two_processes / "predict7")]
+    assert [row["prediction"] for row in rows] == [row["prediction"] for row in alone]
+
+
+def _lines(folder: Path) -> list[str]:
+    return (folder / "predictions.jsonl").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("verb", ["test", "validate"])
+def test_evaluation__writes_answers_with_their_truth_in_all_tasks(
+    name: str, verb: str, tiny_model: str, tiny_t5: str, tiny_vit: str, tmp_path: Path
+) -> None:
+    task = task_of(name, tiny_model, tiny_t5, tiny_vit)
+    rows, module = task.rows(0, 5), task.module()
+    names = {"label_names": NAMES} if "label" in rows[0] else {}
+    data = task.data(eval_batch_size=2, **names).with_rows(val=rows, test=rows, predict=rows)
+    writer = PredictionWriter(evaluations=["test", "validate"])
+    trainer = quiet_trainer(default_root_dir=tmp_path, callbacks=[writer])
+    getattr(trainer, verb)(module, data, verbose=False)
+    lines = (tmp_path / f"{verb}_predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    key = "answers" if "answers" in rows[0] else "label"
+    assert [row["truth"] for row in found] == [row[key] for row in rows]
+    assert all(isinstance(row["correct"], bool) for row in found)
+    assert not (tmp_path / "predictions.jsonl").exists()
+    trainer.predict(module, data, return_predictions=False)
+    told = [json.loads(line) for line in _lines(tmp_path)]
+    for answer, wanted in zip(found, told, strict=True):
+        assert (answer["id"], answer["prediction"]) == (wanted["id"], wanted["prediction"])
+    files = json.loads((tmp_path / "results.json").read_text())["files"]
+    assert f"{verb}_predictions.jsonl" in files
+
+
+def test_predict__takes_the_loader_of_a_test_too(
+    tmp_path: Path, fit: Fit, tweet_rows: Rows
+) -> None:
+    _, module, data = fit(folder=tmp_path, data={"test": tweet_rows, "predict": tweet_rows})
+    trainer = _trainer(tmp_path / "out")
+    found = trainer.predict(module, data.test_dataloader())
+    assert found is not None
+    rows = [row for batch in found for row in batch]
+    assert [row["index"] for row in rows] == list(range(len(tweet_rows)))
+    assert len(_lines(tmp_path / "out")) == len(tweet_rows)
+
+
+def test_writer__refuses_other_verbs() -> None:
+    with pytest.raises(InputError, match="evaluations"):
+        PredictionWriter(evaluations=["fit"])  # type: ignore[list-item]  # is refused
