@@ -246,7 +246,7 @@ def test_resume__with_another_head_is_refused(
     [
         ({"lit_hf": None}, "wanted a checkpoint of the task 'text_classification', found None"),
         ({"lit_hf": {"task": "extractive_qa"}}, "found 'extractive_qa'"),
-        ({"hyper_parameters": "x"}, "the model's config is not in it"),
+        ({"hyper_parameters": "x"}, "damaged, or no checkpoint"),
         ({"hyper_parameters": {"config_overrides": 5}}, "the model's config is not in it"),
         ({"pytorch-lightning_version": None}, "the model's config is not in it"),
     ],

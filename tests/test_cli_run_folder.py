@@ -464,5 +464,5 @@ def test_fit__from_a_strange_state_of_a_callback_is_one_error(
     torch.save(content, path)
     done = run_command("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
     assert done.returncode == 2
-    assert "last.ckpt: what it holds cannot be used" in done.stderr
+    assert "last.ckpt: damaged" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr

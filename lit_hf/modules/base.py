@@ -272,7 +272,7 @@ class HFModule(
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
         self._resume.save(self._trainer, checkpoint, self.device)
         save_validated(self._trainer, self, checkpoint)
-        checkpoint["state_dict"] = plain_names(cast("Any", checkpoint["state_dict"]))
+        checkpoint["state_dict"] = plain_names(cast("Any", checkpoint.get("state_dict") or {}))
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
         complete(checkpoint, self, self.model.config, metrics, self.weights_step.validated)
         self._rows.save(checkpoint)

@@ -57,7 +57,7 @@ class Watch(Callback):
 
 def test_decay__spares_every_bias_and_norm_and_nothing_else(tiny_model: str) -> None:
     module = TextClassifier(tiny_model, NAMES, head=MeanHead)
-    names = {parameter: name for name, parameter in module.model.named_parameters()}
+    names = {p: name for name, p in module.model.named_parameters() if p.requires_grad}
     decayed, spared = (
         {names[p] for p in cast("list[torch.nn.Parameter]", group["params"])}
         for group in decay_groups(module)
