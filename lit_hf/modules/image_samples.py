@@ -51,6 +51,7 @@ def told_shares(target: Tensor, names: Sequence[str]) -> tuple[str, bool]:
         target: [C], shares that sum to 1.
         names: the C class names.
 
+    >>> import torch
     >>> told_shares(torch.tensor([0.3, 0.0, 0.7]), ["dog", "ship", "cat"])
     ('cat 70% + dog 30%', True)
     >>> told_shares(torch.tensor([0.0, 1.0, 0.0]), ["dog", "ship", "cat"])

@@ -187,6 +187,7 @@ class Lengths(HFDataModule):
     """Rows of a task of one's own, which has a column `weight` as well."""
 
     task = "lengths"
+    processor = None
     features = {"word": Value("string"), "weight": Value("int32")}  # noqa: RUF012 - as a user does
 
     def read_row(self, row: Mapping[str, object], is_labelled: bool) -> Item:
