@@ -247,8 +247,9 @@ def test_command__with_a_metric_of_other_classes_is_refused_in_words(
     assert "Traceback" not in done.stderr
 
 
-def test_guide__is_right_as_it_is_written(tiny_model: str, tmp_path: Path) -> None:
-    section = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split("## Your own data")[0]
+def test_page__is_right_as_it_is_written(tiny_model: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "change_one_thing.md").read_text(encoding="utf-8")
+    section = page.split("## A head")[0]
     (recipe,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (tmp_path / "own.yaml").write_text(recipe)
