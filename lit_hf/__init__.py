@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 show_log_lines()
 
-_HOME = {
+HOMES = {
     "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
     "CIFAR10DataModule": "lit_hf.data.cifar10",
@@ -103,14 +103,15 @@ _HOME = {
     "TweetDataModule": "lit_hf.data.tweets",
     "WholeCheckpointIO": "lit_hf.saving",
 }
-__all__ = sorted(_HOME)
+"""The module of each public name."""
+__all__ = sorted(HOMES)
 
 
 def __getattr__(name: str) -> object:
     """Import the module that holds a public name when the name is first used."""
-    if name not in _HOME:
+    if name not in HOMES:
         raise AttributeError(f"module 'lit_hf' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TypeVar
 
+from lit_hf import HOMES
 from lit_hf.errors import InputError
 
 KindT = TypeVar("KindT")
@@ -14,7 +15,7 @@ def name_of(kind: type) -> str:
 
 
 def subclasses(base: type[KindT]) -> list[type[KindT]]:
-    """All imported classes below one, nearer ones first.
+    """All imported classes below one, nearer ones first; of a cell that was run again the last.
 
     >>> class A: ...
     >>> class B(A): ...
@@ -25,7 +26,25 @@ def subclasses(base: type[KindT]) -> list[type[KindT]]:
     kinds = list(base.__subclasses__())
     for kind in kinds:  # which grows
         kinds += [below for below in kind.__subclasses__() if below not in kinds]
-    return kinds
+    return list({name_of(kind): kind for kind in kinds}.values())
+
+
+def declaring(base: type[KindT], name: str) -> list[type[KindT]]:
+    """The classes below one with an attribute of their own, one that they do not inherit.
+
+    The public ones of the package, which are imported, come before those of the user that are
+    imported; among both nearer ones come first.
+
+    Args:
+        base: what they are classes of.
+        name: of the attribute.
+    """
+    package = base.__module__.rpartition(".")[0]
+    for home in dict.fromkeys(HOMES.values()):
+        if home.startswith(f"{package}."):
+            import_module(home)
+    kinds = [kind for kind in subclasses(base) if name in vars(kind)]
+    return sorted(kinds, key=lambda kind: not kind.__module__.startswith(f"{package}."))
 
 
 def class_named(base: type[KindT], name: str, path: object) -> type[KindT]:
@@ -47,7 +66,7 @@ def class_named(base: type[KindT], name: str, path: object) -> type[KindT]:
             raise InputError(f"{path}: there is no class {name}; of another version?") from None
     found = [kind for kind in subclasses(base) if name_of(kind) == name]
     if found:
-        return found[-1]  # of a cell that was run again
+        return found[0]
     if module == "__main__":
         raise InputError(
             f"{path}: made by a class of the program itself, {own!r}. Define it here too, or "

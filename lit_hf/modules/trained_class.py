@@ -1,11 +1,10 @@
 """The class that takes the folder of a model, which others may have trained."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lit_hf.errors import InputError
-from lit_hf.functional.class_lookup import class_named, name_of, subclasses
+from lit_hf.functional.class_lookup import class_named, declaring, name_of
 from lit_hf.functional.given_settings import accepted_by
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.folder_weights import exported_settings
@@ -14,11 +13,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 _PACKAGE = "lit_hf.modules"
-_BUILT_IN = ("extractive_qa", "generative_qa", "image_classification", "text_classification")
 
 
 def class_taking(config: "PreTrainedConfig", path: object) -> type[HFModule]:
-    """The class of the package for a model that does not say who has trained it.
+    """The class for a model that does not say who has trained it.
+
+    Each imported class that defines `takes` itself is asked: those of the user first, of them the
+    furthest below `HFModule` first, then those of the package. A class that only inherits `takes`
+    leaves the model to the one that it inherits from.
 
     Args:
         config: of the model.
@@ -27,13 +29,11 @@ def class_taking(config: "PreTrainedConfig", path: object) -> type[HFModule]:
     Raises:
         InputError: if none takes it, whose answers would be random.
     """
-    for stem in _BUILT_IN:
-        import_module(f"{_PACKAGE}.{stem}")
-    kinds = [kind for kind in subclasses(HFModule) if kind.__module__.startswith(_PACKAGE)]
-    for kind in kinds:
+    kinds = declaring(HFModule, "takes")
+    for kind in reversed(kinds):
         if kind.takes(config):
             return kind
-    tasks = ", ".join(kind.task for kind in kinds if "task" in vars(kind))
+    tasks = ", ".join(dict.fromkeys(kind.task for kind in kinds if hasattr(kind, "task")))
     raise InputError(
         f"{path}: holds no trained model of a known task ({tasks}) but "
         f"{', '.join(config.architectures or [])}."

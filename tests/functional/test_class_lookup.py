@@ -1,7 +1,7 @@
 import pytest
 
 from lit_hf import HFModule, InputError, TextClassifier
-from lit_hf.functional.class_lookup import class_named, name_of, subclasses
+from lit_hf.functional.class_lookup import class_named, declaring, name_of, subclasses
 
 
 def test_class__of_the_package_is_found_by_its_name() -> None:
@@ -13,8 +13,18 @@ def test_class__of_the_package_is_found_by_its_name() -> None:
 def test_class__that_was_defined_again_is_the_last_one() -> None:
     first = type("Again", (TextClassifier,), {"__module__": "cells"})
     second = type("Again", (TextClassifier,), {"__module__": "cells"})
-    assert {first, second} <= set(subclasses(HFModule))
     assert class_named(HFModule, "cells.Again", "a.ckpt") is second
+    assert second in subclasses(HFModule)
+    assert first not in subclasses(HFModule)
+
+
+def test_classes__that_declare_something_are_the_packages_and_then_others() -> None:
+    own = type("Deaf", (HFModule,), {"__module__": "cells", "task": "deafness"})
+    type("Deafer", (own,), {"__module__": "cells"})
+    names = [kind.__name__ for kind in declaring(HFModule, "task")]
+    assert {*names[:4]} == {"ExtractiveQA", "GenerativeQA", "ImageClassifier", "TextClassifier"}
+    assert "Deaf" in names
+    assert "Deafer" not in names
 
 
 @pytest.mark.parametrize(

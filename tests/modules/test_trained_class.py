@@ -33,6 +33,28 @@ def test_class__is_the_one_that_takes_the_model(
     assert class_taking(config, "folder") is kind
 
 
+def test_class_of_the_users_own__goes_first_where_it_says_so_itself() -> None:
+    class Musical(TextClassifier):
+        @classmethod
+        def takes(cls, config: PreTrainedConfig) -> bool:
+            return "MusicForSequenceClassification" in (config.architectures or [])
+
+    class Louder(Musical): ...  # leaves it to Musical
+
+    class Drummer(Musical):
+        @classmethod
+        def takes(cls, config: PreTrainedConfig) -> bool:
+            return super().takes(config) and config.num_labels == 7
+
+    music = PreTrainedConfig(architectures=["MusicForSequenceClassification"])
+    drums = PreTrainedConfig(architectures=music.architectures)
+    drums.num_labels = 7
+    texts = PreTrainedConfig(architectures=["BertForSequenceClassification"])
+    found = [class_taking(config, "folder") for config in (music, drums, texts)]
+    assert found == [Musical, Drummer, TextClassifier]
+    assert issubclass(Louder, Musical)
+
+
 def test_model__that_nothing_takes_is_refused() -> None:
     config = PreTrainedConfig(architectures=["BertForMaskedLM"])
     with pytest.raises(InputError, match=r"folder: .*text_classification.*BertForMaskedLM"):
