@@ -2,7 +2,7 @@
 
 import atexit
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +100,25 @@ def tell_start(path: str | None, folder: Path) -> None:
         print(escaped(f"going on from {path}"))
 
 
-def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
+def take(
+    path: str, verb: str, module: HFModule, data: HFDataModule, typed: Collection[str] = ()
+) -> None:
     """Check a checkpoint, and read the data by the tokenizer and config that it holds.
 
+    Args:
+        path: of the checkpoint.
+        verb: fit, validate, test or predict.
+        module: that takes its weights.
+        data: changed in place.
+        typed: options on the command line.
+
     Raises:
-        InputError: if it is of another task, or holds nothing to go on from.
+        InputError: if it is of another task or another model than was typed, or holds nothing to
+            go on from.
     """
-    check_task(path, checkpoint := read_checkpoint(path), task)
+    check_task(path, checkpoint := read_checkpoint(path), module.task)
+    if verb != "fit":
+        _refuse_overruled(path, checkpoint, module, typed)
     if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
         raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
     if verb != "fit" and (name := checkpoint["lit_hf"].get("averaged_by")):
@@ -121,6 +133,31 @@ def take(path: str, verb: str, task: str, data: HFDataModule) -> None:
         holds_files = write_model_files(checkpoint, Path(folder.name))
     if holds_files:
         data.model_name = folder.name
+
+
+def _refuse_overruled(
+    path: str, checkpoint: dict[str, Any], module: HFModule, typed: Collection[str]
+) -> None:
+    """Refuse typed options of a model that say another than an evaluated checkpoint brings.
+
+    A recipe may say another: that of a training whose model was named on the command line.
+    """
+    held, about = checkpoint["hyper_parameters"], checkpoint["lit_hf"]
+    config = held["config_overrides"]
+    given = {name: value for name, value in module.config_overrides.items() if name in config}
+    settings = {
+        "model_name": (module.model_name, held.get("model_name")),
+        "pretrained": (module.pretrained, not about.get("from_scratch")),
+        "config_overrides": (given, {name: config[name] for name in given}),
+    }
+    for name, (value, known) in settings.items():
+        is_typed = any(f"{word}.".startswith(f"--model.{name}.") for word in typed)
+        if is_typed and value != known:
+            raise InputError(
+                f"`model.{name}` is {value!r}, but the checkpoint {path} brings its own model "
+                f"({known!r}): it would have no effect. Leave it out; or evaluate another model "
+                "without `--run` and `--ckpt_path`."
+            )
 
 
 def has_ended(trainer: Trainer, module: HFModule, data: HFDataModule, same: SameTraining) -> bool:

@@ -103,12 +103,21 @@ def check_recipes(recipes: Sequence[str], words: Sequence[str]) -> None:
     Raises:
         InputError: naming the file and line, or the setting that leads.
     """
-    given = {name.replace(".init_args", "") for name in (word.partition("=")[0] for word in words)}
+    given = names_in_words(words)
     for recipe in recipes:
         given |= {f"--{name}" for name in _names_in(recipe)}
     for name, leader in _LINKED.items():
         if f"--{name}" in given:
             raise InputError(f"`{name}` follows `{leader}`: set that one, and leave this out.")
+
+
+def names_in_words(words: Sequence[str]) -> set[str]:
+    """The options of a command line, without the steps `init_args` in their names.
+
+    >>> sorted(names_in_words(["--model.init_args.head=MeanHead", "--seed", "1"]))
+    ['--model.head', '--seed', '1']
+    """
+    return {word.partition("=")[0].replace(".init_args", "") for word in words}
 
 
 def _names_in(recipe: str) -> Iterator[str]:

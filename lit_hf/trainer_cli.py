@@ -54,6 +54,7 @@ from lit_hf.settings import (
     check_rows,
     check_seed,
     check_strategy,
+    names_in_words,
     names_of_data,
     options_of,
     refusal,
@@ -108,7 +109,7 @@ class RunCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], on_change: OnChange = "error") -> None:
-        self._verb = args[0]
+        self._verb, self._typed = args[0], names_in_words(args)
         self._folder, self._same = RunFolder(), SameTraining(on_change)
         self._new: list[Path] = []  # folders that a refusal takes away again
         try:
@@ -264,7 +265,7 @@ class RunCLI(LightningCLI):
         self._folder.claim(self.trainer, verb)
         path = checkpoint_for(verb, options["ckpt_path"], checkpoints_of(self.trainer))
         if path is not None:
-            take(path, verb, self.model.task, self.datamodule)
+            take(path, verb, self.model, self.datamodule, self._typed)
         # Set here, the module sees it in time to build the model from the checkpoint's config.
         self.trainer.ckpt_path, options["ckpt_path"] = path, None
 

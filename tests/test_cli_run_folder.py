@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from tests.commands import TWEETS, fit_words, run_command, warnings_with
 
@@ -48,13 +49,27 @@ def test_fit__leaves_the_run_folder_of_the_contract(run_folder: Path) -> None:
 def test_evaluation__needs_no_pretrained_model(run_folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "run"
     shutil.copytree(run_folder, moved)
+    text = (moved / "config.yaml").read_text(encoding="utf-8")
+    name = yaml.safe_load(text)["model"]["init_args"]["model_name"]
     gone = str(tmp_path / "gone")  # config and tokenizer are in the checkpoint too
-    done = run_command("validate", "--run", "run", "--model.model_name", gone, folder=tmp_path)
+    (moved / "config.yaml").write_text(text.replace(name, gone), encoding="utf-8")
+    done = run_command("validate", "--run", "run", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((moved / "results.json").read_text())
     assert results["validate"]["f1"] == pytest.approx(
         results["fit"]["best"]["best_score"], abs=1e-6
     )
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_evaluation__refuses_another_model_than_that_of_the_run(
+    run_folder: Path, tmp_path: Path, verb: str
+) -> None:
+    words = ["--run", str(run_folder), "--model.model_name", "another"]
+    done = run_command(verb, *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "`model.model_name`" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_evaluation__needs_the_run_folder_only(run_folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 import torch
 
-from lit_hf import InputError, TextClassificationDataModule
+from lit_hf import GenerativeQA, InputError, TextClassificationDataModule, TextClassifier
+from lit_hf.checkpoints import read_checkpoint
 from lit_hf.going_on import checkpoint_for, end_of, has_ended, take, tell_rest, tell_start
 from tests.damage import flip_weight
 from tests.trainers import quiet_trainer
@@ -55,10 +56,11 @@ def test_checkpoint__with_one_wrong_bit_is_refused_by_name_too(
 def test_take__gives_the_data_the_tokenizer_of_the_checkpoint(trained: Path) -> None:
     data = TextClassificationDataModule("gone")
     last = str(trained / "checkpoints" / "last.ckpt")
-    take(last, "fit", "text_classification", data)
+    module = TextClassifier("gone")
+    take(last, "fit", module, data)
     assert (Path(data.model_name) / "tokenizer.json").is_file()
     with pytest.raises(InputError, match="wanted a checkpoint of the task 'generative_qa'"):
-        take(last, "fit", "generative_qa", data)
+        take(last, "fit", GenerativeQA("gone"), data)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_take__of_a_stranger_is_one_error(
     trainer.ckpt_path = path
     data = TextClassificationDataModule("gone")
     with pytest.raises(InputError, match=wanted):  # noqa: PT012 - the one after the other
-        take(path, "fit", "text_classification", data)
+        take(path, "fit", TextClassifier("gone"), data)
         end_of(trainer)
 
 
@@ -92,10 +94,35 @@ def test_take__of_weights_alone_is_for_evaluations(
     content["lit_hf"]["averaged_by"] = "EMA"
     path = str(tmp_path / "weights.ckpt")
     torch.save(content, path)
-    take(path, "test", "text_classification", TextClassificationDataModule("gone"))
+    module = TextClassifier("gone")
+    take(path, "test", module, TextClassificationDataModule("gone"))
     assert capsys.readouterr().out == f"the weights of {path} are averages (EMA)\n"
     with pytest.raises(InputError, match="it holds weights only; nothing to go on from"):
-        take(path, "fit", "text_classification", TextClassificationDataModule("gone"))
+        take(path, "fit", module, TextClassificationDataModule("gone"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("model_name", {"model_name": "another"}),
+        ("pretrained", {"pretrained": True}),
+        ("config_overrides", {"config_overrides": {"num_hidden_layers": 3}}),
+    ],
+)
+def test_take__refuses_typed_settings_that_the_checkpoint_overrules(
+    name: str, change: dict[str, Any], trained: Path
+) -> None:
+    path = str(trained / "checkpoints" / "last.ckpt")
+    model = read_checkpoint(path)["hyper_parameters"]["model_name"]
+    settings: dict[str, Any] = {"model_name": model, "pretrained": False, "config_overrides": {}}
+    same, other = (TextClassifier(**{**settings, **more}) for more in ({}, change))
+    data = TextClassificationDataModule("gone")
+    typed = [f"--model.{name}", "--model.config_overrides.num_hidden_layers", "--model.pretrained"]
+    take(path, "test", same, data, typed)
+    take(path, "test", other, data, ["--model.head"])  # of a recipe
+    take(path, "fit", other, data, typed)  # which compares all settings, if no change is allowed
+    with pytest.raises(InputError, match=f"`model.{name}` is .*Leave it out"):
+        take(path, "test", other, data, typed)
 
 
 @pytest.mark.parametrize(
