@@ -15,7 +15,7 @@ from lit_hf.callbacks.fingerprint import facts_of_module
 from lit_hf.callbacks.same_training import SameTraining
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.losses import own_or_smoothed
-from tests.commands import Done, fit_words, run_command
+from tests.commands import TWEETS, Done, fit_words, run_command
 from tests.images import NAMES
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer
@@ -237,6 +237,10 @@ OWN = """
 
     def mean(input, target):
         return torch.nn.functional.cross_entropy(input, target)
+
+    class Weighted(torch.nn.CrossEntropyLoss):
+        def __init__(self):
+            super().__init__(weight=torch.tensor([1.0, 3.0]))
 """
 
 
@@ -272,4 +276,18 @@ def test_command__with_a_loss_of_one_number_is_refused_in_words(
     done = _command(tmp_path, tiny_model, "--model.loss", "own_losses.mean")
     assert done.returncode == 2
     assert "the loss mean gives" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_command__refuses_to_weigh_places_of_answers(tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "own_losses.py").write_text(textwrap.dedent(OWN))
+    words = [
+        *("fit", "--import", "own_losses", "--trainer.default_root_dir", "run"),
+        *("--model", "ExtractiveQA", "--model.loss", "own_losses.Weighted"),
+        *("--model.model_name", tiny_model, "--data", "ExtractiveQADataModule"),
+        *("--data.train_file", str(TWEETS.parent / "paragraphs" / "train.json")),
+    ]
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "leave `weight` out" in done.stderr
     assert "Traceback" not in done.stderr

@@ -26,9 +26,14 @@ from lit_hf.modules.losses import LossFunction, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.num_labels import check_number_of_given
 from lit_hf.modules.optimizers import OptimizerCallable
-from lit_hf.modules.question_answering import Answers, QuestionAnswering, QuestionSettings
+from lit_hf.modules.question_answering import (
+    Answers,
+    QuestionAnswering,
+    QuestionSettings,
+    as_questions,
+)
 from lit_hf.modules.sharding import is_sharded, passes
-from lit_hf.modules.span_loss import chosen_windows, span_terms
+from lit_hf.modules.span_loss import chosen_windows, span_terms, without_class_weights
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.validated import ValidatedNumber
 
@@ -82,7 +87,7 @@ class ExtractiveQA(QuestionAnswering):
         self.max_answer_length = max_answer_length
         self.num_best = num_best
         self.no_answer_threshold = no_answer_threshold
-        self.loss = own_or_smoothed(self.loss, label_smoothing)
+        self.loss = without_class_weights(own_or_smoothed(self.loss, label_smoothing))
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
         self.best_threshold = ValidatedNumber(no_answer_threshold or 0.0)
@@ -151,7 +156,7 @@ class ExtractiveQA(QuestionAnswering):
 
     def run(self, batch: SpanBatch, stage: Stage) -> SpanOutput:
         """The logits, in several passes where there are more windows than are run at once."""
-        batch, is_training = as_questions(batch), stage == "train"
+        batch, is_training = as_questions(batch, _window_facts), stage == "train"
         limit = self.max_windows if is_training else len(batch["window_of"])
         windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
         inputs = {k: v for k, v in batch.items() if k in self.input_names and isinstance(v, Tensor)}
@@ -169,7 +174,7 @@ class ExtractiveQA(QuestionAnswering):
     ) -> LossTerms:
         """The loss of each window that was run; evaluations weigh all alike."""
         empty_weight = 1.0 if loss is None else self.empty_window_weight
-        return span_terms(loss, as_questions(batch), output, empty_weight)
+        return span_terms(loss, as_questions(batch, _window_facts), output, empty_weight)
 
     def decode(
         self, batch: SpanBatch, output: SpanOutput, rows: Sequence[int] | None = None
@@ -212,24 +217,9 @@ class ExtractiveQA(QuestionAnswering):
         return values
 
 
-def as_questions(batch: SpanBatch) -> SpanBatch:
-    """A batch of questions; of an ordinary batch each window is a question of its own.
-
-    Args:
-        batch: as the data module makes it, or with `start_positions` and `end_positions` [W], as
-            transformers has them: 0, the first token, where there is no answer.
-    """
-    if "window_of" in batch:
-        return batch
-    ordinary = cast("dict[str, Tensor]", batch)
-    ids = ordinary["input_ids"]
-    found: dict[str, Tensor] = {
-        **ordinary,
-        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
-        "window_of": torch.arange(len(ids), device=ids.device),
-        "no_answer_token": torch.zeros_like(ids[:, 0]),
-    }
-    if "start_positions" in ordinary:
-        found["first_token"] = ordinary["start_positions"]
-        found["last_token"] = ordinary["end_positions"]
-    return cast("SpanBatch", found)
+def _window_facts(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The places of the answers, as transformers has them: 0, the first token, for "no answer"."""
+    facts = {"no_answer_token": torch.zeros_like(batch["input_ids"][:, 0])}
+    if "start_positions" in batch:
+        facts |= {"first_token": batch["start_positions"], "last_token": batch["end_positions"]}
+    return facts

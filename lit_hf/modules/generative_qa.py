@@ -32,7 +32,7 @@ from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable
-from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings
+from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings, as_questions
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.stage_scores import Stage
@@ -153,7 +153,7 @@ class GenerativeQA(QuestionAnswering):
 
     def run(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
         """In training the logits of the taught tokens, else an answer to each window."""
-        batch = as_questions(batch)
+        batch = as_questions(batch, _window_facts)
         if stage != "train" and self.is_complete(batch):
             found = answer_windows(self.model, batch, self.max_windows, self._in_step())
             windows = torch.arange(len(batch["window_of"]), device=found.scores.device)
@@ -172,7 +172,7 @@ class GenerativeQA(QuestionAnswering):
         self, batch: PromptBatch, output: AnswerOutput, loss: LossFunction | None
     ) -> LossTerms:
         """The summed loss of the tokens that each window teaches, and how many they are."""
-        batch, windows = as_questions(batch), output["windows"]
+        batch, windows = as_questions(batch, _window_facts), output["windows"]
         labels = batch["labels"][windows]
         counts = (labels != IGNORED).sum(1)
         if "token_losses" in output:
@@ -213,16 +213,6 @@ class GenerativeQA(QuestionAnswering):
         return is_sharded(self._trainer)
 
 
-def as_questions(batch: PromptBatch) -> PromptBatch:
-    """A batch of questions; of an ordinary batch each prompt is a question of its own."""
-    if "window_of" in batch:
-        return batch
-    ordinary = cast("dict[str, Tensor]", batch)
-    ids = ordinary["input_ids"]
-    found: dict[str, Tensor] = {
-        **ordinary,
-        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
-        "window_of": torch.arange(len(ids), device=ids.device),
-        "holds": torch.ones_like(ids[:, 0], dtype=torch.bool),
-    }
-    return cast("PromptBatch", found)
+def _window_facts(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each window of an ordinary batch teaches an answer."""
+    return {"holds": torch.ones_like(batch["input_ids"][:, 0], dtype=torch.bool)}

@@ -1,9 +1,13 @@
 """QuestionAnswering: what both kinds of answers share.
 
-Letters: B questions in a batch.
+Letters: B questions in a batch, W windows of all of them, L tokens.
 """
 
-from torch import nn
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lit_hf.batches import Prediction, QuestionBatch, Shown
@@ -19,6 +23,7 @@ from lit_hf.modules.shared_settings import ModuleSettings, ScheduledSettings
 from lit_hf.modules.written import WrittenAnswers
 
 Answers = Extracts | list[WrittenAnswers]
+BatchT = TypeVar("BatchT", bound=QuestionBatch)
 
 
 class QuestionSettings(ScheduledSettings, total=False):
@@ -84,3 +89,26 @@ class QuestionAnswering(HFModule):
     def num_examples(self, batch: QuestionBatch) -> int:
         """B; of ordinary batches each window is an example."""
         return len(batch["context"] if self.is_complete(batch) else batch["input_ids"])
+
+
+def as_questions(
+    batch: BatchT, facts_of: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+) -> BatchT:
+    """A batch of questions; of an ordinary batch each window is a question of its own.
+
+    Args:
+        batch: as the data module makes it, or with `input_ids` [W, L] and labels as transformers
+            has them.
+        facts_of: what a task knows of the windows of an ordinary batch besides, [W] each.
+    """
+    if "window_of" in batch:
+        return batch
+    ordinary = cast("dict[str, Tensor]", batch)
+    ids = ordinary["input_ids"]
+    found = {
+        **ordinary,
+        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
+        "window_of": torch.arange(len(ids), device=ids.device),
+        **facts_of(ordinary),
+    }
+    return cast("BatchT", found)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import AutoModelForQuestionAnswering
 
@@ -288,6 +288,8 @@ def test_forward__gives_attentions(tiny_model: str, question_rows: Rows) -> None
         ({"max_windows": 0}, "`max_windows`"),
         ({"label_smoothing": 1.5}, "`label_smoothing` to be at least 0 and below 1"),
         ({"empty_window_weight": -1.0}, "`empty_window_weight`"),
+        ({"loss": nn.CrossEntropyLoss(torch.ones(2))}, r"weight=\[1.0, 1.0\].* places in a window"),
+        ({"loss": nn.NLLLoss(torch.ones(384))}, "leave `weight` out"),
     ],
 )
 def test_settings__have_their_ranges(
