@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 import lit_hf
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.classification import ClassificationDataModule
 from lit_hf.data.question_answering import QuestionDataModule
 from lit_hf.functional.given_settings import accepted_by
 from lit_hf.modules.base import HFModule
@@ -21,7 +22,7 @@ KNOWN: dict[str, dict[str, object]] = json.loads(
     (Path(__file__).parent / "constructor_settings.json").read_text(encoding="utf-8")
 )
 """The name and the default of each setting, by class: what recipes and scripts rely on."""
-MIDDLE = [Classifier, QuestionAnswering, QuestionDataModule]
+MIDDLE = [Classifier, QuestionAnswering, ClassificationDataModule, QuestionDataModule]
 
 
 def _class(name: str) -> type:

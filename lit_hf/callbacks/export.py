@@ -170,9 +170,7 @@ def _write(checkpoint: dict[str, dict[str, object]], module: HFModule, folder: P
         template = str(inputs.get("text_template") or inputs.get("prompt") or "")
         module.finish_export(model, folder, literals(template))
     drop_code(folder)  # of the base model, which is not here
-    options, auto = module.call_options(folder), getattr(module, "auto_class", None)
-    name = getattr(auto, "__name__", "AutoModel")
-    text = model_card(checkpoint, data, module.settings(), options, name)
+    text = model_card(checkpoint, data, module.settings(), module.usage(inputs, folder))
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -8,13 +8,8 @@ from typing import cast
 from lit_hf.callbacks.card_code import code_of
 from lit_hf.functional.text import markdown_cell, short_number
 from lit_hf.functional.trained_names import ordered_names
+from lit_hf.modules.usage import Usage
 
-_PIPELINES = {
-    "text_classification": "text-classification",
-    "extractive_qa": "question-answering",
-    "image_classification": "image-classification",
-    "generative_qa": "text2text-generation",
-}
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size", "weight_column")
 _SAYING_NOTHING = ("model", "pretrained")
@@ -26,8 +21,7 @@ def model_card(
     checkpoint: Mapping[str, Mapping[str, object]],
     data: Mapping[str, object],
     answering: Mapping[str, object],
-    options: Mapping[str, object] | None = None,
-    auto_class: str = "AutoModel",
+    usage: Usage,
 ) -> str:
     """Describe a model in Markdown: task, classes, data, scores, settings and use.
 
@@ -35,11 +29,9 @@ def model_card(
         checkpoint: a checkpoint of a lit_hf module.
         data: what the data module wrote about itself.
         answering: what the answers depend on besides the weights.
-        options: what the model is told beside its inputs.
-        auto_class: name of the class of transformers that loads the model.
+        usage: as the module that was trained says it.
     """
     about = checkpoint["lit_hf"]
-    task = str(about.get("task"))
     settings = dict(checkpoint.get("hyper_parameters", {}))
     base = _base_name(str(settings.get("model_name")))
     metrics = cast("Mapping[str, float]", about.get("metrics") or {})
@@ -56,7 +48,7 @@ def model_card(
     lines = [
         "---",
         "library_name: transformers",
-        *_pipeline_tag(task),
+        *([f"pipeline_tag: {usage.pipeline}"] if usage.pipeline else []),
         "tags:",
         _TAG,
         "---",
@@ -94,23 +86,9 @@ def model_card(
         shown.append((f"optimizer group {number}", values))
     lines += _table("Settings", ("setting", "value"), shown)
     config = cast("Mapping[str, object]", settings.get("config_overrides") or {})
-    inputs = cast("Mapping[str, object]", data.get("inputs") or {})
-    known = {**answering, "options": options, "auto_class": auto_class}
-    lines += code_of(task, config, inputs, known, [about.get("class"), data.get("class")])
+    lines += code_of(config, usage, [about.get("class"), data.get("class")])
     lines += ["", f"Written by lit_hf {_cell(about.get('version'))}."]
     return "\n".join(lines) + "\n"
-
-
-def _pipeline_tag(task: str) -> list[str]:
-    """How the Hub calls a task; of one's own only where a pipeline of transformers has its name."""
-    tag = _PIPELINES.get(task)
-    if tag is None:
-        from transformers.pipelines import SUPPORTED_TASKS
-
-        tag = task.replace("_", "-")
-        if tag not in SUPPORTED_TASKS:
-            return []
-    return [f"pipeline_tag: {tag}"]
 
 
 def is_own_card(path: Path) -> bool:

@@ -4,7 +4,6 @@ Everything that can be wrong with a row is found here, before a tokenizer or a m
 """
 
 import logging
-import string
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -18,6 +17,7 @@ from lit_hf.data.templates import FilledText, fill, trimmed
 from lit_hf.errors import InputError
 from lit_hf.functional.label_cells import class_text, class_texts, target_value
 from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.templates import template_columns
 from lit_hf.functional.values import MISSING_WORDS, text_as_value
 
 log = logging.getLogger(__name__)
@@ -95,28 +95,6 @@ class ExampleSummary(RowSummary):
             self.spellings[column] = None
         elif of_value != cell:
             self.spellings.setdefault(column, (cell, of_value, place))
-
-
-def template_columns(template: str) -> list[str]:
-    """Names of the columns in a template such as "{keyword}: {text}".
-
-    Raises:
-        InputError: if the template is not made of plain names in braces, or names no column.
-    """
-    wanted = "wanted column names in braces, such as '{keyword}: {text}', but got"
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise InputError(f"`text_template` {template!r}: {error}.") from None
-    fields = [(name, form, mark) for _, name, form, mark in parts if name is not None]
-    for name, form, conversion in fields:
-        is_plain = name and not name.isdigit() and not any(mark in name for mark in ".[]")
-        if not is_plain or form or conversion:
-            given = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            raise InputError(f"`text_template` {template!r}: {wanted} {{{given}}}.")
-    if template and not fields:
-        raise InputError(f"`text_template` {template!r}: {wanted} none.")
-    return [name for name, _, _ in fields]
 
 
 def read_examples(

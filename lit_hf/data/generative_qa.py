@@ -17,7 +17,6 @@ from lit_hf.data.collating import QuestionCollate
 from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.prompts import (
     ANSWER_FEATURES,
-    DEFAULT_PROMPT,
     PROMPT_FEATURES,
     PromptSettings,
     check_end,
@@ -37,6 +36,7 @@ from lit_hf.data.tokens import check_padding
 from lit_hf.data.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.hf_objects import ProcessorSource
+from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import padded_at_the_end
 from lit_hf.positions import check_length, positions_of

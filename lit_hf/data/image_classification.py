@@ -5,7 +5,6 @@ Letters: B images, h and w their height and width, H and W those that the model 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,23 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from datasets import Dataset
 from torch import Tensor
 
-from lit_hf.data.answer_forms import AnswerForm, Described, table_form
 from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment, with_numbers
-from lit_hf.data.base import HFDataModule
-from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
 from lit_hf.data.classes import (
-    check_classes,
-    check_spellings,
-    class_counts,
-    in_order_of_model,
-    known_names,
-    names_of_rows,
-    names_without_training,
-    reading_of_model,
     values_of,
 )
+from lit_hf.data.classification import ClassificationDataModule
 from lit_hf.data.collating import ImageCollate
-from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.examples import ExampleSummary
 from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
 from lit_hf.data.image_items import ImageInputs
@@ -44,7 +32,6 @@ from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.hf_objects import ProcessorSource
-from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.functional.unpacking import Unpack
@@ -56,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class ImageClassificationDataModule(HFDataModule):
+class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
     """Images with one class each.
 
     Reads Parquet and data sets as the Hub has them, folders of images with a subfolder for each
@@ -109,6 +96,7 @@ class ImageClassificationDataModule(HFDataModule):
         super().__init__(
             model_name,
             dataset,
+            checked_names(label_names, "single_label"),
             column_names=None,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
@@ -117,17 +105,12 @@ class ImageClassificationDataModule(HFDataModule):
             pad_to_multiple_of=1,
             **settings,
         )
-        label_names = checked_names(label_names, "single_label")
         if image_size is not None and image_size < 1:
             raise InputError(f"Expected `image_size` to be at least 1, but got {image_size}.")
         self.columns = ImageColumns(image_column, label_column, id_column, self.weight_column)
         self.image_size = image_size
         self.augmentations = [CropAndFlip()] if augmentations is None else augmentations
         self.mixings = mixings or []
-        self._label_names = label_names
-        self._summaries: dict[Split, ExampleSummary] = {}
-        self._found: dict[Split, tuple[list[Table], Dataset]] = {}
-        self.labels_are: Reading | None = None
 
     # What the model reads.
 
@@ -168,79 +151,32 @@ class ImageClassificationDataModule(HFDataModule):
         named = [under_names(table, image, label) for table in found]
         return [with_folder(table, image) for table in named]
 
-    @cached_property
-    def label_names(self) -> list[str]:
-        """Names of the classes in order; where the model has trained them, its order."""
-        if self._label_names is not None:
-            return self._label_names
-        trained = self.tables("train")
-        tables = trained or self.tables("val") or self.tables("test")
-        found = known_names(tables, str(self.columns.label))
-        if not trained:
-            found = names_without_training(found, self.model_config)
-        elif not found:
-            found = names_of_rows(self._read("train")[1], self._where("train"), "")
-        if len(found) == 1:
+    def check_names(self, names: Sequence[str], table: str) -> None:
+        """Refuse one class alone, as of images without subfolders."""
+        if len(names) == 1:
             raise InputError(
-                f"{tables[0].name}: there is one class only ({found[0]!r}), so there is nothing to "
+                f"{table}: there is one class only ({names[0]!r}), so there is nothing to "
                 "learn; wanted are two or more, in a folder of images a subfolder for each. To go "
                 "on with these rows list every class in `label_names`."
             )
-        return in_order_of_model(found, self.model_config)
 
-    def _where(self, split: Split) -> str:
-        return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
-
-    def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
-        if split in self._found and self._found[split][0] is self.tables(split):
-            return self._found[split][1], self._summaries[split]  # so what is found is told once
-        is_known = split != "predict"
-        columns = self.columns if split == "train" else replace(self.columns, weight=None)
-        columns = columns if is_known else replace(columns, label=None)
-        on_bad_row = self.on_bad_row if is_known else "all"
-        tables = [with_file_stamps(table, columns.image) for table in self.tables(split)]
-        if columns.label is not None:
-            tables = [by_name(table, columns.label) for table in tables]
-        listed = only_if_listed(self._label_names or [])
-        examples, summary = read_images(tables, columns, on_bad_row, listed)
-        self._summaries[split] = summary
-        self._found[split] = self.tables(split), examples
-        return examples, summary
+    def read_rows(
+        self, split: Split, tables: list[Table], columns: ImageColumns, listed: frozenset[str]
+    ) -> tuple[Dataset, ExampleSummary]:
+        """Read and check the images of a split."""
+        tables = [with_file_stamps(table, columns.image) for table in tables]
+        on_bad_row = "all" if split == "predict" else self.on_bad_row
+        return read_images(tables, columns, on_bad_row, listed)
 
     def encode(self, split: Split) -> Dataset:
         """Check the images of a split and number their classes."""
-        examples, summary = self._read(split)
-        if split == "predict":
+        examples, summary = self.read(split)
+        if (ids := self.label_numbers(split, summary)) is None:
             return examples
-        names, column, trained = self.label_names, str(self.columns.label), self.tables("train")
-        self.labels_are = reading_of(
-            *(names, column, trained, lambda: self._read("train")[1].places),
-            lambda: reading_of_model(self.model_config, self.task, names),
-        )
-        tables = self.tables(split)
-        ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
-        if self._label_names is None:
-            tell_numbers(ids, names, column, [*trained, *tables], len(trained))
         labels = [ids[key] for key in values_of(examples, "label")]
         return examples.remove_columns("label").add_column("labels", labels)
 
-    def strata(self, examples: Dataset) -> Sequence[object]:
-        """The class of each image."""
-        return list(values_of(examples, "labels"))
-
-    def check_fit(self) -> None:
-        """Warn of classes that are never trained, or written in several ways."""
-        parts = (self.splits["train"], self.splits.get("val"))
-        trained, validated = (class_counts(part, "single_label") for part in parts)
-        check_classes(self.label_names, trained, validated)
-        check_spellings(self._summaries["train"].classes)
-        super().check_fit()
-
     # Batches.
-
-    def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Stack the images of a batch as bytes, [B, 3, h, w]."""
-        return self.collator()(columns)
 
     def collator(self) -> ImageCollate:
         """What does the same without the data module."""
@@ -262,7 +198,7 @@ class ImageClassificationDataModule(HFDataModule):
             if self.mixings:
                 labels = cast("Tensor", batch["labels"])
                 images, prepared["targets"] = mix(
-                    images, labels, len(self.label_names), self.mixings, draws
+                    images, labels, len(self.label_names or []), self.mixings, draws
                 )
         if not batch.get("is_fitted"):
             images = fit(images, self.pixels)
@@ -277,11 +213,6 @@ class ImageClassificationDataModule(HFDataModule):
         """How items of a Predictor become batches."""
         return ImageInputs(pixel_settings(self.processor))
 
-    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
-        """`submission.csv`, where the data names an id column."""
-        header = (self.columns.id, self.columns.label)
-        return table_form(header, ",", names, [self.describe(), trained])
-
     def training_facts(self) -> dict[str, Fact]:
         """Augmentations and mixings, with their numbers."""
         parts = {"data.augmentations": self.augmentations, "data.mixings": self.mixings}
@@ -289,9 +220,9 @@ class ImageClassificationDataModule(HFDataModule):
 
     def describe(self) -> dict[str, object]:
         """Sources and counts, for the model card."""
-        size, classes = self.pixels.final_size, {k: v.classes for k, v in self._summaries.items()}
+        size = self.pixels.final_size
         inputs = {**self.known_inputs(), "image_size": size and list(size)}
-        return {**super().describe(), "classes": classes, "inputs": inputs}
+        return {**super().describe(), "inputs": inputs}
 
     def save_processor(self, folder: Path) -> None:
         """Write the image processor, with the size that the model reads."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -45,12 +45,14 @@ class ImageColumns:
         label: column of the class; None reads none.
         id: column of the examples' names; without one they are numbered from 0.
         weight: column of the weight in the training loss; None reads none.
+        separator: what would stand between several labels of a cell.
     """
 
     image: str
     label: str | None
     id: str
     weight: str | None = None
+    separator: ClassVar[str] = ","
 
     def check(self, table: Table) -> None:
         """Refuse a table that lacks one of the columns."""

@@ -25,8 +25,6 @@ from lit_hf.tokenizing import cutting_ends, tokenize
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-DEFAULT_PROMPT = "question: {question} context: {context}"  # as T5 was trained with SQuAD
-
 
 # How encoded questions lie on disk, and what is added where their answers are known.
 PROMPT_FEATURES = {

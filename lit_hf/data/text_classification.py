@@ -3,33 +3,22 @@
 Letters: B examples in a batch, L tokens of the longest, C classes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
 
-from lit_hf.data.answer_forms import AnswerForm, Described, table_form
-from lit_hf.data.base import HFDataModule
 from lit_hf.data.cache import key_of
-from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
 from lit_hf.data.classes import (
-    check_classes,
     check_flags,
     check_lists,
-    check_spellings,
-    class_counts,
-    in_order_of_model,
-    known_names,
-    names_of_rows,
-    names_without_training,
-    reading_of_model,
     values_of,
 )
+from lit_hf.data.classification import ClassificationDataModule
 from lit_hf.data.collating import Padding, TextCollate
 from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples, template_columns
+from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples
 from lit_hf.data.headers import refuse_class_of_header
 from lit_hf.data.shared_settings import DataSettings
 from lit_hf.data.sources import Split
@@ -40,8 +29,8 @@ from lit_hf.data.tokenizer_stamp import stamp_of
 from lit_hf.data.tokens import check_padding, encode_batch, encode_texts
 from lit_hf.errors import InputError
 from lit_hf.functional.hf_objects import ProcessorSource
-from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType, checked_names
+from lit_hf.functional.templates import template_columns
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.positions import check_length, default_length, positions_of
@@ -50,7 +39,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
-class TextClassificationDataModule(HFDataModule):
+class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
     """Texts with classes, several classes each, or a number to predict.
 
     Reads CSV, TSV, JSONL, JSON, Parquet, TweetEval's text files, local and Hub data sets, and rows
@@ -98,10 +87,10 @@ class TextClassificationDataModule(HFDataModule):
         max_length: int | None = None,
         **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(model_name, dataset, **settings)
         if problem_type == "regression" and label_names is not None:
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         label_names = checked_names(label_names, problem_type)
+        super().__init__(model_name, dataset, label_names, **settings)
         if text_template == "":
             raise InputError("`text_template` is empty; leave it out to read `text_column` alone.")
         template_columns(text_template or "")
@@ -112,35 +101,16 @@ class TextClassificationDataModule(HFDataModule):
             weight=self.weight_column,
         )
         self.problem_type: ProblemType = problem_type
-        self._label_names = label_names
         self._max_length = max_length
         self._texts: TemplateTokenizer | None = None
-        self._summaries: dict[Split, ExampleSummary] = {}
-        self._found: dict[Split, tuple[list[Table], Dataset]] = {}
-        self.labels_are: Reading | None = None
 
-    @cached_property
-    def label_names(self) -> list[str] | None:
-        """Names of the classes in order; None for a regression.
-
-        Where the model has trained classes of the same names, their order is the model's.
-        Reads the training rows if no names were given.
-        """
-        if self._label_names is not None or self.problem_type == "regression":
-            return self._label_names
-        trained = self.tables("train")
-        tables = trained or self.tables("val") or self.tables("test")
-        found = known_names(tables, str(self.columns.label))
-        if not trained:
-            found = names_without_training(found, self.model_config)
-        elif not found:
-            examples, summary = self._read("train")
-            if self.column_names:
-                found_in = (summary.classes, summary.places, examples, self._where("train"))
-                refuse_class_of_header(*found_in, len(trained))
-            remedy = "For a number to predict set `problem_type: regression`."
-            found = names_of_rows(summary, self._where("train"), remedy)
-        return in_order_of_model(found, self.model_config)
+    def names_in_rows(self, remedy: str = "") -> list[str]:
+        """The names that the training rows have; none where a header was taken for a row."""
+        (examples, summary), where = self.read("train"), self.place_of_labels("train")
+        if self.column_names:
+            found_in = (summary.classes, summary.places, examples, where)
+            refuse_class_of_header(*found_in, len(self.tables("train")))
+        return super().names_in_rows("For a number to predict set `problem_type: regression`.")
 
     @cached_property
     def max_length(self) -> int:
@@ -175,44 +145,21 @@ class TextClassificationDataModule(HFDataModule):
         self.max_length = min(longest or 0, positions_of(config) or longest or 0)
         return TextInputs(self, known)
 
-    def columns_of(self, split: Split) -> TextColumns:
-        """The columns of a split: training rows alone are weighed, rows to predict lack labels."""
-        columns = self.columns if split == "train" else replace(self.columns, weight=None)
-        return replace(columns, label=None) if split == "predict" else columns
-
-    def _where(self, split: Split) -> str:
-        return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
-
-    def _read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
-        if split in self._found and self._found[split][0] is self.tables(split):
-            return self._found[split][1], self._summaries[split]  # so what is found is told once
-        columns = self.columns_of(split)
+    def read_rows(
+        self, split: Split, tables: list[Table], columns: TextColumns, listed: frozenset[str]
+    ) -> tuple[Dataset, ExampleSummary]:
+        """Read and check the texts of a split; of those to predict bad ones are kept."""
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
-        tables, listed = self.tables(split), only_if_listed(self._label_names or [])
-        if columns.label is not None:
-            tables = [by_name(table, columns.label) for table in tables]
         examples, summary = read_examples(tables, columns, self.problem_type, on_bad_row, listed)
-        self._summaries[split] = summary
         if columns.label is not None and self.problem_type == "multi_label":
             labels, is_train = values_of(examples, "label"), split == "train"
-            check_flags(labels, self._where(split), self._label_names, is_train)
-        self._found[split] = self.tables(split), examples
+            check_flags(labels, self.place_of_labels(split), self._label_names, is_train)
         return examples, summary
 
     def encode(self, split: Split) -> Dataset:
         """Check, tokenise and number the labels of a split; cached on disk by content."""
-        examples, summary = self._read(split)
-        ids: dict[str, int] | None = None
-        if split != "predict" and (names := self.label_names) is not None:
-            column, trained = str(self.columns.label), self.tables("train")
-            self.labels_are = reading_of(
-                *(names, column, trained, lambda: self._read("train")[1].places),
-                lambda: reading_of_model(self.model_config, self.task, names),
-            )
-            tables = self.tables(split)
-            ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
-            if self._label_names is None:
-                tell_numbers(ids, names, column, [*trained, *tables], len(trained))
+        examples, summary = self.read(split)
+        ids = self.label_numbers(split, summary)
         tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor, max_length = tokenizer, self.max_length
         self.check_tokens(tokenizer)
@@ -228,22 +175,10 @@ class TextClassificationDataModule(HFDataModule):
     def _stamp(self, split: Split) -> list[str]:
         return [table.stamp for table in self.tables(split)] + [repr(self.columns)]
 
-    def strata(self, examples: Dataset) -> Sequence[object] | None:
-        """The class of each example; several labels or a number are drawn without classes."""
-        return list(values_of(examples, "labels")) if self.problem_type == "single_label" else None
-
     def check_fit(self) -> None:
         """Warn of validation texts that are training texts too, and of strange classes."""
-        train, val = self.splits["train"], self.splits.get("val")
-        trained, validated = (class_counts(part, self.problem_type) for part in (train, val))
-        check_classes(self.label_names or [], trained, validated)
-        check_spellings(self._summaries["train"].classes)
-        check_lists(train, self.problem_type, self.columns.separator)
         super().check_fit()
-
-    def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Pad a batch to its longest text and stack the labels."""
-        return self.collator()(columns)
+        check_lists(self.splits["train"], self.problem_type, self.columns.separator)
 
     def collator(self) -> TextCollate:
         """What does the same without the data module."""
@@ -252,16 +187,10 @@ class TextClassificationDataModule(HFDataModule):
         padding = Padding.of(self.processor)
         return TextCollate(padding, self.pad_to_multiple_of, self.problem_type, len(names))
 
-    def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
-        """`submission.csv`, where the data names an id column."""
-        header = (self.columns.id, self.columns.label)
-        return table_form(header, self.columns.separator, names, [self.describe(), trained])
-
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""
         return {
             **super().describe(),
-            "classes": {split: found.classes for split, found in self._summaries.items()},
             "max_length": self.max_length,
             "inputs": {
                 **self.known_inputs(),

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from lit_hf.data.cells import is_blank, text_of
 from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.examples import template_columns
 from lit_hf.data.items import Parts, checked, no_item, pairs_of
 from lit_hf.data.problems import CellError
 from lit_hf.data.tables import plain_value
 from lit_hf.data.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.errors import InputError
+from lit_hf.functional.templates import template_columns
 from lit_hf.functional.text import printable
 from lit_hf.model_inputs import inseparable_pairs, separates_pairs
 

@@ -11,11 +11,13 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from lit_hf.errors import InputError
 from lit_hf.functional.given_settings import own_settings
 from lit_hf.modules.compiled import plain_model
+from lit_hf.modules.usage import Usage, own_usage
 
 
 class Exportable(LightningModule):
     """Gives a model to write, and the settings that are to be known beside it."""
 
+    task: str
     model: PreTrainedModel
 
     def write_processor(self, folder: Path) -> None:
@@ -40,6 +42,16 @@ class Exportable(LightningModule):
     def export_model(self) -> PreTrainedModel:
         """The plain model that is written into a folder."""
         return plain_model(self.model)
+
+    def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
+        """How the folder of an export is used, for its card.
+
+        Args:
+            inputs: how the data was read in training; {} where that is not known.
+            folder: of the export.
+        """
+        auto = getattr(getattr(self, "auto_class", None), "__name__", "AutoModel")
+        return own_usage(self.task, auto)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as transformers does, and its tokenizer or image processor, if any."""

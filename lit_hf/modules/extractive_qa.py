@@ -4,6 +4,7 @@ Letters: B questions in a batch, W windows of all of them, V windows that are ru
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -35,6 +36,7 @@ from lit_hf.modules.question_answering import (
 from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, span_terms, without_class_weights
 from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.usage import Usage, span_usage
 from lit_hf.modules.validated import ValidatedNumber
 
 
@@ -120,6 +122,10 @@ class ExtractiveQA(QuestionAnswering):
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is trained to answer questions."""
         return any(kind.endswith("QuestionAnswering") for kind in config.architectures or [])
+
+    def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
+        """How its export is used."""
+        return span_usage(inputs, self.settings())
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given model for questions."""

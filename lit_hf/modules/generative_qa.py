@@ -5,6 +5,7 @@ window, A tokens of an answer, T tokens in the vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -36,6 +37,7 @@ from lit_hf.modules.question_answering import QuestionAnswering, QuestionSetting
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.usage import Usage, answer_usage
 from lit_hf.modules.written import (
     WrittenAnswers,
     answer_windows,
@@ -104,6 +106,10 @@ class GenerativeQA(QuestionAnswering):
         """The model in single precision, with the settings by which it writes."""
         check_seq2seq(config)
         return self._writing(super().load_model(config, pretrained))
+
+    def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
+        """How its export is used."""
+        return answer_usage(inputs)
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given model that writes."""

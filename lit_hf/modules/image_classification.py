@@ -27,6 +27,7 @@ from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import own_or_smoothed
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.shared_settings import SharedSettings
+from lit_hf.modules.usage import Usage, image_usage
 from lit_hf.processors import load_image_processor, pixel_settings
 
 
@@ -122,6 +123,10 @@ class ImageClassifier(Classifier):
     def takes(cls, config: PreTrainedConfig) -> bool:
         """Whether it is a trained classifier of images."""
         return any(kind.endswith("ForImageClassification") for kind in config.architectures or [])
+
+    def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
+        """How its export is used."""
+        return image_usage(self.call_options(folder))
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given classifier of images."""

@@ -4,7 +4,9 @@ Letters: B examples in a batch, L tokens, C classes.
 """
 
 import logging
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from torch import nn
@@ -44,6 +46,7 @@ from lit_hf.modules.loading import (
     from_pretrained,
 )
 from lit_hf.modules.shared_settings import ModuleSettings
+from lit_hf.modules.usage import Usage, text_usage
 
 log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
@@ -163,6 +166,10 @@ class TextClassifier(Classifier):
             check_head(backbone, head)
             return join(backbone, head, config)
         return super().load_model(config, pretrained)
+
+    def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
+        """How its export is used."""
+        return text_usage(inputs)
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given classifier, or the backbone of the given model with a head of one's own."""

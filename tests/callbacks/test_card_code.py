@@ -22,6 +22,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.card_code import code_of
 from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.modules.usage import own_usage, text_usage
 from tests.images import drawn
 from tests.trainers import quiet_trainer
 
@@ -102,24 +103,12 @@ def test_code__runs_as_it_stands_and_answers_alike(
         assert numbers[0] == numbers[1] != set()
 
 
-def test_code__takes_nothing_but_numbers_and_quoted_texts_from_a_checkpoint() -> None:
-    evil = "1)\nimport os #"
-    inputs = {"max_length": evil, "doc_stride": evil, "prompt": f"{{question}}{{context}}{evil}"}
-    inputs |= {"text_template": f"{{text}}{evil}\n```", "pair_column": evil}
-    for task in ("text_classification", "extractive_qa", "generative_qa", "image_classification"):
-        lines = code_of(task, {}, inputs, {"max_answer_length": evil, "options": {}})
-        assert not [line for line in lines if line.startswith("import os")]
-        assert sum(line.startswith("```") for line in lines) == 4
-
-
 def test_classes_of_ones_own__are_imported_first() -> None:
     kinds = ["my.tasks.Tagger", "my.tasks.TagData", "lit_hf.data.base.HFDataModule", None]
-    lines = code_of("tags", {}, {}, {"auto_class": "AutoModelForTokenClassification"}, kinds)
+    lines = code_of({}, own_usage("tags", "AutoModelForTokenClassification"), kinds)
     assert lines.count("import my.tasks  # Tagger and what belongs to it") == 1
     assert "model = AutoModelForTokenClassification.from_pretrained(folder)" in lines
     assert not any("import lit_hf.data" in line for line in lines)
-    lines = code_of("text_classification", {}, {}, {}, ["__main__.Deeper", "x; import os.A"])
+    lines = code_of({}, text_usage({}), ["__main__.Deeper", "x; import os.A"])
     assert "# first define Deeper, as in its training" in lines
     assert not any("import os" in line for line in lines)
-    lines = code_of("tags", {}, {}, {"auto_class": "os.system"})
-    assert "model = AutoModel.from_pretrained(folder)" in lines

@@ -8,6 +8,7 @@ import yaml
 
 from lit_hf.callbacks.model_card import is_own_card, model_card
 from lit_hf.checkpoints import read_checkpoint
+from lit_hf.modules.usage import text_usage
 from tests.pipes import filled_pipe, needs_pipes
 
 HOSTILE = "<img src=x onerror=alert(1)> | ![x](http://e.vil)\n# [a](javascript:b) \x1b[31m"
@@ -37,6 +38,10 @@ def _checkpoint(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a 
     }
 
 
+def _card(checkpoint: dict[str, Any], data: dict[str, Any], answering: dict[str, object]) -> str:
+    return model_card(checkpoint, data, answering, text_usage(data.get("inputs", {})))
+
+
 DATA: dict[str, Any] = {
     "rows": {"train": 6090, "val": 1523},
     "sources": {"train": ["train.csv"]},
@@ -47,7 +52,7 @@ DATA: dict[str, Any] = {
 
 
 def test_card__tells_task_scores_rows_and_settings() -> None:
-    card = model_card(_checkpoint(), DATA, {})
+    card = _card(_checkpoint(), DATA, {})
     for line in [
         r"# org/tiny\_bert, fine-tuned",
         r"Task: text\_classification (single\_label). Base model: org/tiny\_bert (bert).",
@@ -81,7 +86,7 @@ def test_card__tells_task_scores_rows_and_settings() -> None:
 def test_card__has_no_scores_of_other_weights(validated: int | None, line: str) -> None:
     checkpoint = _checkpoint()
     checkpoint["lit_hf"]["validated"] = validated
-    card = model_card(checkpoint, DATA, {})
+    card = _card(checkpoint, DATA, {})
     assert line in card.splitlines()
     assert ("## Scores" in card) == (validated != 10)
 
@@ -92,7 +97,7 @@ def test_card__of_a_real_run(trained: Path) -> None:
     checkpoint = read_checkpoint(path)
     data = checkpoint["TextClassificationDataModule"]["data"]
     assert isinstance(data, dict)
-    assert card == model_card(checkpoint, data, {})
+    assert card == _card(checkpoint, data, {})
     assert r"# tiny\_bert, trained from scratch" in card
     assert r"Config: tiny\_bert (bert)" in card
     assert "home-of-jane" not in card
@@ -124,7 +129,7 @@ def test_card__of_a_real_run(trained: Path) -> None:
 )
 def test_card__names_a_folder_without_its_path(name: str, shown: str) -> None:
     settings = {**_checkpoint()["hyper_parameters"], "model_name": name}
-    card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
+    card = _card(_checkpoint(hyper_parameters=settings), DATA, {})
     assert f"# {shown}, fine-tuned" in card
     assert "jane" not in card
 
@@ -138,8 +143,8 @@ def test_card__hostile_names_stay_text() -> None:
     data = {"rows": {HOSTILE: HOSTILE}, "sources": {HOSTILE: [HOSTILE]}, "max_length": HOSTILE}
     content = {"lit_hf": about, "hyper_parameters": settings, "optimizer_states": groups}
     content |= {"global_step": HOSTILE, "epoch": HOSTILE}
-    card = model_card(_checkpoint(**content), data, {})
-    plain = model_card(_checkpoint(), DATA, {})
+    card = _card(_checkpoint(**content), data, {})
+    plain = _card(_checkpoint(), DATA, {})
     assert "\x1b" not in card
     assert "<img" not in card
     assert "![" not in card
@@ -154,12 +159,12 @@ def test_card__hostile_names_stay_text() -> None:
 
 def test_card__has_no_classes_of_a_regression() -> None:
     settings = {**_checkpoint()["hyper_parameters"], "problem_type": "regression"}
-    assert "Classes" not in model_card(_checkpoint(hyper_parameters=settings), DATA, {})
+    assert "Classes" not in _card(_checkpoint(hyper_parameters=settings), DATA, {})
 
 
 def test_card__leaves_out_what_is_not_known() -> None:
     content = {"lit_hf": {"task": "text_classification"}, "hyper_parameters": {"model_name": "b"}}
-    card = model_card(content, {}, {})
+    card = _card(content, {}, {})
     assert "## Scores" not in card
     assert "## Data" not in card
     assert "## Settings" not in card
@@ -177,7 +182,7 @@ def test_card__leaves_out_what_is_not_known() -> None:
 def test_card__of_an_own_head_says_what_to_import(path: str, first: str | None) -> None:
     config = {"model_type": "lit_hf_text_classifier", "head": {"class": path}}
     settings = {**_checkpoint()["hyper_parameters"], "config_overrides": config}
-    card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
+    card = _card(_checkpoint(hyper_parameters=settings), DATA, {})
     ours, plain = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert "from lit_hf import TextClassifier" in plain
     assert "from transformers import pipeline" in plain
@@ -189,7 +194,7 @@ def test_card__of_an_own_head_says_what_to_import(path: str, first: str | None) 
 def test_card__of_a_ready_head_needs_no_import_and_hostile_heads_are_none() -> None:
     for head in ({}, {"class": "os; x.y"}, {"class": HOSTILE}):
         settings = {**_checkpoint()["hyper_parameters"], "config_overrides": {"head": head}}
-        card = model_card(_checkpoint(hyper_parameters=settings), DATA, {})
+        card = _card(_checkpoint(hyper_parameters=settings), DATA, {})
         blocks = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
         wanted = ["from lit_hf import Predictor", "from transformers import pipeline"]
         assert [block.splitlines()[0] for block in blocks] == wanted
@@ -197,7 +202,7 @@ def test_card__of_a_ready_head_needs_no_import_and_hostile_heads_are_none() -> N
 
 def test_card__tells_what_the_answers_depend_on() -> None:
     answering = {"no_answer_threshold": 1.25, "generation": {"num_beams": 4}, "language": None}
-    card = model_card(_checkpoint(), DATA, answering)
+    card = _card(_checkpoint(), DATA, answering)
     assert "| no\\_answer\\_threshold | 1.25 |" in card
     assert "'num\\_beams': 4" in card
     assert "language" not in card
@@ -205,9 +210,9 @@ def test_card__tells_what_the_answers_depend_on() -> None:
 
 def test_card__names_the_class_that_f1_is_of() -> None:
     settings = {**_checkpoint()["hyper_parameters"], "positive_label": "hop|e"}
-    card = model_card({**_checkpoint(), "hyper_parameters": settings}, {}, {})
+    card = _card({**_checkpoint(), "hyper_parameters": settings}, {}, {})
     assert r"| val/f1 of 'hop\|e' | 0.8035 |" in card
-    assert "| val/f1 | 0.8035 |" in model_card(_checkpoint(), {}, {})
+    assert "| val/f1 | 0.8035 |" in _card(_checkpoint(), {}, {})
 
 
 @needs_pipes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from lit_hf.data.examples import TextColumns, read_examples, template_columns
+from lit_hf.data.examples import TextColumns, read_examples
 from lit_hf.data.readers import open_file
 from lit_hf.data.tables import Row, Table, table_from_rows, table_in_memory
 from lit_hf.errors import InputError
@@ -58,18 +58,6 @@ def test_examples__template() -> None:
     assert example["text"] == ": a fire"
     with pytest.raises(InputError, match=r"no column 'keywrd' \(setting `text_template`\)"):
         _read(rows, _columns(template="{keywrd}"))
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        *("{}", "{}{text}", "{text.__class__}", "{text[0]}", "{text"),
-        *("{text!r}", "{text:d}", "{text:{id}}", "{0}", "no column", "{{text}}"),
-    ],
-)
-def test_template__plain_names_only(template: str) -> None:
-    with pytest.raises(InputError, match="text_template"):
-        template_columns(template)
 
 
 BAD: dict[str, tuple[Row, str]] = {

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lit_hf.data.prompts import (
-    DEFAULT_PROMPT,
     PromptSettings,
     check_end,
     check_prompt,
@@ -22,6 +21,7 @@ from lit_hf.data.prompts import (
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
 from lit_hf.functional.offsets import joins
+from lit_hf.functional.templates import DEFAULT_PROMPT
 
 LONG = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(20))
 END = 1

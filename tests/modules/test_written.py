@@ -5,9 +5,10 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, PromptBatch
-from lit_hf.data.prompts import DEFAULT_PROMPT, PromptSettings, encode_taught, pad_prompts
+from lit_hf.data.prompts import PromptSettings, encode_taught, pad_prompts
 from lit_hf.data.templates import TemplateTokenizer
 from lit_hf.errors import InputError
+from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.modules.generation import set_generation
 from lit_hf.modules.written import (
     answer_windows,
