@@ -33,6 +33,6 @@ def tell_not_best(trainer: Trainer, step: int | None) -> None:
             log.warning(
                 f"`{trainer.state.fn}` takes the weights of step {step}, not those of the best "
                 f"checkpoint by {callback.monitor!r}, of step {best}: for these give "
-                f'`ckpt_path="best"`.'
+                f"`ckpt_path={callback.best_model_path!r}`."
             )
         return

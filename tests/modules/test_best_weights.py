@@ -30,7 +30,8 @@ def test_other_weights_than_the_best_are_told(
     verb: str,
 ) -> None:
     best = ModelCheckpoint(dirpath=tmp_path, monitor="val/own", mode="max")
-    trainer = quiet_trainer(max_epochs=2, callbacks=[best], default_root_dir=tmp_path)
+    newest = ModelCheckpoint(dirpath=tmp_path / "newest")  # knows no best one
+    trainer = quiet_trainer(max_epochs=2, callbacks=[newest, best], default_root_dir=tmp_path)
     module = _Worse(tiny_model, ["0", "1"])
     data = TextClassificationDataModule(tiny_model, batch_size=8, label_names=["0", "1"])
     data.with_rows(train=tweet_rows, val=tweet_rows, test=tweet_rows, predict=tweet_rows)
@@ -39,8 +40,9 @@ def test_other_weights_than_the_best_are_told(
         assert "best" not in _told(caplog)
         getattr(trainer, verb)(module, data)
         assert "step 4, not those of the best" in _told(caplog)
+        assert best.best_model_path in _told(caplog)  # `"best"` is the newest one here
         caplog.clear()
-        getattr(trainer, verb)(module, data, ckpt_path="best")
+        getattr(trainer, verb)(module, data, ckpt_path=best.best_model_path)
         assert not _told(caplog)
 
 
