@@ -1,6 +1,6 @@
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from lit_hf.functional.given_settings import given_settings
+from lit_hf.functional.given_settings import accepted_by, given_settings, refused_by
 
 
 class _Base:
@@ -9,7 +9,15 @@ class _Base:
 
 
 class _Own(_Base):
-    def __init__(self, noise: dict[str, float], call: object = print, **others: Any) -> None:  # noqa: ANN401 - of the base class
+    """Keeps all of its arguments but `seed` and those of its base."""
+
+    def __init__(
+        self,
+        noise: dict[str, float],
+        call: object = print,
+        seed: int = 0,
+        **others: Any,  # noqa: ANN401 - of the base class
+    ) -> None:
         super().__init__(**others)
         self.noise, self.call, self.state = noise, call, 7
 
@@ -29,3 +37,19 @@ def test_settings__of_classes_of_the_user_alone() -> None:
         assert given_settings(_Own({}, size=3), of_users_alone=True) == {"noise": "{}"}
     finally:
         _Base.__module__ = before
+
+
+class _Settings(TypedDict, total=False):
+    rate: float
+    depth: int
+
+
+class _Declared(_Base):
+    def __init__(self, size: int, **settings: Unpack[_Settings]) -> None:
+        super().__init__(size)
+
+
+def test_declared_settings__are_the_only_ones_that_a_class_takes() -> None:
+    assert accepted_by(_Declared) == ["size", "depth", "rate"]
+    assert refused_by(_Declared, ["rate", "names", "size"]) == ["names"]
+    assert refused_by(_Own, ["rate"]) == []

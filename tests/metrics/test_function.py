@@ -32,7 +32,7 @@ def test_function__gets_flags_of_classes_as_a_matrix_and_texts_as_lists() -> Non
         return {"rows": predictions.shape[0], "classes": labels.shape[1]}
 
     metric = FunctionMetric(shape)
-    metric.update(torch.zeros(2, 3), torch.ones(2, 3), [0, 1])
+    metric.update(torch.zeros(2, 3), torch.ones(2, 3), [0, 0])  # rows of two loaders
     assert metric.compute() == {"rows": 2, "classes": 3}
 
     def joined(predictions: list[str], answers: list[list[str]]) -> float:
