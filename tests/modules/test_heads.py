@@ -89,6 +89,14 @@ def test_attention_pool__is_the_weighted_mean_computed_by_hand(
 
 
 @pytest.mark.parametrize("kind", HEADS)
+def test_pool__of_a_row_without_tokens_is_finite(kind: type[PoolingHead]) -> None:
+    pooled = kind(2, 3).pool(torch.ones(1, 3, 2), torch.zeros(1, 3, dtype=torch.int64))
+    assert bool(pooled.isfinite().all())
+    if kind in (MeanHead, AttentionHead):
+        assert pooled.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", HEADS)
 def test_head__takes_half_precision(kind: type[PoolingHead]) -> None:
     head = kind(2, 3).bfloat16()
     logits = head(RIGHT.bfloat16(), RIGHT_MASK)
