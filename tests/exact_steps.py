@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lit_hf import HFModule
 from lit_hf.batches import StepOutput
 from lit_hf.errors import SharedFaultError
+from tests.example import example_task
 from tests.tasks import TASKS, Row, Task, task_of
 from tests.trainers import quiet_trainer
 
@@ -113,7 +114,8 @@ def loss_of(task: str, module: HFModule) -> nn.CrossEntropyLoss:
     """A loss of torch with smoothing, and weights of classes but for spans, which have none."""
     if task == "extractive":
         return nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
-    num = module.model.config.vocab_size if task == "generative" else 2
+    config = module.model.config
+    num = config.vocab_size if task == "generative" else config.num_labels
     return nn.CrossEntropyLoss(torch.linspace(0.4, 1.9, num), label_smoothing=SMOOTHING)
 
 
@@ -152,9 +154,9 @@ def train(task: Task, case: Case, devices: int, folder: str) -> tuple[HFModule, 
 
 
 def tasks_in(folder: str) -> list[Task]:
-    """All tasks, whose models lie in a folder."""
+    """All tasks, that of the example too, whose models lie in a folder."""
     models = [f"{folder}/{name}" for name in ("bert", "bart", "vit")]
-    return [task_of(name, *models) for name in TASKS]
+    return [*(task_of(name, *models) for name in TASKS), example_task(models[0])]
 
 
 def main(folder: str) -> None:

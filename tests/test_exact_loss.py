@@ -31,7 +31,8 @@ from tests.tasks import TASKS
 Batch = Mapping[str, Any]
 Terms = Iterator[tuple[Tensor, Tensor]]  # numerator and weight of each part of a row
 _ONE = torch.ones((), dtype=torch.float64)
-EACH = [(task, case) for task in TASKS for case in CASES]
+ALL_TASKS = (*TASKS, "tokens")
+EACH = [(task, case) for task in ALL_TASKS for case in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,11 @@ def _parts(task: str, module: HFModule, batch: Batch, row: int) -> Iterator[tupl
     if task == "image":
         yield model(batch["pixel_values"][[row]].double()).logits[0], int(batch["labels"][row])
         return
-    windows = [row] if task == "text" else (batch["window_of"] == row).nonzero().flatten().tolist()
+    windows = (
+        [row]
+        if task in ("text", "tokens")
+        else (batch["window_of"] == row).nonzero().flatten().tolist()
+    )
     for window in windows:
         length = int(batch["attention_mask"][window].sum())
         names = ("input_ids", "token_type_ids") if task != "generative" else ("input_ids",)
@@ -86,6 +91,11 @@ def _parts(task: str, module: HFModule, batch: Batch, row: int) -> Iterator[tupl
             output = model(**inputs)
             spans = (output.start_logits[0], output.end_logits[0])
             yield torch.stack(spans), (batch["first_token"][window], batch["last_token"][window])
+        elif task == "tokens":  # the first token of each word has its tag
+            logits, place = model(**inputs).logits[0], 1
+            for word, tag in zip(batch["words"][row], batch["tags"][row], strict=True):
+                yield logits[place], model.config.label2id[tag]
+                place += len(module.tokenizer.tokenize(word))
         else:
             labels = batch["labels"][window]
             labels = labels[labels >= 0]
@@ -167,7 +177,7 @@ def test_step__of_two_processes_is_that_of_the_loop(
         ]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ALL_TASKS)
 def test_step__whose_rows_all_weigh_nothing_ends_all_processes_alike(
     task: str, folder: str, both: list[dict[str, Any]]
 ) -> None:

@@ -1,7 +1,6 @@
 """The example of a task of one's own, from the command line to answers, by public names alone."""
 
 import ast
-import importlib.util
 import json
 import random
 import re
@@ -9,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from lit_hf import (
     HFModule,
@@ -30,13 +30,12 @@ from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.modules.loading import Auto
 from tests.commands import run_command
+from tests.example import EXAMPLE, ROOT, ROWS, example_rows, load_example
 from tests.processes import run_script
 from tests.stopped_trainings import digest_of
 from tests.trainers import quiet_trainer
 
-ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "examples" / "token_classification.py"
-ROWS = ROOT / "examples" / "ner.jsonl"
+NUM_STEPS = 12  # of two epochs
 IMPORT = ("--import", str(EXAMPLE))
 ENDING = '''
 """Ends the process once, by a signal, before a training step."""
@@ -48,7 +47,7 @@ from lightning.pytorch import Callback
 
 
 class EndAt(Callback):
-    def __init__(self, step: int = 7, flag: str = "") -> None:
+    def __init__(self, step: int, flag: str) -> None:
         self.step, self.flag = step, flag
 
     def on_train_batch_start(self, trainer, *_):
@@ -63,15 +62,7 @@ class EndAt(Callback):
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
     """The module of the example, as `--import` names it."""
-    if "token_classification" in sys.modules:
-        return sys.modules["token_classification"]
-    spec = importlib.util.spec_from_file_location("token_classification", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["token_classification"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_example()
 
 
 def _fit_words(model: str, run: Path, *more: str) -> list[str]:
@@ -97,10 +88,6 @@ def run(tiny_model: str, tmp_path_factory: pytest.TempPathFactory, example: Modu
     done = run_command(*_fit_words(tiny_model, folder, *more), folder=folder.parent)
     assert done.returncode == 0, done.stderr
     return folder
-
-
-def _rows() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
 
 
 def test_example__is_one_short_file_of_public_names() -> None:
@@ -141,7 +128,7 @@ def test_fit__shows_samples_in_brackets_and_names_the_best(run: Path) -> None:
 
 
 def test_validate_and_predict__take_the_run(run: Path, tmp_path: Path) -> None:
-    rows = [{"id": f"s{n}", "tokens": row["tokens"]} for n, row in enumerate(_rows()[:9])]
+    rows = [{"id": f"s{n}", "tokens": row["tokens"]} for n, row in enumerate(example_rows()[:9])]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     # From the folder of the example its name does as well as its file.
@@ -212,6 +199,7 @@ def test_fit__killed_and_started_again_ends_with_the_same_weights(
 ) -> None:
     (tmp_path / "ending.py").write_text(ENDING)
     flag = tmp_path / "flag"
+    step = str(random.SystemRandom().randrange(1, NUM_STEPS))
 
     def started(run: str, ended_by: str | None = None) -> int:
         if ended_by is not None:
@@ -219,6 +207,7 @@ def test_fit__killed_and_started_again_ends_with_the_same_weights(
         words = _fit_words(
             *(tiny_model, tmp_path / run, "--import", str(tmp_path / "ending.py")),
             *("--trainer.callbacks+=ending.EndAt", "--trainer.callbacks.flag", str(flag)),
+            *("--trainer.callbacks.step", step),
             *("--export.folder_name", "null", "--samples.num_samples", "2"),
         )
         command = [sys.executable, "-m", "lit_hf", *words]
@@ -229,7 +218,7 @@ def test_fit__killed_and_started_again_ends_with_the_same_weights(
     assert started("stopped", ended_by="SIGTERM") == 143  # it has gone on from the epoch before
     assert not flag.exists()
     assert started("stopped") == 0
-    assert _weights(tmp_path / "whole") == _weights(tmp_path / "stopped")
+    assert _weights(tmp_path / "whole") == _weights(tmp_path / "stopped"), f"stopped at {step}"
     whole, stopped = (
         (tmp_path / run / "samples.jsonl").read_text(encoding="utf-8")
         for run in ("whole", "stopped")
@@ -252,30 +241,27 @@ def _spans(tags: list[str]) -> set[tuple[int, int, str]]:
     return found
 
 
+def _span_scores(pairs: Iterable[tuple[Any, Any]]) -> dict[str, float]:
+    """Precision, recall and F1 over pairs of predicted and right tags."""
+    counts = [(len(p & t), len(p), len(t)) for p, t in (map(_spans, pair) for pair in pairs)]
+    right, predicted, true = map(sum, zip(*counts, strict=True))
+    precision, recall = right / predicted, right / true
+    f1 = 2 * precision * recall / (precision + recall)
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
 def test_entity_score__agrees_with_another_computation(example: ModuleType) -> None:
     draw = random.Random(0)
     names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     pairs = [
-        tuple([draw.choice(names) for _ in range(length)] for _ in range(2))
+        (draw.choices(names, k=length), draw.choices(names, k=length))
         for length in draw.choices(range(1, 12), k=300)
     ]
     metric = example.EntityScore()
-    right = predicted = true = 0
     for start in range(0, 300, 50):
-        part = pairs[start : start + 50]
-        metric.update([pair[0] for pair in part], [pair[1] for pair in part])
-    for ours, theirs in pairs:
-        found, known = _spans(ours), _spans(theirs)
-        right, predicted, true = (
-            right + len(found & known),
-            predicted + len(found),
-            true + len(known),
-        )
-    scores = metric.compute()
-    precision, recall = right / predicted, right / true
-    assert float(scores["precision"]) == pytest.approx(precision)
-    assert float(scores["recall"]) == pytest.approx(recall)
-    assert float(scores["f1"]) == pytest.approx(2 * precision * recall / (precision + recall))
+        metric.update(*zip(*pairs[start : start + 50], strict=True))
+    scores = {name: float(value) for name, value in metric.compute().items()}
+    assert scores == pytest.approx(_span_scores(pairs))
     metric.reset()
     metric.update([["O"]], [["O"]])  # nothing to find
     assert float(metric.compute()["f1"]) == 0
@@ -283,7 +269,7 @@ def test_entity_score__agrees_with_another_computation(example: ModuleType) -> N
 
 def test_loss__is_the_mean_over_labelled_tokens(tiny_model: str, example: ModuleType) -> None:
     data = example.TokenClassificationDataModule(tiny_model, batch_size=7, val_fraction=0)
-    data.with_rows(train=_rows()[:7])
+    data.with_rows(train=example_rows()[:7])
     data.setup("fit")
     module = example.TokenClassifier(tiny_model, label_names=data.label_names).eval()
     batch = next(iter(data.train_dataloader()))
@@ -326,7 +312,9 @@ def test_encode_rows__labels_the_first_token_of_each_word(
 def test_bad_rows__are_reported_before_training(
     tiny_model: str, example: ModuleType, row: dict[str, object], fault: str
 ) -> None:
-    data = example.TokenClassificationDataModule(tiny_model).with_rows(train=[*_rows()[:3], row])
+    data = example.TokenClassificationDataModule(tiny_model).with_rows(
+        train=[*example_rows()[:3], row]
+    )
     with pytest.raises(InputError, match="rows given as train") as caught:
         data.setup("fit")
     assert fault in str(caught.value)
@@ -369,26 +357,39 @@ def test_entity_f1__is_equal_on_one_and_on_two_processes(
     two = json.loads((tmp_path / "two.json").read_text())
     pl.seed_everything(0, verbose=False)
     data = example.TokenClassificationDataModule(tiny_model, eval_batch_size=4)
-    data.with_rows(val=_rows()[:11])
+    rows = example_rows()[:11]
+    data.with_rows(val=rows)
     module = example.TokenClassifier(tiny_model, label_names=data.label_names)
     (one,) = quiet_trainer(default_root_dir=tmp_path).validate(module, data, verbose=False)
     assert one["val/num_examples"] == two["val/num_examples"] == 11
     for name in ("val/precision", "val/recall", "val/f1"):
         assert one[name] == two[name]
-    assert one["val/f1"] > 0
     assert one["val/loss"] == pytest.approx(two["val/loss"])
+    answers = Predictor(module, data.processor)([row["tokens"] for row in rows])
+    pairs = [(answer["prediction"], row["tags"]) for answer, row in zip(answers, rows, strict=True)]
+    wanted = {f"val/{name}": score for name, score in _span_scores(pairs).items()}
+    assert wanted["val/f1"] > 0
+    assert {name: one[name] for name in wanted} == pytest.approx(wanted)
 
 
-class DeepBert(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # of transformers
-    """A classifier with a layer more."""
+class Deeper:
+    """A layer more below the last one of a model of transformers."""
+
+    classifier: nn.Module
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
+        super().__init__(config)  # type: ignore[call-arg]  # of the other base
         width = int(config.hidden_size)
-        last = self.classifier
-        layers = nn.Linear(width, width), nn.Tanh(), last
-        self.classifier = nn.Sequential(*layers)  # type: ignore[assignment]  # one layer there
-        self.post_init()  # type: ignore[no-untyped-call]  # of transformers
+        self.classifier = nn.Sequential(nn.Linear(width, width), nn.Tanh(), self.classifier)
+        self.post_init()  # type: ignore[attr-defined]  # of the other base
+
+
+class DeepBert(Deeper, BertForSequenceClassification):  # type: ignore[misc,no-untyped-call]  # of transformers
+    """A classifier of texts with a layer more."""
+
+
+class DeepBertOfTokens(Deeper, BertForTokenClassification):  # type: ignore[misc,no-untyped-call]  # of transformers
+    """A classifier of tokens with a layer more."""
 
 
 class DeepClassifier(TextClassifier):
@@ -411,22 +412,39 @@ def test_subclass_with_a_layer_more__exports_and_answers_by_its_class(
     data = TextClassificationDataModule(tiny_model, label_names=["no", "yes"], batch_size=4)
     data.with_rows(train=tweet_rows, val=tweet_rows)
     module = DeepClassifier(tiny_model, label_names=["no", "yes"])
-    path = _trained(module, data, tmp_path)
-    folder = export_checkpoint(path, tmp_path / "out")
-    expected = Predictor(module, data.processor)(["fire in town"])
-    for source in (folder, path):
+    _assert_keeps_its_class(module, data, "fire in town", tmp_path)
+
+
+def test_subclass_of_the_example__exports_and_answers_by_its_class(
+    tiny_model: str, tmp_path: Path, example: ModuleType
+) -> None:
+    class DeepTagger(example.TokenClassifier):  # type: ignore[misc,name-defined]  # found at run time
+        auto_class = DeepBertOfTokens
+
+    data = example.TokenClassificationDataModule(tiny_model, batch_size=8)
+    data.with_rows(train=example_rows()[:16], val=example_rows()[16:24])
+    module = DeepTagger(tiny_model, label_names=data.label_names)
+    _assert_keeps_its_class(module, data, "Ada Kim moved to Seoul", tmp_path)
+
+
+def _assert_keeps_its_class(module: HFModule, data: Any, item: str, folder: Path) -> None:  # noqa: ANN401 - of any task
+    path = _trained(module, data, folder)
+    exported = export_checkpoint(path, folder / "out")
+    (expected,) = Predictor(module, data.processor)([item])
+    for source in (exported, path):
         predictor = Predictor.from_pretrained(source)
-        assert type(predictor.module) is DeepClassifier
-        assert type(predictor.module.model) is DeepBert
-        (answer,) = predictor(["fire in town"])
-        assert answer["probability"] == pytest.approx(expected[0]["probability"])
+        assert type(predictor.module) is type(module)
+        assert type(predictor.module.model) is type(module).auto_class
+        (answer,) = predictor([item])
+        assert answer["prediction"] == expected["prediction"]
+        assert answer["probability"] == pytest.approx(expected["probability"])
 
 
 def test_compiled_model__is_exported_as_the_plain_one(
     tiny_model: str, tmp_path: Path, example: ModuleType
 ) -> None:
     data = example.TokenClassificationDataModule(tiny_model, val_fraction=0, batch_size=4)
-    data.with_rows(train=_rows()[:8])
+    data.with_rows(train=example_rows()[:8])
     module = example.TokenClassifier(tiny_model, label_names=data.label_names)
     module.model = torch.compile(module.model, backend="eager")
     path = _trained(module, data, tmp_path)
