@@ -22,7 +22,7 @@ _LINKED = {
     "data.model_name": "model.model_name",
     "checkpoint.dirpath": "trainer.default_root_dir",
 }
-DECIDED_BY_DATA = {"label_names": None, "problem_type": "single_label"}
+DECIDED_BY_DATA = {"label_names": None, "problem_type": None}
 """Arguments of a model that its data module gives, with their defaults where that has none."""
 _BASES = ("HFModule", "HFDataModule")
 

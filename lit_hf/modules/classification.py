@@ -42,7 +42,8 @@ class Classifier(ModuleClasses, HFModule):
         model_name: Hub id or folder of the model; or the model itself, or its config.
         label_names: names of the classes in order; without them those of the data or the model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
-            each, "regression" for a number.
+            each, "regression" for a number; without it that of the data or of a trained model,
+            else "single_label".
         positive_label: name of the class, of two, whose F1 is reported; without it the last
             (number 1). The order of the classes stays. Of more classes F1 is the mean over them.
         num_labels: number of the classes, where nobody names them; they are LABEL_0, LABEL_1 ….
@@ -60,12 +61,13 @@ class Classifier(ModuleClasses, HFModule):
         self,
         model_name: ModelSource,
         label_names: list[str] | None = None,
-        problem_type: ProblemType = "single_label",
+        problem_type: ProblemType | None = None,
         positive_label: str | None = None,
         num_labels: int | None = None,
         **settings: Unpack[ModuleSettings],
     ) -> None:
         super().__init__(model_name, **settings)
+        self._chose_problem, problem_type = problem_type is not None, problem_type or "single_label"
         if label_names is not None and problem_type == "regression":
             raise InputError("`label_names` name classes; a regression has none, leave them out.")
         self.label_names = checked_names(label_names, problem_type)

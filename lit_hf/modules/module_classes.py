@@ -1,7 +1,10 @@
 """The classes of a module: how many they are, what they are called, which of two is positive."""
 
+from typing import cast
+
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.trained_names import names_of, numbers_of
 from lit_hf.modules.class_names import (
@@ -12,6 +15,7 @@ from lit_hf.modules.class_names import (
     write_names,
 )
 from lit_hf.modules.data_facts import DataFacts
+from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.given_model import GivenModel
 from lit_hf.modules.heads import HeadCallable
 from lit_hf.modules.num_labels import (
@@ -22,7 +26,7 @@ from lit_hf.modules.num_labels import (
 from lit_hf.modules.task_model import TaskModel
 
 
-class ModuleClasses(TaskModel):
+class ModuleClasses(Exportable, TaskModel):
     """Knows the classes of a module, by what it was given, by its data, and by its model."""
 
     label_names: list[str] | None
@@ -34,6 +38,7 @@ class ModuleClasses(TaskModel):
     model_name: str
     pretrained: bool
     _chose_positive: bool
+    _chose_problem: bool
     _keeps_head = True
     _is_unnamed = False  # the names are the numbers that stand in the model's config
     _make_head: HeadCallable | None = None
@@ -43,6 +48,35 @@ class ModuleClasses(TaskModel):
         is_counted = self.num_labels is not None or self.given.model is not None
         is_known = self.label_names is not None or (is_counted and not self._chose_positive)
         return not is_known and self.problem_type != "regression"
+
+    def take_problem(self, problem: ProblemType) -> None:
+        """Take what the labels are from the data or the model."""
+        self.problem_type = self.hparams["problem_type"] = problem
+        if problem != "single_label" and not self._chose_positive:
+            self.positive_label = None
+
+    def learn_problem(self, config: PreTrainedConfig) -> None:
+        """Take what the labels are from a trained model, where nobody has said it; data goes first.
+
+        Args:
+            config: of the model.
+
+        Raises:
+            InputError: if an evaluation reads the labels of its data otherwise.
+        """
+        found = cast("ProblemType | None", type(self).settings_in(config).get("problem_type"))
+        is_number = found == "regression"
+        is_new = is_number and (self.label_names is not None or self.num_labels is not None)
+        if self._chose_problem or is_new or found in (None, self.problem_type):
+            return
+        if DataFacts(self._trainer).problem_type is None:
+            self.take_problem(found)
+        elif self.trainer.state.fn != "fit":
+            raise InputError(
+                f"the data is of `problem_type: {self.problem_type}`, but model "
+                f"{self.model_name!r} is one of {found!r}. Set `problem_type={found!r}` in the "
+                "data, and rows to go with it."
+            )
 
     def check_positive(self) -> None:
         """Compare the positive class with the names of the classes, as soon as they are known.

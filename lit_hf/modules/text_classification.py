@@ -74,7 +74,8 @@ class TextClassifier(Classifier):
         model_name: Hub id or folder of the model; or the model itself, or its config.
         label_names: names of the classes in order; without them those of the model.
         problem_type: "single_label" for one class each, "multi_label" for any number of classes
-            each, "regression" for a number.
+            each, "regression" for a number; without it that of the data or of a trained model,
+            else "single_label".
         head: makes a head from the width of the backbone and the number of labels, such as
             `lit_hf.MeanHead`; without it the model's own head is used.
         settings: those of `HFModule`, `positive_label` and `num_labels`.
@@ -91,7 +92,7 @@ class TextClassifier(Classifier):
         self,
         model_name: ModelSource,
         label_names: list[str] | None = None,
-        problem_type: ProblemType = "single_label",
+        problem_type: ProblemType | None = None,
         head: HeadCallable | None = None,
         **settings: Unpack[TextSettings],
     ) -> None:
@@ -106,12 +107,14 @@ class TextClassifier(Classifier):
     # The model.
 
     def fit_to_data(self, stage: str) -> None:
-        """Take the names of the classes from the data where none were given.
+        """Take the problem and the names of the classes from the data where none were given.
 
         Raises:
             InputError: if the data is of another problem or has other classes.
         """
         problem = DataFacts(self.trainer).problem_type or self.problem_type
+        if not self._chose_problem and "model" not in self._modules:
+            self.take_problem(problem)
         if problem != self.problem_type:
             raise InputError(
                 f"the data is of `problem_type: {problem}`, the module of "
@@ -121,11 +124,13 @@ class TextClassifier(Classifier):
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
+        self.learn_problem(config)
         config.problem_type = _HF_PROBLEM[self.problem_type]
         self.complete_classes(config)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of another problem or of other classes."""
+        self.learn_problem(config)
         if config.problem_type != _HF_PROBLEM[self.problem_type]:
             raise InputError(
                 f"the checkpoint was trained with the problem type {config.problem_type!r}, but "

@@ -2,9 +2,11 @@ import logging
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForSequenceClassification
+import torch
+from torch.utils.data import DataLoader
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lit_hf import InputError, TextClassificationDataModule, TextClassifier
+from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
 from tests.trainers import quiet_trainer
 
 ROWS: list[dict[str, object]] = [
@@ -79,3 +81,70 @@ def test_checkpoint__with_another_number_of_classes_is_refused(
     trainer.save_checkpoint(tmp_path / "some.ckpt")
     with pytest.raises(InputError, match="`num_labels` is 3"):
         TextClassifier.load_from_checkpoint(tmp_path / "some.ckpt", num_labels=3, label_names=None)
+
+
+def _trained(folder: Path, model: str, problem: str, num_labels: int) -> str:
+    """The folder of a model that transformers has trained."""
+    ready = AutoModelForSequenceClassification.from_pretrained(
+        model, num_labels=num_labels, problem_type=problem
+    )
+    ready.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("problem", "num_labels", "labels"),
+    [
+        ("regression", 1, torch.tensor([0.5, 1.5])),
+        ("multi_label_classification", 3, torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])),
+    ],
+)
+def test_problem__is_that_of_a_trained_model(
+    problem: str, num_labels: int, labels: torch.Tensor, tiny_model: str, tmp_path: Path
+) -> None:
+    folder = _trained(tmp_path / "trained", tiny_model, problem, num_labels)
+    texts = ["a fire here", "all is well"]
+    inputs = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+    loader = DataLoader([dict(inputs)], batch_size=None)
+    answers = quiet_trainer(default_root_dir=tmp_path).predict(TextClassifier(folder), loader)
+    assert answers is not None
+    expected = Predictor.from_pretrained(folder)(texts)
+    for answer, right in zip(answers[0], expected, strict=True):
+        assert isinstance(answer, dict)
+        found, wanted = answer["prediction"], right["prediction"]
+        is_number = isinstance(wanted, float)
+        assert found == (pytest.approx(wanted, rel=1e-5) if is_number else wanted)
+    plain = AutoModelForSequenceClassification.from_pretrained(folder)
+    module = TextClassifier(folder).eval()
+    assert torch.allclose(module(**inputs, labels=labels).loss, plain(**inputs, labels=labels).loss)
+    assert module.hparams["problem_type"] == module.problem_type != "single_label"
+
+
+def test_problem__of_the_data_goes_before_that_of_a_trained_model(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    folder = _trained(tmp_path / "trained", tiny_model, "regression", 1)
+    data = TextClassificationDataModule(folder, batch_size=4).with_rows(predict=ROWS)
+    with pytest.raises(InputError, match="problem_type='regression'"):
+        quiet_trainer(default_root_dir=tmp_path).predict(TextClassifier(folder), data)
+    module = TextClassifier(folder)
+    _fit(module, folder, tmp_path)
+    assert (module.problem_type, module.label_names) == ("single_label", ["no", "yes"])
+    typed = TextClassifier(tiny_model)
+    rows: list[dict[str, object]] = [{"text": f"fire {n}", "label": n / 2} for n in range(8)]
+    numbers = TextClassificationDataModule(tiny_model, problem_type="regression", val_fraction=0)
+    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
+    trainer.fit(typed, numbers.with_rows(train=rows))
+    trainer.save_checkpoint(tmp_path / "numbers.ckpt")
+    loaded = TextClassifier.load_from_checkpoint(tmp_path / "numbers.ckpt", map_location="cpu")
+    assert loaded.problem_type == "regression"
+
+
+def test_names__that_are_given_make_classes_of_a_model_of_numbers(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    folder = _trained(tmp_path / "trained", tiny_model, "regression", 1)
+    module = TextClassifier(folder, ["no", "yes"])
+    assert module.model.config.problem_type == "single_label_classification"
+    assert module.model.num_labels == 2
