@@ -54,7 +54,8 @@ class ExtractiveQA(QuestionAnswering):
         no_answer_threshold: for questions without answer (SQuAD 2.0): the answer is "" where "no
             answer" is by more than this likelier than the best one. Each validation of a training
             finds the value with the best F1, which checkpoint and export keep and `validate`,
-            `test` and `predict` use, unless given another one. None always answers (SQuAD 1.1).
+            `test` and `predict` use, unless given another one than the training was given. None
+            always answers (SQuAD 1.1).
         label_smoothing: share of the target that goes to all other tokens alike, while training.
         empty_window_weight: weight in the training loss of a window without the answer, where
             another one holds it; 0 leaves such windows out.
@@ -88,7 +89,7 @@ class ExtractiveQA(QuestionAnswering):
             )
         self.max_answer_length = max_answer_length
         self.num_best = num_best
-        self.no_answer_threshold = no_answer_threshold
+        self.no_answer_threshold = self._trained_threshold = no_answer_threshold
         self.loss = without_class_weights(own_or_smoothed(self.loss, label_smoothing))
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
@@ -140,13 +141,17 @@ class ExtractiveQA(QuestionAnswering):
             "max_answer_length": self.max_answer_length,
             "num_best": self.num_best,
             "no_answer_threshold": self.threshold,
+            "given_no_answer_threshold": self._trained_threshold,
         }
 
     def take_settings(self, known: Mapping[str, Any]) -> None:
-        """Take the threshold where none is given."""
-        held = known.get("no_answer_threshold")
-        if self.no_answer_threshold is None and isinstance(held, int | float):
-            self.no_answer_threshold = self.best_threshold.value = float(held)
+        """Take the threshold that was found, where none is given but that of the training."""
+        found, trained = (known.get(f"{given}no_answer_threshold") for given in ("", "given_"))
+        self._trained_threshold = trained
+        if isinstance(found, int | float) and self.no_answer_threshold in (None, trained):
+            self.best_threshold.value = float(found)
+            if self.no_answer_threshold is None:
+                self.no_answer_threshold = float(found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep beside the best threshold the one that was given."""

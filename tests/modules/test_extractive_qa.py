@@ -19,6 +19,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.batches import SpanBatch, SpanOutput
+from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.modules.span_loss import span_terms
 from tests.official_squad import evaluate
 from tests.trainers import quiet_trainer
@@ -213,6 +214,38 @@ def test_threshold__found_in_training_is_kept_and_used(
         )
         rows = [row for batch in batches or [] for row in cast("Rows", batch)]
         assert sum(row["prediction"] != "" for row in rows) == num_answered
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "used"),
+    [(0.0, 0.0, 1e5), (0.0, None, 1e5), (0.0, -1e5, -1e5), (0.5, 0.5, 1e5), (0.5, 0.0, 0.0)],
+)
+def test_threshold__of_an_export_is_used_with_the_recipe_of_its_training(
+    trained: float,
+    given: float | None,
+    used: float,
+    tiny_model: str,
+    question_rows: Rows,
+    tmp_path: Path,
+    make_trainer: MakeTrainer,
+) -> None:
+    module = _module(tiny_model, no_answer_threshold=trained)
+    data = _data(tiny_model, question_rows)
+    trainer = make_trainer(max_epochs=1, limit_val_batches=0)
+    trainer.fit(module, data)
+    module.best_threshold.value = 1e5  # as if a validation had found it
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    folder = str(export_checkpoint(tmp_path / "x.ckpt", tmp_path / "exported"))
+    asked, trainer = ExtractiveQA(folder, no_answer_threshold=given), make_trainer()
+    batches = trainer.predict(asked, data) or []
+    assert asked.threshold == used
+    rows = [row for batch in batches for row in cast("Rows", batch)]
+    assert sum(row["prediction"] != "" for row in rows) in {1e5: (8,), -1e5: (0,)}.get(
+        used, range(9)
+    )
+    (scores,) = trainer.validate(asked, data, verbose=False)
+    assert asked.threshold == used
+    assert scores["val/f1"] <= scores["val/best_f1"] + 1e-6
 
 
 def test_training__learns_the_questions_by_heart(
