@@ -1,39 +1,43 @@
 """Settings of monitors: the mode that goes with a score is set, one that does not is refused."""
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from lit_hf.errors import InputError, nearest
 from lit_hf.functional.given_settings import accepted_by
-from lit_hf.metrics.directions import Mode, mode_among
+from lit_hf.metrics.directions import Mode, mode_among, owner_of
 from lit_hf.modules.monitors import monitors_of, not_logged
 
 Settings = MutableMapping[str, Any] | Namespace
+_TO_GIVE = ""
+"""The mode of a monitor that nobody knows, neither the user nor the metric."""
 
 
 def complete_modes(options: Settings) -> None:
     """Set the mode of each monitor that was given without one, before defaults are filled in.
 
     Of a score that says nothing of itself `checkpoint` takes the highest, a callback that looks at
-    the same score what `checkpoint` takes, and any other its own default.
+    the same score what `checkpoint` takes, and any other its own default; but where it is that of
+    a metric in the settings, the mode has to be given.
 
     Args:
         options: the settings of a verb as they were given, changed in place.
     """
     checkpoint = options.get("checkpoint") or {}
     if "monitor" in checkpoint and checkpoint.get("mode") is None:
-        checkpoint["mode"] = mode_in(options, checkpoint["monitor"]) or "max"
+        checkpoint["mode"] = _mode(options, checkpoint["monitor"], "max")
     for _, callback in _callbacks(options):
         settings = callback.get("init_args") or {}
         monitor = settings.get("monitor")
         if monitor is not None and settings.get("mode") is None:
             is_same = monitor == checkpoint.get("monitor")
-            mode = mode_in(options, monitor) or (checkpoint["mode"] if is_same else None)
+            mode = checkpoint["mode"] if is_same else _mode(options, monitor, None)
             if mode is not None and _takes_mode(str(callback.get("class_path"))):
                 settings["mode"] = mode
 
@@ -54,6 +58,13 @@ def check_modes(verb: str, options: Settings) -> None:
     ]
     for name, option, group in groups:
         monitor, mode = (group or {}).get("monitor"), (group or {}).get("mode")
+        if verb == "fit" and monitor is not None and mode == _TO_GIVE:
+            raise InputError(
+                f"{name}: the metric of {monitor!r} does not say whether it is better when it is "
+                f"higher or lower. Give `{option}max` or `{option}min`."
+            )
+        if mode == _TO_GIVE:
+            group["mode"] = "max"  # nothing is compared
         wanted = mode_in(options, monitor)
         if verb == "fit" and mode in ("min", "max") and wanted not in (None, mode):
             better = "higher" if wanted == "max" else "lower"
@@ -70,20 +81,55 @@ def mode_in(options: Mapping[str, Any] | Namespace, monitor: object) -> Mode | N
         options: the settings of a verb; the classes that they name have been imported.
         monitor: name of the score.
     """
+    return mode_among(_metrics_in(options), str(monitor))
+
+
+def _mode(options: Settings, monitor: object, other: str | None) -> str | None:
+    """The same, with what holds for scores that are of no metric in the settings."""
+    is_added = owner_of(_metrics_in(options), str(monitor)) is not None
+    return mode_in(options, monitor) or (_TO_GIVE if is_added else other)
+
+
+def _metrics_in(options: Mapping[str, Any] | Namespace) -> dict[str, object]:
     model = options.get("model") or {}
-    given = (model.get("init_args") or model).get("metrics") or {}
-    return mode_among(dict(_metrics(given)), str(monitor))
+    return dict(_metrics((model.get("init_args") or model).get("metrics") or {}))
 
 
 def _metrics(given: object, begin: str = "") -> Iterator[tuple[str, object]]:
-    """The names and classes of metrics, of a collection those in it, as `as_metrics` names them."""
+    """The names of metrics, of a collection those in it, as `as_metrics` names them, and `_made`.
+
+    Classes that are no metric in themselves, as `torchmetrics.Accuracy`, make one of another class.
+    """
     for name, metric in dict(given).items():  # type: ignore[call-overload]  # settings by name
         kind = _named(metric)
         settings = dict(metric.get("init_args") or {}) if kind is MetricCollection else {}
         if isinstance(inner := settings.get("metrics"), Mapping | Namespace):
             yield from _metrics(inner, f"{begin}{name}_{settings.get('prefix') or ''}")
         else:
-            yield f"{begin}{name}", kind
+            yield f"{begin}{name}", _made(metric)
+
+
+def _made(part: object) -> object:
+    """The class of a metric that says which way it is better; else the object, if it can be made.
+
+    `torchmetrics.Accuracy` makes an object of another class, and wrappers say what is in them.
+    """
+    kind = _named(part)
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        return kind
+    if isinstance(kind.higher_is_better, bool):
+        return kind
+    given = dict(part.get("init_args") or {}) if isinstance(part, Mapping | Namespace) else {}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it is made once more, for the training
+            return kind(**{name: _value(value) for name, value in given.items()})
+    except Exception:  # what a metric refuses is told when the module is made
+        return kind
+
+
+def _value(setting: object) -> object:
+    is_class = isinstance(setting, Mapping | Namespace) and "class_path" in setting
+    return _made(setting) if is_class else setting
 
 
 def _named(part: object) -> object:

@@ -2,14 +2,19 @@
 
 import csv
 import json
+import warnings
 from pathlib import Path
 
 import pytest
+import torchmetrics.classification
+import torchmetrics.regression
 import yaml
+from torchmetrics import Metric
 
 from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.errors import InputError
 from lit_hf.modules.early_stops import reached
-from lit_hf.monitor_settings import complete_modes
+from lit_hf.monitor_settings import check_modes, complete_modes
 from tests.commands import Done, fit_words, output_of, run_command
 
 SHORT = (
@@ -290,3 +295,96 @@ def test_mode__of_one_metric_of_a_collection_is_its_own() -> None:
     words = _added("all", both)[:-1]
     assert _config(*words, "val/all_far")["checkpoint"]["mode"] == "min"
     assert _config(*words, "val/all_like")["checkpoint"]["mode"] == "max"
+
+
+CLASSES = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (torchmetrics.classification, torchmetrics.regression)
+    for name in module.__all__
+}
+MADE_BY = {  # what those that make an object of another class are better at
+    **{"Accuracy": "max", "F1Score": "max", "MatthewsCorrCoef": "max", "CohenKappa": "max"},
+    **{"HammingDistance": "min", "HingeLoss": "min", "CalibrationError": "min"},
+}
+_THRESHOLDS = {"AtFixedRecall": "recall", "AtFixedPrecision": "precision"}
+_THRESHOLDS |= {"AtSensitivity": "sensitivity", "AtSpecificity": "specificity"}
+
+
+def _arguments(path: str) -> dict[str, object]:
+    """The simplest arguments that a class can be made with."""
+    name = path.rsplit(".", 1)[-1]
+    found: dict[str, object] = {"MinkowskiDistance": {"p": 2}}.get(name, {})  # type: ignore[assignment]
+    if name == "CriticalSuccessIndex":
+        found = {"threshold": 0.5}
+    if "classification" in path and not name.startswith(("Binary", "Multi")):
+        found = {"task": "binary" if "At" in name else "multiclass", "num_classes": 3}
+    elif name.startswith("Multi"):
+        found = {"num_labels" if name.startswith("Multilabel") else "num_classes": 3}
+    elif name in ("BinaryFairness", "BinaryGroupStatRates"):
+        found = {"num_groups": 2}
+    limits = {f"min_{kind}": 0.5 for end, kind in _THRESHOLDS.items() if name.endswith(end)}
+    return {**found, **limits, **({"beta": 2.0} if "FBeta" in name else {})}
+
+
+def _settings(path: str, arguments: dict[str, object]) -> dict[str, dict[str, object]]:
+    metric = {"class_path": path, "init_args": arguments}
+    return {
+        "checkpoint": {"monitor": "val/own"},
+        "model": {"init_args": {"metrics": {"own": metric}}},
+        "trainer": {"callbacks": [{"class_path": STOPPING, "init_args": {"monitor": "val/own"}}]},
+    }
+
+
+STOPPING = "lightning.pytorch.callbacks.EarlyStopping"
+
+
+@pytest.mark.parametrize("path", CLASSES)
+def test_mode__of_each_metric_of_torchmetrics_is_its_own_or_is_asked_for(path: str) -> None:
+    arguments = _arguments(path)
+    with warnings.catch_warnings(action="ignore"):
+        made: Metric = CLASSES[path](**arguments)
+    options = _settings(path, arguments)
+    complete_modes(options)
+    listed = options["trainer"]["callbacks"]
+    modes = [options["checkpoint"]["mode"], listed[0]["init_args"]["mode"]]  # type: ignore[index]  # as made
+    if made.higher_is_better is None:
+        with pytest.raises(InputError, match=r"--checkpoint.mode max"):
+            check_modes("fit", options)
+        check_modes("validate", options)  # which compares nothing
+        assert options["checkpoint"]["mode"] == "max"
+    else:
+        assert modes == ["max" if made.higher_is_better else "min"] * 2
+        check_modes("fit", options)
+    name = path.rsplit(".", 1)[-1]
+    assert modes[0] == MADE_BY.get(name, modes[0])
+
+
+def test_mode__of_a_wrapped_metric_and_of_one_alone_in_a_callback() -> None:
+    inner = {
+        "class_path": "torchmetrics.HammingDistance",
+        "init_args": {"task": "multiclass", "num_classes": 3},
+    }
+    options = _settings("torchmetrics.ClasswiseWrapper", {"metric": inner})
+    complete_modes(options)
+    assert options["checkpoint"]["mode"] == "min"
+    options = _settings("torchmetrics.classification.BinarySpecificity", {})
+    options["checkpoint"] = {"monitor": "val/loss"}
+    complete_modes(options)
+    with pytest.raises(InputError, match=r"EarlyStopping.*`mode: max` or `mode: min`"):
+        check_modes("fit", options)
+    options["checkpoint"] = {"monitor": "val/own", "mode": "max"}
+    del options["trainer"]["callbacks"][0]["init_args"]["mode"]  # type: ignore[index]  # as made
+    complete_modes(options)
+    check_modes("fit", options)  # a callback takes what was given of the same score
+
+
+def test_command__asks_for_the_mode_that_a_metric_does_not_say(tmp_path: Path) -> None:
+    words = ["--model.metrics.own", "BinarySpecificity", "--checkpoint.monitor", "val/own"]
+    words = fit_words("no-such-model", tmp_path / "run", *words)
+    done = run_command(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "`--checkpoint.mode max` or" in done.stderr.splitlines()[-1]
+    facade = ["--model.metrics.own", "torchmetrics.HammingDistance"]
+    facade += ["--model.metrics.own.task=multiclass", "--model.metrics.own.num_classes=2"]
+    more = ["--checkpoint.monitor", "val/own"]
+    assert _config(*fit_words("x", tmp_path / "run", *facade, *more))["checkpoint"]["mode"] == "min"

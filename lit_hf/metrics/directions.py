@@ -50,11 +50,16 @@ def mode_among(metrics: Mapping[str, object], name: str) -> Mode | None:
     >>> mode_among(metrics, "val/kappa"), mode_among(metrics, "val/f1"), mode_among(metrics, "own")
     ('max', 'min', None)
     """
+    owner = owner_of(metrics, name)
+    is_higher = getattr(metrics.get(owner or ""), "higher_is_better", None)
+    return mode_where(is_higher) if isinstance(is_higher, bool) else mode_of(name)
+
+
+def owner_of(metrics: Mapping[str, object], name: str) -> str | None:
+    """Which of the metrics, by their names, has logged a score; None where none has."""
     score = name.partition("/")[2]
     owners = [key for key in metrics if score == key or score.startswith(f"{key}_")]
-    owner = metrics[max(owners, key=len)] if owners else None
-    is_higher = getattr(owner, "higher_is_better", None)
-    return mode_where(is_higher) if isinstance(is_higher, bool) else mode_of(name)
+    return max(owners, key=len) if owners else None
 
 
 def mode_where(higher_is_better: bool) -> Mode:
