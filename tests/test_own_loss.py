@@ -1,5 +1,6 @@
 """A loss of the user's own in all four tasks: trained with, in checkpoints, in the command."""
 
+import runpy
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.losses import own_or_smoothed
 from tests.commands import TWEETS, Done, fit_words, run_command
 from tests.images import NAMES
+from tests.processes import run_script
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer
 
@@ -142,6 +144,59 @@ def test_learnt_loss__goes_on_as_if_it_had_not_been_stopped(
     _, resumed = fit(2, path)
     assert torch.equal(whole.margin, resumed.margin)
     assert torch.equal(whole.count, resumed.count)
+
+
+BOTH = """
+import sys, warnings
+import lightning.pytorch as pl
+import torch
+from tests.images import NAMES
+from tests.processes import run_script
+from tests.tasks import task_of
+from tests.test_own_loss import Margin
+
+def run(folder, model, devices, epochs, ckpt_path=None):
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    pl.seed_everything(0, verbose=False)
+    task = task_of("text", model, "", "")
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    module = task.module(
+        pretrained=False, config_overrides=off, loss=Margin(), scheduler="constant",
+        optimizer=lambda params: torch.optim.SGD(params, lr=0.1),
+    )
+    data = task.data(batch_size=4 // devices, val_fraction=0).with_rows(train=task.rows(0, 8))
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto",
+        max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=folder,
+    )
+    trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
+    path = f"{folder}/{devices}-{epochs}{'-resumed' if ckpt_path else ''}.ckpt"
+    trainer.save_checkpoint(path)
+    return path
+
+if __name__ == "__main__":
+    folder, model = sys.argv[1:]
+    run(folder, model, 2, 2)
+    run(folder, model, 2, 2, ckpt_path=run(folder, model, 2, 1))
+"""
+
+
+def test_learnt_loss__of_two_processes_is_that_of_one_and_resumes(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "both.py").write_text(BOTH)
+    run_script(tmp_path / "both.py", str(tmp_path), tiny_model)
+    runpy.run_path(str(tmp_path / "both.py"))["run"](str(tmp_path), tiny_model, 1, 2)
+
+    def margin(name: str) -> Tensor:
+        state = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["state_dict"]
+        return cast("Tensor", state["loss.margin"])
+
+    assert abs(float(margin("1-2")) - 0.5) > 1e-3
+    assert torch.allclose(margin("2-2"), margin("1-2"), atol=1e-6)
+    assert torch.equal(margin("2-2-resumed"), margin("2-2"))
 
 
 @pytest.mark.parametrize(

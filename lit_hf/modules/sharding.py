@@ -55,6 +55,7 @@ def shard(model: PreTrainedModel, trainer: Trainer | None) -> None:
         InputError: if the strategy divides the tensors of a layer or writes folders, or if what is
             asked for cannot be had of a model in parts.
     """
+    check_learnt_loss(trainer)
     strategy = None if trainer is None else trainer.strategy
     if trainer is None or not isinstance(strategy, ModelParallelStrategy):
         return
@@ -70,6 +71,23 @@ def shard(model: PreTrainedModel, trainer: Trainer | None) -> None:
     for layer in layers_of(model):
         fully_shard(layer, mesh=mesh["data_parallel"])
     fully_shard(model, mesh=mesh["data_parallel"])
+
+
+def check_learnt_loss(trainer: Trainer | None) -> None:
+    """Refuse to train a loss with weights of its own where the weights of the model are in parts.
+
+    Raises:
+        InputError: naming the loss.
+    """
+    if trainer is None or trainer.state.fn != "fit" or not is_sharded(trainer):
+        return
+    loss = getattr(trainer.lightning_module, "loss", None)
+    if isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters()):
+        raise InputError(
+            f"the loss {type(loss).__name__} has weights of its own, which "
+            f"{type(trainer.strategy).__name__} does not train together with a model in parts: "
+            "take `trainer.strategy: ddp`, or another loss."
+        )
 
 
 def is_sharded(trainer: Trainer | None) -> bool:
@@ -155,14 +173,6 @@ def _check_run(trainer: Trainer, strategy: ModelParallelStrategy, model: PreTrai
                 f"{type(callback).__name__}: averages of weights cannot be had of a model in "
                 "parts: take `trainer.strategy: ddp`, or leave them out."
             )
-    loss = getattr(trainer.lightning_module, "loss", None)
-    is_learnt = isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters())
-    if trainer.state.fn == "fit" and is_learnt:
-        raise InputError(
-            f"the loss {type(loss).__name__} has weights of its own, which each process would "
-            "learn by itself where the model is in parts: take `trainer.strategy: ddp`, or another "
-            "loss."
-        )
     for name, share in sorted(model.config.to_dict().items()):
         if name.endswith("layerdrop") and share:
             raise InputError(

@@ -8,11 +8,18 @@ import json
 import runpy
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+)
 from torch import nn
 from transformers import (
     AutoModelForSeq2SeqLM,
@@ -27,7 +34,13 @@ from transformers import (
 from lit_hf import InputError, MeanHead, TextClassifier
 from lit_hf.checkpoints import read_checkpoint
 from lit_hf.cli import main
-from lit_hf.modules.sharding import is_sharded, layers_of, passes, share_out
+from lit_hf.modules.sharding import (
+    check_learnt_loss,
+    is_sharded,
+    layers_of,
+    passes,
+    share_out,
+)
 from tests.modules.conftest import MakeTrainer
 from tests.processes import run_script
 
@@ -377,3 +390,20 @@ def test_strategy__is_completed_or_refused(make_trainer: MakeTrainer) -> None:
     share_out(plain)
     assert not is_sharded(plain)
     assert not is_sharded(None)
+
+
+@pytest.mark.parametrize("kind", [FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy])
+def test_loss__with_weights_is_refused_where_the_model_is_in_parts(kind: type) -> None:
+    def trainer(kind: type, loss: nn.Module | None, verb: str = "fit") -> Trainer:
+        module, state = SimpleNamespace(loss=loss), SimpleNamespace(fn=verb)
+        strategy = kind.__new__(kind)  # DeepSpeed and FSDP cannot be made everywhere
+        made = SimpleNamespace(strategy=strategy, lightning_module=module, state=state)
+        return cast("Trainer", made)
+
+    with pytest.raises(InputError, match=f"the loss PReLU has .* {kind.__name__} does not train"):
+        check_learnt_loss(trainer(kind, nn.PReLU()))
+    check_learnt_loss(trainer(kind, nn.PReLU(), "validate"))
+    check_learnt_loss(trainer(kind, nn.CrossEntropyLoss(torch.ones(2))))
+    check_learnt_loss(trainer(kind, None))
+    check_learnt_loss(trainer(DDPStrategy, nn.PReLU()))
+    check_learnt_loss(None)
