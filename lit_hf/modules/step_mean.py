@@ -5,6 +5,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor
 
+from lit_hf.modules.optimizers import parameters_of
+
 
 class StepMean:
     """Weighs batches by their rows, windows or tokens when one optimizer step takes several.
@@ -17,13 +19,15 @@ class StepMean:
     processes. DeepSpeed keeps gradients to itself, so there the loss is divided by the weight of
     the batches that all processes run at once, and accumulated ones are averaged as ever.
 
-    Weights are relative to the mean weight of the first batches of a step that have any, so that
-    losses stay as large as means: float16 holds their gradients under the scale of 16-mixed, where
-    those of sums overflow. Of equal batches nothing is rounded.
+    Weights are relative to the largest of a step's first batches that have any, so that a loss is
+    never larger than its mean, and float16 holds the gradients wherever it holds those of means
+    under the scale of 16-mixed; those of sums overflow. Where a later batch weighs more, that
+    largest weight is multiplied by a power of 2, and the gradients so far are divided by it. Of
+    equal batches nothing is rounded. DeepSpeed's losses are relative to the mean over processes.
     """
 
     def __init__(self) -> None:
-        self._usual: Tensor | None = None  # scalar, the mean weight of a step's first batches
+        self._unit: Tensor | None = None  # scalar, the weight that a loss is multiplied by 1 for
         self._total: Tensor | None = None  # scalar, the weight of all batches of a step so far
 
     def weigh(self, trainer: Trainer, loss: Tensor, weight: Tensor) -> Tensor:
@@ -38,15 +42,25 @@ class StepMean:
             return loss
         dtype = torch.promote_types(loss.dtype, torch.float32)
         own = weight.to(loss.device, dtype)
-        total = _over_processes(trainer, own)
-        usual = total / trainer.world_size
+        everywhere = _of_processes(trainer, own)
         if _keeps_gradients(trainer):
-            return loss * (own / _or_one(usual))
-        if self._usual is None or self._total is None:
-            self._usual = self._total = torch.zeros_like(own)
-        self._usual = torch.where(self._usual > 0, self._usual, usual)
-        self._total = self._total + total
-        return loss * (own / _or_one(self._usual))
+            return loss * (own / _or_one(everywhere.mean()))
+        if self._unit is None or self._total is None:
+            self._unit = self._total = torch.zeros_like(own)
+        self._raise_unit(trainer, everywhere.max())
+        self._total = self._total + everywhere.sum()
+        return loss * (own / _or_one(self._unit))
+
+    def _raise_unit(self, trainer: Trainer, largest: Tensor) -> None:
+        """Let the unit be no less than a weight, and the gradients so far relative to it."""
+        assert self._unit is not None
+        if not self._unit.is_cuda and largest <= self._unit:  # to ask a GPU would take longer
+            return
+        times = (largest / _or_one(self._unit)).log2().ceil().exp2().clamp(min=1)
+        times = torch.where(self._unit > 0, times, 1)
+        self._unit = torch.where(self._unit > 0, self._unit * times, largest)
+        for optimizer in trainer.optimizers:
+            _multiply(parameters_of(optimizer), 1 / times)
 
     def divide(self, trainer: Trainer, parameters: "list[Tensor]") -> None:
         """Divide the gradients of a step by the weight of all that they are of.
@@ -54,13 +68,18 @@ class StepMean:
         Lightning has divided each loss by the number of accumulated batches, and the strategy their
         sum by the number of processes.
         """
-        if self._usual is None or self._total is None:  # nothing has been weighed
+        if self._unit is None or self._total is None:  # nothing has been weighed
             return
-        factor = _num_batches(trainer) * self._usual / _or_one(self._total)
-        self._usual = self._total = None
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.mul_(factor)
+        factor = _num_batches(trainer) * self._unit / _or_one(self._total)
+        self._unit = self._total = None
+        _multiply(parameters, factor)
+
+
+def _multiply(parameters: list[Tensor], factor: Tensor) -> None:
+    """Multiply the gradients that there are."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
 
 
 def _or_one(number: Tensor) -> Tensor:
@@ -78,10 +97,10 @@ def _num_batches(trainer: Trainer) -> int:
     return trainer.accumulate_grad_batches * trainer.world_size
 
 
-def _over_processes(trainer: Trainer, number: Tensor) -> Tensor:
-    """The sum of a number of each process."""
+def _of_processes(trainer: Trainer, number: Tensor) -> Tensor:
+    """The numbers of all processes, [processes]."""
+    found = [torch.empty_like(number) for _ in range(trainer.world_size)]
     if trainer.world_size == 1:
-        return number
-    total = number.clone()
-    torch.distributed.all_reduce(total)
-    return total
+        return number.reshape(1)
+    torch.distributed.all_gather(found, number)
+    return torch.stack(found)

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
 
 from lit_hf.modules import step_mean
@@ -84,19 +84,30 @@ def test_step__counts_each_token_alike_however_the_batches_are_cut(
 
 def _step(strategy: object, batches: Sequence[float]) -> list[float]:
     """By what each mean is multiplied, and last the gradient of all, of 1 for each batch."""
-    trainer: Any = SimpleNamespace(
-        strategy=strategy, accumulate_grad_batches=len(batches), world_size=1
-    )
     mean, weight = StepMean(), torch.ones((), requires_grad=True)
-    losses = [mean.weigh(trainer, weight, torch.tensor(own)) for own in batches]
-    torch.autograd.backward(torch.stack(losses).mean())
+    trainer = _trainer([weight], len(batches), strategy)
+    losses = []
+    for own in batches:
+        losses.append(mean.weigh(trainer, weight, torch.tensor(own)))
+        torch.autograd.backward(losses[-1] / len(batches))
     mean.divide(trainer, [weight])
     assert weight.grad is not None
     return [*(float(loss.detach()) for loss in losses), float(weight.grad)]
 
 
-def test_weigh__is_relative_to_the_first_batch_that_weighs_anything() -> None:
-    assert _step(None, [0.0, 500.0, 1000.0]) == [0.0, 1.0, 2.0, 1.0]
+def _trainer(parameters: list[Tensor], accumulate: int, strategy: object = None) -> Any:  # noqa: ANN401 - what is asked of one
+    return SimpleNamespace(
+        strategy=strategy,
+        accumulate_grad_batches=accumulate,
+        world_size=1,
+        optimizers=[SGD(parameters)],
+    )
+
+
+def test_weigh__is_relative_to_the_largest_batch_so_far() -> None:
+    assert _step(None, [0.0, 500.0, 1000.0]) == [0.0, 1.0, 1.0, 1.0]
+    found = _step(None, [10.0, 1000.0, 500.0])
+    assert found == pytest.approx([1.0, 1000 / 1280, 500 / 1280, 1.0], rel=1e-6)
     assert _step(None, [0.0, 0.0]) == [0.0, 0.0, 0.0]
     assert _step(None, [3.0, 3.0, 3.0]) == [1.0, 1.0, 1.0, 1.0]
 
@@ -108,9 +119,63 @@ def test_weigh__of_deepspeed_is_by_the_batches_that_run_at_once(
     strategy = object.__new__(DeepSpeedStrategy)
     assert _step(strategy, [2.0, 500.0]) == [1.0, 1.0, 1.0]
     trainer: Any = SimpleNamespace(strategy=strategy, accumulate_grad_batches=1, world_size=2)
-    monkeypatch.setattr(step_mean, "_over_processes", lambda trainer, number: number + 6.0)
+    monkeypatch.setattr(step_mean, "_of_processes", lambda *_: torch.tensor([2.0, 6.0]))
     loss = StepMean().weigh(trainer, torch.tensor(8.0), torch.tensor(2.0))
     assert float(loss) / 2 == 8.0 * 2.0 / (2.0 + 6.0)  # the processes are averaged
+
+
+def _window(
+    batches: Sequence[tuple[Tensor, float]], scale: float, weighs: bool
+) -> tuple[Tensor, bool]:
+    """The gradient of an accumulated step in float16, and whether the scaler leaves the step out.
+
+    Args:
+        batches: rows [B, 8] and the weight of each batch.
+        scale: of the losses.
+        weighs: whether their means are weighed, and not only averaged.
+    """
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
+    scaler, weights = torch.amp.GradScaler("cpu", init_scale=scale), list(model.parameters())
+    optimizer, mean = SGD(weights, lr=0.0), StepMean()
+    trainer = _trainer(cast("list[Tensor]", weights), len(batches))
+    for rows, weight in batches:
+        with torch.autocast("cpu", torch.float16):
+            loss = model(rows).float().square().mean()
+        if weighs:
+            loss = mean.weigh(trainer, loss, torch.tensor(weight))
+        scaler.scale(loss / len(batches)).backward()
+    scaler.unscale_(optimizer)
+    mean.divide(trainer, cast("list[Tensor]", weights))
+    gradient = torch.cat([w.grad.flatten() for w in weights if w.grad is not None])
+    scaler.step(optimizer)
+    scaler.update()
+    return gradient, scaler.get_scale() < scale
+
+
+def test_scaler__leaves_out_no_step_more_than_with_means() -> None:
+    """Also where the first batch of a window weighs a hundredth of a later one."""
+    chance = torch.Generator().manual_seed(0)
+    skipped = {True: 0, False: 0}
+    for _ in range(100):
+        shares = torch.rand(4, generator=chance)
+        weights = (10 ** (3 * shares)).tolist()
+        weights = sorted(weights) if skipped[False] % 2 else weights
+        rows = [10 * torch.randn(6, 8, generator=chance) for _ in weights]
+        batches = list(zip(rows, weights, strict=True))
+        scale = float(2 ** (10 + torch.randint(0, 9, (), generator=chance)))
+        gradient, is_skipped = _window(batches, scale, weighs=True)
+        _, is_without = _window(batches, scale, weighs=False)
+        assert is_skipped <= is_without
+        skipped[True] += is_skipped
+        skipped[False] += is_without
+        if not is_skipped:
+            alone = [_window([(part, 1.0)], 1.0, weighs=False)[0] for part in rows]
+            wanted = sum(w * g for w, g in zip(weights, alone, strict=True)) / sum(weights)
+            assert torch.allclose(
+                gradient, wanted, rtol=2e-2, atol=2e-2 * float(wanted.abs().max())
+            )
+    assert 0 < skipped[True] <= skipped[False] < 100
 
 
 def _weights(module: pl.LightningModule) -> Tensor:
