@@ -116,6 +116,8 @@ class ImageClassifier(Classifier):
                 f"the model's `num_channels` is {channels}, but images come as red, green and "
                 "blue: wanted is 3."
             )
+        if self._trainer is not None and self._trainer.state.fn != "fit":
+            self.settings_in(config)
         config.problem_type = "single_label_classification"
         self.complete_classes(config)
 
@@ -127,6 +129,21 @@ class ImageClassifier(Classifier):
     def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
         """How its export is used."""
         return image_usage(self.call_options(folder))
+
+    @classmethod
+    def settings_in(cls, config: PreTrainedConfig) -> dict[str, object]:
+        """None: a trained model has to answer with one class for each image.
+
+        Raises:
+            InputError: if it was trained for any number of classes, or for a number.
+        """
+        problem = config.problem_type or ("regression" if config.num_labels == 1 else None)
+        if problem not in (None, "single_label_classification"):
+            raise InputError(
+                f"the model {config.name_or_path!r} was trained for {problem.replace('_', ' ')}, "
+                f"but {cls.__name__} gives one class for each image. Train it for such first."
+            )
+        return {}
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given classifier of images."""

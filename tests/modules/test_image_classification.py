@@ -5,11 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix
+from transformers import AutoModelForImageClassification
 
-from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError
+from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError, Predictor
 from lit_hf.batches import ImageBatch
 from tests.images import NAMES, drawn
 from tests.modules.conftest import MakeTrainer
+from tests.tiny_models import write_image_processor
 
 
 def _batch(size: int = 8, count: int = 6) -> ImageBatch:
@@ -214,3 +216,20 @@ def test_shares__that_came_rounded_are_refused(tiny_vit: str) -> None:
     batch["targets"] = torch.full((6, 2), 0.3).bfloat16()
     with pytest.raises(InputError, match="rounded"):
         module.step(batch, "train")
+
+
+@pytest.mark.parametrize(
+    "trained", [{"problem_type": "multi_label_classification"}, {"num_labels": 1}]
+)
+def test_model__of_another_problem_is_trained_anew_and_not_asked(
+    trained: dict[str, Any], tiny_vit: str, tmp_path: Path, make_trainer: MakeTrainer
+) -> None:
+    AutoModelForImageClassification.from_pretrained(tiny_vit, **trained).save_pretrained(tmp_path)
+    write_image_processor(tmp_path, size=8)
+    with pytest.raises(InputError, match="gives one class for each image"):
+        make_trainer().predict(ImageClassifier(str(tmp_path)), _data(str(tmp_path)))
+    with pytest.raises(InputError, match="gives one class for each image"):
+        Predictor.from_pretrained(tmp_path)
+    module = ImageClassifier(str(tmp_path))
+    make_trainer(max_epochs=1).fit(module, _data(str(tmp_path)))
+    assert module.model.config.problem_type == "single_label_classification"
