@@ -1,4 +1,4 @@
-"""What a checkpoint may hold: plain values and tensors, and no more of them than its file has.
+"""What a checkpoint may hold: values and tensors, no more of them than its file has.
 
 A file that a stranger has made may say of a few bytes that they are a tensor of any size, or name
 one list a million times, so that whoever copies, compares or shows it takes all memory. It is
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-import torch
 from torch import Tensor
 
 _DEPTH = 100  # of parts within parts; ours have eight
@@ -42,7 +41,7 @@ def is_stored(path: Path) -> bool:
 
 
 def check_content(content: object, num_bytes: int) -> None:
-    """Refuse what is no plain value or tensor, and what is larger than its file.
+    """Refuse what is larger than its file, and parts of another kind than Lightning and we write.
 
     Args:
         content: of a checkpoint.
@@ -54,7 +53,6 @@ def check_content(content: object, num_bytes: int) -> None:
     num_held = 0
     for num_values, (name, value) in enumerate(_values(content, "", 0)):
         if isinstance(value, Tensor):
-            _check_tensor(name, value)
             num_held += value.nbytes
         elif isinstance(value, str | bytes | bytearray):
             num_held += len(value)
@@ -127,11 +125,3 @@ def _values(part: object, name: str, depth: int) -> Iterator[tuple[str, object]]
     elif isinstance(part, list | tuple | set):
         for number, inner in enumerate(part):
             yield from _values(inner, f"{name}[{number}]", depth + 1)
-
-
-def _check_tensor(name: str, tensor: Tensor) -> None:
-    """Refuse one that has no values in memory, or not a value in each place."""
-    is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-    if not is_plain or tensor.is_quantized or tensor.is_nested:
-        kind = f"{tensor.layout}, {tensor.device.type}, {tensor.dtype}".replace("torch.", "")
-        raise ValueError(f"{name} is no plain tensor ({kind})")

@@ -10,12 +10,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from lit_hf.checkpoint_content import check_content, is_stored
+from lit_hf.checkpoint_pickle import check_pickle
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.functional.paths import file_name
 from lit_hf.functional.urls import check_local, is_url
@@ -48,6 +49,7 @@ def read_checkpoint(path: str | Path) -> dict[str, dict[str, object]]:
             warnings.filterwarnings("error", message="Detected pickle protocol")
             if not is_stored(file):
                 raise ValueError("its parts are packed, or lie over each other")
+            check_pickle(file)
             content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         check_content(content, file.stat().st_size)
     except _DAMAGE as error:
@@ -240,7 +242,26 @@ def is_scored(path: str | Path, monitor: str, score: object) -> bool:
 
 
 def checkpoint_to_come(trainer: object) -> str | None:
-    """The local checkpoint that a Trainer has been asked for and not read yet.
+    """The local checkpoint that a Trainer has been asked for and not read yet."""
+    path = _running_call(trainer).get("ckpt_path")
+    return None if path is None or is_url(path) else str(path)
+
+
+def check_to_come(trainer: object) -> None:
+    """Look through the checkpoint that a Trainer is going to read by itself.
+
+    One that may hold any objects, with `weights_only=False`, is left to it.
+
+    Raises:
+        InputError: if it cannot be read, or what it holds takes more memory than its file.
+    """
+    path = checkpoint_to_come(trainer)
+    if path is not None and _running_call(trainer).get("weights_only") is not False:
+        read_checkpoint(path)
+
+
+def _running_call(trainer: object) -> Mapping[str, Any]:
+    """What a Trainer has been asked for.
 
     Lightning 2.6 tells nobody of it before the model is made; `trainer.ckpt_path` comes after. So
     that no weights are loaded only to be replaced, it is read off the running call.
@@ -248,7 +269,6 @@ def checkpoint_to_come(trainer: object) -> str | None:
     frame = sys._getframe() if trainer is not None else None
     while frame is not None:
         if frame.f_locals.get("self") is trainer and "ckpt_path" in frame.f_locals:
-            path = frame.f_locals["ckpt_path"]
-            return None if path is None or is_url(path) else str(path)
+            return frame.f_locals
         frame = frame.f_back
-    return None
+    return {}

@@ -37,8 +37,8 @@ _STRANGE = {
     "doubled": (_doubled(60), "larger than the file"),
     "endless": (_endless(), "without end"),
     "deep": (_lists(200), "without end"),
-    "meta": (torch.empty(2, device="meta"), "no plain tensor"),
-    "sparse": (torch.eye(3).to_sparse(), "no plain tensor"),
+    "meta": (torch.empty(2, device="meta"), "other objects"),
+    "sparse": (torch.eye(3).to_sparse(), "other objects"),
 }
 
 

@@ -18,6 +18,7 @@ FLOORS = {
     "log_handler": 0,
     "batches": 0,
     "checkpoint_content": 0,
+    "checkpoint_pickle": 0,
     "checkpoints": 0,
     "model_files": 0,
     "model_inputs": 0,

@@ -1,4 +1,6 @@
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +52,19 @@ def test_load__of_a_strange_checkpoint_is_one_error(trained: Path, tmp_path: Pat
             TextClassifier.load_from_checkpoint(tmp_path / "a.ckpt")
     with pytest.raises(InputError, match="there is no such checkpoint file"):
         TextClassifier.load_from_checkpoint(tmp_path / "none.ckpt")
+
+
+def test_trainer__looks_through_a_checkpoint_before_it_reads_it(
+    fit: Callable[..., Any], tmp_path: Path
+) -> None:
+    trainer, module, data = fit()
+    trainer.save_checkpoint(path := tmp_path / "a.ckpt")
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "x": torch.zeros(1).expand(10**9)}, path)
+    for verb in ("fit", "validate", "test", "predict"):
+        with pytest.raises(InputError, match=r"a\.ckpt: damaged.*larger than the file"):
+            getattr(trainer, verb)(module, data, ckpt_path=path)
+    torch.save({**content, "x": Fraction(1, 3)}, path)
+    with pytest.raises(InputError, match="other objects"):
+        trainer.validate(module, data, ckpt_path=path, verbose=False)
+    trainer.validate(module, data, ckpt_path=path, weights_only=False, verbose=False)  # was asked

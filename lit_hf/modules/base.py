@@ -8,7 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 
 from lit_hf.batches import StepOutput
-from lit_hf.checkpoints import checkpoint_to_come, held_config
+from lit_hf.checkpoints import check_to_come, checkpoint_to_come, held_config
 from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
@@ -153,6 +153,7 @@ class HFModule(
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
             self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
             self.weights_step.validated = None
+        check_to_come(self.trainer)
         self.fit_to_data(stage)
         self._tokens.check(self.trainer, self)
         self._inputs.check(self.trainer, self)
