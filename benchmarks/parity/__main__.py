@@ -6,11 +6,14 @@ options, files of the run folder, scores, samples, answers and weights.
 
     python -m benchmarks.parity --base HEAD~1
     python -m benchmarks.parity --base v0.1 --only squad --keep /tmp/parity
+
+Runs of the other commit that `--keep` has kept are taken as they are: it does not change.
 """
 
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,6 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if not inputs.exists():
             write_inputs(inputs)
         cases = [case for case in all_cases(inputs) if given.only in case.name]
+        forget_others(home / "before", _commit(given.base))
         with _checked_out(given.base, Path(scratch) / "base") as base:
             found = [one for case in cases for one in _differences(case, home, base)]
     return report(found, len(cases), ON_PURPOSE)
@@ -54,12 +58,37 @@ def _differences(case: Case, home: Path, base: Path) -> list[Difference]:
     folders = []
     for side, tree in (("before", base), ("after", ROOT)):
         folder = home / side / case.name.replace("/", "_")
-        folder.mkdir(parents=True)
-        (folder / COMMANDS).write_text(json.dumps(case.commands), encoding="utf-8")
-        _run(folder, tree)
+        if tree == ROOT or not is_run(folder, case):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / COMMANDS).write_text(json.dumps(case.commands), encoding="utf-8")
+            _run(folder, tree)
         folders.append(folder)
     found = compare_folders(*folders)
     return [one._replace(place=f"{case.name}/{one.place}") for one in found]
+
+
+def is_run(folder: Path, case: Case) -> bool:
+    """Whether the commands of a case have been run to their end in a folder."""
+    if not (folder / COMMANDS).exists():
+        return False
+    found = json.loads((folder / COMMANDS).read_text(encoding="utf-8"))
+    return len(found) == 2 and found[0] == case.commands  # the exit codes are the second
+
+
+def forget_others(folder: Path, commit: str) -> None:
+    """Remove the runs of another commit, and note whose the next ones are."""
+    note = folder / "commit.txt"
+    if not note.exists() or note.read_text(encoding="utf-8") != commit:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        note.write_text(commit, encoding="utf-8")
+
+
+def _commit(name: str) -> str:
+    """The hash of a commit."""
+    words = ["git", "-C", str(ROOT), "rev-parse", f"{name}^{{commit}}"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _run(folder: Path, tree: Path) -> None:

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 TOLERANCE = 1e-6
 """Relative; the same kernels run in the same order, so that equal code gives equal bits."""
 _UNREAD = (".log", ".png", ".lock", ".sha256")
+ABSENT = "(absent)"
+"""What stands where a name is missing: an option that is gone is no option that is null."""
 
 
 class Difference(NamedTuple):
@@ -50,7 +52,7 @@ def _files(folder: Path) -> set[str]:
 
 def _compare(name: str, old: dict[str, object], new: dict[str, object]) -> Iterator[Difference]:
     for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
+        before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if not _is_same(before, after):
             yield Difference(f"{name}:{key}", before, after)
 
@@ -82,14 +84,18 @@ def _read(path: Path, folder: Path) -> object:
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in text.splitlines()]
     if path.suffix == ".csv":
-        return [{name: _cell(cell) for name, cell in row.items()} for row in _rows(text)]
+        return [_named(row) for row in csv.DictReader(text.splitlines())]
     if path.suffix in (".yaml", ".yml"):
         return yaml.safe_load(text)
     return text.splitlines()
 
 
-def _rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(text.splitlines()))
+def _named(row: dict[str, str]) -> dict[str, object]:
+    """The cells of a row by column; a number of metrics.csv by the name that its row gives it."""
+    if {"name", "value"} <= row.keys():
+        row = {**row, row["name"]: row["value"]}
+        del row["name"], row["value"]
+    return {name: _cell(cell) for name, cell in row.items()}
 
 
 def _cell(text: str) -> object:
@@ -100,8 +106,10 @@ def _cell(text: str) -> object:
 
 
 def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Single values with the names of the way to them."""
-    if isinstance(value, dict):
+    """Single values, and what is empty, with the names of the way to them."""
+    if isinstance(value, dict | list) and not value:
+        yield name, value
+    elif isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}")
     elif isinstance(value, list):

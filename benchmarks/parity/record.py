@@ -14,20 +14,24 @@ COMMANDS = "commands.json"
 
 
 def main() -> None:
-    """Read the commands, run them; write their exit codes and what was printed."""
+    """Read the commands, run them; write their exit codes, what was printed and what refused."""
     from lit_hf.cli import main as command
 
     commands = json.loads(Path(COMMANDS).read_text(encoding="utf-8"))
     codes = []
-    with Path("printed.log").open("w", encoding="utf-8") as log:
+    with Path("printed.log").open("w+", encoding="utf-8") as log:
         for number, words in enumerate(commands):
-            out = io.StringIO()
+            out, start = io.StringIO(), log.seek(0, io.SEEK_END)
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
                 warnings.simplefilter("default")
                 codes.append(command(words))
             of_a_run = {"--config", "--run"} & set(words)  # with bars that show the time
             kind = "yaml" if "--print_config" in words else "log" if of_a_run else "txt"
             Path(f"printed_{number}.{kind}").write_text(out.getvalue(), encoding="utf-8")
+            if codes[-1]:
+                log.seek(start)
+                told = "".join(log.read().partition("lit-hf: error:")[1:])  # bars come before it
+                Path(f"refused_{number}.txt").write_text(told, encoding="utf-8")
     Path(COMMANDS).write_text(json.dumps([commands, codes]), encoding="utf-8")
     print(f"{Path.cwd().name}: exit codes {codes}", file=sys.stderr)
 

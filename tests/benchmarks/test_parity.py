@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.parity.__main__ import report
-from benchmarks.parity.cases import all_cases
-from benchmarks.parity.compare import Difference, compare_folders
+from benchmarks.parity.__main__ import forget_others, is_run, report
+from benchmarks.parity.cases import Case, all_cases
+from benchmarks.parity.compare import ABSENT, Difference, compare_folders
 from benchmarks.parity.inputs import write_inputs
 from tests.commands import ROOT
 
@@ -48,6 +48,42 @@ def test_compare__finds_numbers_weights_and_files(tmp_path: Path) -> None:
     ]
     assert str(found["results.json:.val.f1"]) == "results.json:.val.f1: 0.5 -> 0.50001"
     assert found["new.txt"].before is None
+
+
+def test_compare__an_option_that_is_gone_is_none_that_is_null(tmp_path: Path) -> None:
+    for name, options in (("before", "loss: null\nwords: []\n"), ("after", "rows: {}\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"seed: null\n{options}")
+    found = {one.place: one for one in compare_folders(tmp_path / "before", tmp_path / "after")}
+    assert {place: one[1:] for place, one in found.items()} == {
+        "config.yaml:.loss": (None, ABSENT),
+        "config.yaml:.words": ([], ABSENT),
+        "config.yaml:.rows": (ABSENT, {}),
+    }
+
+
+def test_compare__numbers_of_metrics_stand_under_their_names(tmp_path: Path) -> None:
+    for name, loss in (("before", "0.5"), ("after", "0.6")):
+        (tmp_path / name).mkdir()
+        rows = f"step,epoch,name,value\n2,0,val/f1,0.25\n2,0,val/loss,{loss}\n"
+        (tmp_path / name / "metrics.csv").write_text(rows)
+    found = list(compare_folders(tmp_path / "before", tmp_path / "after"))
+    assert found == [Difference("metrics.csv:.1.val/loss", 0.5, 0.6)]
+
+
+def test_kept__whole_runs_of_the_same_commit_are_taken(tmp_path: Path) -> None:
+    before, case = tmp_path / "before", Case("help", [["--help"]])
+    forget_others(before, "abc")
+    assert not is_run(before / "help", case)
+    (before / "help").mkdir()
+    (before / "help" / "commands.json").write_text('[["--help"]]')
+    assert not is_run(before / "help", case)  # ended in the midst of it
+    (before / "help" / "commands.json").write_text('[[["--help"]], [0]]')
+    forget_others(before, "abc")
+    assert is_run(before / "help", case)
+    assert not is_run(before / "help", Case("help", [["recipes"]]))
+    forget_others(before, "def")
+    assert not is_run(before / "help", case)
 
 
 def test_report__counts_what_is_on_purpose_and_fails_for_the_rest(
