@@ -1,6 +1,5 @@
 """OwnRows: rows of a task to encoded rows, checked and cached, from what the task says of a row."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from lit_hf.data.encoded_rows import Columns
 from lit_hf.data.known_rows import KnownRows
 from lit_hf.data.problems import RowProblems, RowSummary
 from lit_hf.data.row_weights import WEIGHT
+from lit_hf.data.source_code import source_of
 from lit_hf.data.sources import Split
 from lit_hf.data.tables import Row
 from lit_hf.data.tokenizer_stamp import stamp_of
@@ -141,6 +141,14 @@ class OwnRows(KnownRows):
         except ValueError as error:
             problems.add(str(error), place.short, getattr(error, "value", dict(row)))
             return None
+        except Exception as error:
+            error.add_note(f"In `read_row` of {place.full}.")
+            raise
+        if unknown := [name for name in item if name not in ("id", *self.features)]:
+            raise TypeError(
+                f"`read_row` of {type(self).__name__} gives {unknown[0]!r}, which is none of its "
+                f"`features`: {', '.join(self.features)}."
+            )
         if self.id_column is not None and self.id_column in row:
             item = {"id": str(row[self.id_column]), **item}
         return item
@@ -149,10 +157,10 @@ class OwnRows(KnownRows):
         """What decides how rows are read and encoded: settings, tokenizer, and the task's code."""
         names = sorted(set(arguments_of(type(self))) - _OF_NO_ROW)
         settings = {name: repr(vars(self)[name]) for name in names if name in vars(self)}
-        files = dict.fromkeys(inspect.getsourcefile(k) for k in type(self).__mro__ if _is_own(k))
-        code = [Path(file).read_text(encoding="utf-8") for file in files if file]
+        own = [kind for kind in type(self).__mro__ if _is_own(kind)]
+        code = dict.fromkeys(map(source_of, own))
         tokens = stamp_of(self.processor) if self._has_tokenizer else ""
-        return [self.task, repr(settings), tokens, *code]
+        return [self.task, repr(settings), tokens, *(k.__qualname__ for k in own), *code]
 
     @property
     def _has_tokenizer(self) -> bool:

@@ -129,3 +129,46 @@ def test_texts__that_the_model_does_not_know_are_told(
     rows = [{"text": "\uc548\ub155\ud558\uc138\uc694", "label": "x"}] * 3
     Words(tiny_model, val_fraction=0).with_rows(train=rows).rows("train")
     assert "of the tokens are unknown to the model" in caplog.text
+
+
+class Doubled(Lengths):
+    def encode_rows(self, columns: dict[str, list[object]]) -> dict[str, list[object]]:
+        found = super().encode_rows(columns)
+        return {**found, "input_ids": [[*ids, *ids] for ids in found["input_ids"]]}  # type: ignore[misc]  # lists
+
+
+class Undoubled(Doubled):
+    def encode_rows(self, columns: dict[str, list[object]]) -> dict[str, list[object]]:
+        return Lengths.encode_rows(self, columns)
+
+
+def test_cache__tells_classes_of_one_file_apart() -> None:
+    lengths = [
+        [
+            len(ids)
+            for ids in kind("none", val_fraction=0).with_rows(train=ROWS).rows("train")["input_ids"]
+        ]
+        for kind in (Doubled, Undoubled, Doubled)
+    ]
+    once = [len(row["text"]) for row in ROWS]
+    twice = [2 * length for length in once]
+    assert lengths == [twice, once, twice]
+
+
+def test_rows__that_read_row_fails_on_are_named() -> None:
+    class Careless(Lengths):
+        def read_row(self, row: Mapping[str, Any], is_labelled: bool) -> dict[str, object]:
+            return {"text": row["text"].strip()}
+
+    with pytest.raises(AttributeError) as failed:
+        Careless("none", val_fraction=0).with_rows(train=[*ROWS, {"text": 7}]).rows("train")
+    assert "row 7" in failed.value.__notes__[0]
+
+
+def test_columns__that_features_do_not_name_are_refused() -> None:
+    class More(Lengths):
+        def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
+            return {**super().read_row(row, is_labelled), "extra": 1}
+
+    with pytest.raises(TypeError, match=r"'extra'.*`features`: text, length"):
+        More("none", val_fraction=0).with_rows(train=ROWS).rows("train")
