@@ -469,10 +469,18 @@ def test_page__commands_run_as_they_stand(
         assert name == "lit-hf"
         done = run_command(*words, folder=tmp_path)
         assert done.returncode == 0, (line, done.stderr)
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, collate = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "page", "exec"), {})
     (row,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     found = json.loads(row)
     assert len(found["tokens"]) == len(found["tags"])
     assert example.in_brackets(found["tokens"], found["tags"]) in page
+    names: dict[str, Any] = {}
+    exec(compile(collate, "page", "exec"), names)
+    data = example.TokenClassificationDataModule(tiny_model)
+    rows = [[[5] * (n + 1) for n in range(4)], [[6] * 7] * 4]
+    masks = [[[1] * len(ids) for ids in row] for row in rows]
+    batch = names["collate"](data, {"input_ids": rows, "attention_mask": masks})
+    assert batch["input_ids"].shape == (2, 4, 7)
+    assert batch["attention_mask"].sum(-1).tolist() == [[1, 2, 3, 4], [7, 7, 7, 7]]
