@@ -5,6 +5,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset, Features, Value
 from torch import Tensor
 
@@ -115,7 +116,11 @@ class OwnRows(KnownRows):
             weight=self.weight_column if split == "train" else None,
         )
         on_bad_row = self.on_bad_row if is_labelled else "all"
-        rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
+        try:
+            rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
+        except pa.ArrowException as error:
+            error.add_note(f"`read_row` gives what the `features` cannot hold: {self.features}.")
+            raise
         if not is_labelled:  # a truth that was not read is no column
             data = rows.data.table
             rows = rows.remove_columns(

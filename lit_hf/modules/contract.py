@@ -20,6 +20,7 @@ from lit_hf.batches import (
     marks_of,
     without_copies,
 )
+from lit_hf.modules.hook_results import check_plain, check_terms
 from lit_hf.modules.losses import BatchLoss, LossFunction, check_weights, reduce_terms
 from lit_hf.modules.stage_scores import Stage, StageScores
 
@@ -122,6 +123,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
 
     def _reduced(self, batch: BatchT, terms: LossTerms, is_training: bool) -> BatchLoss:
         """The mean loss: copies count nothing, and rows of a training what their weight says."""
+        check_terms(terms)
         counts = self._kept(batch, terms.numerators.device).to(terms.numerators.dtype)
         if is_training and isinstance(weight := batch.get("weight"), Tensor):
             check_weights(weight, len(counts))
@@ -160,7 +162,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
     def predict_step(self, batch: BatchT, batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its id and row number."""
         batch = self._numbered(batch)
-        return self._named(batch, self.decide(self.decode(batch, self.run(batch, "predict"))))
+        return self._named(batch, self._answers(self.decode(batch, self.run(batch, "predict"))))
 
     def answers_with_truth(self, batch: BatchT, output: StepOutput) -> list[Prediction]:
         """The answers of a step of an evaluation, each with its `truth` and whether it is right.
@@ -171,15 +173,26 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """
         if not self.is_complete(batch):
             return []
-        answers = self.decide(self.decode(batch, cast("OutputT", output)))
+        answers = self._answers(self.decode(batch, cast("OutputT", output)))
         for row, answer in enumerate(answers):
-            shown = self.show(batch, row, answer)
+            shown = self._shown(batch, row, answer)
             answer |= {"truth": self.truth(batch, row), "correct": shown["correct"]}
         return self._named(batch, answers)
 
     def truth(self, batch: BatchT, row: int) -> Plain | list[str]:
         """The right answer to a row in plain types; unless a task says more, as it is shown."""
         return self.show(batch, row, {"prediction": ""})["truth"]
+
+    def _answers(self, scores: ScoresT) -> list[Prediction]:
+        answers = self.decide(scores)
+        for answer in answers:
+            check_plain("decide", answer)
+        return answers
+
+    def _shown(self, batch: BatchT, row: int, answer: Prediction) -> Shown:
+        shown = self.show(batch, row, answer)
+        check_plain("show", shown)
+        return shown
 
     def _named(self, batch: BatchT, answers: Sequence[Prediction]) -> list[Prediction]:
         marks = marks_of(batch, len(answers))
@@ -214,13 +227,13 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         marks = marks_of(batch, self.num_examples(batch))
         losses = output["losses"].tolist()
         samples: list[Sample] = []
-        for row, answer in zip(rows, self.decide(scores), strict=True):
+        for row, answer in zip(rows, self._answers(scores), strict=True):
             probability = answer.get("probability")
             sample = {
                 "id": marks[row][1],
                 "probability": probability if isinstance(probability, float) else None,
                 "loss": losses[row],
-                **self.show(batch, row, answer),
+                **self._shown(batch, row, answer),
             }
             samples.append(cast("Sample", sample))
         return samples

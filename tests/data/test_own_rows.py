@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from datasets import Value
@@ -172,3 +173,13 @@ def test_columns__that_features_do_not_name_are_refused() -> None:
 
     with pytest.raises(TypeError, match=r"'extra'.*`features`: text, length"):
         More("none", val_fraction=0).with_rows(train=ROWS).rows("train")
+
+
+def test_values__that_features_cannot_hold_say_so() -> None:
+    class Flags(Lengths):
+        def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
+            return {**super().read_row(row, is_labelled), "length": "long"}
+
+    with pytest.raises(pa.ArrowException) as failed:
+        Flags("none", val_fraction=0).with_rows(train=ROWS).rows("train")
+    assert "`read_row` gives what the `features` cannot hold" in failed.value.__notes__[0]

@@ -224,3 +224,33 @@ def test_loss__that_is_a_module_is_trained_with(tiny_model: str) -> None:
     expected = loss(output["logits"][:, 0], batch["labels"])
     assert module.loss is loss
     assert torch.allclose(output["losses"], expected)
+
+
+def test_hooks__that_give_tensors_for_plain_types_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = Doubles()
+    output = module.step(_batch(), "val")
+    monkeypatch.setattr(module, "decide", lambda scores: [{"prediction": s} for s in scores])
+    for wanted in (
+        lambda: module.samples(_batch(), output, [0]),
+        lambda: module.answers_with_truth(_batch(), output),
+        lambda: module.predict_step(_batch(), 0),
+    ):
+        with pytest.raises(TypeError, match=r"`decide` gives tensor\(.*\) as 'prediction'"):
+            wanted()
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "show", lambda *_: {"correct": torch.tensor(True)})
+    for wanted in (
+        lambda: module.samples(_batch(), output, [0]),
+        lambda: module.answers_with_truth(_batch(), output),
+    ):
+        with pytest.raises(TypeError, match=r"`show` gives tensor\(True\) as 'correct'"):
+            wanted()
+
+
+def test_loss_terms__that_are_a_loss_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Doubles()
+    monkeypatch.setattr(module, "loss_terms", lambda *_: torch.ones(3))
+    with pytest.raises(TypeError, match="`loss_terms` gives a Tensor"):
+        module.step(_batch(), "train")
