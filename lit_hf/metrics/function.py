@@ -1,5 +1,6 @@
 """FunctionMetric: a function of all predictions and labels, as scikit-learn's are, as a metric."""
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,7 +8,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lit_hf.errors import InputError
 from lit_hf.metrics.gathered import over_processes
+
+# First arguments that are labels, as scikit-learn, `evaluate` and jiwer call them.
+_LABELS = {"y_true", "labels_true", "labels", "label", "references", "reference"}
+_LABELS |= {"targets", "target", "answers", "truth"}
+# Second ones of scikit-learn that are numbers of a model, from which a function makes classes.
+_SCORES = {"y_score", "y_proba", "y_prob", "pred_decision"}
 
 
 class FunctionMetric(Metric):
@@ -17,7 +25,12 @@ class FunctionMetric(Metric):
     as one numpy array, lists as one list.
 
     Args:
-        function: of predictions and labels; gives a number, or a dict of names and numbers.
+        function: of predictions and labels, or of labels and predictions where its first argument
+            is called as labels are, such as `y_true`; gives a number, or a dict of names and
+            numbers.
+
+    Raises:
+        InputError: if it wants scores of the classes.
 
     Example:
         >>> metric = FunctionMetric(lambda predictions, labels: (predictions == labels).mean())
@@ -31,6 +44,7 @@ class FunctionMetric(Metric):
     def __init__(self, function: Callable[..., object]) -> None:
         super().__init__()
         self.function = function
+        self.labels_first = takes_labels_first(function)
         self.rows: list[tuple[int, object, object]] = []
 
     def update(self, predictions: object, labels: object, index: Sequence[int]) -> None:
@@ -49,7 +63,8 @@ class FunctionMetric(Metric):
         rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
         if not rows:
             return torch.tensor(torch.nan)
-        found = self.function(_joined([row[1] for row in rows]), _joined([row[2] for row in rows]))
+        given = [_joined([row[1] for row in rows]), _joined([row[2] for row in rows])]
+        found = self.function(*(reversed(given) if self.labels_first else given))
         if isinstance(found, dict):
             return {str(name): torch.as_tensor(value) for name, value in found.items()}
         return torch.as_tensor(found)
@@ -58,6 +73,28 @@ class FunctionMetric(Metric):
         """Forget all rows."""
         super().reset()
         self.rows = []
+
+
+def takes_labels_first(function: Callable[..., object]) -> bool:
+    """Whether a function takes the labels before the predictions, by the names of its arguments.
+
+    Raises:
+        InputError: if it wants scores of the classes, of which it gets none.
+
+    >>> takes_labels_first(lambda y_true, y_pred: 0.0), takes_labels_first(lambda a, b: 0.0)
+    (True, False)
+    """
+    try:
+        names = [*inspect.signature(function).parameters][:2]
+    except (TypeError, ValueError):  # written in C
+        return False
+    if wanted := _SCORES & {*names}:
+        raise InputError(
+            f"a function of `metrics` receives predictions, but `{wanted.pop()}` of "
+            f"{getattr(function, '__name__', function)} wants scores of the classes: take a class "
+            "of torchmetrics, such as `MulticlassAUROC`, which gets probabilities."
+        )
+    return len(names) == 2 and names[0] in _LABELS and names[1] not in _LABELS
 
 
 def _listed(values: object) -> Sequence[object]:

@@ -1,8 +1,18 @@
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
+from lit_hf.errors import InputError
 from lit_hf.metrics.function import FunctionMetric
 
 
@@ -58,3 +68,20 @@ def test_function__is_not_called_for_no_rows() -> None:
     metric = FunctionMetric(lambda predictions, labels: 1 / 0)
     metric.update(torch.zeros(0), torch.zeros(0), [])
     assert torch.isnan(metric.compute())  # type: ignore[arg-type]  # a scalar
+
+
+def test_function__that_names_its_labels_first_gets_them_first() -> None:
+    """Precision and recall of scikit-learn, which takes the labels first."""
+    predictions, labels = torch.tensor([1, 1, 1, 0]), torch.tensor([1, 0, 0, 0])
+    for function, wanted in ((precision_score, 1 / 3), (recall_score, 1.0)):
+        for given in (function, partial(function, zero_division=0)):
+            metric = FunctionMetric(given)
+            metric.update(predictions, labels, [0, 1, 2, 3])
+            assert metric.compute() == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("function", [roc_auc_score, average_precision_score])
+def test_function__of_scores_is_refused(function: Callable[..., object]) -> None:
+    """They would be computed of classes, without a word."""
+    with pytest.raises(InputError, match="y_score"):
+        FunctionMetric(function)
