@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.wrappers import Running
 
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise_dtype
@@ -102,7 +103,7 @@ def as_metrics(added: Mapping[str, MetricLike]) -> dict[str, Metric]:
     """Metrics and functions as metrics by name; those of a collection as `name_key`.
 
     Raises:
-        InputError: if one of them is neither.
+        InputError: if one of them is neither, or counts some batches only.
 
     >>> from torchmetrics import MetricCollection
     >>> from torchmetrics.classification import BinaryAccuracy, BinaryF1Score
@@ -112,6 +113,11 @@ def as_metrics(added: Mapping[str, MetricLike]) -> dict[str, Metric]:
     """
     found: dict[str, Metric] = {}
     for name, metric in added.items():
+        if isinstance(metric, Running):
+            raise InputError(
+                f"`metrics`: {name!r} is a Running, of the last batches alone; an evaluation has "
+                "one number of all rows: leave the wrapper out."
+            )
         if isinstance(metric, MetricCollection):
             found |= {f"{name}_{key}": part for key, part in metric.items()}
         elif isinstance(metric, Metric):

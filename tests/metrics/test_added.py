@@ -12,6 +12,7 @@ from torchmetrics.classification import (
     MulticlassCohenKappa,
     MulticlassConfusionMatrix,
 )
+from torchmetrics.wrappers import Running
 
 from lit_hf.errors import InputError
 from lit_hf.metrics.added import AddedMetrics, as_metrics
@@ -85,3 +86,9 @@ def test_collection__is_its_metrics_with_its_prefix() -> None:
     both = MetricCollection([MulticlassAccuracy(2), MulticlassCohenKappa(2)], prefix="my_")
     found = as_metrics({"all": both})
     assert list(found) == ["all_my_MulticlassAccuracy", "all_my_MulticlassCohenKappa"]
+
+
+def test_metric__of_the_last_batches_alone_is_refused() -> None:
+    """It would be NaN."""
+    with pytest.raises(InputError, match="'last' is a Running"):
+        as_metrics({"last": Running(MulticlassAccuracy(2))})
