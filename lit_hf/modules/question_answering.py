@@ -3,7 +3,7 @@
 Letters: B questions in a batch, W windows of all of them, L tokens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 import torch
@@ -60,6 +60,7 @@ class QuestionAnswering(HFModule):
         super().__init__(model_name, **settings)
         if not isinstance(max_windows, int) or max_windows < 1:
             raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
+        _check_answers(self.added_metrics)
         self.language: Language = language
         self.max_windows = max_windows
 
@@ -112,3 +113,18 @@ def as_questions(
         **facts_of(ordinary),
     }
     return cast("BatchT", found)
+
+
+def _check_answers(metrics: Mapping[str, object]) -> None:
+    """Refuse the metric that takes a list of right answers for a text, a letter for each of them.
+
+    Raises:
+        InputError: naming it; other metrics of one right answer say so themselves.
+    """
+    for name, metric in metrics.items():
+        parts = metric.modules() if isinstance(metric, nn.Module) else ()
+        if any(type(part).__name__ == "CharErrorRate" for part in parts):
+            raise InputError(
+                f"`metrics`: {name!r} (CharErrorRate) compares with one text, but a question has a "
+                "list of right answers: give a function of texts and lists, which takes the best."
+            )

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torchmetrics.text import EditDistance
+from torchmetrics.text import CharErrorRate, EditDistance
 
-from lit_hf import AnswerScore, ExtractiveQA, GenerativeQA
+from lit_hf import AnswerScore, ExtractiveQA, GenerativeQA, InputError
 from lit_hf.functional.spans import Candidate
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.extracts import Extracts
@@ -88,3 +88,10 @@ def test_shown__is_compared_by_language(found: tuple[QuestionAnswering, Any]) ->
         True,
     )
     assert module.show(_batch(), 1, second)["correct"] is False
+
+
+@pytest.mark.parametrize("kind", [ExtractiveQA, GenerativeQA])
+def test_metric__of_letters_is_refused_for_lists_of_answers(kind: type[QuestionAnswering]) -> None:
+    """It would take each of the right answers for a letter."""
+    with pytest.raises(InputError, match=r"'letters'.*one text"):
+        kind("no model", metrics={"letters": CharErrorRate()})
