@@ -120,8 +120,10 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
         targets: [N] or [N, C].
 
     Raises:
-        InputError: if it gives anything but a number for each row.
+        InputError: if it gives anything but a number for each row, or wants other inputs.
     """
+    if isinstance(loss, nn.NLLLoss):
+        _check_logs(inputs)
     found = loss(inputs, targets)
     if isinstance(found, tuple) and len(found) == 2:
         numerators, weights = found
@@ -139,6 +141,19 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
                 "optimizer step. A loss of torch takes `reduction='none'`."
             )
     return numerators, weights
+
+
+def _check_logs(inputs: Tensor) -> None:
+    """Refuse logits [N, C] for a loss of log-probabilities, of which there is no least.
+
+    Raises:
+        InputError: unless the model gives log-probabilities itself.
+    """
+    if inputs.detach().float().logsumexp(1).abs().gt(0.05).any():  # bfloat16 has 3 digits
+        raise InputError(
+            "NLLLoss takes log-probabilities, but the model gives logits: set "
+            "`torch.nn.CrossEntropyLoss`, which takes these, or a head that ends in LogSoftmax."
+        )
 
 
 def target_weights(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tensor:

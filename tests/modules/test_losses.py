@@ -125,7 +125,7 @@ WEIGHT = torch.tensor([0.2, 1.0, 3.0])
 def test_loss_of_torch__has_the_mean_that_it_has_by_itself(make: Callable[[], nn.Module]) -> None:
     """Over the weights of the targets' classes, not over the rows."""
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(20, 3, generator=generator)
+    logits = torch.randn(20, 3, generator=generator).log_softmax(1)  # NLLLoss takes these
     labels = torch.randint(0, 3, (20,), generator=generator)
     assert _mean(make(), logits, labels) == pytest.approx(float(make()(logits, labels)), rel=1e-6)
     labels[3] = -100
@@ -319,3 +319,14 @@ def test_mean__of_nothing_that_counts_is_0_and_can_be_learnt_from() -> None:
         (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
         assert gradient.isfinite().all()
     assert found.losses.tolist() == [0.0, 0.0]
+
+
+def test_loss__of_log_probabilities_is_refused_for_logits() -> None:
+    """It would fall without end."""
+    targets, loss = torch.tensor([0, 1]), nn.NLLLoss(reduction="none")
+    with pytest.raises(InputError, match="CrossEntropyLoss"):
+        apply_loss(loss, LOGITS, targets)
+    for dtype in (torch.float32, torch.bfloat16):
+        found, _ = apply_loss(loss, LOGITS.log_softmax(1).to(dtype), targets)
+        wanted = F.cross_entropy(LOGITS, targets, reduction="none")
+        assert torch.allclose(found.float(), wanted, atol=0.02)
