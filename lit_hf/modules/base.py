@@ -177,6 +177,7 @@ class HFModule(
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""
+        self._mean.begin_batch()
         self._resume.begin_batch(self.trainer, batch_idx, self.device)
 
     def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:

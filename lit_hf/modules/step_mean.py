@@ -5,6 +5,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor
 
+from lit_hf.errors import InputError
 from lit_hf.modules.optimizers import parameters_of
 
 
@@ -29,6 +30,11 @@ class StepMean:
     def __init__(self) -> None:
         self._unit: Tensor | None = None  # scalar, the weight that a loss is multiplied by 1 for
         self._total: Tensor | None = None  # scalar, the weight of all batches of a step so far
+        self._is_counted = False  # whether the batch that is trained is in the total
+
+    def begin_batch(self) -> None:
+        """Count the batch that comes once, however often its loss is computed."""
+        self._is_counted = False
 
     def weigh(self, trainer: Trainer, loss: Tensor, weight: Tensor) -> Tensor:
         """Multiply the mean loss of a batch by its weight, if a step takes other batches too.
@@ -37,6 +43,10 @@ class StepMean:
             trainer: the Trainer that runs the step; all of its processes call this.
             loss: scalar mean over the batch.
             weight: scalar, how much that is a mean of.
+
+        Raises:
+            InputError: if an optimizer asks for the loss again after its gradients were divided,
+                and they are of several batches.
         """
         if _num_batches(trainer) == 1:
             return loss
@@ -45,10 +55,19 @@ class StepMean:
         everywhere = _of_processes(trainer, own)
         if _keeps_gradients(trainer):
             return loss * (own / _or_one(everywhere.mean()))
+        is_again, self._is_counted = self._is_counted, True
         if self._unit is None or self._total is None:
+            if is_again and trainer.accumulate_grad_batches > 1:
+                raise InputError(
+                    "the optimizer computes the loss of a step several times (a closure, as SAM "
+                    "and LBFGS), of which Lightning repeats the last accumulated batch alone: set "
+                    "`trainer.accumulate_grad_batches: 1` and a larger batch size."
+                )
+            is_again = False
             self._unit = self._total = torch.zeros_like(own)
         self._raise_unit(trainer, everywhere.max())
-        self._total = self._total + everywhere.sum()
+        if not is_again:
+            self._total = self._total + everywhere.sum()
         return loss * (own / _or_one(self._unit))
 
     def _raise_unit(self, trainer: Trainer, largest: Tensor) -> None:

@@ -13,6 +13,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from lit_hf import InputError
 from lit_hf.modules import step_mean
 from lit_hf.modules.step_mean import StepMean
 from tests.processes import run_script
@@ -88,6 +89,7 @@ def _step(strategy: object, batches: Sequence[float]) -> list[float]:
     trainer = _trainer([weight], len(batches), strategy)
     losses = []
     for own in batches:
+        mean.begin_batch()
         losses.append(mean.weigh(trainer, weight, torch.tensor(own)))
         torch.autograd.backward(losses[-1] / len(batches))
     mean.divide(trainer, [weight])
@@ -143,6 +145,7 @@ def _window(
         with torch.autocast("cpu", torch.float16):
             loss = model(rows).float().square().mean()
         if weighs:
+            mean.begin_batch()
             loss = mean.weigh(trainer, loss, torch.tensor(weight))
         scaler.scale(loss / len(batches)).backward()
     scaler.unscale_(optimizer)
@@ -216,3 +219,25 @@ def test_step__counts_each_row_alike_in_all_tasks(any_task: Task) -> None:
     for batch_size, accumulate in ((3, 4), (3, 8), (5, 3), (5, 8)):
         gradient = _gradient(any_task, batch_size, accumulate)
         assert float((gradient - wanted).norm() / wanted.norm()) < 1e-6, (batch_size, accumulate)
+
+
+def test_weigh__counts_a_batch_once_however_often_its_loss_is_computed() -> None:
+    """As R-Drop does, and a callback that trains on changed embeddings before the step."""
+    mean, weight = StepMean(), torch.ones((), requires_grad=True)
+    trainer = _trainer([weight], 2)
+    for _ in range(2):
+        mean.begin_batch()
+        for _ in range(2):
+            (mean.weigh(trainer, weight, torch.tensor(4.0)) / 2).backward()
+    mean.divide(trainer, [weight])
+    assert float(cast("Tensor", weight.grad)) == 2.0  # two losses of each batch are added
+
+
+def test_weigh__of_a_closure_that_repeats_the_last_batch_of_several_is_refused() -> None:
+    mean, weight = StepMean(), torch.ones((), requires_grad=True)
+    trainer = _trainer([weight], 2)
+    mean.begin_batch()
+    mean.weigh(trainer, weight, torch.tensor(4.0))
+    mean.divide(trainer, [weight])
+    with pytest.raises(InputError, match="accumulate_grad_batches: 1"):
+        mean.weigh(trainer, weight, torch.tensor(4.0))
