@@ -170,7 +170,7 @@ class ExtractiveQA(QuestionAnswering):
         batch, is_training = as_questions(batch, _window_facts), stage == "train"
         limit = self.max_windows if is_training else len(batch["window_of"])
         windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
-        inputs = {k: v for k, v in batch.items() if k in self.input_names and isinstance(v, Tensor)}
+        inputs = {k: v for k, v in self.model_inputs(batch).items() if isinstance(v, Tensor)}
         parts = []
         in_step = not is_training and is_sharded(self._trainer)
         for part, is_extra in passes(windows, self.max_windows, in_step):
@@ -229,8 +229,13 @@ class ExtractiveQA(QuestionAnswering):
 
 
 def _window_facts(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The places of the answers, as transformers has them: 0, the first token, for "no answer"."""
-    facts = {"no_answer_token": torch.zeros_like(batch["input_ids"][:, 0])}
+    """The places of the answers, as transformers has them.
+
+    0, the first token, is "no answer"; L or more an answer that is cut off.
+    """
+    ids = batch["input_ids"]
+    facts = {"no_answer_token": torch.zeros_like(ids[:, 0])}
     if "start_positions" in batch:
-        facts |= {"first_token": batch["start_positions"], "last_token": batch["end_positions"]}
+        facts["first_token"] = batch["start_positions"].clamp(0, ids.shape[1])
+        facts["last_token"] = batch["end_positions"].clamp(0, ids.shape[1])
     return facts

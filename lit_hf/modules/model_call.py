@@ -1,21 +1,27 @@
 """How a module calls its model: with a batch, or as transformers does."""
 
+import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import cast
 
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from lit_hf.modules.late_model import LateModel
 from lit_hf.modules.loading import backbone_of, keeping_attentions
 
+# Of these a model makes its own loss.
+_TRUTHS = {"labels", "start_positions", "end_positions", "next_sentence_label"}
+
 
 class ModelCall(LateModel):
     """Calls the model.
 
     Attributes:
-        input_names: keys of a batch that the model reads.
+        input_names: keys of a batch that the model reads; other tensors that its `forward` names,
+            such as `position_ids` of an ordinary batch, are read too.
     """
 
     input_names: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
@@ -27,7 +33,12 @@ class ModelCall(LateModel):
 
     def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
         """What of a batch the model reads."""
-        return {name: value for name, value in batch.items() if name in self.input_names}
+        others = {*inspect.signature(self.model.forward).parameters} - _TRUTHS
+        return {
+            name: value
+            for name, value in batch.items()
+            if name in self.input_names or (name in others and isinstance(value, Tensor))
+        }
 
     def forward(
         self, *args: object, output_attentions: bool = False, **inputs: object

@@ -91,7 +91,12 @@ def _terms(loss: LossFunction | None, logits: Tensor, targets: Tensor) -> tuple[
     """Numerators and weights of windows, [V] both.
 
     torch's cross entropy spreads its smoothing over all logits, which is infinite where one is.
+    A target behind the last token, of an ordinary batch, counts nothing, as in transformers.
     """
+    is_inside = targets < logits.shape[1]
+    if not is_inside.all():
+        found = _terms(loss, logits, targets.where(is_inside, 0))
+        return found[0] * is_inside, found[1] * is_inside
     if loss is None:
         return cross_entropy(logits, targets, 0.0), torch.ones_like(logits[:, 0])
     if type(loss) is not nn.CrossEntropyLoss:

@@ -17,3 +17,15 @@ def test_call__by_batch_by_place_and_by_name_is_the_same(tiny_model: str) -> Non
         found = module(batch, output_attentions=True, output_hidden_states=True)
     assert len(found.attentions) == 2
     assert len(found.hidden_states) == 3
+
+
+def test_batch__gives_the_model_whatever_its_forward_names(tiny_model: str) -> None:
+    """Ordinary batches may have places, or a mask of global attention; a loss is the module's."""
+    module = TextClassifier(tiny_model, ["a", "b"]).eval()
+    ids = torch.randint(5, 300, (2, 7), generator=torch.Generator().manual_seed(0))
+    places = torch.arange(7).flip(0).expand(2, 7)
+    batch = {"input_ids": ids, "position_ids": places, "labels": torch.tensor([0, 1])}
+    with torch.no_grad():
+        wanted = module.model(input_ids=ids, position_ids=places).logits
+        assert torch.equal(module(batch).logits, wanted)
+    assert {*module.model_inputs({**batch, "text": ["a", "b"]})} == {"input_ids", "position_ids"}

@@ -1,4 +1,4 @@
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -113,3 +113,25 @@ def test_windows__are_weighed_and_drawn_alike_where_the_default_dtype_is_half() 
     wanted = found()
     with HalfPrecision("bf16-true").forward_context():
         assert found() == wanted
+
+
+def test_target__behind_the_last_token_counts_nothing() -> None:
+    """As in transformers, whose batches say so that an answer is cut off."""
+    logits = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+    batch = cast(
+        "SpanBatch",
+        {
+            "window_of": torch.tensor([0, 1]),
+            "first_token": torch.tensor([3, 6]),
+            "last_token": torch.tensor([4, 6]),
+            "no_answer_token": torch.zeros(2, dtype=torch.int64),
+            "attention_mask": torch.ones(2, 6, dtype=torch.int64),
+        },
+    )
+    output: Any = {"windows": torch.arange(2), "start_logits": logits, "end_logits": logits}
+    for loss in (None, nn.CrossEntropyLoss(reduction="none")):
+        terms = span_terms(loss, batch, output, 1.0)
+        assert terms.weights.tolist() == [1.0, 0.0]
+        wanted = F.cross_entropy(logits[:1], torch.tensor([3]))
+        wanted = wanted + F.cross_entropy(logits[:1], torch.tensor([4]))
+        assert terms.numerators.tolist() == pytest.approx([float(wanted) / 2, 0.0])
