@@ -1,5 +1,6 @@
 """What a module looks at before a training begins, the mode and the numbers it begins with."""
 
+import inspect
 import logging
 
 from lightning.pytorch import LightningModule, Trainer
@@ -92,11 +93,32 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
         log.info("the module was in evaluation mode; it is trained in training mode, with dropout.")
         module.train()
     warn_of_lost_updates(trainer, model)
+    tell_unused_losses(model)
     check_room(model, DataFacts(trainer).source)
     check_callbacks(trainer, module)
     # All weights are there, alike on every process. Each process takes examples of its own, also
     # where weights are in parts; a training that goes on sets what its checkpoint holds later.
     spread_generators(trainer.global_rank)
+
+
+def tell_unused_losses(model: PreTrainedModel) -> None:
+    """Say which loss of the model itself is not trained: the module makes its own of the logits.
+
+    Args:
+        model: to be trained.
+    """
+    if getattr(model.config, "output_router_logits", False):
+        log.warning(
+            "the model's `output_router_logits` adds a loss of the router of experts in "
+            "transformers; it is not trained here, so that experts may be used unevenly."
+        )
+    kind = next(part for part in type(model).__mro__ if "forward" in vars(part))
+    is_own = kind.__module__.partition(".")[0] not in ("transformers", "lit_hf", "torch")
+    if is_own and "labels" in inspect.signature(kind.forward).parameters:
+        log.warning(
+            f"a loss that {kind.__name__}.forward makes of `labels` is not trained: that of the "
+            "module is, of its logits. For another one give the module `loss`."
+        )
 
 
 def begin_steps(trainer: Trainer, module: LightningModule) -> None:

@@ -6,9 +6,10 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
+from transformers import BertConfig, BertForSequenceClassification
 
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
-from lit_hf.modules.fit_start import check_same_task
+from lit_hf.modules.fit_start import check_same_task, tell_unused_losses
 from tests.processes import run_script
 from tests.tasks import task_of
 from tests.trainers import quiet_trainer
@@ -174,3 +175,23 @@ def test_trainer__of_another_module_is_refused(fit: Fit) -> None:
     trainer.fit_loop.max_epochs = 3
     with pytest.raises(InputError, match="of another module"):
         trainer.fit(TextClassifier(module.model_name, ["no", "yes"]), data)
+
+
+def test_losses__of_the_model_itself_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Own(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # has no types
+        """A model with a loss of its own."""
+
+        def forward(self, input_ids: torch.Tensor, labels: torch.Tensor | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - no types
+            return super().forward(input_ids, labels=labels)
+
+    class Same(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # has no types
+        """A model of the same forward."""
+
+    config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=9)
+    tell_unused_losses(Same(config))
+    assert not caplog.text
+    tell_unused_losses(Own(config))
+    assert "Own.forward makes of `labels` is not trained" in caplog.text
+    config.output_router_logits = True
+    tell_unused_losses(Same(config))
+    assert "output_router_logits" in caplog.text
