@@ -95,7 +95,33 @@ def prepared(model: PreTrainedModel) -> PreTrainedModel:
         model.float()  # type: ignore[no-untyped-call]  # has no types
         model.config.dtype = torch.float32
     take_into_memory(model)
+    if parts := changed_parts(model):
+        log.warning(
+            f"the given {type(model).__name__} was changed by hand: {'; '.join(parts[:5])}. Its "
+            "class makes others, into which a checkpoint or an export is loaded: what they hold "
+            "would not fit, or would answer otherwise. Make such changes in a class of models, or "
+            "in `load_model` of a subclass."
+        )
     return model
+
+
+def changed_parts(model: PreTrainedModel) -> list[str]:
+    """The parts of a model that are of other classes than its own class makes of its config.
+
+    Args:
+        model: of a class that is made of a config alone; of others nothing is known.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            made = type(model)(copy.deepcopy(model.config))
+    except Exception:  # a constructor of the user's may raise anything
+        return []
+    wanted = {name: type(part) for name, part in made.named_modules()}
+    return [
+        f"`{name}` is a {type(part).__name__}, not a {wanted[name].__name__}"
+        for name, part in model.named_modules()
+        if type(part) is not wanted.get(name, type(part))
+    ]
 
 
 def check_kind(model: PreTrainedModel, module: type, takes: bool, wanted: str) -> None:

@@ -89,3 +89,20 @@ def test_kind__that_nobody_knows_is_let_be() -> None:
         config_class = BertConfig
 
     check_kind(Own(BertConfig(**SMALL)), Mine, False, "one")
+
+
+def test_prepared__tells_of_parts_that_the_class_does_not_make(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Weights of the same names would be loaded into another layer."""
+
+    class Normed(torch.nn.Linear):
+        """A layer of the same weights that answers otherwise."""
+
+    model = prepared(Mine(BertConfig(**SMALL)))
+    assert "changed by hand" not in caplog.text
+    model.classifier = Normed(8, 2)
+    model.bert.pooler.activation = torch.nn.GELU()
+    prepared(model)
+    for told in ("`classifier` is a Normed, not a Linear", "`bert.pooler.activation` is a GELU"):
+        assert told in caplog.text
