@@ -126,6 +126,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
         labels: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        **others: Tensor,
     ) -> BackboneWithHeadOutput:
         """Logits [B, C] of token ids [B, L], with what the head reads.
 
@@ -136,6 +137,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
             labels: [B] or [B, C], to give the loss too.
             output_attentions: give the attentions too.
             output_hidden_states: give the hidden states of all layers too.
+            others: what else the backbone takes, such as `position_ids`.
         """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
@@ -145,6 +147,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             **segments,
+            **others,
         )
         pooled = getattr(output, "pooler_output", None)
         logits = self.head(output.last_hidden_state, mask, **self._pooled(pooled))

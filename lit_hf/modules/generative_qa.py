@@ -171,7 +171,8 @@ class GenerativeQA(QuestionAnswering):
             }
         limit = self.max_windows if stage == "train" else len(batch["window_of"])
         windows = chosen_windows(~batch["holds"], limit)
-        part = {name: cast("dict[str, Tensor]", batch)[name][windows] for name in self.input_names}
+        inputs = cast("dict[str, Tensor]", self.model_inputs(batch))
+        part = {name: value[windows] for name, value in inputs.items()}
         return {"windows": windows, "logits": self(cast("PromptBatch", part)).logits}
 
     def loss_terms(

@@ -33,7 +33,9 @@ class ModelCall(LateModel):
 
     def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
         """What of a batch the model reads."""
-        others = {*inspect.signature(self.model.forward).parameters} - _TRUTHS
+        parts = self.model, getattr(self.model, "backbone", self.model)  # under an own head
+        others = {name for part in parts for name in inspect.signature(part.forward).parameters}
+        others -= _TRUTHS
         return {
             name: value
             for name, value in batch.items()
