@@ -114,7 +114,7 @@ def tell_unused_losses(model: PreTrainedModel) -> None:
         )
     kind = next(part for part in type(model).__mro__ if "forward" in vars(part))
     is_own = kind.__module__.partition(".")[0] not in ("transformers", "lit_hf", "torch")
-    if is_own and "labels" in inspect.signature(kind.forward).parameters:
+    if is_own and "labels" in inspect.signature(model.forward).parameters:
         log.warning(
             f"a loss that {kind.__name__}.forward makes of `labels` is not trained: that of the "
             "module is, of its logits. For another one give the module `loss`."

@@ -181,7 +181,7 @@ def test_losses__of_the_model_itself_are_told(caplog: pytest.LogCaptureFixture) 
     class Own(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # has no types
         """A model with a loss of its own."""
 
-        def forward(self, input_ids: torch.Tensor, labels: torch.Tensor | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - no types
+        def forward(self, input_ids: torch.Tensor, labels: torch.Tensor | None = None) -> Any:  # noqa: ANN401 - no types
             return super().forward(input_ids, labels=labels)
 
     class Same(BertForSequenceClassification):  # type: ignore[no-untyped-call]  # has no types

@@ -102,7 +102,8 @@ def test_prepared__tells_of_parts_that_the_class_does_not_make(
     model = prepared(Mine(BertConfig(**SMALL)))
     assert "changed by hand" not in caplog.text
     model.classifier = Normed(8, 2)
-    model.bert.pooler.activation = torch.nn.GELU()
+    pooler: Any = model.get_submodule("bert.pooler")
+    pooler.activation = torch.nn.GELU()
     prepared(model)
     for told in ("`classifier` is a Normed, not a Linear", "`bert.pooler.activation` is a GELU"):
         assert told in caplog.text

@@ -228,7 +228,7 @@ def test_weigh__counts_a_batch_once_however_often_its_loss_is_computed() -> None
     for _ in range(2):
         mean.begin_batch()
         for _ in range(2):
-            (mean.weigh(trainer, weight, torch.tensor(4.0)) / 2).backward()
+            torch.autograd.backward(mean.weigh(trainer, weight, torch.tensor(4.0)) / 2)
     mean.divide(trainer, [weight])
     assert float(cast("Tensor", weight.grad)) == 2.0  # two losses of each batch are added
 
