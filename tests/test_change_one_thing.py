@@ -54,6 +54,18 @@ def test_python__of_the_page_runs(
     assert isinstance(with_optimizer.optimizers(), torch.optim.NAdam)
 
 
+def test_head__of_the_page_reads_no_padding() -> None:
+    known: dict[str, Any] = {"torch": torch}
+    block = next(block for block in _blocks("python") if "class WideHead" in block)
+    exec(block.partition("\n\n\nmodule")[0], known)
+    head, hidden, mask = (
+        known["WideHead"](4, 2),
+        torch.rand(1, 5, 4),
+        torch.tensor([[1, 1, 0, 0, 0]]),
+    )
+    assert torch.equal(head(hidden, mask), head(hidden[:, :2], mask[:, :2]))
+
+
 def test_settings__of_the_page_train(tiny_model: str, tmp_path: Path) -> None:
     settings: dict[str, Any] = {}
     for block in _blocks("yaml"):
