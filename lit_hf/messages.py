@@ -36,6 +36,7 @@ _ELSEWHERE = {
     "train_sampling_strategy": "data.num_grouped",
     "seed": "data.seed or seed_everything",
 }
+_TYPED_ONLY = ("import", "run", "allow-changed")  # a recipe, which may be a stranger's, has none
 _MISSING = re.compile(r"(--)?[\w.]+ is missing")
 _CHOICES = re.compile(r"Expected a typing\.Literal\[(.*?)\](\. Got value: .*|)$")
 _CHOICE = re.compile(r"""["']([^"']*)["']|([\w.]+)""")
@@ -44,12 +45,7 @@ _NOISE = re.compile(
     r"^(Does not validate against|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Parser key |a string or stream input is required)"
 )
-_NO_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "cannot allocate memory",
-)
+_NO_MEMORY = re.compile("out of memory|not enough memory|can(no|')t allocate memory")
 _LOST_WORKER = re.compile(
     r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)"
 )
@@ -113,7 +109,7 @@ def advice_on(error: Exception) -> str | None:
             "yours; `data.num_workers: 0` loads in the training process. Where a batch may take "
             "longer, set `worker_timeout` of the data module in Python."
         )
-    if isinstance(error, MemoryError) or any(part in text.lower() for part in _NO_MEMORY):
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(text.lower()):
         return (
             f"out of memory ({first}): set a smaller `data.batch_size` and "
             "`trainer.accumulate_grad_batches` higher by the same factor, which trains on as many "
@@ -241,6 +237,7 @@ def _classes(names: Iterable[str]) -> list[str]:
 
 
 def _told(clause: str, known: Mapping[str, Sequence[str]], chosen: str) -> str:
+    options = [name for name in known if not name[:1].isupper()]
     option = re.search(r"Option '([^']+)' is not accepted", clause)
     if option:
         name = option.group(1)
@@ -254,7 +251,7 @@ def _told(clause: str, known: Mapping[str, Sequence[str]], chosen: str) -> str:
                 f"option {name!r} is none of the class that was chosen; it is one of "
                 f"{', '.join(owners)}"
             )
-        return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], known)}"
+        return f"option {name!r} is not known.{nearest(name.rsplit('.', 1)[-1], options)}"
     if _TENSOR in clause:
         return "a tensor cannot be typed: make the object in Python, or by a class of yours"
     class_name = re.search(r"Expected a dot import path string: (\S+)", clause)
@@ -283,15 +280,17 @@ def _told(clause: str, known: Mapping[str, Sequence[str]], chosen: str) -> str:
         is_model = required.group(1).endswith("model_name")
         example = " (such as --model.model_name FOLDER_OR_HUB_ID)" if is_model else ""
         return f"{required.group(1)} is missing, it has no default{example}"
-    unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", clause)
+    unknown = re.search(r"unrecognized arguments: --([\w.-]+)|^Subcommand .* option '(.+)'", clause)
     if unknown:
-        group, _, name = unknown.group(1).removeprefix("--").partition(".")
-        meant = (
-            nearest(name, known)
-            if group in GROUPS and name
-            else nearest(group, (*GROUPS, "config"))
-        )
-        return f"option {unknown.group(1)} is not known.{meant}"
+        found = unknown[1] or unknown[2]
+        if found in _TYPED_ONLY:
+            return f"{found!r} is no setting of a recipe: type `--{found}` on the command line."
+        group, _, name = found.partition(".")
+        if not name and (here := _ELSEWHERE.get(group)) is not None:
+            return f"option --{found} is not known here. Here it is `{here}`."
+        is_inner = group in GROUPS and name
+        meant = nearest(name, options) if is_inner else nearest(group, (*GROUPS, "config"))
+        return f"option --{found} is not known.{meant}"
     if stray := re.search(r"unrecognized arguments: ([^-].*)", clause):
         return f"{stray.group(1)!r} belongs to no option; recipes are given with `--config`"
     clause = re.sub(r"<class '([^']+)'>", r"\1", clause)

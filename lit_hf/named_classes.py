@@ -40,6 +40,12 @@ def full_name(name: str) -> str:
     return name
 
 
+def short_names() -> list[str]:
+    """The names of losses, metrics and optimizers that need no module before them."""
+    homes = [import_module(home) for home in (*_homes, "torch.optim")]
+    return [name for home in homes for name in dir(home) if name[:1].isupper()]
+
+
 def class_of(path: str) -> Any:  # noqa: ANN401 - has no types
     """The class that a setting names, once the settings are read."""
     return import_object(path)

@@ -23,7 +23,7 @@ from lit_hf.functional.given_settings import accepted_by
 from lit_hf.messages import condense
 from lit_hf.modules.base import HFModule
 from lit_hf.monitor_settings import complete_modes
-from lit_hf.named_classes import begin_with_own_defaults, list_few_classes, look_in
+from lit_hf.named_classes import begin_with_own_defaults, list_few_classes, look_in, short_names
 from lit_hf.text_settings import read_by_type
 from lit_hf.yaml_scalars import load, plain, read_settings, write_yaml
 
@@ -113,7 +113,8 @@ class OneMessageParser(LightningArgumentParser):
         classes = [*public_classes(), AdamW, ModelCheckpoint, Trainer]
         chosen = next(iter(self.groups or {}), "")  # the class whose settings this parser reads
         kin = [kind for kind in classes if _is_kin(kind, chosen)]
-        owners: dict[str, list[str]] = {kind.__name__: [] for kind in classes}
+        names = [*short_names(), *(kind.__name__ for kind in classes)]
+        owners: dict[str, list[str]] = {name: [] for name in names}
         for kind in kin or classes:
             for name in accepted_by(kind):
                 owners.setdefault(name, []).append(kind.__name__)

@@ -56,6 +56,23 @@ def test_condense__class_and_import_and_missing() -> None:
     assert told.startswith("which data? Give the folder of a run with `--run`, a recipe with")
 
 
+def test_condense__an_option_is_not_taken_for_a_class() -> None:
+    known: dict[str, list[str]] = {"SameTraining": [], "head": ["TextClassifier"]}
+    told = condense("Option 'lerning_rate' is not accepted", known)
+    assert told == "option 'lerning_rate' is not known."
+    told = condense("unrecognized arguments: --trainer.sametraining", known)
+    assert told == "option --trainer.sametraining is not known."
+
+
+def test_condense__a_group_of_a_recipe() -> None:
+    told = condense("Subcommand 'fit' does not accept option 'modle'")
+    assert told == "option --modle is not known. Did you mean 'model'?"
+    told = condense("Subcommand 'fit' does not accept option 'data.batchsize'", {"batch_size": []})
+    assert told == "option --data.batchsize is not known. Did you mean 'batch_size'?"
+    told = condense("Subcommand 'fit' does not accept option 'import'")
+    assert told == "'import' is no setting of a recipe: type `--import` on the command line."
+
+
 def test_condense__values_to_choose_from() -> None:
     message = (
         'Parser key "trainer.precision":\n  Does not validate against any of the Union subtypes\n'
@@ -93,6 +110,8 @@ def test_condense__a_missing_setting_is_named_alone() -> None:
 def test_names_of_other_programs__are_translated() -> None:
     told = condense("Option 'learning_rate' is not accepted", {"lr": ["AdamW"]})
     assert told == "option 'learning_rate' is not known here. Here it is `model.optimizer.lr`."
+    told = condense("unrecognized arguments: --learning_rate=1e-4")
+    assert told == "option --learning_rate is not known here. Here it is `model.optimizer.lr`."
 
 
 def test_arguments__are_named_as_they_are_typed_on_the_command_line() -> None:

@@ -161,7 +161,12 @@ def test_loss__of_a_file_of_ones_own_gets_its_texts_as_typed(name: str) -> None:
             ["--model.loss=CrossEntropyLoss", "--model.loss.weight=[1, 3]"],
             ["model: loss.weight: a tensor cannot be typed"],
         ),
-        (["--model.loss=CrossEntropyLos"], ["model.loss", "'CrossEntropyLos' is not known"]),
+        (
+            ["--model.loss=CrossEntropyLos"],
+            ["model.loss", "'CrossEntropyLos' is not known. Did you mean 'CrossEntropyLoss'?"],
+        ),
+        (["--model.metrics.mae=MeanAbsolutError"], ["Did you mean 'MeanAbsoluteError'?"]),
+        (["--model.optimizer=RAdm"], ["Did you mean 'RAdam'?"]),
         (["--model.loss=my_others.Focal"], ["not allowed", "--import"]),
         (
             [
