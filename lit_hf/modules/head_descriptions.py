@@ -29,9 +29,10 @@ def describe_head(head: nn.Module) -> dict[str, object]:
     for name in list(inspect.signature(kind.__init__).parameters)[1:]:
         value = getattr(head, name, inspect.Parameter.empty)
         if not isinstance(value, str | int | float | bool | None):
+            found = f"found {value!r}" if hasattr(head, name) else "it is not there"
             raise InputError(
                 f"head {kind.__name__}: keep the argument `{name}` as `self.{name}`, a plain value "
-                f"(found {value!r}), so that the head can be saved and built again."
+                f"({found}), so that the head can be saved and built again."
             )
         arguments[name] = value
     _check_sizes(kind, arguments)

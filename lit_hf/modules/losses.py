@@ -138,7 +138,8 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
                 f"the loss {name_of(loss)} gives {got}, but a number for each of the "
                 f"{len(inputs)} rows is expected, shape [{len(inputs)}], or two such tensors, "
                 "numerators and weights: the module itself takes the mean, over all rows of an "
-                "optimizer step. A loss of torch takes `reduction='none'`."
+                f"optimizer step. Its inputs were {list(inputs.shape)}, its targets "
+                f"{list(targets.shape)}; a function of torch takes `reduction='none'`."
             )
     return numerators, weights
 

@@ -58,7 +58,9 @@ def test_description__takes_changes() -> None:
 
 def test_head__that_forgets_an_argument_is_refused_before_training(tiny_model: str) -> None:
     module = TextClassifier(tiny_model, NAMES, head=Forgetful)
-    with pytest.raises(InputError, match=r"Forgetful.*`width` as `self\.width`"):
+    with pytest.raises(
+        InputError, match=r"Forgetful.*`self\.width`, a plain value \(it is not there\)"
+    ):
         _ = module.model
 
 

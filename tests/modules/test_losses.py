@@ -226,6 +226,13 @@ def test_result__that_is_no_number_for_each_row_is_refused(loss: LossFunction, g
         class_terms(loss, torch.zeros(4, 2), torch.zeros(4).long(), "single_label")
 
 
+def test_loss__of_classes_on_numbers_is_told_with_their_shapes() -> None:
+    loss = for_each_row(nn.CrossEntropyLoss())
+    assert loss is not None
+    with pytest.raises(InputError, match=r"Its inputs were \[4\], its targets \[4\];"):
+        class_terms(loss, torch.zeros(4, 1), torch.zeros(4), "regression")
+
+
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, 0.5, "focal"])
 def test_loss__that_is_a_class_or_cannot_be_called_is_refused(loss: Any) -> None:  # noqa: ANN401 - anything
     with pytest.raises(InputError, match="`loss` takes the object of a loss or a function"):
