@@ -165,6 +165,9 @@ class Classifier(ModuleClasses, HFModule):
 
         A `Binary…` metric gets the probability of the positive class [B], and whether it is the
         label. A function gets the classes that are predicted in place of their probabilities.
+
+        Raises:
+            InputError: if a `Multiclass…` metric would get flags.
         """
         labels = batch["labels"]
         if self.problem_type == "regression":
@@ -173,7 +176,13 @@ class Classifier(ModuleClasses, HFModule):
             inputs = decided(scores, self.problem_type).long(), labels.long()
         elif getattr(metric, "takes", None) == "logits":
             inputs = scores.logits, labels
-        elif _is_binary(metric) and self.problem_type == "single_label":
+        elif _is_kind(metric, "Multiclass") and self.problem_type == "multi_label":
+            # Of [B, C] and [B, C] torchmetrics makes numbers of something else.
+            raise InputError(
+                f"`metrics`: {type(metric).__name__} counts rows of one class each, but these have "
+                "any number of labels; take a `Multilabel…` class, or a function."
+            )
+        elif _is_kind(metric, "Binary") and self.problem_type == "single_label":
             positive = self.positive_number()
             inputs = scores.probabilities[:, positive], (labels == positive).long()
         else:
@@ -264,7 +273,7 @@ class Classifier(ModuleClasses, HFModule):
             )
 
 
-def _is_binary(metric: nn.Module) -> bool:
-    """Whether a metric, one that it wraps or a base class of it is a `Binary…` of torchmetrics."""
+def _is_kind(metric: nn.Module, begin: str) -> bool:
+    """Whether a metric, one that it wraps or a base class of it is a `Binary…` or the like."""
     kinds = (kind for part in metric.modules() for kind in type(part).__mro__)
-    return any(kind.__name__.startswith("Binary") for kind in kinds)
+    return any(kind.__name__.startswith(begin) for kind in kinds)

@@ -269,6 +269,8 @@ def test_metrics__of_several_labels_and_of_numbers() -> None:
     batch: Any = {"labels": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
     module = TextClassifier("no model", NAMES, "multi_label")
     scores = module.decode(batch, {"logits": logits})
+    with pytest.raises(InputError, match="MulticlassCohenKappa counts rows of one class each"):
+        module.metric_inputs(MulticlassCohenKappa(2), batch, scores)
     inputs = module.metric_inputs(MultilabelF1Score(2), batch, scores)
     assert torch.equal(as_tensor(inputs[0]), logits.sigmoid())
     assert as_tensor(inputs[1]).dtype is torch.int64
