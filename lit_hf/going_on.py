@@ -142,12 +142,11 @@ def _refuse_overruled(
 
     A recipe may say another: that of a training whose model was named on the command line.
     """
-    held, about = checkpoint["hyper_parameters"], checkpoint["lit_hf"]
-    config = held["config_overrides"]
+    config = (held := checkpoint["hyper_parameters"])["config_overrides"]
     given = {name: value for name, value in module.config_overrides.items() if name in config}
     settings = {
         "model_name": (module.model_name, held.get("model_name")),
-        "pretrained": (module.pretrained, not about.get("from_scratch")),
+        "pretrained": (module.pretrained, not checkpoint["lit_hf"].get("from_scratch")),
         "config_overrides": (given, {name: config[name] for name in given}),
     }
     for name, (value, known) in settings.items():

@@ -55,10 +55,6 @@ class MixUp(ImageMixing):
     """Lays two images over each other.
 
     https://arxiv.org/abs/1710.09412
-
-    Args:
-        alpha: the share of an image is drawn from Beta(alpha, alpha): 1 draws any share alike
-            often, smaller ones more often nearly all or nearly nothing.
     """
 
     def forward(self, images: Tensor, others: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -73,10 +69,6 @@ class CutMix(ImageMixing):
     """Pastes a box of another image into an image.
 
     https://arxiv.org/abs/1905.04899
-
-    Args:
-        alpha: the share of an image is drawn from Beta(alpha, alpha): 1 draws any share alike
-            often, smaller ones more often nearly all or nearly nothing.
     """
 
     def forward(self, images: Tensor, others: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
 from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.loading import Auto
-from lit_hf.modules.losses import LossFunction, own_or_smoothed
+from lit_hf.modules.losses import LossFunction, described_loss, own_or_smoothed
 from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.num_labels import check_number_of_given
 from lit_hf.modules.optimizers import OptimizerCallable
@@ -34,10 +34,12 @@ from lit_hf.modules.question_answering import (
     as_questions,
 )
 from lit_hf.modules.sharding import is_sharded, passes
-from lit_hf.modules.span_loss import chosen_windows, span_terms, without_class_weights
+from lit_hf.modules.span_loss import chosen_windows, span_terms
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.usage import Usage, span_usage
 from lit_hf.modules.validated import ValidatedNumber
+
+_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 
 
 class ExtractiveQA(QuestionAnswering):
@@ -90,7 +92,12 @@ class ExtractiveQA(QuestionAnswering):
         self.max_answer_length = max_answer_length
         self.num_best = num_best
         self.no_answer_threshold = self._trained_threshold = no_answer_threshold
-        self.loss = without_class_weights(own_or_smoothed(self.loss, label_smoothing))
+        self.loss = own_or_smoothed(self.loss, label_smoothing)
+        if isinstance(self.loss, _OF_CLASSES) and self.loss.weight is not None:
+            raise InputError(
+                f"`loss` is {described_loss(self.loss)}, which weighs classes, but answers are "
+                "places in a window, none of which counts more than another: leave `weight` out."
+            )
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
         self.best_threshold = ValidatedNumber(no_answer_threshold or 0.0)
@@ -167,7 +174,7 @@ class ExtractiveQA(QuestionAnswering):
 
     def run(self, batch: SpanBatch, stage: Stage) -> SpanOutput:
         """The logits, in several passes where there are more windows than are run at once."""
-        batch, is_training = as_questions(batch, _window_facts), stage == "train"
+        batch, is_training = as_questions(batch), stage == "train"
         limit = self.max_windows if is_training else len(batch["window_of"])
         windows = chosen_windows(batch["first_token"] == batch["no_answer_token"], limit)
         inputs = {k: v for k, v in self.model_inputs(batch).items() if isinstance(v, Tensor)}
@@ -185,7 +192,7 @@ class ExtractiveQA(QuestionAnswering):
     ) -> LossTerms:
         """The loss of each window that was run; evaluations weigh all alike."""
         empty_weight = 1.0 if loss is None else self.empty_window_weight
-        return span_terms(loss, as_questions(batch, _window_facts), output, empty_weight)
+        return span_terms(loss, as_questions(batch), output, empty_weight)
 
     def decode(
         self, batch: SpanBatch, output: SpanOutput, rows: Sequence[int] | None = None
@@ -226,16 +233,3 @@ class ExtractiveQA(QuestionAnswering):
         if "best_f1_thresh" in values and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.best_threshold.value = float(values["best_f1_thresh"])
         return values
-
-
-def _window_facts(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The places of the answers, as transformers has them.
-
-    0, the first token, is "no answer"; L or more an answer that is cut off.
-    """
-    ids = batch["input_ids"]
-    facts = {"no_answer_token": torch.zeros_like(ids[:, 0])}
-    if "start_positions" in batch:
-        facts["first_token"] = batch["start_positions"].clamp(0, ids.shape[1])
-        facts["last_token"] = batch["end_positions"].clamp(0, ids.shape[1])
-    return facts

@@ -159,7 +159,7 @@ class GenerativeQA(QuestionAnswering):
 
     def run(self, batch: PromptBatch, stage: Stage) -> AnswerOutput:
         """In training the logits of the taught tokens, else an answer to each window."""
-        batch = as_questions(batch, _window_facts)
+        batch = as_questions(batch)
         if stage != "train" and self.is_complete(batch):
             found = answer_windows(self.model, batch, self.max_windows, self._in_step())
             windows = torch.arange(len(batch["window_of"]), device=found.scores.device)
@@ -179,7 +179,7 @@ class GenerativeQA(QuestionAnswering):
         self, batch: PromptBatch, output: AnswerOutput, loss: LossFunction | None
     ) -> LossTerms:
         """The summed loss of the tokens that each window teaches, and how many they are."""
-        batch, windows = as_questions(batch, _window_facts), output["windows"]
+        batch, windows = as_questions(batch), output["windows"]
         labels = batch["labels"][windows]
         counts = (labels != IGNORED).sum(1)
         if "token_losses" in output:
@@ -218,8 +218,3 @@ class GenerativeQA(QuestionAnswering):
 
     def _in_step(self) -> bool:
         return is_sharded(self._trainer)
-
-
-def _window_facts(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each window of an ordinary batch teaches an answer."""
-    return {"holds": torch.ones_like(batch["input_ids"][:, 0], dtype=torch.bool)}

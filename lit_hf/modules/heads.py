@@ -44,13 +44,7 @@ class PoolingHead(nn.Module):
 
 
 class ClsHead(PoolingHead):
-    """The vector of the first token, [CLS] or <s>.
-
-    Args:
-        hidden_size: H.
-        num_labels: C.
-        dropout: share of the pooled vector set to 0 in training.
-    """
+    """The vector of the first token, [CLS] or <s>."""
 
     def pool(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """The vector at the first place that is not padding."""
@@ -59,13 +53,7 @@ class ClsHead(PoolingHead):
 
 
 class MeanHead(PoolingHead):
-    """The mean of all token vectors.
-
-    Args:
-        hidden_size: H.
-        num_labels: C.
-        dropout: share of the pooled vector set to 0 in training.
-    """
+    """The mean of all token vectors."""
 
     def pool(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Mean over the tokens that are not padding."""
@@ -74,13 +62,7 @@ class MeanHead(PoolingHead):
 
 
 class MaxHead(PoolingHead):
-    """The largest value of each feature over all tokens.
-
-    Args:
-        hidden_size: H.
-        num_labels: C.
-        dropout: share of the pooled vector set to 0 in training.
-    """
+    """The largest value of each feature over all tokens."""
 
     def pool(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Maximum over the tokens that are not padding."""

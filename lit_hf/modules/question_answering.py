@@ -3,7 +3,7 @@
 Letters: B questions in a batch, W windows of all of them, L tokens.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import torch
@@ -92,26 +92,24 @@ class QuestionAnswering(HFModule):
         return len(batch["context"] if self.is_complete(batch) else batch["input_ids"])
 
 
-def as_questions(
-    batch: BatchT, facts_of: Callable[[dict[str, Tensor]], dict[str, Tensor]]
-) -> BatchT:
+def as_questions(batch: BatchT) -> BatchT:
     """A batch of questions; of an ordinary batch each window is a question of its own.
 
     Args:
-        batch: as the data module makes it, or with `input_ids` [W, L] and labels as transformers
-            has them.
-        facts_of: what a task knows of the windows of an ordinary batch besides, [W] each.
+        batch: as the data module makes it, or as transformers has it, [W, L]. Its windows all teach
+            an answer; places of 0, the first token, are "no answer", those of L or more an answer
+            that is cut off.
     """
     if "window_of" in batch:
         return batch
-    ordinary = cast("dict[str, Tensor]", batch)
-    ids = ordinary["input_ids"]
-    found = {
-        **ordinary,
-        "attention_mask": ordinary.get("attention_mask", torch.ones_like(ids)),
-        "window_of": torch.arange(len(ids), device=ids.device),
-        **facts_of(ordinary),
-    }
+    found = dict(cast("dict[str, Tensor]", batch))
+    ids, first = found["input_ids"], found["input_ids"][:, 0]
+    found.setdefault("attention_mask", torch.ones_like(ids))
+    found["window_of"] = torch.arange(len(ids), device=ids.device)
+    found |= {"no_answer_token": torch.zeros_like(first), "holds": torch.ones_like(first) == 1}
+    if "start_positions" in found:
+        found["first_token"] = found["start_positions"].clamp(0, ids.shape[1])
+        found["last_token"] = found["end_positions"].clamp(0, ids.shape[1])
     return cast("BatchT", found)
 
 

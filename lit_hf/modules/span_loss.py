@@ -7,27 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lit_hf.batches import LossTerms, SpanBatch, SpanOutput
-from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise_dtype
-from lit_hf.modules.losses import LossFunction, apply_loss, described_loss, target_weights
-
-_WEIGHING_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
-
-
-def without_class_weights(loss: LossFunction) -> LossFunction:
-    """A loss for spans, whose targets are places in a window and no classes.
-
-    Raises:
-        InputError: if it weighs classes.
-    """
-    if isinstance(loss, _WEIGHING_CLASSES) and loss.weight is not None:
-        raise InputError(
-            f"`loss` is {described_loss(loss)}, which weighs classes, but the answers of questions "
-            "are places in a window, and no place counts more than another: leave `weight` out. "
-            "`empty_window_weight` says how much windows without the answer count, the data's "
-            "`weight_column` how much a question does."
-        )
-    return loss
+from lit_hf.modules.losses import LossFunction, apply_loss, target_weights
 
 
 def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
