@@ -88,7 +88,18 @@ class PredictionWriter(Callback):
             check_same_start(trainer)  # the first process reads the parts of all
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin an empty part on every process; those of a killed run with more of them go."""
+        """Begin an empty part on every process; those of a killed run with more of them go.
+
+        Raises:
+            InputError: if the answers of an evaluation are written, and the module has no truth.
+        """
+        if not self._writes(trainer):
+            return
+        if _verb(trainer) != "predict" and not isinstance(pl_module, TaskModule):
+            raise InputError(
+                "PredictionWriter asks the module for answers and truth; "
+                f"{type(pl_module).__name__} is no `HFModule`."
+            )
         check_local("ckpt_path", trainer.ckpt_path)  # it is read again for `submission.csv`
         part = self._part(trainer, trainer.global_rank)
         write_bytes(part, b"")
@@ -107,60 +118,19 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add the answers of a batch to the part of this process."""
-        rows = cast("list[Prediction]", outputs)
-        if not all(isinstance(row, Mapping) and "index" in row for row in rows):
-            raise InputError(
-                "PredictionWriter puts answers in the order of the rows: `predict_step` has to "
-                "give a list of dicts with the number of the row as `index`."
-            )
-        append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a part of a test whose answers are written."""
+        """Add the answers of a batch to the part of this process, in an evaluation with truth."""
         if not self._writes(trainer):
             return
-        if not isinstance(pl_module, TaskModule):
-            raise InputError(
-                "PredictionWriter asks the module for answers and truth; "
-                f"{type(pl_module).__name__} is no `HFModule`."
-            )
-        self.on_predict_start(trainer, pl_module)
-
-    on_validation_start = on_test_start
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Add the answers of a batch, each with its truth."""
-        if self._writes(trainer) and isinstance(outputs, Mapping):
-            if not isinstance(batch, Mapping) or "index" not in batch:
-                raise InputError(
-                    "PredictionWriter puts answers in the order of the rows: batches of `test` and "
-                    "`validate` have to number them as `index`, as those of the data modules do."
-                )
-            rows = cast("TaskModule[Any, Any, Any]", pl_module).answers_with_truth(
-                batch, cast("StepOutput", outputs)
-            )
-            self.on_predict_batch_end(trainer, pl_module, rows, batch, batch_idx)
-
-    on_validation_batch_end = on_test_batch_end
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Join the parts of a test."""
-        if self._writes(trainer):
-            self.on_predict_end(trainer, pl_module)
-
-    on_validation_end = on_test_end
+        is_predict = _verb(trainer) == "predict"
+        rows = outputs if is_predict else _answers_with_truth(pl_module, outputs, batch)
+        if not isinstance(rows, Sequence) or not all(map(_is_numbered, rows)):
+            raise _unnumbered("`predict_step` has to give a list of dicts with it")
+        append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join the parts in the order of the rows."""
+        if not self._writes(trainer):
+            return
         trainer.strategy.barrier("predictions")
         if not trainer.is_global_zero:
             return
@@ -177,6 +147,31 @@ class PredictionWriter(Callback):
         names = (step, weights["checkpoint"], weights.get("model"))
         of = ", ".join(printable(name, 300) for name in names if name)
         show(trainer, f"by the weights of {of}")
+
+    on_validation_start = on_test_start = on_predict_start
+    on_validation_batch_end = on_test_batch_end = on_predict_batch_end
+    on_validation_end = on_test_end = on_predict_end
+
+
+def _answers_with_truth(
+    module: LightningModule, outputs: object, batch: object
+) -> list[Prediction]:
+    """The answers of a batch of an evaluation; none of a module whose steps give nothing."""
+    if not isinstance(outputs, Mapping):
+        return []
+    if not isinstance(batch, Mapping) or not _is_numbered(batch):
+        raise _unnumbered("batches of `test` and `validate` have to hold it, as those of our data")
+    task = cast("TaskModule[Any, Any, Any]", module)
+    return task.answers_with_truth(batch, cast("StepOutput", outputs))
+
+
+def _is_numbered(rows: object) -> bool:
+    return isinstance(rows, Mapping) and "index" in rows
+
+
+def _unnumbered(remedy: str) -> InputError:
+    told = "PredictionWriter puts answers in the order of the rows by their number, `index`: "
+    return InputError(f"{told}{remedy}.")
 
 
 def form_of(trainer: Trainer) -> AnswerForm | None:
