@@ -62,12 +62,7 @@ class RunConfig(SaveConfigCallback):
             )
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, *args: object, **kwargs: object
     ) -> None:
         """Write `config.yaml`, once."""
         if trainer.is_global_zero and not self._is_written:

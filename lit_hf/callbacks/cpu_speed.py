@@ -52,27 +52,12 @@ class CPUSpeed(Hastening):
 
         return undo_all
 
-    def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_start(self, *args: object, **kwargs: object) -> None:
         """Let the batch use packed weights."""
         if self._packed is not None:
             self._packed.begin_batch()
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, *args: object, **kwargs: object) -> None:
         """Let what comes between batches use the weights that the layers have then."""
         if self._packed is not None:
             self._packed.end_batch()

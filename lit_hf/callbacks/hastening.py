@@ -25,30 +25,16 @@ class Hastening(Callback):
             self._undo = self.hasten(trainer, pl_module)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin before the first batch."""
+        """Begin before the first batch, once: a validation may be within a training."""
         self._begin(trainer, pl_module)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin before the first batch, unless it is within a training."""
-        self._begin(trainer, pl_module)
+    on_validation_start = on_test_start = on_predict_start = on_fit_start
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin before the first batch."""
-        self._begin(trainer, pl_module)
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin before the first batch."""
-        self._begin(trainer, pl_module)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the model as it was."""
+    def teardown(self, *args: object, **kwargs: object) -> None:
+        """Leave the model as it was; after an exception Lightning tears nothing down."""
         self._end()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leave the model as it was; Lightning tears nothing down then."""
-        self._end()
+    on_exception = teardown
 
     def _end(self) -> None:
         if self._undo is not None:

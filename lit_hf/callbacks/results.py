@@ -95,14 +95,7 @@ class ResultsWriter(Callback):
         """Begin an epoch."""
         self._has_written = False
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: object, **kwargs: object) -> None:
         """Write the training numbers of the steps that loggers get too."""
         set_aside(trainer)
         if self._begins_at is not None:  # the first batch

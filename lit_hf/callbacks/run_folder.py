@@ -117,40 +117,17 @@ class RunFolder(Callback):
                 f"about {needed / 1e6:,.0f} MB, and two must fit while one replaces the other."
             )
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: object, **kwargs: object) -> None:
         """See to it that the folder is still there, and holds nothing of an earlier training."""
         self.has_trained = True
         self._check_place()
         set_aside(trainer)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, *args: object, **kwargs: object) -> None:
         """See to it that the folder is still there, before anybody writes."""
         self._check_place()
 
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """See to it that the folder is still there, before anybody writes."""
-        self._check_place()
-
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
-    ) -> None:
-        """See to it that the folder is still there, before anybody writes."""
-        self._check_place()
+    on_predict_batch_end = on_save_checkpoint = on_validation_end
 
     def _is_in_place(self) -> bool:
         """Whether the lock's file is where it was made, and so the folder is too."""
@@ -181,15 +158,11 @@ class RunFolder(Callback):
             "`trainer.default_root_dir`, from the last checkpoint in it."
         )
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(self, *args: object, **kwargs: object) -> None:
         """Give the folder back."""
         self.release()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Give the folder back."""
-        self.release()
+    on_exception = teardown
 
 
 def check_writable(folder: Path) -> None:

@@ -59,23 +59,13 @@ class StopAtSignal(Callback):
         """Begin to listen."""
         self._listen(trainer)
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to listen."""
-        self._listen(trainer)
+    on_test_start = on_predict_start = on_validation_start
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to listen."""
-        self._listen(trainer)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(self, *args: object, **kwargs: object) -> None:
         """Leave signals as they were."""
         self._end()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leave signals as they were."""
-        self._end()
+    on_exception = teardown
 
     # Where it stops.
 
@@ -86,51 +76,21 @@ class StopAtSignal(Callback):
         if not open_batches(trainer):
             self._stop(trainer, save=self._has_trained)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, *args: object, **kwargs: object) -> None:
         """Note that there is something to keep."""
         self._has_trained = True
 
-    def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_start(self, trainer: Trainer, *args: object, **kwargs: object) -> None:
         """Stop before the batch."""
         # Averages of weights stand in the model's place now: what is on disk has to do.
         averaged = any(isinstance(c, WeightAveraging) for c in _callbacks(trainer))
         self._stop(trainer, save=self._has_trained and not averaged)
 
-    def on_test_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_start(self, trainer: Trainer, *args: object, **kwargs: object) -> None:
         """Stop before the batch."""
         self._stop(trainer, save=False)
 
-    def on_predict_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Stop before the batch."""
-        self._stop(trainer, save=False)
+    on_predict_batch_start = on_test_batch_start
 
     def _stop(self, trainer: Trainer, save: bool) -> None:
         if not (code := self._agreed(trainer)):
