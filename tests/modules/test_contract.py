@@ -1,7 +1,8 @@
 """The steps that follow from the hooks of a task, by a task of numbers."""
 
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from types import SimpleNamespace
+from typing import Any, TypedDict, cast
 
 import pytest
 import torch
@@ -172,6 +173,15 @@ def test_predictions__are_of_rows_that_are_no_copies_with_name_and_number() -> N
     assert module.stages == ["predict"]
     plain = {"numbers": torch.ones(2)}
     assert [row["id"] for row in module.predict_step(cast("Batch", plain), 0)] == ["0", "1"]
+
+
+@pytest.mark.parametrize(("rank", "size"), [(0, 1), (1, 2)])
+def test_predictions__of_batches_without_numbers_are_numbered_on(rank: int, size: int) -> None:
+    module = Doubles()
+    module._trainer = cast("Any", SimpleNamespace(global_rank=rank, world_size=size))
+    answers = [answer for n in (0, 1) for answer in module.predict_step(_batch(), n)]
+    assert [answer["index"] for answer in answers] == list(range(rank, 6 * size, size))
+    assert [answer["id"] for answer in answers] == [str(answer["index"]) for answer in answers]
 
 
 class Sure(Doubles):

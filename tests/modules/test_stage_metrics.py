@@ -30,6 +30,8 @@ CASES: list[tuple[ProblemType, int]] = [
     ("regression", 1),
 ]
 
+ONES = torch.ones(2)
+
 
 def _terms(numerators: Sequence[float], weights: Sequence[float], of: Sequence[int]) -> LossTerms:
     return LossTerms(torch.tensor(numerators), torch.tensor(weights), torch.tensor(of))
@@ -65,6 +67,31 @@ def test_loss__of_a_copy_that_is_no_number_is_left_out() -> None:
     for bad in (math.nan, math.inf):
         metrics.update(_terms([1.0, bad], [1, 1], [0, 1]), _kept(True, False), None)
     assert float(metrics.compute()["loss"]) == 1.0
+
+
+class _Sizes(Metric):
+    """Keeps how many rows each update had."""
+
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def update(self, values: Tensor) -> None:
+        self.sizes.append(len(values))
+
+    def compute(self) -> Tensor:
+        return torch.tensor(0.0)
+
+
+def test_own_metric__gets_no_rows_only_where_it_takes_them() -> None:
+    plain, other = _Sizes(), _Sizes()
+    other.takes_nothing = True
+    metrics = StageMetrics({"plain": plain, "other": other}, {})
+    metrics.update(_terms([1.0, 1.0], [1, 1], [0, 1]), _kept(True, False), lambda _: (ONES,))
+    metrics.update(_terms([1.0, 1.0], [1, 1], [0, 1]), _kept(False, False), lambda _: (ONES,))
+    assert (plain.sizes, other.sizes) == ([1], [1, 0])
 
 
 def test_reset__forgets_all_batches() -> None:
