@@ -63,7 +63,7 @@ def check_modes(verb: str, options: Settings) -> None:
                 f"{name}: the metric of {monitor!r} does not say whether it is better when it is "
                 f"higher or lower. Give `{option}max` or `{option}min`."
             )
-        if mode == _TO_GIVE:
+        if mode == _TO_GIVE and group is not None:
             group["mode"] = "max"  # nothing is compared
         wanted = mode_in(options, monitor)
         if verb == "fit" and mode in ("min", "max") and wanted not in (None, mode):

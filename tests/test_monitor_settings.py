@@ -313,7 +313,7 @@ _THRESHOLDS |= {"AtSensitivity": "sensitivity", "AtSpecificity": "specificity"}
 def _arguments(path: str) -> dict[str, object]:
     """The simplest arguments that a class can be made with."""
     name = path.rsplit(".", 1)[-1]
-    found: dict[str, object] = {"MinkowskiDistance": {"p": 2}}.get(name, {})  # type: ignore[assignment]
+    found: dict[str, object] = {"p": 2} if name == "MinkowskiDistance" else {}
     if name == "CriticalSuccessIndex":
         found = {"threshold": 0.5}
     if "classification" in path and not name.startswith(("Binary", "Multi")):

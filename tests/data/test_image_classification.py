@@ -359,4 +359,5 @@ def test_folders__of_images_may_lack_a_class_that_the_training_has(
         tiny_vit, train_file=str(tmp_path / "train"), val_file=str(tmp_path / "val")
     )
     data.setup("fit")
+    assert data.label_names is not None
     assert [data.label_names[number] for number in data.splits["val"]["labels"]] == [NAMES[0]]

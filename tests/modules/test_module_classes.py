@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -106,7 +107,7 @@ def test_problem__is_that_of_a_trained_model(
     folder = _trained(tmp_path / "trained", tiny_model, problem, num_labels)
     texts = ["a fire here", "all is well"]
     inputs = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
-    loader = DataLoader([dict(inputs)], batch_size=None)
+    loader: Any = DataLoader(cast("Any", [dict(inputs)]), batch_size=None)
     answers = quiet_trainer(default_root_dir=tmp_path).predict(TextClassifier(folder), loader)
     assert answers is not None
     expected = Predictor.from_pretrained(folder)(texts)

@@ -396,7 +396,7 @@ def test_strategy__is_completed_or_refused(make_trainer: MakeTrainer) -> None:
 def test_loss__with_weights_is_refused_where_the_model_is_in_parts(kind: type) -> None:
     def trainer(kind: type, loss: nn.Module | None, verb: str = "fit") -> Trainer:
         module, state = SimpleNamespace(loss=loss), SimpleNamespace(fn=verb)
-        strategy = kind.__new__(kind)  # DeepSpeed and FSDP cannot be made everywhere
+        strategy: object = object.__new__(kind)  # DeepSpeed and FSDP cannot be made everywhere
         made = SimpleNamespace(strategy=strategy, lightning_module=module, state=state)
         return cast("Trainer", made)
 
