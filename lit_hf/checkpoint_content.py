@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from packaging.version import Version
 from torch import Tensor
 
 _DEPTH = 100  # of parts within parts; ours have eight
@@ -60,6 +61,8 @@ def check_content(content: object, num_bytes: int) -> None:
             raise ValueError(f"what it holds is larger than the file, such as {name}")
     if isinstance(content, dict) and (fault := unlike(_PARTS, content, numbers=(int,))):
         raise ValueError(fault)
+    if isinstance(content, dict):
+        Version(str(content.get("pytorch-lightning_version", "0")))  # Lightning reads it first
 
 
 def unlike(

@@ -7,25 +7,22 @@ followed with sizes in the place of values; nothing is made or called here.
 https://docs.python.org/3/library/pickletools.html
 """
 
-import mmap
 import pickle
 import pickletools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-_VALUE, _CALL = (
-    64,
-    640,
-)  # bytes that a value takes in memory, and a tensor or dict that a call makes
+_VALUE = 64  # bytes that a value takes in memory
+_CALL = 640  # and a tensor or a dict that a call makes
 _ROOM = 2**26  # bytes of values that any file may hold beside the weights
 _MOST, _DEEPEST = 2**62, 200  # bytes; parts within parts
 _LARGE = 2**60  # from here on numbers can be chosen so that a dict looks through all of its keys
 _UNKNOWN = 9  # depth of what a call makes: a tensor of one value can claim to have any number
-_REBUILT = {
-    f"torch._utils._rebuild_{name}" for name in ("tensor_v2", "tensor_v3", "parameter")
-}  # they take no memory: the values of a tensor lie in the file
+# A tensor takes no memory of its own: its values lie in the file.
+_REBUILT = {f"torch._utils._rebuild_{name}" for name in ("tensor_v2", "tensor_v3", "parameter")}
 _COPIES = {
     *("collections.OrderedDict", "collections.Counter", "builtins.set", "builtins.complex"),
     *("torch.Size", "torch.device", "_codecs.encode"),  # the last one makes bytes
@@ -51,11 +48,11 @@ def check_pickle(path: Path) -> None:
     """
     # Asked of torch's own reader: of a zip file with two lists of its parts another may read
     # another pickle. There is no public way.
-    start = torch._C.PyTorchFileReader(str(path)).get_record_offset("data.pkl")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        content.seek(start)
-        stack = _Stack(len(content) + _ROOM)
-        for code, argument, _ in pickletools.genops(content):
+    reader: Any = torch._C.PyTorchFileReader(str(path))
+    with path.open("rb") as file:
+        file.seek(reader.get_record_offset("data.pkl"))
+        stack = _Stack(path.stat().st_size + _ROOM)
+        for code, argument, _ in pickletools.genops(file):
             stack.step(code.name, argument)
 
 
