@@ -40,6 +40,14 @@ def test_given_metrics__are_left_alone() -> None:
     )
 
 
+def test_given_metrics__that_have_counted_count_from_nothing() -> None:
+    own = MulticlassAccuracy(2, average="micro")
+    own.update(PROBABILITIES, 1 - LABELS)
+    metrics = AddedMetrics(as_metrics({"mine": own}))
+    metrics.count("mine", (PROBABILITIES[:2], LABELS[:2]))
+    assert metrics.compute() == {"mine": 1.0}
+
+
 @pytest.mark.parametrize("metric", [BinaryF1Score, "f1", torch.nn.Linear(1, 1)])
 def test_metric__that_is_none_is_refused(metric: object) -> None:
     with pytest.raises(InputError, match="'mine' takes the object"):
