@@ -13,7 +13,7 @@ from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.checkpoint_metadata import complete
-from lit_hf.modules.compiled import names_in, plain_names
+from lit_hf.modules.compiled import compile_forward_alone, names_in, plain_names
 from lit_hf.modules.complete_weights import settle_gaps
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
@@ -154,6 +154,7 @@ class HFModule(
             self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
             self.weights_step.validated = None
         check_to_come(self.trainer)
+        compile_forward_alone(self)
         self.fit_to_data(stage)
         self._tokens.check(self.trainer, self)
         self._inputs.check(self.trainer, self)

@@ -1,4 +1,4 @@
-"""Models that `torch.compile` has wrapped: their weights go by the names of the plain model."""
+"""Models and modules that are compiled: the weights go by the names of the plain model."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -7,6 +7,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 _MARK = "_orig_mod."
+_STEPS = ("training_step", "validation_step", "test_step", "predict_step")
 
 
 def plain_model(model: nn.Module) -> PreTrainedModel:
@@ -27,3 +28,22 @@ def names_in(module: nn.Module, weights: Mapping[str, object]) -> dict[str, obje
     """Weights of plain names by those that a module has, which may be compiled by now."""
     own = {name.replace(_MARK, ""): name for name in module.state_dict() if _MARK in name}
     return {own.get(name, name): value for name, value in plain_names(weights).items()}
+
+
+def compile_forward_alone(module: nn.Module) -> None:
+    """Let the steps of a module that `torch.compile` has wrapped be plain Python again.
+
+    Lightning compiles them beside `forward`: what they log, check and show, which gains nothing.
+    """
+    for name in _STEPS:
+        vars(module).pop(name, None)
+
+
+def without_compiled(state: Mapping[str, object]) -> dict[str, object]:
+    """The attributes of a module for a copy, less what is compiled: that would run the original."""
+    compiled = ("_compiled_call_impl", "_compiler_ctx")
+    if any(state.get(name) is not None for name in compiled):
+        left_out = {"_compiled_call_impl", "forward", *_STEPS}
+        state = {name: value for name, value in state.items() if name not in left_out}
+        return {**state, "_compiler_ctx": None}
+    return dict(state)

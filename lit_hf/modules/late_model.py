@@ -1,16 +1,15 @@
 """A module whose model is made late: by a Trainer that has set up the data, or when touched."""
 
-import logging
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from transformers import PreTrainedModel
 
+from lit_hf.modules.compiled import without_compiled
 from lit_hf.modules.sharding import is_sharded
-
-log = logging.getLogger(__name__)
 
 
 class ModelMaker(Callback):
@@ -33,12 +32,13 @@ class LateModel(LightningModule):
     """Makes its model when that is first touched, by its name or by its weights.
 
     A Trainer makes it when the data is set up (`ModelMaker`). Before there is a Trainer whoever
-    asks for the weights gets them, so that `module.freeze()` freezes, and a loop over
-    `module.named_parameters()` finds all. There are none where only the data knows what the model
-    is of, which is told.
+    asks for the weights gets them, so that `module.freeze()` freezes, an optimizer of
+    `module.parameters()` has all of them, and a copy has the same. To print the module or to change
+    its mode takes none; to move or to copy one that waits for its data takes none either.
     """
 
     model: PreTrainedModel
+    model_name: str
 
     def __getattr__(self, name: str) -> torch.Tensor | nn.Module:
         if name == "model" and "model" not in self.__dict__.get("_modules", {"model": None}):
@@ -53,19 +53,44 @@ class LateModel(LightningModule):
         return []
 
     def waits_for_data(self) -> bool:
-        """Whether the model cannot be made before the data is known."""
+        """Whether the data may want another model than would be made without it."""
         return False
 
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, nn.Parameter]]:
-        """The weights by name; `parameters`, `freeze` and `requires_grad_` come here too."""
+    def _make_early(self) -> None:
         if self._trainer is None and "model" not in self._modules:
-            if self.waits_for_data():
-                log.warning(
-                    f"{type(self).__name__} has no weights yet, to freeze or to count: the names "
-                    "of its classes come from the data. Give it `label_names`."
-                )
-            else:
-                self.configure_model()
-        return super().named_parameters(prefix, recurse, remove_duplicate)
+            self.configure_model()
+
+    def named_modules(self, *args: Any, **settings: Any) -> Iterator[tuple[str, nn.Module]]:  # noqa: ANN401 - as torch has them
+        """All parts by name; `parameters`, `buffers` and `freeze` ask for them."""
+        self._make_early()
+        yield from super().named_modules(*args, **settings)
+
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
+        """The parts of the module by name, as Lightning's summary lists them."""
+        self._make_early()
+        yield from super().named_children()
+
+    def modules(self) -> Iterator[nn.Module]:
+        """All parts; Lightning asks for them to move a module, which may wait for its data."""
+        if not self.waits_for_data():
+            self._make_early()
+        yield from (part for _, part in super().named_modules())
+
+    def children(self) -> Iterator[nn.Module]:
+        """The parts that are there: to change their mode takes no weights."""
+        yield from dict.fromkeys(part for part in self._modules.values() if part is not None)
+
+    def state_dict(self, *args: Any, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - as torch has them
+        """The weights by name."""
+        self._make_early()
+        return cast("dict[str, Any]", super().state_dict(*args, **settings))
+
+    def extra_repr(self) -> str:
+        """What there is to see of a model that is not made yet."""
+        is_made = "model" in self._modules
+        return "" if is_made else f"model: {self.model_name!r}, loaded when it is first used"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not self.waits_for_data():
+            self._make_early()
+        return without_compiled(super().__getstate__())

@@ -49,7 +49,7 @@ class PreciseScores(LightningModule):
 def _metrics(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """Each metric, with the module that holds it and its name there."""
     for parent in module.modules():
-        for name, child in parent.named_children():
+        for name, child in parent._modules.items():  # a module that is moved may have no model yet
             if isinstance(child, Metric):
                 yield parent, name, child
 

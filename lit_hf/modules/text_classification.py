@@ -34,6 +34,7 @@ from lit_hf.modules.backbone_with_head import (
 )
 from lit_hf.modules.causal import check_head
 from lit_hf.modules.classification import Classifier
+from lit_hf.modules.compiled import plain_model
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.head_descriptions import build_head
@@ -156,8 +157,8 @@ class TextClassifier(Classifier):
     def configure_model(self) -> None:
         """Load or build the model once; the pooler under a head that does not read it is frozen."""
         super().configure_model()
-        if isinstance(self.model, BackboneWithHead):  # somebody may have unfrozen all weights
-            freeze_unused(self.model)
+        if isinstance(model := plain_model(self.model), BackboneWithHead):
+            freeze_unused(model)  # somebody may have unfrozen all weights
 
     def load_model(self, config: PreTrainedConfig, pretrained: bool) -> PreTrainedModel:
         """The ready model, or backbone and head; single precision."""

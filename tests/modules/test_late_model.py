@@ -1,4 +1,7 @@
-import logging
+import copy
+import pickle
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -6,9 +9,11 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging
+from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
+from torch.optim import AdamW
 
-from lit_hf import HFModule, TextClassificationDataModule, TextClassifier
+from lit_hf import HFModule, InputError, TextClassificationDataModule, TextClassifier
 from tests.commands import fit_words, run_command
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
@@ -40,15 +45,58 @@ def test_freeze__and_count_before_a_training(any_task: Task) -> None:
     assert sum(weight.numel() for weight in any_task.module().parameters()) == plain
 
 
-def test_weights__that_wait_for_the_data_are_told(
-    tiny_model: str, caplog: pytest.LogCaptureFixture
+def test_module__that_is_printed_or_set_to_evaluate_makes_no_model(any_task: Task) -> None:
+    module = any_task.module()
+    assert f"(model: {any_task.model!r}, loaded when it is first used" in repr(module).replace(
+        "\n  ", ""
+    )
+    module.eval()
+    assert "model" not in module._modules
+    assert not module.model.training
+    assert "loaded when" not in repr(module)
+
+
+def test_whoever_asks_for_the_weights__gets_all_of_them(any_task: Task) -> None:
+    ready = any_task.module()
+    wanted = [name for name, _ in ready.model.named_parameters(prefix="model")]
+    optimizer = AdamW(any_task.module().parameters())
+    assert len(optimizer.param_groups[0]["params"]) == len(wanted)
+    assert set(wanted) <= set(any_task.module().state_dict())
+    assert wanted[-1].rpartition(".")[0] in dict(any_task.module().named_modules())
+    summary = ModelSummary(any_task.module())
+    assert summary.total_parameters == sum(p.numel() for p in ready.parameters())
+    assert "model" in summary.layer_names
+    assert any(isinstance(part, nn.Linear) for part in any_task.module().modules())
+    outer = nn.ModuleDict({"inner": any_task.module()})  # a part of a module of one's own
+    assert len(list(outer.parameters())) == len(wanted)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copy__before_the_model_is_there_has_the_same_weights(
+    any_task: Task, copied: Callable[[HFModule], HFModule]
 ) -> None:
-    module = TextClassifier(tiny_model)
-    with caplog.at_level(logging.WARNING):
-        module.freeze()
-    assert "`label_names`" in caplog.text
-    assert list(module.parameters()) == []
-    assert list(TextClassifier(tiny_model, problem_type="regression").parameters())
+    module = any_task.module(pretrained=False)
+    other = copied(module)
+    weights = dict(other.model.named_parameters())
+    assert weights
+    assert all(torch.equal(weights[n], w) for n, w in module.model.named_parameters())
+    assert not any(weights[n] is w for n, w in module.model.named_parameters())
+
+
+def test_classes__that_the_data_knows_are_waited_for_unless_weights_are_asked_for(
+    tiny_model: str,
+) -> None:
+    rows: list[dict[str, object]] = [{"text": f"t {n}", "label": "abc"[n % 3]} for n in range(9)]
+    data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=rows)
+    fit = partial(quiet_trainer(max_epochs=1, enable_checkpointing=False).fit, datamodule=data)
+    module = copy.deepcopy(TextClassifier(tiny_model).to("cpu").eval())
+    assert "model" not in module._modules
+    fit(module)
+    assert module.label_names == ["a", "b", "c"]
+    early = TextClassifier(tiny_model)
+    assert list(early.parameters())
+    with pytest.raises(InputError, match="label_names"):
+        quiet_trainer(max_epochs=1, enable_checkpointing=False).fit(early, datamodule=data)
 
 
 class _Averaging(StochasticWeightAveraging):
