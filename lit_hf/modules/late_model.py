@@ -70,17 +70,17 @@ class LateModel(LightningModule):
         self._make_early()
         yield from super().named_children()
 
-    def modules(self) -> Iterator[nn.Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[nn.Module]:
         """All parts; Lightning asks for them to move a module, which may wait for its data."""
         if not self.waits_for_data():
             self._make_early()
-        yield from (part for _, part in super().named_modules())
+        yield from (part for _, part in super().named_modules(remove_duplicate=remove_duplicate))
 
     def children(self) -> Iterator[nn.Module]:
         """The parts that are there: to change their mode takes no weights."""
         yield from dict.fromkeys(part for part in self._modules.values() if part is not None)
 
-    def state_dict(self, *args: Any, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - as torch has them
+    def state_dict(self, *args: Any, **settings: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401 - torch has overloads
         """The weights by name."""
         self._make_early()
         return cast("dict[str, Any]", super().state_dict(*args, **settings))
