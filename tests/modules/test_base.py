@@ -57,7 +57,7 @@ class Watch(Callback):
 
 def test_constructor__loads_nothing(tmp_path: Path) -> None:
     module = TextClassifier(str(tmp_path / "nowhere"), NAMES)
-    assert "model" not in dict(module.named_children())
+    assert "model" not in module._modules
     assert not hasattr(module, "nothing_of_this_name")
     with pytest.raises(InputError, match=r"nowhere.*no such folder"):
         _ = module.model
