@@ -9,6 +9,7 @@ from torch.optim import AdamW, Optimizer
 
 from lit_hf.batches import StepOutput
 from lit_hf.checkpoints import check_to_come, checkpoint_to_come, held_config
+from lit_hf.errors import told_as_input
 from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
@@ -24,11 +25,7 @@ from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.folder_weights import is_export_of, take_exported, tell_other_settings
 from lit_hf.modules.given_model import given_model, prepared
 from lit_hf.modules.half_precision import report_half_precision
-from lit_hf.modules.loading import (
-    ConfigValue,
-    config_from_dict,
-    other_weights,
-)
+from lit_hf.modules.loading import ConfigValue, config_from_dict, other_weights
 from lit_hf.modules.losses import LossFunction, for_each_row
 from lit_hf.modules.model_call import ModelCall
 from lit_hf.modules.module_tokenizer import ModuleTokenizer
@@ -46,7 +43,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
-from lit_hf.modules.resumed_states import ResumedStates
+from lit_hf.modules.resumed_states import ResumedStates, restored_step
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.safe_settings import SafeSettings
 from lit_hf.modules.same_inputs import SameInputs
@@ -189,6 +186,11 @@ class HFModule(
         output["loss"] = self._mean.weigh(self.trainer, output["loss"], output["weight"])
         return output
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in Lightning
+        """Step; one error tells what the restored state of an optimizer makes it raise."""
+        with restored_step(self.trainer):
+            super().optimizer_step(*args, **kwargs)
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop where a loss was no number; divide the gradients by what they are of."""
         self._finite.settle(self.trainer)
@@ -281,6 +283,11 @@ class HFModule(
         self._rows.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take what a checkpoint holds; one error tells what cannot be taken."""
+        with told_as_input(getattr(self._trainer, "ckpt_path", None) or "the checkpoint"):
+            self.take_checkpoint(checkpoint)
+
+    def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
         for known in (self._states, self._tokens, self._inputs, self._resume, self._rows):
             known.load(self._trainer, checkpoint)

@@ -242,7 +242,7 @@ class Classifier(ModuleClasses, HFModule):
         if self.labels_are is not None:
             checkpoint["lit_hf"]["labels_are"] = self.labels_are
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the positive class of the checkpoint where none was chosen.
 
         It is the same class by its number: the data may give other names to its classes.
@@ -250,7 +250,7 @@ class Classifier(ModuleClasses, HFModule):
         Raises:
             InputError: if a training that goes on has chosen another one.
         """
-        super().on_load_checkpoint(checkpoint)
+        super().take_checkpoint(checkpoint)
         self.labels_are = (checkpoint.get("lit_hf") or {}).get("labels_are") or self.labels_are
         self._take_reading()
         held = (checkpoint.get("hyper_parameters") or {}).get("positive_label")

@@ -165,9 +165,9 @@ class ExtractiveQA(QuestionAnswering):
         super().on_save_checkpoint(checkpoint)
         note_threshold(checkpoint, self.no_answer_threshold)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+    def take_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take the best threshold that was found, unless another one is given now."""
-        super().on_load_checkpoint(checkpoint)
+        super().take_checkpoint(checkpoint)
         take_threshold(checkpoint, self.no_answer_threshold, self.best_threshold)
 
     # The contract.

@@ -148,9 +148,9 @@ class GenerativeQA(QuestionAnswering):
         super().on_save_checkpoint(checkpoint)
         cast("dict[str, object]", checkpoint["lit_hf"])["generation"] = plain_generation(self.model)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+    def take_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take these settings again, where no others were given."""
-        super().on_load_checkpoint(checkpoint)
+        super().take_checkpoint(checkpoint)
         about = cast("dict[str, dict[str, GenerationValue]]", checkpoint["lit_hf"])
         set_generation(self.model, {**about["generation"], **self.generation})
         self._length = self.model.generation_config.max_new_tokens

@@ -1,17 +1,44 @@
 """ResumedStates: what a training resumes with is of the kind that such a training has."""
 
-from collections.abc import Mapping
+import copy
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import lightning
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lit_hf import __version__
 from lit_hf.checkpoint_content import unlike
 from lit_hf.errors import DamagedError, told_as_input
 from lit_hf.modules.sharding import is_sharded
 
 _LOOPS = {"fit": "fit_loop", "validate": "validate_loop", "test": "test_loop"}
+_OF_FIT = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
+_OF_VALUES = (KeyError, TypeError, ValueError, AttributeError, RuntimeError)  # none of a device
+
+
+@contextmanager
+def restored_step(trainer: Trainer) -> Iterator[None]:
+    """Tell what the state that an optimizer has of a checkpoint makes its step raise.
+
+    Raises:
+        InputError: naming the checkpoint, in place of an error of PyTorch's optimizers.
+    """
+    try:
+        yield
+    except _OF_VALUES as error:
+        frames = [Path(f.filename).parts for f in traceback.extract_tb(error.__traceback__)]
+        inner = [parts[-3:-1] for parts in frames if parts[-3:-1] != ("torch", "utils")][-1]
+        is_of_state = inner == ("torch", "optim") and type(error) in _OF_VALUES
+        if trainer.ckpt_path is None or not is_of_state or "allocate" in str(error):
+            raise
+        with told_as_input(f"{trainer.ckpt_path}: the state of an optimizer"):
+            raise
 
 
 class ResumedStates:
@@ -31,21 +58,27 @@ class ResumedStates:
             DamagedError: naming a state of another kind.
         """
         if trainer is not None and trainer.state.fn is not None:
-            with told_as_input(str(trainer.ckpt_path)):
-                self._load(trainer, trainer.state.fn.value, checkpoint)
+            self._load(trainer, trainer.state.fn.value, checkpoint)
 
     def _load(self, trainer: Trainer, verb: str, checkpoint: Mapping[str, Any]) -> None:
         loop = _LOOPS.get(verb, "predict_loop")
-        held = (checkpoint.get("loops") or {}).get(loop) or {}
-        _tell(trainer, unlike(getattr(trainer, loop).state_dict(), held, loop, (int,)))
+        loops, is_of_now = {loop: getattr(trainer, loop).state_dict()}, _is_of_now(checkpoint)
+        held = checkpoint.get("loops", loops)
+        _tell(trainer, unlike(loops, held, "loops", (int,)))
+        _tell(trainer, lacking(loops if is_of_now else {}, held, "loops"))
         if loop != "fit_loop":
             return
+        if trainer.strategy.lightning_restore_optimizer:  # else the strategy has files of its own
+            missing = [name for name in _OF_FIT if name not in checkpoint]
+            _tell(trainer, f"nothing to go on from, there is no {missing[0]!r}" if missing else "")
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # of a connector
         for callback in callbacks:
             if type(callback).__module__.startswith(("lit_hf.", "lightning.")):
-                own, key = callback.state_dict(), callback.state_key
-                state = (checkpoint.get("callbacks") or {}).get(key) or {}
-                _tell(trainer, unlike(own, state, f"callbacks[{type(callback).__name__}]"))
+                own, name = callback.state_dict(), f"callbacks[{type(callback).__name__}]"
+                state = checkpoint.get("callbacks", {}).get(callback.state_key) or {}
+                _tell(trainer, unlike(own, state, name))
+                needed = dict.fromkeys(own) if state and is_of_now else {}
+                _tell(trainer, lacking(needed, state, name))
         self._held = {name: checkpoint.get(name) for name in ("optimizer_states", "lr_schedulers")}
         precision = trainer.precision_plugin
         state = checkpoint.get(type(precision).__qualname__) or {}
@@ -69,11 +102,14 @@ class ResumedStates:
             if not is_sharded(trainer):
                 name = f"optimizer_states[{number}]"
                 _tell(trainer, fault_of_optimizer(optimizer, state, name))
+                if type(optimizer).__module__.startswith("torch.optim"):
+                    copy.copy(optimizer).load_state_dict(state)  # what the own one would raise
         for number, (config, state) in enumerate(
             zip(trainer.lr_scheduler_configs, schedules, strict=False)
         ):
             name = f"lr_schedulers[{number}]"
             _tell(trainer, fault_of_schedule(config.scheduler, state, name))
+            config.scheduler.load_state_dict(dict(state))  # Lightning does so again
 
 
 def fault_of_optimizer(optimizer: Optimizer, held: Mapping[str, Any], name: str) -> str:
@@ -84,13 +120,15 @@ def fault_of_optimizer(optimizer: Optimizer, held: Mapping[str, Any], name: str)
         held: its state in a checkpoint.
         name: what messages call it.
     """
-    own: Any = {"state": {}, "param_groups": []}
+    own: Any = {"state": {}, "param_groups": [None] * len(optimizer.param_groups)}
     if fault := unlike(own, held, name):
         return fault
     for group, other in zip(optimizer.param_groups, held["param_groups"], strict=False):
-        given = {key: value for key, value in group.items() if key != "params"}
+        given = {**group, "params": [None] * len(group["params"])}
         chosen = {key: value for key, value in dict(other).items() if value is not None}
-        if fault := unlike(given, chosen, f"{name}['param_groups']"):
+        needed = dict.fromkeys({"lr", "params"} & group.keys())
+        part = f"{name}['param_groups']"
+        if fault := unlike(given, chosen, part) or lacking(needed, chosen, part):
             return fault
         is_fused = bool(group.get("fused") or other.get("fused"))
         for weight, key in zip(group["params"], other["params"], strict=False):
@@ -129,6 +167,31 @@ def fault_of_schedule(schedule: Any, held: object, name: str) -> str:  # noqa: A
     keys = held.keys() if isinstance(held, Mapping) else ()
     others = [key for key in keys if key not in own and hasattr(schedule, str(key))]
     return f"{name} holds {str(others[0])[:50]!a}" if others else ""
+
+
+def lacking(own: object, held: object, name: str) -> str:
+    """What a state that is right has, and another one has not; "" where it has all.
+
+    Args:
+        own: the right one.
+        held: the other one.
+        name: what messages call it.
+
+    >>> lacking({"total": {"ready": 0}}, {"total": {}}, "loop")
+    "loop['total'] has no 'ready'"
+    """
+    if not isinstance(own, Mapping) or not isinstance(held, Mapping):
+        return ""
+    if missing := own.keys() - held.keys():
+        return f"{name} has no {min(missing)!r}"
+    return next(filter(None, (lacking(own[k], held[k], f"{name}[{k!r}]") for k in own)), "")
+
+
+def _is_of_now(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether the versions of now have written it, whose states have the same parts."""
+    own = (checkpoint.get("lit_hf") or {}).get("version")
+    held = checkpoint.get("pytorch-lightning_version")
+    return (own, held) == (__version__, lightning.__version__)
 
 
 def _tell(trainer: Trainer, fault: str) -> None:

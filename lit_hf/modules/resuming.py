@@ -11,7 +11,6 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loops.progress import _ProcessedTracker, _StartedTracker
 from lightning.pytorch.utilities import CombinedLoader
 
-from lit_hf.errors import told_as_input
 from lit_hf.modules.sharding import is_sharded
 from lit_hf.randomness import RandomState, check_random_state, random_state, set_random_state
 
@@ -96,8 +95,7 @@ class ExactResume:
         rank = 0 if trainer is None else trainer.global_rank
         self._to_set = states[rank] if rank < len(states) else None
         if trainer is not None and self._to_set is not None:
-            with told_as_input(str(trainer.ckpt_path)):
-                check_random_state(self._to_set, trainer.strategy.root_device)
+            check_random_state(self._to_set, trainer.strategy.root_device)
         self._message = ""
         is_fit = trainer is not None and trainer.state.fn == "fit"
         if is_fit and take_trained_weights(getattr(trainer, "callbacks", []), checkpoint):

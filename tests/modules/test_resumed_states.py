@@ -8,10 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
-from lit_hf.messages import restoring
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
@@ -25,9 +24,9 @@ def _fit(model: str, rows: Rows, steps: int, path: Path | None, **optimizer: obj
         model, label_names=["no", "yes"], optimizer=partial(torch.optim.AdamW, **settings)
     )
     data = TextClassificationDataModule(model, batch_size=4, val_fraction=0)
-    trainer = quiet_trainer(max_steps=steps, enable_checkpointing=False, callbacks=[Timer()])
-    with restoring(trainer):
-        trainer.fit(module, data.with_rows(train=rows), ckpt_path=path, weights_only=True)
+    stop = EarlyStopping("train/loss", patience=99, strict=False)
+    trainer = quiet_trainer(max_steps=steps, enable_checkpointing=False, callbacks=[Timer(), stop])
+    trainer.fit(module, data.with_rows(train=rows), ckpt_path=path, weights_only=True)
     return trainer
 
 
@@ -41,8 +40,19 @@ def checkpoint(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Con
     return found
 
 
+def _progress(content: Content) -> Content:
+    found: Content = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return found
+
+
 def _counts(content: Content) -> Content:
-    found: Content = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
+    found: Content = _progress(content)["total"]
+    return found
+
+
+def _stop(content: Content) -> Content:
+    states: Content = content["callbacks"]
+    found: Content = next(states[key] for key in states if key.startswith("EarlyStopping"))
     return found
 
 
@@ -66,11 +76,31 @@ _CHANGES: dict[str, tuple[Callable[[Content], object], str]] = {
     ),
     "averages that are a text": (lambda c: _weight(c).update(exp_avg="x"), "exp_avg"),
     "no averages": (lambda c: _weight(c).pop("exp_avg"), "exp_avg"),
+    "no step": (lambda c: _weight(c).pop("step"), "step"),
     "a rate that is no number": (lambda c: _group(c).update(lr=float("nan")), "lr"),
+    "no rate": (lambda c: _group(c).pop("lr"), "no 'lr'"),
+    "no decay": (lambda c: _group(c).pop("weight_decay"), "weight_decay"),
+    "weights of another number": (lambda c: _group(c).update(params={1: 2}), "params"),
+    "groups of another number": (lambda c: c["optimizer_states"][0]["param_groups"].pop(), "parts"),
     "a switch of another kind": (lambda c: _group(c).update(amsgrad=True), "max_exp_avg_sq"),
     "a schedule": (lambda c: c["lr_schedulers"][0].update(last_epoch="x"), "last_epoch"),
     "a schedule's method": (lambda c: c["lr_schedulers"][0].update(step=1), "step"),
     "a callback": (lambda c: c["callbacks"]["Timer"].update(time_elapsed=3), "Timer"),
+    "a part of a callback": (lambda c: _stop(c).pop("wait_count"), "EarlyStopping.*'wait_count'"),
+    "a part of a schedule": (lambda c: c["lr_schedulers"][0].pop("lr_lambdas"), "lr_lambdas"),
+    "a part of a loop": (lambda c: _progress(c).pop("total"), "has no 'total'"),
+    "a part of a count": (lambda c: _counts(c).pop("ready"), "has no 'ready'"),
+    "no loop": (lambda c: c["loops"].pop("fit_loop"), "no 'fit_loop'"),
+    "no loops": (lambda c: c.pop("loops"), "no 'loops'"),
+    "no callbacks": (lambda c: c.pop("callbacks"), "no 'callbacks'"),
+    "no optimizer": (lambda c: c.pop("optimizer_states"), "no 'optimizer_states'"),
+    "no schedule": (lambda c: c.pop("lr_schedulers"), "no 'lr_schedulers'"),
+    "a tokenizer that is none": (
+        lambda c: c["TextClassificationDataModule"]["processor"].update(
+            {"tokenizer.json": torch.zeros(2, dtype=torch.uint8)}
+        ),
+        "Tokenizer",
+    ),
     "random numbers": (lambda c: c.update(random_states=[{"torch": 1}]), "random numbers"),
 }
 
