@@ -77,8 +77,9 @@ def test_classes__that_are_none_are_asked_for() -> None:
 def test_settings__that_the_data_would_overrule_are_refused() -> None:
     pair = ("TextClassifier", "TextClassificationDataModule")
     check_classes(_classes(*pair, problem_type="multi_label", label_names=None))
-    check_classes(_classes(*pair, problem_type="single_label"))  # the default
-    for wrong in ({"problem_type": "regression"}, {"label_names": ["a", "b"]}):
+    check_classes(_classes(*pair, problem_type=None))  # the default
+    typed = ({"problem_type": kind} for kind in ("single_label", "regression"))
+    for wrong in (*typed, {"label_names": ["a", "b"]}):
         with pytest.raises(InputError, match=r"set `data\.(problem_type|label_names)`"):
             check_classes(_classes(*pair, **wrong))
 
@@ -242,7 +243,7 @@ def test_rows__of_a_class_of_ones_own_are_seen() -> None:
     with pytest.raises(InputError, match="no train rows: Own gives none"):
         check_rows("fit", Own(has_rows=False))
     assert names_of_data("fit", "label_names", Own()) is None
-    assert names_of_data("fit", "problem_type", Own()) == "single_label"
+    assert names_of_data("fit", "problem_type", Own()) is None  # the module has a default
 
 
 def test_options__are_those_of_the_classes_where_they_are_set() -> None:
