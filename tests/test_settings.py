@@ -78,10 +78,13 @@ def test_settings__that_the_data_would_overrule_are_refused() -> None:
     pair = ("TextClassifier", "TextClassificationDataModule")
     check_classes(_classes(*pair, problem_type="multi_label", label_names=None))
     check_classes(_classes(*pair, problem_type=None))  # the default
-    typed = ({"problem_type": kind} for kind in ("single_label", "regression"))
-    for wrong in (*typed, {"label_names": ["a", "b"]}):
+    for name, wrong in (
+        ("problem_type", "single_label"),
+        ("problem_type", "regression"),
+        ("label_names", ["a", "b"]),
+    ):
         with pytest.raises(InputError, match=r"set `data\.(problem_type|label_names)`"):
-            check_classes(_classes(*pair, **wrong))
+            check_classes(_classes(*pair, **{name: wrong}))
 
 
 def test_refusal__is_our_own_message_however_it_was_wrapped() -> None:
