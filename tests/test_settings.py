@@ -84,7 +84,7 @@ def test_settings__that_the_data_would_overrule_are_refused() -> None:
         ("label_names", ["a", "b"]),
     ):
         with pytest.raises(InputError, match=r"set `data\.(problem_type|label_names)`"):
-            check_classes(_classes(*pair, **{name: wrong}))
+            check_classes(_classes(pair[0], pair[1], **{name: wrong}))
 
 
 def test_refusal__is_our_own_message_however_it_was_wrapped() -> None:
