@@ -143,12 +143,13 @@ class ExtractiveQA(QuestionAnswering):
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
+        given = self._trained_threshold  # other values than this are asked for later
         return {
             **super().settings(),
             "max_answer_length": self.max_answer_length,
             "num_best": self.num_best,
             "no_answer_threshold": self.threshold,
-            "given_no_answer_threshold": self._trained_threshold,
+            **({} if given is None else {"given_no_answer_threshold": given}),
         }
 
     def take_settings(self, known: Mapping[str, Any]) -> None:
