@@ -1,10 +1,14 @@
 import logging
+from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from lit_hf.errors import InputError, SharedFaultError
 from lit_hf.log_handler import own_lines
-from lit_hf.messages import as_typed, condense, retyped, type_lines
+from lit_hf.messages import as_typed, condense, restoring, retyped, type_lines
+from tests.trainers import quiet_trainer
 
 
 def test_condense__an_option_before_its_class() -> None:
@@ -145,3 +149,19 @@ def test_errors_and_log_lines__name_arguments_as_they_are_typed(
         type_lines(options)
         logging.getLogger("lit_hf.data").warning("lower `max_tokens`")
     assert capsys.readouterr().err == "lower `--data.max_tokens`\n"
+
+
+class _Lost(pl.Callback):
+    def state_dict(self) -> dict[str, int]:
+        return {"count": 1}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        raise KeyError("number")
+
+
+def test_restoring__names_the_checkpoint_that_a_callback_cannot_take(tmp_path: Path) -> None:
+    trainer = quiet_trainer(max_steps=1, enable_checkpointing=False, callbacks=[_Lost()])
+    trainer.fit(BoringModel())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"a\.ckpt: .*KeyError: 'number'"), restoring(trainer):
+        trainer.fit(BoringModel(), ckpt_path=tmp_path / "a.ckpt")
