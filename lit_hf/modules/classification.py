@@ -24,12 +24,13 @@ from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.class_names import check_loaders
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.losses import LossFunction, check_labels, class_terms, plain_loss
+from lit_hf.modules.losses import LossFunction, class_terms, plain_loss
 from lit_hf.modules.module_classes import ModuleClasses
 from lit_hf.modules.num_labels import check_number
 from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.target_checks import check_labels
 
 log = logging.getLogger(__name__)
 ClassBatch = TextBatch | ImageBatch

@@ -21,8 +21,9 @@ from lit_hf.batches import (
     without_copies,
 )
 from lit_hf.modules.hook_results import check_plain, check_terms
-from lit_hf.modules.losses import BatchLoss, LossFunction, check_weights, reduce_terms
+from lit_hf.modules.losses import BatchLoss, LossFunction, reduce_terms
 from lit_hf.modules.stage_scores import Stage, StageScores
+from lit_hf.modules.target_checks import check_weights
 
 BatchT = TypeVar("BatchT", bound=Mapping[str, object])
 OutputT = TypeVar("OutputT", bound=Mapping[str, object])
@@ -125,9 +126,9 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """The mean loss: copies count nothing, and rows of a training what their weight says."""
         check_terms(terms)
         counts = self._kept(batch, terms.numerators.device).to(terms.numerators.dtype)
-        if is_training and isinstance(weight := batch.get("weight"), Tensor):
-            check_weights(weight, len(counts))
-            counts = counts * weight.to(counts)
+        if is_training and (weight := batch.get("weight")) is not None:
+            weight = check_weights(weight, len(counts))
+            counts = counts * weight.to(counts).where(weight >= 0, torch.nan)  # ends the training
         return reduce_terms(terms, counts)
 
     def _kept(self, batch: BatchT, device: torch.device) -> Tensor:

@@ -90,8 +90,9 @@ class FiniteLoss:
 
     def _limit(self, loss: Tensor) -> Tensor:
         """Above which a loss has jumped; infinite for the first ones. Takes the loss as seen."""
-        largest = loss if self._largest is None else self._largest.to(loss.device)
-        self._largest = torch.maximum(largest, loss)
+        size = loss.abs()
+        largest = size if self._largest is None else self._largest.to(loss.device)
+        self._largest = torch.maximum(largest, size)
         self._num_seen += 1
         return largest * (_FACTOR if self._num_seen > _NUM_USUAL else math.inf)
 
@@ -135,7 +136,8 @@ def _message(trainer: Trainer, check: _Check) -> str:
         wider = " or `trainer.precision: bf16-mixed` (32-true on a GPU without bfloat16)"
     return (
         f"the loss is {loss} after {check.step} optimizer steps (epoch {trainer.current_epoch}), "
-        f"for the examples {names}. The weights are as they were before. Look at these examples; "
+        f"for the examples {names}. The weights are as they were before. Look at these examples, "
+        "and at their weights, each of which is a number of 0 or more; "
         f"else try a lower `optimizer.lr`, `trainer.gradient_clip_val: 1`{wider}."
     )
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from lit_hf.batches import LossTerms
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.precision import is_half, precise
+from lit_hf.functional.precision import precise
 from lit_hf.functional.sequences import IGNORED
+from lit_hf.modules.target_checks import check_rounding
 
 LossFunction = Callable[..., object]
 """`(input [N, C], target) -> [N]`, or `-> (numerators [N], weights [N])`; of numbers [N] and [N].
@@ -119,17 +120,19 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
         inputs: [N, C] logits, or [N] numbers of a regression.
         targets: [N] or [N, C].
 
+    A row whose weight is negative or no number has a loss that is none.
+
     Raises:
         InputError: if it gives anything but a number for each row, or wants other inputs.
     """
-    if isinstance(loss, nn.NLLLoss):
-        _check_logs(inputs)
+    _check_inputs(loss, inputs, targets)
     found = loss(inputs, targets)
     if isinstance(found, tuple) and len(found) == 2:
         numerators, weights = found
     else:
         numerators, weights = found, target_weights(loss, inputs, targets)
-    if isinstance(numerators, Tensor) and numerators.ndim == 2:
+    is_of_classes = isinstance(numerators, Tensor) and numerators.ndim == 2
+    if is_of_classes and numerators.shape in ((len(inputs), 1), inputs.shape):
         numerators = numerators.mean(1)
     for value in (numerators, weights):
         if not isinstance(value, Tensor) or value.shape != inputs.shape[:1]:
@@ -141,7 +144,30 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
                 f"optimizer step. Its inputs were {list(inputs.shape)}, its targets "
                 f"{list(targets.shape)}; a function of torch takes `reduction='none'`."
             )
-    return numerators, weights
+    if inputs.requires_grad and not numerators.requires_grad:
+        raise InputError(
+            f"the loss {name_of(loss)} has no gradient, so nothing can be learnt of it: its "
+            "numbers are counted or detached, not computed of its inputs."
+        )
+    return numerators.where((weights >= 0) & weights.isfinite(), torch.nan), weights
+
+
+def _check_inputs(loss: LossFunction, inputs: Tensor, targets: Tensor) -> None:
+    """Refuse for a loss of torch what it would compute something else of.
+
+    Raises:
+        InputError: saying what it takes.
+    """
+    if isinstance(loss, nn.NLLLoss):
+        _check_logs(inputs)
+    is_of_classes = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss)
+    is_of_torch = type(loss).__module__.startswith("torch.nn.")
+    if is_of_torch and not is_of_classes and inputs.shape != targets.shape:
+        raise InputError(
+            f"{name_of(loss)} compares numbers one by one, but its inputs are "
+            f"{list(inputs.shape)}, its targets {list(targets.shape)}: take a loss of classes, "
+            "such as `torch.nn.CrossEntropyLoss`, or a function that makes such targets of them."
+        )
 
 
 def _check_logs(inputs: Tensor) -> None:
@@ -185,6 +211,7 @@ def reduce_terms(terms: LossTerms, counts: Tensor) -> BatchLoss:
     numerators = terms.numerators.masked_fill(factors == 0, 0) * factors
     weight = (terms.weights * factors).sum()
     mean = numerators.sum() / torch.where(weight > 0, weight, 1)
+    mean = mean.where(weight.isfinite(), torch.nan)  # or it would be 0, as where all is learnt
     sums, weights = (
         torch.zeros_like(counts, dtype=values.dtype).index_add(0, terms.examples, values.detach())
         for values in (terms.numerators, terms.weights.to(terms.numerators))
@@ -206,79 +233,6 @@ def token_terms(loss: LossFunction, logits: Tensor, labels: Tensor) -> tuple[Ten
         value.new_zeros(labels.shape).masked_scatter(is_token, value).sum(1) for value in values
     )
     return numerators, weights
-
-
-def check_labels(logits: Tensor, labels: Tensor, problem_type: ProblemType) -> None:
-    """Refuse labels of another type or shape than the problem type takes.
-
-    Args:
-        logits: [B, C].
-        labels: [B] int64, [B, C] float or [B] float, by the problem type.
-        problem_type: what they are.
-
-    Raises:
-        InputError: naming both.
-    """
-    expected = {
-        "single_label": (False, logits.shape[:1]),
-        "multi_label": (True, logits.shape),
-        "regression": (True, logits.shape[:1]),
-    }[problem_type]
-    if (labels.is_floating_point(), labels.shape) != expected:
-        kind = "float" if expected[0] else "int64"
-        raise InputError(
-            f"`problem_type: {problem_type}` wants {kind} labels of shape "
-            f"{list(expected[1])}, but got {labels.dtype} of shape {list(labels.shape)}."
-        )
-
-
-def check_rounding(targets: Tensor, problem_type: ProblemType) -> None:
-    """Refuse targets in half precision, but for flags of 0 and 1, which it holds exactly.
-
-    Under bf16-true and 16-true Lightning rounds all floating-point tensors of a batch before any
-    hook sees it: of the targets 1000 to 1063 bfloat16 leaves 12 different ones.
-
-    Args:
-        targets: any shape.
-        problem_type: what they are; numbers of a regression are no flags.
-
-    Raises:
-        InputError: saying which precision keeps them.
-    """
-    if is_half(targets) and (problem_type == "regression" or not _are_flags(targets)):
-        raise _rounded("targets", targets)
-
-
-def check_weights(weights: Tensor, num_examples: int) -> None:
-    """Refuse weights of rows that are no number for each, or are rounded as targets may be.
-
-    Args:
-        weights: [B], as a batch holds them.
-        num_examples: B.
-
-    Raises:
-        InputError: saying which.
-    """
-    if weights.shape != (num_examples,):
-        raise InputError(
-            f"the `weight` of the batch has shape {list(weights.shape)}, but a number for each of "
-            f"its {num_examples} examples is expected, shape [{num_examples}]."
-        )
-    if is_half(weights) and not _are_flags(weights):
-        raise _rounded("weights", weights)
-
-
-def _are_flags(values: Tensor) -> bool:
-    """Whether all are 0 or 1."""
-    return bool(((values == 0) | (values == 1)).all())
-
-
-def _rounded(what: str, values: Tensor) -> InputError:
-    return InputError(
-        f"the {what} of the batch are {str(values.dtype)[6:]}, rounded to 3 digits or fewer by "
-        "`trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true), which leaves "
-        f"{what} as they are."
-    )
 
 
 def class_terms(

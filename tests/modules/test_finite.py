@@ -109,6 +109,26 @@ def test_loss__that_jumps_is_told_and_trained_on(
         assert len(told) == 1
 
 
+def test_loss__that_is_negative_has_jumped_only_where_it_rises(
+    fit: Fit, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(module={"loss": lambda logits, _: logits[:, 0] - 100}, max_epochs=4)
+    assert "times the largest one" not in caplog.text
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_weight__of_a_row_that_is_negative_or_no_number_ends_the_training(
+    weight: float, fit: Fit
+) -> None:
+    class Weighs(TextClassifier):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 - a batch
+            weights = torch.tensor([3.0, weight, 1.0, 1.0])
+            return super().training_step({**batch, "weight": weights}, batch_idx)
+
+    with pytest.raises(SharedFaultError, match="their weights, each of which is a number of 0"):
+        fit(kind=Weighs)
+
+
 def test_answers__that_are_no_numbers_are_refused_by_name() -> None:
     good = {"id": "a", "prediction": "no", "probability": 0.5, "no_answer_probability": None}
     check_answers([good, {"id": "b", "prediction": 1.5}])
