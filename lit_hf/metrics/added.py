@@ -112,6 +112,8 @@ def as_metrics(added: Mapping[str, MetricLike]) -> dict[str, Metric]:
     ['binary_accuracy', 'binary_f1', 'count']
     """
     found: dict[str, Metric] = {}
+    if not isinstance(added, Mapping):
+        raise InputError(f"`metrics` takes a dict of names, but got a {type(added).__name__}.")
     for name, metric in added.items():
         if isinstance(metric, Running):
             raise InputError(
@@ -119,7 +121,10 @@ def as_metrics(added: Mapping[str, MetricLike]) -> dict[str, Metric]:
                 "one number of all rows: leave the wrapper out."
             )
         if isinstance(metric, MetricCollection):
-            found |= {f"{name}_{key}": part for key, part in metric.items()}
+            parts = {f"{name}_{key}": part for key, part in metric.items()}
+            if taken := sorted({*parts} & {*added, *found}):
+                raise InputError(f"`metrics`: two numbers are called {taken[0]!r}; rename one.")
+            found |= parts
         elif isinstance(metric, Metric):
             found[name] = metric
         elif isinstance(metric, type | nn.Module) or not callable(metric):

@@ -73,7 +73,9 @@ class StageMetrics(nn.Module):
         for name, metric in self.added.items() if picks else ():
             places = [numbers] if isinstance(metric, FunctionMetric) else []
             given = [*inputs(metric), *places]
-            self.added.count(name, tuple(_rows(value, kept, picks) for value in given))
+            rows = [_rows(value, kept, picks) for value in given]
+            copies = [row.clone() if isinstance(row, Tensor) else row for row in rows]
+            self.added.count(name, tuple(copies))  # it may change them, others count them too
 
     def compute(self) -> dict[str, Tensor]:
         """All scores by name, scalars; a collective operation where there are several processes.

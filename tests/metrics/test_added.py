@@ -90,6 +90,14 @@ def test_numbers__of_one_name_are_refused() -> None:
         metrics.compute()
 
 
+def test_metrics__of_one_name_or_of_none_are_refused() -> None:
+    both = {"a_b": len, "a": MetricCollection({"b": BinaryF1Score()})}
+    with pytest.raises(InputError, match="two numbers are called 'a_b'"):
+        as_metrics(both)
+    with pytest.raises(InputError, match="takes a dict of names, but got a list"):
+        as_metrics([len])  # type: ignore[arg-type]  # that is the point
+
+
 def test_collection__is_its_metrics_with_its_prefix() -> None:
     both = MetricCollection([MulticlassAccuracy(2), MulticlassCohenKappa(2)], prefix="my_")
     found = as_metrics({"all": both})

@@ -80,6 +80,12 @@ def test_function__that_names_its_labels_first_gets_them_first() -> None:
             assert metric.compute() == pytest.approx(wanted)
 
 
+def test_function__that_calls_its_labels_gold_gets_them_first() -> None:
+    metric = FunctionMetric(lambda gold, predicted: gold.mean() - 10 * predicted.mean())
+    metric.update(torch.tensor([0, 0]), torch.tensor([1, 1]), [0, 1])
+    assert float(metric.compute()) == 1.0
+
+
 @pytest.mark.parametrize("function", [roc_auc_score, average_precision_score])
 def test_function__of_scores_is_refused(function: Callable[..., object]) -> None:
     """They would be computed of classes, without a word."""

@@ -147,6 +147,24 @@ def test_added__are_logged_by_their_names() -> None:
     assert names < set(scores.metrics.names)
 
 
+class _Changing(Metric):
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        predictions.zero_()
+        labels.zero_()
+
+    def compute(self) -> Tensor:
+        return torch.tensor(0.0)
+
+
+def test_added__that_changes_what_it_counts_changes_no_other() -> None:
+    labels = torch.tensor([1, 1])
+    given = torch.tensor([[0.2, 0.8], [0.1, 0.9]]), labels
+    metrics = StageMetrics({}, {"first": _Changing(), "then": MulticlassAccuracy(num_classes=2)})
+    metrics.update(_terms([1, 1], [1, 1], [0, 1]), _kept(True, True), lambda _: given, [0, 1])
+    assert float(metrics.compute()["then"]) == 1.0
+    assert labels.tolist() == [1, 1]
+
+
 def test_added__are_copies_of_what_is_given() -> None:
     given = MulticlassCohenKappa(2)
     first, second = (StageMetrics({}, {"kappa": given}) for _ in range(2))
