@@ -23,7 +23,7 @@ from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.folder_weights import is_export_of, take_exported, tell_other_settings
-from lit_hf.modules.given_model import given_model, prepared
+from lit_hf.modules.given_model import given_model, parts_of, prepared, tell_changed_parts
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loading import ConfigValue, config_from_dict, other_weights
 from lit_hf.modules.losses import LossFunction, for_each_row
@@ -87,6 +87,7 @@ class HFModule(
     """
 
     task: str
+    _parts: Mapping[str, type] = {}  # of the model when it was made
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class HFModule(
             self.model = self.use_model(prepared(self.given.model))
         if pretrained and self.given.model is None:
             settle_gaps(self.model, self.model_name, is_export_of(type(self), config))
+        self._parts = parts_of(self.model)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         make_precise(self.setup_scores)
         self.to(self.device)  # it may have been moved before the model was first touched
@@ -275,6 +277,7 @@ class HFModule(
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
+        self._parts = tell_changed_parts(self._parts, self.model)
         self._resume.save(self._trainer, checkpoint, self.device)
         save_validated(self._trainer, self, checkpoint)
         checkpoint["state_dict"] = plain_names(cast("Any", checkpoint.get("state_dict") or {}))

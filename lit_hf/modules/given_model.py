@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
@@ -122,6 +123,40 @@ def changed_parts(model: PreTrainedModel) -> list[str]:
         for name, part in model.named_modules()
         if type(part) is not wanted.get(name, type(part))
     ]
+
+
+def parts_of(model: nn.Module) -> dict[str, type]:
+    """The classes of the parts of a model by name."""
+    return {name: type(part) for name, part in model.named_modules()}
+
+
+def tell_changed_parts(made: Mapping[str, type], model: nn.Module) -> dict[str, type]:
+    """Warn of parts that were replaced since a module has made its model.
+
+    What wraps a part and stays one of its class, such as a shard of it, is none.
+
+    Args:
+        made: the parts that it has made.
+        model: as a checkpoint holds it.
+
+    Returns:
+        The parts as they are, so that each change is told once.
+    """
+    parts = parts_of(model)
+    changed = [
+        f"`{name}` is a {kind.__name__}, was a {made[name].__name__}"
+        for name, kind in parts.items()
+        if kind is not made.get(name, kind)
+        and not (issubclass(kind, made[name]) and kind.__module__.startswith(("torch.", "lit_hf.")))
+    ]
+    if changed:
+        log.warning(
+            f"the model was changed by hand after it was made: {'; '.join(changed[:5])}. A "
+            "checkpoint holds its weights, not these classes, and is loaded into what the module "
+            "makes: an export would not fit, or would answer otherwise. Make such changes in "
+            "`load_model` of a subclass."
+        )
+    return parts
 
 
 def check_kind(model: PreTrainedModel, module: type, takes: bool, wanted: str) -> None:

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedModel
 
-from lit_hf import InputError
+from lit_hf import InputError, TextClassifier
 from lit_hf.modules.given_model import check_kind, config_by_class, given_model, prepared
+from tests.trainers import quiet_trainer
 
 SMALL: dict[str, Any] = {
     **{"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2},
@@ -107,3 +109,24 @@ def test_prepared__tells_of_parts_that_the_class_does_not_make(
     prepared(model)
     for told in ("`classifier` is a Normed, not a Linear", "`bert.pooler.activation` is a GELU"):
         assert told in caplog.text
+
+
+class _Half(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) / 2
+
+
+def test_part__replaced_after_the_model_was_made_is_told_once(
+    tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be loaded as the part that it was: of the same weights, with other answers."""
+    module = TextClassifier(tiny_model, label_names=["no", "yes"], pretrained=False)
+    trainer = quiet_trainer(default_root_dir=tmp_path)
+    trainer.strategy.connect(module)
+    module.configure_model()
+    trainer.save_checkpoint(tmp_path / "as_made.ckpt")
+    assert "by hand" not in caplog.text
+    module.model.classifier = _Half(16, 2)
+    for name in ("changed.ckpt", "again.ckpt"):
+        trainer.save_checkpoint(tmp_path / name)
+    assert caplog.text.count("`classifier` is a _Half, was a Linear") == 1
