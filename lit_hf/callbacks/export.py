@@ -20,10 +20,12 @@ from lit_hf.data.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.files import new_folder, sync_files
 from lit_hf.functional.class_lookup import class_named, name_of
+from lit_hf.functional.given_settings import taken_out
 from lit_hf.functional.hf_objects import is_in_memory
 from lit_hf.functional.text import printable
 from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
+from lit_hf.modules.trained_class import TAKEN_OUT
 from lit_hf.processor_files import (
     data_description,
     drop_code,
@@ -158,6 +160,8 @@ def _write(checkpoint: dict[str, dict[str, object]], module: HFModule, folder: P
     inputs = known_inputs(data) or {}
     model = module.export_model()
     known = {**inputs, **module.settings(), _CLASS: name_of(type(module))}
+    if names := taken_out(module):
+        known[TAKEN_OUT] = names
     model.config.task_specific_params = {module.task: known}
     with _no_bars():
         model.save_pretrained(folder)

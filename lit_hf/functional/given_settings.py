@@ -1,5 +1,6 @@
 """The settings that an object was made with, as far as they are plain values."""
 
+import functools
 import inspect
 import json
 from collections.abc import Iterable
@@ -7,6 +8,8 @@ from typing import cast, get_args, is_typeddict
 
 from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.differences import Fact
+
+_GIVEN = "_given_arguments"
 
 
 def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact]:
@@ -42,9 +45,42 @@ def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, objec
     names: dict[str, bool] = {}  # and whether the package knows them; base classes come last
     for kind in constructors_of(type(made)):
         names |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
-    wanted = [name for name, is_ours in names.items() if not (is_ours and of_users_alone)]
-    kept = {name: vars(made)[name] for name in wanted if name in vars(made)}
-    return {name: value for name, value in kept.items() if is_plain(value)}
+    given = {k: v for k, v in vars(made).get(_GIVEN, {}).items() if not names.get(k, False)}
+    wanted = [n for n in {**names, **given} if not (names.get(n, False) and of_users_alone)]
+    kept = {name: {**given, **vars(made)}.get(name, _GIVEN) for name in wanted}
+    return {k: v for k, v in kept.items() if v is not _GIVEN and is_plain(v)}
+
+
+def remember_given(kind: type) -> None:
+    """Let the objects of a class of the user's own know what its constructor was given.
+
+    An argument that it takes out of its `**settings`, or keeps under another name, is found so.
+
+    Args:
+        kind: whose `__init__` is replaced; of a class of this package it stays.
+    """
+    if "__init__" not in vars(kind) or kind.__module__.startswith("lit_hf."):
+        return
+    init = vars(kind)["__init__"]
+    signature = inspect.signature(init)
+    kinds = {name: one.kind for name, one in signature.parameters.items()}
+    positional = [name for name, one in kinds.items() if one.name == "POSITIONAL_OR_KEYWORD"][1:]
+
+    @functools.wraps(init)
+    def begin(made: object, *args: object, **given: object) -> None:
+        if _GIVEN not in vars(made):  # the outermost constructor is the one that is called again
+            named = dict(zip(positional, args, strict=False))
+            vars(made)[_GIVEN] = {k: v for k, v in {**named, **given}.items() if is_plain(v)}
+        init(made, *args, **given)
+
+    begin.__signature__ = signature  # type: ignore[attr-defined]  # which Lightning looks at
+    kind.__init__ = begin  # type: ignore[misc]  # of a class
+
+
+def taken_out(made: object) -> list[str]:
+    """Names of arguments that an object was given and that no constructor of its class names."""
+    named = arguments_of(type(made))
+    return [name for name in vars(made).get(_GIVEN, {}) if name not in named]
 
 
 def own_settings(made: object) -> dict[str, object]:

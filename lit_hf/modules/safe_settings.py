@@ -6,16 +6,21 @@ from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch import LightningModule
 
 from lit_hf.functional.credentials import without_secrets
-from lit_hf.functional.given_settings import kept_settings
+from lit_hf.functional.given_settings import kept_settings, remember_given
 from lit_hf.safe_loading import SafeLoading
 
 
 class SafeSettings(SafeLoading, LightningModule):
     """Knows its arguments without being told: those that it keeps under their names.
 
-    They are arguments of its class or of a base, and plain values, as a checkpoint can hold them.
+    They are arguments of its class or of a base, and plain values, as a checkpoint can hold them;
+    of a class of the user's own also those that it keeps under no name.
     What `save_hyperparameters` is given goes first.
     """
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        super().__init_subclass__(**settings)
+        remember_given(cls)
 
     @property
     def hparams(self) -> AttributeDict:

@@ -12,6 +12,8 @@ from lit_hf.modules.folder_weights import exported_settings
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
+TAKEN_OUT = "taken_out"
+"""Key of the names of arguments that the class takes out of its `**settings`."""
 _PACKAGE = "lit_hf.modules"
 
 
@@ -92,7 +94,7 @@ def class_of_folder(config: "PreTrainedConfig", path: object) -> type[HFModule]:
     return class_taking(config, path) if known is None else _class_of(known, path)
 
 
-def settings_of(kind: type[HFModule], known: Mapping[str, object]) -> dict[str, Any]:
+def settings_of(kind: type[HFModule], known: Mapping[str, Any]) -> dict[str, Any]:
     """Those of an export's settings that the constructor of its class takes."""
-    accepted = accepted_by(kind)
+    accepted = [*accepted_by(kind), *known.get(TAKEN_OUT, ())]
     return {name: value for name, value in known.items() if name in accepted}

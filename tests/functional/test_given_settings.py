@@ -1,6 +1,14 @@
+import inspect
 from typing import Any, TypedDict, Unpack
 
-from lit_hf.functional.given_settings import accepted_by, given_settings, refused_by
+from lit_hf.functional.given_settings import (
+    accepted_by,
+    given_settings,
+    kept_settings,
+    refused_by,
+    remember_given,
+    taken_out,
+)
 
 
 class _Base:
@@ -53,3 +61,20 @@ def test_declared_settings__are_the_only_ones_that_a_class_takes() -> None:
     assert accepted_by(_Declared) == ["size", "depth", "rate"]
     assert refused_by(_Declared, ["rate", "names", "size"]) == ["names"]
     assert refused_by(_Own, ["rate"]) == []
+
+
+class _Popped(_Base):
+    def __init__(self, scale: float, *more: int, **others: Any) -> None:  # noqa: ANN401 - of the base class
+        self._shift = others.pop("shift", 0)
+        super().__init__(**others)
+        self._factor = scale
+
+
+def test_settings__that_are_kept_under_no_name_are_those_given() -> None:
+    signature = inspect.signature(_Popped)
+    remember_given(_Popped)
+    made = _Popped(2.0, 7, shift=1, size=3, names=None)
+    made.size = 4
+    assert kept_settings(made) == {"scale": 2.0, "size": 4, "names": None, "shift": 1}
+    assert taken_out(made) == ["shift"]
+    assert inspect.signature(_Popped) == signature

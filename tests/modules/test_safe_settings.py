@@ -1,10 +1,13 @@
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from lit_hf import TextClassifier
+from lit_hf import Predictor, TextClassifier
+from lit_hf.callbacks.export import export_checkpoint
+from tests.trainers import quiet_trainer
 
 SECRET = "s3cr3t"
 
@@ -48,3 +51,26 @@ def test_module__of_its_own_arguments_shows_no_keys(
     assert held["words"] == "https://example.org/words?sig=***"
     loaded = Listed.load_from_checkpoint(tmp_path / "last.ckpt", api_key=SECRET, words=address)
     assert (loaded.words, loaded.api_key) == (address, SECRET)
+
+
+class _Scaled(TextClassifier):
+    """Keeps an argument under another name, and takes another out of those that it hands on."""
+
+    def __init__(self, model_name: str, scale: float = 1.0, **settings: Any) -> None:  # noqa: ANN401 - as they came
+        self._shift = settings.pop("shift", 0.0)
+        super().__init__(model_name, **settings)
+        self._factor = scale
+
+
+def test_arguments__under_no_name_of_theirs_come_back(tiny_model: str, tmp_path: Path) -> None:
+    own: dict[str, Any] = {"scale": 3.0, "shift": 0.5}
+    module = _Scaled(tiny_model, label_names=["no", "yes"], pretrained=False, **own)
+    trainer = quiet_trainer(default_root_dir=tmp_path)
+    trainer.strategy.connect(module)
+    module.configure_model()
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    loaded = _Scaled.load_from_checkpoint(tmp_path / "last.ckpt")
+    assert (loaded._factor, loaded._shift) == (3.0, 0.5)
+    folder = export_checkpoint(tmp_path / "last.ckpt", tmp_path / "folder")
+    asked = cast("_Scaled", Predictor.from_pretrained(folder).module)
+    assert (asked._factor, asked._shift) == (3.0, 0.5)
