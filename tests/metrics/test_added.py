@@ -1,6 +1,7 @@
 """Metrics and functions of the user, in one process."""
 
 from collections.abc import Sized
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_numbers__of_one_name_are_refused() -> None:
 
 
 def test_metrics__of_one_name_or_of_none_are_refused() -> None:
-    both = {"a_b": len, "a": MetricCollection({"b": BinaryF1Score()})}
+    both: Any = {"a_b": len, "a": MetricCollection({"b": BinaryF1Score()})}
     with pytest.raises(InputError, match="two numbers are called 'a_b'"):
         as_metrics(both)
     with pytest.raises(InputError, match="takes a dict of names, but got a list"):

@@ -83,7 +83,7 @@ def test_function__that_names_its_labels_first_gets_them_first() -> None:
 def test_function__that_calls_its_labels_gold_gets_them_first() -> None:
     metric = FunctionMetric(lambda gold, predicted: gold.mean() - 10 * predicted.mean())
     metric.update(torch.tensor([0, 0]), torch.tensor([1, 1]), [0, 1])
-    assert float(metric.compute()) == 1.0
+    assert metric.compute() == 1.0
 
 
 @pytest.mark.parametrize("function", [roc_auc_score, average_precision_score])
