@@ -25,6 +25,7 @@ _PARTS: Mapping[str, object] = {
     "lit_hf": {"task": "", "metrics": {}, "fingerprint": {}, "rows": {"facts": {}}},
 }
 """What Lightning and we write, as far as its kind is always the same."""
+_NAMED = ("state_dict", "hyper_parameters", "callbacks", "loops", "lit_hf")
 
 
 def is_stored(path: Path) -> bool:
@@ -62,7 +63,17 @@ def check_content(content: object, num_bytes: int) -> None:
     if isinstance(content, dict) and (fault := unlike(_PARTS, content, numbers=(int,))):
         raise ValueError(fault)
     if isinstance(content, dict):
+        _check_names(content)
         Version(str(content.get("pytorch-lightning_version", "0")))  # Lightning reads it first
+
+
+def _check_names(content: Mapping[object, object]) -> None:
+    """Refuse what lies under numbers where names are expected."""
+    for name in _NAMED:
+        part = content.get(name)
+        for key in part if isinstance(part, Mapping) else ():
+            if not isinstance(key, str):
+                raise ValueError(f"{name!r} holds {str(key)[:50]!a}, expected are names")
 
 
 def unlike(

@@ -64,6 +64,7 @@ def test_content__of_no_plain_values_or_larger_than_its_file_is_damage(
         ("lit_hf", {"metrics": [1]}),
         ("lit_hf", {"rows": {"facts": "x"}}),
         ("hyper_parameters", torch.zeros(3)),
+        ("state_dict", {3: torch.zeros(3)}),
     ],
 )
 def test_content__of_parts_of_another_kind_is_damage(
