@@ -10,6 +10,7 @@ from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.differences import Fact
 
 _GIVEN = "_given_arguments"
+_BEGUN = "_begun_with"  # what the constructor left under the names of the arguments
 
 
 def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact]:
@@ -47,14 +48,17 @@ def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, objec
         names |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
     given = {k: v for k, v in vars(made).get(_GIVEN, {}).items() if not names.get(k, False)}
     wanted = [n for n in {**names, **given} if not (names.get(n, False) and of_users_alone)]
-    kept = {name: {**given, **vars(made)}.get(name, _GIVEN) for name in wanted}
+    begun = vars(made).get(_BEGUN, {})
+    same = {k: v for k, v in given.items() if k in begun and _is_same(vars(made).get(k), begun[k])}
+    kept = {name: {**given, **vars(made), **same}.get(name, _GIVEN) for name in wanted}
     return {k: v for k, v in kept.items() if v is not _GIVEN and is_plain(v)}
 
 
 def remember_given(kind: type) -> None:
     """Let the objects of a class of the user's own know what its constructor was given.
 
-    An argument that it takes out of its `**settings`, or keeps under another name, is found so.
+    An argument that it takes out of its `**settings`, or keeps changed or under another name, is
+    found so; an attribute that somebody sets later counts as it is then.
 
     Args:
         kind: whose `__init__` is replaced; of a class of this package it stays.
@@ -63,18 +67,40 @@ def remember_given(kind: type) -> None:
         return
     init = vars(kind)["__init__"]
     signature = inspect.signature(init)
-    kinds = {name: one.kind for name, one in signature.parameters.items()}
-    positional = [name for name, one in kinds.items() if one.name == "POSITIONAL_OR_KEYWORD"][1:]
 
     @functools.wraps(init)
     def begin(made: object, *args: object, **given: object) -> None:
-        if _GIVEN not in vars(made):  # the outermost constructor is the one that is called again
-            named = dict(zip(positional, args, strict=False))
-            vars(made)[_GIVEN] = {k: v for k, v in {**named, **given}.items() if is_plain(v)}
+        if _GIVEN in vars(made):  # the outermost constructor is the one that is called again
+            init(made, *args, **given)
+            return
+        named = vars(made)[_GIVEN] = _by_name(signature, made, *args, **given)
         init(made, *args, **given)
+        vars(made)[_BEGUN] = {name: vars(made)[name] for name in named if name in vars(made)}
 
     begin.__signature__ = signature  # type: ignore[attr-defined]  # which Lightning looks at
     kind.__init__ = begin  # type: ignore[misc]  # of a class
+
+
+def _is_same(value: object, other: object) -> bool:
+    """Whether an attribute is as it was; numbers of a pickled object are other objects."""
+    return value is other or (is_plain(value) and is_plain(other) and value == other)
+
+
+def _by_name(signature: inspect.Signature, *args: object, **given: object) -> dict[str, object]:
+    """The plain arguments of a method by name, defaults included."""
+    try:
+        bound = signature.bind(*args, **given)
+    except TypeError:  # which the method itself tells
+        return {}
+    bound.apply_defaults()
+    named: dict[str, object] = {}
+    for name, value in list(bound.arguments.items())[1:]:
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            named |= value
+        elif kind is not inspect.Parameter.VAR_POSITIONAL:
+            named[name] = value
+    return {name: value for name, value in named.items() if is_plain(value)}
 
 
 def taken_out(made: object) -> list[str]:

@@ -1,4 +1,5 @@
 import inspect
+import pickle
 from typing import Any, TypedDict, Unpack
 
 from lit_hf.functional.given_settings import (
@@ -64,10 +65,11 @@ def test_declared_settings__are_the_only_ones_that_a_class_takes() -> None:
 
 
 class _Popped(_Base):
-    def __init__(self, scale: float, *more: int, **others: Any) -> None:  # noqa: ANN401 - of the base class
+    def __init__(self, scale: float, *more: int, rate: float = 0.5, **others: Any) -> None:  # noqa: ANN401 - of the base class
         self._shift = others.pop("shift", 0)
         super().__init__(**others)
         self._factor = scale
+        self.rate = 2 * rate
 
 
 def test_settings__that_are_kept_under_no_name_are_those_given() -> None:
@@ -75,6 +77,10 @@ def test_settings__that_are_kept_under_no_name_are_those_given() -> None:
     remember_given(_Popped)
     made = _Popped(2.0, 7, shift=1, size=3, names=None)
     made.size = 4
-    assert kept_settings(made) == {"scale": 2.0, "size": 4, "names": None, "shift": 1}
+    expected = {"scale": 2.0, "size": 4, "names": None, "shift": 1, "rate": 0.5}
+    assert kept_settings(made) == expected
+    assert kept_settings(pickle.loads(pickle.dumps(made))) == expected
+    made.rate = 0.25
+    assert kept_settings(made)["rate"] == 0.25  # set later
     assert taken_out(made) == ["shift"]
     assert inspect.signature(_Popped) == signature
