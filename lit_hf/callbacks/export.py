@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.seed import isolate_rng
 from transformers.utils import logging as hf_logging
 
 from lit_hf.callbacks.best import best_callback, others_best, why_the_last
@@ -114,6 +115,7 @@ def _how_to_export(damaged: str, target: Path) -> str:
     return f"{told}; for another checkpoint's weights: `lit-hf export {other} {target}`."
 
 
+@isolate_rng()  # the model that is made draws weights first; a training may go on after an export
 def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     """Write a checkpoint as a Hugging Face folder.
 

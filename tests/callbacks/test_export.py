@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import re
 import shutil
 import stat
@@ -259,6 +260,14 @@ def test_export__refuses_a_folder_of_something_else(
     with pytest.raises(InputError, match=r"chapter\.txt: this is a file"):
         export_checkpoint(_best(trained), foreign / "chapter.txt")
     assert _names(tmp_path) == {"thesis", "base"}
+
+
+def test_export__draws_no_random_numbers_of_a_training(trained: Path, tmp_path: Path) -> None:
+    """A checkpoint that is saved behind it goes on as one that is saved before."""
+    before = random.getstate(), torch.get_rng_state()
+    export_checkpoint(_best(trained), tmp_path / "model")
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
 
 
 def test_export__replaces_an_earlier_one(
