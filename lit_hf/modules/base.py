@@ -43,7 +43,7 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
-from lit_hf.modules.resumed_states import ResumedStates, restored_step
+from lit_hf.modules.resumed_states import ResumedStates
 from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.safe_settings import SafeSettings
 from lit_hf.modules.same_inputs import SameInputs
@@ -188,11 +188,6 @@ class HFModule(
         output["loss"] = self._mean.weigh(self.trainer, output["loss"], output["weight"])
         return output
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in Lightning
-        """Step; one error tells what the restored state of an optimizer makes it raise."""
-        with restored_step(self.trainer):
-            super().optimizer_step(*args, **kwargs)
-
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop where a loss was no number; divide the gradients by what they are of."""
         self._finite.settle(self.trainer)
@@ -287,7 +282,10 @@ class HFModule(
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take what a checkpoint holds; one error tells what cannot be taken."""
-        with told_as_input(getattr(self._trainer, "ckpt_path", None) or "the checkpoint"):
+        if self._trainer is None:  # who loads a module alone names the file
+            self.take_checkpoint(checkpoint)
+            return
+        with told_as_input(str(self._trainer.ckpt_path)):
             self.take_checkpoint(checkpoint)
 
     def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:

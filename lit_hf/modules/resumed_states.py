@@ -1,10 +1,7 @@
 """ResumedStates: what a training resumes with is of the kind that such a training has."""
 
 import copy
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
@@ -19,26 +16,6 @@ from lit_hf.modules.sharding import is_sharded
 
 _LOOPS = {"fit": "fit_loop", "validate": "validate_loop", "test": "test_loop"}
 _OF_FIT = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
-_OF_VALUES = (KeyError, TypeError, ValueError, AttributeError, RuntimeError)  # none of a device
-
-
-@contextmanager
-def restored_step(trainer: Trainer) -> Iterator[None]:
-    """Tell what the state that an optimizer has of a checkpoint makes its step raise.
-
-    Raises:
-        InputError: naming the checkpoint, in place of an error of PyTorch's optimizers.
-    """
-    try:
-        yield
-    except _OF_VALUES as error:
-        frames = [Path(f.filename).parts for f in traceback.extract_tb(error.__traceback__)]
-        inner = [parts[-3:-1] for parts in frames if parts[-3:-1] != ("torch", "utils")][-1]
-        is_of_state = inner == ("torch", "optim") and type(error) in _OF_VALUES
-        if trainer.ckpt_path is None or not is_of_state or "allocate" in str(error):
-            raise
-        with told_as_input(f"{trainer.ckpt_path}: the state of an optimizer"):
-            raise
 
 
 class ResumedStates:

@@ -1,8 +1,10 @@
 """States in a checkpoint that a training cannot take: one error, before anything is trained."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
+from lit_hf.messages import restoring
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
@@ -105,6 +108,9 @@ _CHANGES: dict[str, tuple[Callable[[Content], object], str]] = {
 }
 
 
+_IN_A_STEP = ("no averages", "no decay", "a switch of another kind")  # which the command tells
+
+
 @pytest.mark.parametrize("name", _CHANGES)
 def test_state__of_another_kind_is_one_error(
     name: str, checkpoint: Content, tiny_model: str, tweet_rows: Rows, tmp_path: Path
@@ -115,7 +121,9 @@ def test_state__of_another_kind_is_one_error(
     content = torch.load(path, weights_only=True)
     change(content)
     torch.save(content, path)
-    with pytest.raises(InputError, match=rf"strange\.ckpt: [^\n]*{wanted}"):
+    command: Any = SimpleNamespace(ckpt_path=path)
+    telling = restoring(command) if name in _IN_A_STEP else nullcontext()
+    with pytest.raises(InputError, match=rf"strange\.ckpt: [^\n]*{wanted}"), telling:
         _fit(tiny_model, tweet_rows[:8], 4, path)
 
 
