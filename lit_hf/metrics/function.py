@@ -13,7 +13,7 @@ from lit_hf.metrics.gathered import over_processes
 
 # First arguments that are labels, as scikit-learn, `evaluate`, jiwer and people call them.
 _LABELS = {"y_true", "labels_true", "labels", "label", "references", "reference", "y", "true"}
-_LABELS |= {"targets", "target", "answers", "truth", "gold", "actual", "expected", "ground_truth"}
+_LABELS |= {"targets", "target", "truth", "gold", "actual", "expected", "ground_truth"}
 # Second ones of scikit-learn that are numbers of a model, from which a function makes classes.
 _SCORES = {"y_score", "y_proba", "y_prob", "pred_decision"}
 

@@ -86,6 +86,12 @@ def test_function__that_calls_its_labels_gold_gets_them_first() -> None:
     assert metric.compute() == 1.0
 
 
+def test_function__of_answers_gets_those_of_the_model_first() -> None:
+    metric = FunctionMetric(lambda answers, golds: float((answers, golds) == (["a"], [["b"]])))
+    metric.update(["a"], [["b"]], [0])
+    assert metric.compute() == 1.0
+
+
 @pytest.mark.parametrize("function", [roc_auc_score, average_precision_score])
 def test_function__of_scores_is_refused(function: Callable[..., object]) -> None:
     """They would be computed of classes, without a word."""
