@@ -52,8 +52,6 @@ _LOST_WORKER = re.compile(
 _LATE_WORKER = re.compile(r"DataLoader timed out after (\d+)")
 _LOADER = ("utils", "data", "dataloader.py")
 _RESTORES = ("connectors", "checkpoint_connector.py")
-_STEPS = ("torch", "optim")
-_OF_VALUES = (KeyError, TypeError, ValueError, AttributeError, RuntimeError)  # none of a device
 
 
 @contextmanager
@@ -61,17 +59,13 @@ def restoring(trainer: "Trainer") -> Iterator[None]:
     """Tell what the state in a checkpoint makes Lightning and callbacks raise when they take it.
 
     Raises:
-        InputError: naming the checkpoint, in place of an error while it is restored, or while an
-            optimizer steps by what it has restored.
+        InputError: naming the checkpoint, in place of an error while it is restored.
     """
     try:
         yield
     except Exception as error:
         frames = [Path(f.filename).parts for f in traceback.extract_tb(error.__traceback__)]
-        is_read = any(parts[-2:] == _RESTORES for parts in frames)
-        inner = [parts for parts in frames if parts[-3:-1] != ("torch", "utils")][-1]
-        is_step = inner[-3:-1] == _STEPS and type(error) in _OF_VALUES
-        if trainer.ckpt_path is None or not (is_read or (is_step and advice_on(error) is None)):
+        if trainer.ckpt_path is None or not any(parts[-2:] == _RESTORES for parts in frames):
             raise
         with told_as_input(str(trainer.ckpt_path)):
             raise

@@ -1,10 +1,11 @@
 """ResumedStates: what a training resumes with is of the kind that such a training has."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
@@ -81,6 +82,7 @@ class ResumedStates:
                 _tell(trainer, fault_of_optimizer(optimizer, state, name))
                 if type(optimizer).__module__.startswith("torch.optim"):
                     copy.copy(optimizer).load_state_dict(state)  # what the own one would raise
+                    _tell(trainer, fault_in_a_step(optimizer, state, name))
         for number, (config, state) in enumerate(
             zip(trainer.lr_scheduler_configs, schedules, strict=False)
         ):
@@ -112,6 +114,52 @@ def fault_of_optimizer(optimizer: Optimizer, held: Mapping[str, Any], name: str)
             state = held["state"].get(key, {})
             if fault := _fault_of_state(weight, state, is_fused, f"{name}['state'][{key!r}]"):
                 return fault
+    return ""
+
+
+def fault_in_a_step(optimizer: Optimizer, held: Mapping[str, Any], name: str) -> str:
+    """What an optimizer of PyTorch misses in its state when it steps; "" where nothing is.
+
+    Which entries a class needs depends on its settings (`amsgrad`, `momentum`, `centered`), so a
+    new object of the class makes one step, of the smallest weight of those with the same entries.
+
+    Args:
+        optimizer: as it was made.
+        held: its state in a checkpoint, of the right shapes.
+        name: what messages call it.
+    """
+    for own, group in zip(optimizer.param_groups, held["param_groups"], strict=False):
+        trials: dict[frozenset[str], tuple[Tensor, Any]] = {}
+        for weight, key in sorted(
+            zip(own["params"], group["params"], strict=False), key=lambda pair: -pair[0].numel()
+        ):
+            if state := held["state"].get(key):  # a weight that never had a gradient has none
+                trials[frozenset(map(str, state))] = (weight, state)
+        for weight, state in trials.values():
+            if missing := _missing_in_a_step(type(optimizer), weight, dict(group), state):
+                return f"{name} has no {missing}, which {type(optimizer).__name__} needs"
+    return ""
+
+
+def _missing_in_a_step(
+    kind: Callable[[list[Tensor]], Optimizer],
+    weight: Tensor,
+    group: dict[str, Any],
+    state: Mapping[str, Any],
+) -> str:
+    """The entry that an optimizer does not find when it steps with this state."""
+    trial = torch.zeros_like(weight, requires_grad=True)
+    trial.grad = torch.zeros_like(weight)
+    optimizer = kind([trial])
+    group = {name: value for name, value in group.items() if name != "param_names"}
+    held = {"state": {0: state}, "param_groups": [{**group, "params": [0]}]}
+    try:
+        optimizer.load_state_dict(copy.deepcopy(held))
+        optimizer.step()
+    except KeyError as error:
+        return str(error)
+    except Exception:  # such as that of a class that steps by a closure: no entry is missing
+        return ""
     return ""
 
 
