@@ -68,21 +68,21 @@ class _Timed:
 
 def prepare(parts: str) -> None:
     """Time what makes a run safe ("all"), or put nothing in its place ("none"), in this process."""
-    from lit_hf import trainer_cli
-    from lit_hf.callbacks import every_run
-    from lit_hf.callbacks.run_folder import RunFolder
-    from lit_hf.callbacks.same_training import SameTraining
-    from lit_hf.callbacks.signals import StopAtSignal
-    from lit_hf.modules.finite import FiniteLoss
-    from lit_hf.modules.resuming import ExactResume
+    from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
+    from lit_hf.callbacks.resume_guard import ResumeGuard
+    from lit_hf.callbacks.run_dir_lock import RunDirLock
+    from lit_hf.checkpointing.resume_state import ResumeState
+    from lit_hf.cli import default_callbacks
+    from lit_hf.cli import main as cli_main
+    from lit_hf.modules.loss_guard import LossGuard
 
     if parts == "none":
-        kept = tuple(kind for kind in every_run.EVERY_RUN if kind is not StopAtSignal)
-        trainer_cli.EVERY_RUN = kept  # type: ignore[assignment, attr-defined]  # one class fewer, of a name imported there
-    for kind in (FiniteLoss, ExactResume, RunFolder, SameTraining, StopAtSignal):
+        kept = tuple(kind for kind in default_callbacks.EVERY_RUN if kind is not GracefulShutdown)
+        cli_main.EVERY_RUN = kept  # type: ignore[assignment, attr-defined]  # one class fewer, of a name imported there
+    for kind in (LossGuard, ResumeState, RunDirLock, ResumeGuard, GracefulShutdown):
         for name, part in list(vars(kind).items()):
             if inspect.isfunction(part) and not name.startswith("__"):
-                nothing = parts == "none" and kind is not StopAtSignal
+                nothing = parts == "none" and kind is not GracefulShutdown
                 setattr(kind, name, (lambda *_, **__: None) if nothing else _Timed(part))
 
 
@@ -99,7 +99,7 @@ def train(folder: Path, model: str, parts: str, num_epochs: int) -> tuple[float,
     ]
     code = (
         f"from benchmarks.cost_of_safety import prepare; prepare({parts!r}); "
-        "import sys; from lit_hf.cli import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from lit_hf.cli.command import main; sys.exit(main(sys.argv[1:]))"
     )
     with tempfile.TemporaryDirectory() as run:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What each part of CPUSpeed and FirstTokenOnly brings to a step on the CPU.
+"""What each part of CPUSpeed and PruneLastLayer brings to a step on the CPU.
 
     python -m benchmarks.cpu_step --model FOLDER_OR_HUB_ID
 
@@ -25,10 +25,10 @@ from transformers import AutoModelForSequenceClassification
 
 from benchmarks.arguments import add_results, count, model_name, parser_of
 from benchmarks.record import record
-from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
-from lit_hf.modules.cpu import hasten
-from lit_hf.modules.first_token import read_first_token
-from lit_hf.modules.packed import PackedWeights, can_pack
+from lit_hf.speed.attention import apply_cpu_patches
+from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
+from lit_hf.speed.prepacked_linear import PackedWeights, can_pack
+from lit_hf.speed.prune_last_layer import read_first_token
 
 SHAPES = {
     "32 x 32": (32, [32]),
@@ -66,7 +66,7 @@ def step_seconds(model_folder: str, stage: str, parts: str, shape: str, num_step
         keep_kernels()
     model = AutoModelForSequenceClassification.from_pretrained(model_folder)
     if "quick" in parts:
-        hasten(model)
+        apply_cpu_patches(model)
     if "first" in parts:
         read_first_token(model)
     if "packed" in parts:

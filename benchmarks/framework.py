@@ -26,7 +26,7 @@ from benchmarks.record import record
 from benchmarks.speed.plain_loop import optimizer_of, step
 from benchmarks.speed.work import RECIPES, WORKS, write_rows
 from lit_hf import HFDataModule, HFModule
-from lit_hf.cli import main as command
+from lit_hf.cli.command import main as command
 
 NUM_WARM = 10
 SECONDS: list[tuple[float, float]] = []

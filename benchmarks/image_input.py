@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.record import record
 from lit_hf import CropAndFlip, Draws, ImageClassificationDataModule, TrivialAugment
-from lit_hf.data.cifar_batches import CLASSES
-from lit_hf.processors import load_image_processor
+from lit_hf.data.sources.cifar import CLASSES
+from lit_hf.pretrained.processors import load_image_processor
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.record import record
-from lit_hf.cli import main as lit_hf
+from lit_hf.cli.command import main as lit_hf
 from tests.official_squad import evaluate
 
 ROOT = Path(__file__).parent.parent

@@ -19,7 +19,7 @@ from datasets import load_dataset
 from torch.optim import AdamW
 
 from benchmarks.record import record
-from lit_hf import CPUSpeed, FirstTokenOnly, TextClassifier, TweetDataModule
+from lit_hf import CPUSpeed, PruneLastLayer, TextClassifier, TweetDataModule
 
 
 def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, float]:
@@ -47,7 +47,7 @@ def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, floa
         num_sanity_val_steps=0,
         limit_val_batches=0,
         enable_model_summary=False,
-        callbacks=[CPUSpeed(), FirstTokenOnly()],
+        callbacks=[CPUSpeed(), PruneLastLayer()],
     )
     start = time.perf_counter()
     trainer.fit(module, data)
@@ -57,7 +57,7 @@ def train(model: str, folder: Path, seed: int, precision: str) -> dict[str, floa
         accelerator="cpu",
         precision=precision,  # type: ignore[arg-type]  # the command line's word
         logger=False,
-        callbacks=[CPUSpeed(), FirstTokenOnly()],
+        callbacks=[CPUSpeed(), PruneLastLayer()],
     )
     data = TweetDataModule(model, val_file=str(folder / "val.csv"), label_names=["0", "1"])
     scores = evaluation.validate(module, data, verbose=False)[0]

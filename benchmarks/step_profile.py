@@ -29,10 +29,10 @@ from benchmarks.arguments import add_results, count, model_name, parser_of
 from benchmarks.cpu_step import evaluate, train
 from benchmarks.record import record
 from benchmarks.speed.__main__ import matrix_rate
-from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
-from lit_hf.modules.cpu import hasten
-from lit_hf.modules.first_token import read_first_token
-from lit_hf.modules.packed import PackedWeights, can_pack
+from lit_hf.speed.attention import apply_cpu_patches
+from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
+from lit_hf.speed.prepacked_linear import PackedWeights, can_pack
+from lit_hf.speed.prune_last_layer import read_first_token
 
 Step = Callable[[dict[str, Tensor]], None]
 KINDS = {
@@ -117,7 +117,7 @@ def main() -> None:
     plain, quick = (
         AutoModelForSequenceClassification.from_pretrained(options.model) for _ in range(2)
     )
-    hasten(quick)
+    apply_cpu_patches(quick)
     read_first_token(quick)
     models = {"transformers": plain, "lit_hf": quick}
     summary: dict[str, object] = {"rows": options.rows, "length": options.length}

@@ -3,29 +3,29 @@
 The public names, imported when first touched: `import lit_hf` itself is quick and opens nothing.
 """
 
-from lit_hf.working_folder import leave_working_folder
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-leave_working_folder()
-
-from importlib import import_module  # noqa: E402 - not from the working folder
-from typing import TYPE_CHECKING  # noqa: E402 - not from the working folder
-
-from lit_hf.log_handler import show_log_lines  # noqa: E402 - it imports, too
+from lit_hf.log_handler import show_log_lines
 
 if TYPE_CHECKING:
     from lit_hf.callbacks.confusion import ConfusionMatrixWriter as ConfusionMatrixWriter
-    from lit_hf.callbacks.cpu_speed import CPUSpeed as CPUSpeed
     from lit_hf.callbacks.export import ExportPretrained as ExportPretrained
-    from lit_hf.callbacks.first_token import FirstTokenOnly as FirstTokenOnly
-    from lit_hf.callbacks.freezing import HeadFirst as HeadFirst
+    from lit_hf.callbacks.freeze_backbone import FreezeBackbone as FreezeBackbone
     from lit_hf.callbacks.predictions import PredictionWriter as PredictionWriter
     from lit_hf.callbacks.results import ResultsWriter as ResultsWriter
-    from lit_hf.callbacks.run_folder import RunFolder as RunFolder
-    from lit_hf.callbacks.same_training import SameTraining as SameTraining
+    from lit_hf.callbacks.resume_guard import ResumeGuard as ResumeGuard
+    from lit_hf.callbacks.run_dir_lock import RunDirLock as RunDirLock
     from lit_hf.callbacks.samples import SampleLogger as SampleLogger
-    from lit_hf.data.augmentation import CropAndFlip as CropAndFlip
-    from lit_hf.data.augmentation import ImageAugmentation as ImageAugmentation
-    from lit_hf.data.augmentation import RandomErasing as RandomErasing
+    from lit_hf.checkpointing.checkpoint_io import AtomicCheckpointIO as AtomicCheckpointIO
+    from lit_hf.data.augmentation.basic import CropAndFlip as CropAndFlip
+    from lit_hf.data.augmentation.basic import ImageAugmentation as ImageAugmentation
+    from lit_hf.data.augmentation.basic import RandomErasing as RandomErasing
+    from lit_hf.data.augmentation.mix import CutMix as CutMix
+    from lit_hf.data.augmentation.mix import ImageMixing as ImageMixing
+    from lit_hf.data.augmentation.mix import MixUp as MixUp
+    from lit_hf.data.augmentation.policies import RandAugment as RandAugment
+    from lit_hf.data.augmentation.policies import TrivialAugment as TrivialAugment
     from lit_hf.data.base import HFDataModule as HFDataModule
     from lit_hf.data.cifar10 import CIFAR10DataModule as CIFAR10DataModule
     from lit_hf.data.extractive_qa import ExtractiveQADataModule as ExtractiveQADataModule
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from lit_hf.data.image_classification import (
         ImageClassificationDataModule as ImageClassificationDataModule,
     )
-    from lit_hf.data.mixing import CutMix as CutMix
-    from lit_hf.data.mixing import ImageMixing as ImageMixing
-    from lit_hf.data.mixing import MixUp as MixUp
-    from lit_hf.data.policies import RandAugment as RandAugment
-    from lit_hf.data.policies import TrivialAugment as TrivialAugment
     from lit_hf.data.text_classification import (
         TextClassificationDataModule as TextClassificationDataModule,
     )
@@ -56,7 +51,8 @@ if TYPE_CHECKING:
     from lit_hf.modules.image_classification import ImageClassifier as ImageClassifier
     from lit_hf.modules.text_classification import TextClassifier as TextClassifier
     from lit_hf.predictor import Predictor as Predictor
-    from lit_hf.saving import WholeCheckpointIO as WholeCheckpointIO
+    from lit_hf.speed.cpu_speed import CPUSpeed as CPUSpeed
+    from lit_hf.speed.first_token import PruneLastLayer as PruneLastLayer
 
 __version__ = "0.1.0"
 show_log_lines()
@@ -65,43 +61,43 @@ HOMES = {
     "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
     "CIFAR10DataModule": "lit_hf.data.cifar10",
-    "CPUSpeed": "lit_hf.callbacks.cpu_speed",
+    "CPUSpeed": "lit_hf.speed.cpu_speed",
     "ClsHead": "lit_hf.modules.heads",
     "ConfusionMatrixWriter": "lit_hf.callbacks.confusion",
-    "CropAndFlip": "lit_hf.data.augmentation",
-    "CutMix": "lit_hf.data.mixing",
+    "CropAndFlip": "lit_hf.data.augmentation.basic",
+    "CutMix": "lit_hf.data.augmentation.mix",
     "Draws": "lit_hf.functional.draws",
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
-    "FirstTokenOnly": "lit_hf.callbacks.first_token",
+    "PruneLastLayer": "lit_hf.speed.first_token",
     "GenerativeQA": "lit_hf.modules.generative_qa",
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",
     "HFModule": "lit_hf.modules.base",
-    "HeadFirst": "lit_hf.callbacks.freezing",
-    "ImageAugmentation": "lit_hf.data.augmentation",
+    "FreezeBackbone": "lit_hf.callbacks.freeze_backbone",
+    "ImageAugmentation": "lit_hf.data.augmentation.basic",
     "ImageClassificationDataModule": "lit_hf.data.image_classification",
     "ImageClassifier": "lit_hf.modules.image_classification",
-    "ImageMixing": "lit_hf.data.mixing",
+    "ImageMixing": "lit_hf.data.augmentation.mix",
     "InputError": "lit_hf.errors",
     "MaxHead": "lit_hf.modules.heads",
     "MeanHead": "lit_hf.modules.heads",
-    "MixUp": "lit_hf.data.mixing",
+    "MixUp": "lit_hf.data.augmentation.mix",
     "PoolingHead": "lit_hf.modules.heads",
     "PredictionWriter": "lit_hf.callbacks.predictions",
     "Predictor": "lit_hf.predictor",
-    "RandAugment": "lit_hf.data.policies",
-    "RandomErasing": "lit_hf.data.augmentation",
+    "RandAugment": "lit_hf.data.augmentation.policies",
+    "RandomErasing": "lit_hf.data.augmentation.basic",
     "ResultsWriter": "lit_hf.callbacks.results",
-    "RunFolder": "lit_hf.callbacks.run_folder",
-    "SameTraining": "lit_hf.callbacks.same_training",
+    "RunDirLock": "lit_hf.callbacks.run_dir_lock",
+    "ResumeGuard": "lit_hf.callbacks.resume_guard",
     "SampleLogger": "lit_hf.callbacks.samples",
     "TextClassificationDataModule": "lit_hf.data.text_classification",
     "TextClassifier": "lit_hf.modules.text_classification",
-    "TrivialAugment": "lit_hf.data.policies",
+    "TrivialAugment": "lit_hf.data.augmentation.policies",
     "TweetDataModule": "lit_hf.data.tweets",
-    "WholeCheckpointIO": "lit_hf.saving",
+    "AtomicCheckpointIO": "lit_hf.checkpointing.checkpoint_io",
 }
 """The module of each public name."""
 __all__ = sorted(HOMES)

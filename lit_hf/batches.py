@@ -253,7 +253,7 @@ Prediction = dict[str, Plain | list[str] | dict[str, float] | list[dict[str, Pla
 """One answer: `id`, `prediction`, and what else the task tells of it, in plain types."""
 
 
-def without_copies(batch: Mapping[str, object], rows: Sequence[Row]) -> list[Row]:
+def drop_padding(batch: Mapping[str, object], rows: Sequence[Row]) -> list[Row]:
     """What belongs to the examples of a batch that are no padding copies.
 
     Args:
@@ -266,7 +266,7 @@ def without_copies(batch: Mapping[str, object], rows: Sequence[Row]) -> list[Row
     return [row for row, is_copy in zip(rows, copies.tolist(), strict=True) if not is_copy]
 
 
-def marks_of(batch: Mapping[str, object], count: int) -> list[tuple[int, str]]:
+def ids_and_indices(batch: Mapping[str, object], count: int) -> list[tuple[int, str]]:
     """Row number and name of each example of a batch; both count from 0 where it holds none.
 
     Args:

@@ -28,7 +28,7 @@ class FallbackHandler(logging.StreamHandler[TextIO]):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, in one piece: see `lit_hf.callbacks.panels.show`."""
+        """Write one line, in one piece: see `lit_hf.callbacks.rendering.table.show`."""
         from lightning.pytorch.utilities import rank_zero_only  # late: `import lit_hf` is light
 
         handlers = [*logging.getLogger("lit_hf").handlers, *logging.getLogger().handlers]

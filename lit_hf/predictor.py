@@ -10,25 +10,25 @@ from torch import Tensor
 
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import load_module
-from lit_hf.checkpoints import read_whole
-from lit_hf.data.data_class import data_class
-from lit_hf.data.items import Item, checked_size, is_list, no_pairs, remedy
-from lit_hf.data.unknown_tokens import warn_of_items
+from lit_hf.checkpointing.reader import load_verified
+from lit_hf.data.items.data_class import data_class
+from lit_hf.data.items.items import Item, checked_size, is_list, no_pairs, remedy
+from lit_hf.data.tokenization.unknown_tokens import warn_of_items
 from lit_hf.errors import InputError, told_as_input
-from lit_hf.functional.urls import check_local
-from lit_hf.model_files import check_files
+from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
+from lit_hf.files.urls import check_local
+from lit_hf.files.write_errors import naming
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.complete_weights import check_complete
-from lit_hf.modules.finite import check_answers
 from lit_hf.modules.folder_weights import exported_settings
+from lit_hf.modules.loss_guard import check_answers
 from lit_hf.modules.modes import answering, is_being_trained
 from lit_hf.modules.trained_class import class_of_folder, settings_of
-from lit_hf.processor_files import data_description, known_inputs, write_processor
-from lit_hf.processors import (
+from lit_hf.pretrained.complete_weights import check_complete
+from lit_hf.pretrained.model_files import check_files
+from lit_hf.pretrained.processor_files import data_description, known_inputs, write_processor
+from lit_hf.pretrained.processors import (
     load_config,
 )
-from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
-from lit_hf.write_errors import naming
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
@@ -81,7 +81,7 @@ class Predictor:
         """
         check_local("path", path)
         if str(path).endswith(".ckpt"):
-            checkpoint = read_whole(path)
+            checkpoint = load_verified(path)
             module = load_module(path, checkpoint)
             with scratch_folder() as folder, told_as_input(path):
                 with naming(Path(folder), remedy=OTHER_SCRATCH):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_hf.data.cifar_batches import CLASSES
+from lit_hf.data.sources.cifar import CLASSES
 from tests.images import drawn
 
 Images = NDArray[np.uint8]  # [N, 32, 32, 3]

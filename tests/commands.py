@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "configs" / "text_classification" / "demo.yaml"

@@ -11,7 +11,7 @@ from lit_hf.batches import LossTerms, TextBatch
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.added import MetricLike
 from lit_hf.metrics.classification import text_metrics
-from lit_hf.modules.answers import score_classes
+from lit_hf.modules.decoding.classification import score_classes
 from lit_hf.modules.stage_metrics import StageMetrics
 
 

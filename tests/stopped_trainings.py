@@ -53,7 +53,7 @@ def _image(models: dict[str, str], workers: int) -> tuple[HFModule, HFDataModule
         batch_size=BATCH,
         num_workers=workers,
         augmentations=[CropAndFlip(), TrivialAugment()],
-        mixings=[CutMix()],
+        mix_transforms=[CutMix()],
     )
     overrides: Any = {"hidden_dropout_prob": 0.1}
     module = ImageClassifier(models["vit"], config_overrides=overrides)

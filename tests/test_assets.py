@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lit_hf.data.answer_places import locate
-from lit_hf.data.questions import QuestionColumns, read_questions
-from lit_hf.data.readers import open_file
+from lit_hf.data.rows.answer_places import locate
+from lit_hf.data.rows.questions import QuestionColumns, read_questions
+from lit_hf.data.sources.readers import open_file
 
 ASSETS = Path(__file__).parent.parent / "lit_hf" / "assets"
 TWEETS = ASSETS / "tweets"

@@ -19,13 +19,13 @@ from lit_hf import (
     ImageClassifier,
     InputError,
     Predictor,
-    SameTraining,
+    ResumeGuard,
     TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpoints import best_of, read_checkpoint
-from lit_hf.cli import main
+from lit_hf.checkpointing.reader import best_of, read_checkpoint
+from lit_hf.cli.command import main
 from tests.commands import output_of
 from tests.images import NAMES, drawn, write_folder
 from tests.stopping import StopBefore
@@ -108,13 +108,13 @@ def test_averages__are_kept_as_the_weights_and_a_stopped_run_goes_on_with_them(
 def test_averages__that_are_left_out_or_added_in_a_resumed_run(
     tiny_vit: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Refused by SameTraining; else the trained weights go on, not their averages."""
-    _fit(tiny_vit, tmp_path / "plain", SameTraining(), has_averages=False)
+    """Refused by ResumeGuard; else the trained weights go on, not their averages."""
+    _fit(tiny_vit, tmp_path / "plain", ResumeGuard(), has_averages=False)
     with pytest.raises(SystemExit):
-        _fit(tiny_vit, tmp_path / "parts", StopBefore(1), SameTraining())
+        _fit(tiny_vit, tmp_path / "parts", StopBefore(1), ResumeGuard())
     last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
     with pytest.raises(InputError, match=r"was EMAWeightAveraging\(.*\), is none"):
-        _fit(tiny_vit, tmp_path / "a", SameTraining(), ckpt_path=last, has_averages=False)
+        _fit(tiny_vit, tmp_path / "a", ResumeGuard(), ckpt_path=last, has_averages=False)
     assert "trained weights" not in caplog.text
     _fit(tiny_vit, tmp_path / "b", ckpt_path=last, has_averages=False)
     assert "goes on with the trained weights" in caplog.text
@@ -125,7 +125,7 @@ def test_averages__that_are_left_out_or_added_in_a_resumed_run(
     assert "averaged_by" not in mixed["lit_hf"]
     last = tmp_path / "plain" / "checkpoints" / "last.ckpt"
     with pytest.raises(InputError, match=r"was none, is EMAWeightAveraging\("):
-        _fit(tiny_vit, tmp_path / "c", SameTraining(), ckpt_path=last)
+        _fit(tiny_vit, tmp_path / "c", ResumeGuard(), ckpt_path=last)
 
 
 def test_command__scores_exports_and_answers_with_the_averages(

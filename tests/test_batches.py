@@ -20,7 +20,7 @@ from lit_hf.batches import (
     SpanOutput,
     StepOutput,
     TextBatch,
-    without_copies,
+    drop_padding,
 )
 from lit_hf.functional.labels import ProblemType
 
@@ -67,8 +67,8 @@ def test_docstring__names_each_key_in_order(kinds: list[type[object]]) -> None:
 
 
 def test_copies__are_left_out() -> None:
-    assert without_copies({"is_padding": torch.tensor([False, True, False])}, "abc") == ["a", "c"]
-    assert without_copies({}, "abc") == ["a", "b", "c"]
+    assert drop_padding({"is_padding": torch.tensor([False, True, False])}, "abc") == ["a", "c"]
+    assert drop_padding({}, "abc") == ["a", "b", "c"]
 
 
 def test_text_batch__is_what_loaders_give(

@@ -49,7 +49,7 @@ def test_python__of_the_page_runs(
         trainer = pl.Trainer(max_steps=1, logger=False, enable_progress_bar=False)
         trainer.fit(module, data)
         assert trainer.global_step == 1
-    assert {"kappa", "rows"} <= {*with_loss.score_names()}
+    assert {"kappa", "rows"} <= {*with_loss.metric_names()}
     assert not own_class.model.get_input_embeddings().weight.requires_grad
     assert isinstance(with_optimizer.optimizers(), torch.optim.NAdam)
 

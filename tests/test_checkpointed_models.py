@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lit_hf import InputError, MeanHead, TextClassificationDataModule, TextClassifier
 from lit_hf.batches import TextBatch
-from lit_hf.checkpoints import (
+from lit_hf.checkpointing.reader import (
     check_task,
     read_checkpoint,
 )

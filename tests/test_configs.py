@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 from tests.commands import output_of
 from tests.images import png
 from tests.tiny_models import write_vit

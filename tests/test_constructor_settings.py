@@ -9,6 +9,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 import lit_hf
+from lit_hf.cli.parser import set_up_parsing
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.classification import ClassificationDataModule
 from lit_hf.data.question_answering import QuestionDataModule
@@ -16,7 +17,6 @@ from lit_hf.functional.given_settings import accepted_by
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.question_answering import QuestionAnswering
-from lit_hf.parsing import set_up_parsing
 
 KNOWN: dict[str, dict[str, object]] = json.loads(
     (Path(__file__).parent / "constructor_settings.json").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.modules.loading import Auto
+from lit_hf.pretrained.models import Auto
 from tests.commands import run_command
 from tests.example import EXAMPLE, ROOT, ROWS, example_rows, load_example
 from tests.processes import run_script

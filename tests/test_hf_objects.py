@@ -37,7 +37,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 from tests.images import NAMES
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer

@@ -15,8 +15,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from lit_hf import Predictor
-from lit_hf.checkpoints import read_checkpoint
-from lit_hf.cli import main
+from lit_hf.checkpointing.reader import read_checkpoint
+from lit_hf.cli.command import main
 from tests.cifar_files import batch_files, images_of, packed
 from tests.commands import output_of
 from tests.images import NAMES, drawn, opened, png, write_folder
@@ -40,7 +40,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--model.config_overrides.num_hidden_layers", "1", "--samples.every_n_steps", "2"),
         *("--trainer.default_root_dir", str(folder / "run"), "--trainer.max_epochs", "3"),
         *("--trainer.accelerator", "cpu"),
-        *("--data.augmentations", "[CropAndFlip, RandAugment]", "--data.mixings+=CutMix"),
+        *("--data.augmentations", "[CropAndFlip, RandAugment]", "--data.mix_transforms+=CutMix"),
     )
     assert "training examples" in shown
     output_of("test", "--run", str(folder / "run"))

@@ -16,7 +16,7 @@ LIGHT = """
 from tests.other_systems import take_away
 take_away()
 import sys, lit_hf
-from lit_hf.cli import run
+from lit_hf.cli.command import run
 run()
 """
 STOP = """
@@ -33,7 +33,7 @@ take_away()
 with_less_of_torch()
 import os, sys
 from pathlib import Path
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 sys.stdout.reconfigure(errors="replace")  # as the command does
 tweets, *models = sys.argv[1:]
 words = ["fit", "--config", "text_classification/demo", "--model.model_name", models[0]]
@@ -51,16 +51,16 @@ codes.append(main(["export", "run/checkpoints/last.ckpt", "exported"]))
 assert codes == [143, 130, 0, 0, 0, 0], codes
 """
 CLASSES = """
-from lit_hf import CPUSpeed, Predictor, PredictionWriter, RunFolder, WholeCheckpointIO
+from lit_hf import CPUSpeed, Predictor, PredictionWriter, RunDirLock, AtomicCheckpointIO
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from tests.tasks import TASKS, task_of
 from tests.trainers import quiet_trainer
 for name in TASKS:
     task = task_of(name, *models)
     data = task.data().with_rows(train=task.rows(0, 6), predict=task.rows(6, 3))
-    writers = [RunFolder(), LastCheckpoint(), PredictionWriter(), CPUSpeed()]
+    writers = [RunDirLock(), LastCheckpoint(), PredictionWriter(), CPUSpeed()]
     trainer = quiet_trainer(
-        max_epochs=1, default_root_dir=name, callbacks=writers, plugins=[WholeCheckpointIO()]
+        max_epochs=1, default_root_dir=name, callbacks=writers, plugins=[AtomicCheckpointIO()]
     )
     module = task.module()
     trainer.fit(module, data)

@@ -172,7 +172,7 @@ def test_class__that_is_not_imported_is_named_with_its_import(own: Path, tiny_mo
     assert _fit(own, tiny_model, "Decided", "mine.FirstWord").returncode == 0
     code = """
 from lit_hf import InputError, Predictor
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 
 for path in ("run/pretrained", "run/checkpoints/last.ckpt"):
     try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lit_hf import HFModule, InputError, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.fingerprint import facts_of_module
-from lit_hf.callbacks.same_training import SameTraining
+from lit_hf.callbacks.resume_guard import ResumeGuard
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.losses import own_or_smoothed
 from tests.commands import TWEETS, Done, fit_words, run_command
@@ -226,7 +226,7 @@ def test_training__of_another_loss_is_another_one_and_of_another_metric_is_not(
         ).with_rows(train=tweet_rows, val=tweet_rows)
         module = TextClassifier(tiny_model, ["no", "yes"], pretrained=False, **settings)
         trainer = quiet_trainer(
-            default_root_dir=tmp_path, max_epochs=epochs, callbacks=[SameTraining()]
+            default_root_dir=tmp_path, max_epochs=epochs, callbacks=[ResumeGuard()]
         )
         trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
         return trainer

@@ -264,4 +264,4 @@ def test_page__is_right_as_it_is_written(tiny_model: str, tmp_path: Path) -> Non
     }
     exec(code.replace("FOLDER_OR_HUB_ID", tiny_model), names)
     names["module"].configure_model()
-    assert {"kappa", "rows"} < {*names["module"].score_names()}
+    assert {"kappa", "rows"} < {*names["module"].metric_names()}

@@ -22,7 +22,7 @@ from transformers import (
 
 from lit_hf import ExtractiveQA, MeanHead, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.processors import load_image_processor
+from lit_hf.pretrained.processors import load_image_processor
 from tests.commands import Done, run_command
 from tests.images import NAMES, write_folder
 from tests.tasks import TASKS, Task, task_of

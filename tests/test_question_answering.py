@@ -13,7 +13,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from lit_hf import AnswerScore, ExtractiveQA, ExtractiveQADataModule, InputError, Predictor
 from lit_hf.batches import SpanBatch, SpanOutput
-from lit_hf.modules.extracts import find_extracts, predict_extracts
+from lit_hf.modules.decoding.spans import decode_spans, predict_extracts
 from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.processes import run_script
@@ -228,7 +228,7 @@ def test_korquad__answered_with_its_own_answers_scores_full(real_data: Path, let
         starts[windows, batch["first_token"]] = held
         ends[windows, batch["last_token"]] = held
         output = {"windows": windows, "start_logits": starts, "end_logits": ends}
-        found = find_extracts(batch, cast("SpanOutput", output), longest=110, num_best=1)
+        found = decode_spans(batch, cast("SpanOutput", output), longest=110, num_best=1)
         answers = [str(row["prediction"]) for row in predict_extracts(found, None)]
         score.update(answers, batch["answers"])
     values = {name: float(value) for name, value in score.compute().items()}

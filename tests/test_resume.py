@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpoints import newest_whole
+from lit_hf.checkpointing.reader import latest_valid_checkpoint
 from tests.stopped_trainings import EPOCHS, NUM_ROWS, TASKS, digest_of, text_task
 from tests.trainers import quiet_trainer
 
@@ -61,7 +61,7 @@ def _fit(
     trainer = quiet_trainer(
         max_epochs=EPOCHS, default_root_dir=folder, callbacks=[LastCheckpoint(), crash], **settings
     )
-    newest = newest_whole(folder / "checkpoints")
+    newest = latest_valid_checkpoint(folder / "checkpoints")
     try:
         trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
     except _StoppedError:

@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
+from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
 from lit_hf.callbacks.results import ResultsWriter
-from lit_hf.callbacks.signals import StopAtSignal
-from lit_hf.checkpoints import newest_whole
+from lit_hf.checkpointing.reader import latest_valid_checkpoint
 from tests.processes import wait_until
 from tests.stopped_trainings import digest_of, text_task
 from tests.trainers import quiet_trainer
@@ -63,10 +63,10 @@ def _fit_signalled(
     trainer = quiet_trainer(
         max_epochs=2,
         default_root_dir=folder,
-        callbacks=[counter, best, LastCheckpoint(), ResultsWriter(), StopAtSignal()],
+        callbacks=[counter, best, LastCheckpoint(), ResultsWriter(), GracefulShutdown()],
         **settings,
     )
-    newest = newest_whole(folder / "checkpoints")
+    newest = latest_valid_checkpoint(folder / "checkpoints")
     try:
         trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
     except SystemExit as stop:

@@ -23,18 +23,18 @@ from lit_hf import (
     ConfusionMatrixWriter,
     CPUSpeed,
     ExportPretrained,
-    FirstTokenOnly,
     PredictionWriter,
     Predictor,
+    PruneLastLayer,
     ResultsWriter,
-    RunFolder,
-    SameTraining,
+    ResumeGuard,
+    RunDirLock,
     SampleLogger,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.signals import StopAtSignal
-from lit_hf.checkpoints import newest_whole
-from lit_hf.processors import load_image_processor, load_tokenizer
+from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
+from lit_hf.checkpointing.reader import latest_valid_checkpoint
+from lit_hf.pretrained.processors import load_image_processor, load_tokenizer
 from tests.commands import ROOT, fit_words, run_command
 from tests.stopped_trainings import TASKS, digest_of
 from tests.trainers import quiet_trainer
@@ -77,7 +77,7 @@ def _fit(task: str, models: dict[str, str], folder: Path, workers: int, *more: p
         callbacks=[LastCheckpoint(), *more],
         limit_val_batches=0,  # which would start workers of its own
     )
-    newest = newest_whole(folder / "checkpoints")
+    newest = latest_valid_checkpoint(folder / "checkpoints")
     trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
     return digest_of(module.state_dict())
 
@@ -189,8 +189,8 @@ class _Copies(pl.Callback):
 
 def _callbacks() -> list[pl.Callback]:
     writers = [SampleLogger(), ResultsWriter(), ExportPretrained(), PredictionWriter()]
-    others = [LastCheckpoint(), RunFolder(), SameTraining(), StopAtSignal(), CPUSpeed()]
-    return [*writers, *others, FirstTokenOnly(), ConfusionMatrixWriter()]
+    others = [LastCheckpoint(), RunDirLock(), ResumeGuard(), GracefulShutdown(), CPUSpeed()]
+    return [*writers, *others, PruneLastLayer(), ConfusionMatrixWriter()]
 
 
 def test_all__is_copied_and_pickled_at_any_time(any_task: "Task", tmp_path: Path) -> None:

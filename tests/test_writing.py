@@ -16,18 +16,18 @@ from lit_hf import (
     InputError,
     PredictionWriter,
     ResultsWriter,
-    RunFolder,
+    RunDirLock,
     SampleLogger,
-    files,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.callbacks.run_folder import EVALUATION_LOCK
-from lit_hf.cli import main
+from lit_hf.callbacks.run_dir_lock import EVALUATION_LOCK
+from lit_hf.checkpointing.checkpoint_io import AtomicCheckpointIO
+from lit_hf.cli.command import main
 from lit_hf.errors import WriteError
-from lit_hf.saving import WholeCheckpointIO
-from lit_hf.unfinished import own_name
+from lit_hf.files import atomic
+from lit_hf.files.scratch import own_name
 from tests.commands import fit_words
 from tests.full_disk import full_disk
 from tests.trainers import quiet_trainer
@@ -44,12 +44,12 @@ PAIRS = {
 
 def _all(*others: pl.Callback) -> list[pl.Callback]:
     writers = [ResultsWriter(), SampleLogger(1, 2), PredictionWriter(), ConfusionMatrixWriter()]
-    return [*writers, ExportPretrained(), RunFolder(), LastCheckpoint(), *others]
+    return [*writers, ExportPretrained(), RunDirLock(), LastCheckpoint(), *others]
 
 
 def _fitted(fit: Fit, folder: Path) -> tuple[Any, Any]:
     """A run of a model, in a folder, with the callbacks of the command."""
-    io = WholeCheckpointIO()
+    io = AtomicCheckpointIO()
     _, module, data = fit(_all(), folder=folder, data=DATA, log_every_n_steps=1, plugins=[io])
     return module, data
 
@@ -104,7 +104,7 @@ def test_links__that_lead_out_of_the_folder_are_refused(
     assert [path.name for path in outside.iterdir()] == ["inner"]
     (folder / name).unlink()
     (tmp_path / "link").symlink_to(folder)
-    fit([RunFolder(), LastCheckpoint()], folder=tmp_path / "link")  # the user's own
+    fit([RunDirLock(), LastCheckpoint()], folder=tmp_path / "link")  # the user's own
     assert (folder / "checkpoints" / "last.ckpt").exists()
 
 
@@ -196,15 +196,15 @@ def test_pair__that_is_cut_off_is_of_one_run(
 def test_full_disk__is_told_with_the_file(
     fit: Fit, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = files._open_no_link
+    opened = atomic._open_no_link
 
     def refuse(found: str) -> str:
         if Path(found).name == name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return found
 
-    monkeypatch.setattr(files, "own_name", lambda found: own_name(refuse(found)))
-    monkeypatch.setattr(files, "_open_no_link", lambda path, flags: opened(refuse(path), flags))
+    monkeypatch.setattr(atomic, "own_name", lambda found: own_name(refuse(found)))
+    monkeypatch.setattr(atomic, "_open_no_link", lambda path, flags: opened(refuse(path), flags))
 
     def run() -> None:
         module, data = _fitted(fit, tmp_path)
@@ -239,7 +239,7 @@ def test_command__on_a_full_disk_ends_with_code_1(
             raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
         return own_name(name)
 
-    monkeypatch.setattr(files, "own_name", refuse)
+    monkeypatch.setattr(atomic, "own_name", refuse)
     assert main(fit_words(tiny_model, run, "--trainer.logger", "false")) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"lit-hf: error: {run}/config.yaml: cannot be written: Disk quota exce")
@@ -255,7 +255,7 @@ def test_command__names_what_others_find_no_room_for(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("lit_hf.trainer_cli.run_verb", fail)
+    monkeypatch.setattr("lit_hf.cli.main.run_verb", fail)
     assert main(["fit"]) == 1
     assert "a file cannot be written: No space left" in capsys.readouterr().err
     error.filename = str(tmp_path / "events")

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.faults.resume import Outcomes, judged
 from benchmarks.faults.stage import Outcome, Stage, Training, end_group
 from benchmarks.faults.told import refused, right, told
-from lit_hf.unfinished import own_name
+from lit_hf.files.scratch import own_name
 
 
 def is_readable(path: Path) -> bool:

@@ -100,7 +100,12 @@ def cases(folder: Path) -> list[Case]:
             *("--model", "ImageClassifier", "--model.model_name", str(folder / "vit")),
             *("--data", "ImageClassificationDataModule"),
             *("--data.train_file", str(folder / "images"), "--checkpoint.monitor", "val/f1"),
-            *("--data.augmentations", "[CropAndFlip, TrivialAugment]", "--data.mixings", "[MixUp]"),
+            *(
+                "--data.augmentations",
+                "[CropAndFlip, TrivialAugment]",
+                "--data.mix_transforms",
+                "[MixUp]",
+            ),
         ),
         "extractive questions": (
             *("--model", "ExtractiveQA", "--model.model_name", str(folder / "bert")),
@@ -139,7 +144,7 @@ class Running:
         self._process: BaseProcess | subprocess.Popen[bytes]
         if case.is_forked:
             context = get_context("forkserver")
-            context.set_forkserver_preload(["lit_hf.trainer_cli", __name__])
+            context.set_forkserver_preload(["lit_hf.cli.main", __name__])
             self._process = context.Process(target=_command, args=(words, log))
             self._process.start()
         else:
@@ -169,7 +174,7 @@ class Running:
 
 def _command(words: list[str], log: Path) -> None:
     """Run a command in this process, as the leader of a group."""
-    from lit_hf.cli import main
+    from lit_hf.cli.command import main
 
     os.setsid()
     set_start_method("fork", force=True)  # for workers, as in a program of its own

@@ -222,7 +222,12 @@ def fit_words(inputs: Path, folder: Path, training: Training) -> list[str]:
             *("--model", "ImageClassifier", "--data", "ImageClassificationDataModule"),
             *("--model.model_name", str(inputs / "vit")),
             *("--data.train_file", str(inputs / "images")),
-            *("--data.augmentations", "[CropAndFlip, TrivialAugment]", "--data.mixings", "[MixUp]"),
+            *(
+                "--data.augmentations",
+                "[CropAndFlip, TrivialAugment]",
+                "--data.mix_transforms",
+                "[MixUp]",
+            ),
         )
     strategy = ("--trainer.strategy", "ddp") if training.devices > 1 else ()
     return [

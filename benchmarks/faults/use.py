@@ -30,7 +30,7 @@ NOTEBOOK = """\
 import multiprocessing, signal, sys, threading
 import lightning.pytorch as pl
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.signals import StopAtSignal
+from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
 
 class Press(pl.Callback):
     def on_train_batch_start(self, trainer, module, batch, number):
@@ -40,7 +40,7 @@ class Press(pl.Callback):
 def cell(*more):
     data = TextClassificationDataModule(sys.argv[1], train_file=sys.argv[2], num_workers=1)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-                         enable_progress_bar=False, callbacks=[StopAtSignal(), *more])
+                         enable_progress_bar=False, callbacks=[GracefulShutdown(), *more])
     data.batch_size = 4
     trainer.fit(TextClassifier(sys.argv[1]), data)
     return trainer.global_step

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 COMMANDS = "commands.json"
@@ -15,7 +16,10 @@ COMMANDS = "commands.json"
 
 def main() -> None:
     """Read the commands, run them; write their exit codes, what was printed and what refused."""
-    from lit_hf.cli import main as command
+    try:
+        command = import_module("lit_hf.cli.command").main
+    except ImportError:  # a commit in which the command is one file
+        command = import_module("lit_hf.cli").main
 
     commands = json.loads(Path(COMMANDS).read_text(encoding="utf-8"))
     codes = []

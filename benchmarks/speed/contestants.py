@@ -21,7 +21,7 @@ from benchmarks.speed.plain_loop import loop
 from benchmarks.speed.setting import Setting, give_back
 from benchmarks.speed.turns import end_turn
 from benchmarks.speed.work import RECIPES, SCORES, WORKS, Counts, Work
-from lit_hf.cli import main as command
+from lit_hf.cli.command import main as command
 
 
 def words_of(work: Work, folder: Path, model: str, setting: Setting) -> tuple[str, ...]:

@@ -22,11 +22,11 @@ from lit_hf import (
     ImageClassificationDataModule,
     TweetDataModule,
 )
-from lit_hf.callbacks.cpu_speed import keep_kernels, keep_memory
-from lit_hf.data.augmentation import augment
-from lit_hf.data.samplers import StepSampler
-from lit_hf.modules.cpu import hasten
-from lit_hf.modules.first_token import read_first_token
+from lit_hf.data.augmentation.basic import augment
+from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
+from lit_hf.speed.attention import apply_cpu_patches
+from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
+from lit_hf.speed.prune_last_layer import read_first_token
 
 _LABELS = {"start_positions": "first_token", "end_positions": "last_token"}
 
@@ -53,7 +53,7 @@ def loop(work: Work, folder: Path, model_name: str) -> Counts:
     data = data_of(work, model_name, folder)
     loader = data.train_dataloader()
     model = model_of(work, model_name)
-    hasten(model)
+    apply_cpu_patches(model)
     read_first_token(model)
     model.train()
     optimizer = optimizer_of(model, work.lr)
@@ -112,7 +112,7 @@ def forward_alone(model: nn.Module, data: HFDataModule) -> dict[str, float]:
 def _batches(loader: DataLoader[Any], num_epochs: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """The batches of all epochs, each with the number of its epoch."""
     for epoch in range(num_epochs):
-        cast("StepSampler", loader.sampler).set_epoch(epoch)
+        cast("LengthGroupedBatchSampler", loader.sampler).set_epoch(epoch)
         for batch in loader:
             yield epoch, batch
 

@@ -21,7 +21,12 @@ TASKS = {
     "image_classification": (
         *("--model", "ImageClassifier", "--model.model_name", "vit"),
         *("--data", "ImageClassificationDataModule", "--data.train_file", "images"),
-        *("--data.augmentations", "[CropAndFlip, TrivialAugment]", "--data.mixings", "[MixUp]"),
+        *(
+            "--data.augmentations",
+            "[CropAndFlip, TrivialAugment]",
+            "--data.mix_transforms",
+            "[MixUp]",
+        ),
     ),
     "extractive_qa": (
         *("--model", "ExtractiveQA", "--model.model_name", "bert"),

@@ -25,7 +25,7 @@ def ask(words: Sequence[str]) -> int:
 
 def run_verbs(commands: dict[str, list[str]]) -> int:
     """Run them in turn up to the first that fails: its exit code, or 0."""
-    from lit_hf.cli import main
+    from lit_hf.cli.command import main
 
     for verb, words in commands.items():
         start = time.monotonic()

@@ -11,12 +11,12 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lit_hf.callbacks.earlier_run import set_aside
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.same_start import check_same_start
-from lit_hf.checkpoints import is_same_file, is_scored
+from lit_hf.checkpointing.reader import is_same_file, is_scored
+from lit_hf.checkpointing.resume_state import begin_next_epoch
 from lit_hf.errors import InputError
-from lit_hf.files import check_inside
-from lit_hf.functional.paths import file_name
+from lit_hf.files.atomic import check_inside
+from lit_hf.files.paths import file_name
 from lit_hf.modules.monitors import MonitorError, not_logged
-from lit_hf.modules.resuming import begin_next_epoch
 
 log = logging.getLogger(__name__)
 

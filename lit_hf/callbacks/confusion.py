@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lit_hf.callbacks.fonts import fonts
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.panels import log_image
+from lit_hf.callbacks.rendering.fonts import fonts
+from lit_hf.callbacks.rendering.table import log_image
 from lit_hf.callbacks.results_file import forget_files, name_files
-from lit_hf.files import new_files
+from lit_hf.files.atomic import new_files
 from lit_hf.metrics.classification import MOST_CLASSES
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from weakref import WeakSet
 from lightning.pytorch import Callback, Trainer
 
 from lit_hf.callbacks.model_card import is_own_card
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.errors import DamagedError, InputError, WriteError
-from lit_hf.files import check_inside, write_bytes
-from lit_hf.functional.urls import is_url
-from lit_hf.run_paths import CONFIG_NAME, started_in
+from lit_hf.files.atomic import check_inside, write_bytes
+from lit_hf.files.run_paths import CONFIG_NAME, started_in
+from lit_hf.files.urls import is_url
 
 log = logging.getLogger(__name__)
 METRICS_HEADER = ["step", "epoch", "name", "value"]

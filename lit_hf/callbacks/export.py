@@ -12,29 +12,29 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from transformers.utils import logging as hf_logging
 
-from lit_hf.callbacks.best import best_callback, others_best, why_the_last
+from lit_hf.callbacks.best_checkpoint import best_callback, others_best, why_the_last
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.model_card import model_card
-from lit_hf.callbacks.panels import show
-from lit_hf.checkpoints import newest_whole, read_whole
-from lit_hf.data.templates import literals
+from lit_hf.callbacks.rendering.table import show
+from lit_hf.checkpointing.reader import latest_valid_checkpoint, load_verified
+from lit_hf.data.tokenization.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
-from lit_hf.files import new_folder, sync_files
+from lit_hf.files.atomic import new_folder, sync_files
+from lit_hf.files.scratch import sweep
+from lit_hf.files.urls import check_local
 from lit_hf.functional.class_lookup import class_named, name_of
 from lit_hf.functional.given_settings import taken_out
-from lit_hf.functional.hf_objects import is_in_memory
 from lit_hf.functional.text import printable
-from lit_hf.functional.urls import check_local
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.trained_class import TAKEN_OUT
-from lit_hf.processor_files import (
+from lit_hf.pretrained.hf_objects import is_in_memory
+from lit_hf.pretrained.processor_files import (
     data_description,
     drop_code,
     is_name,
     known_inputs,
     write_processor,
 )
-from lit_hf.unfinished import sweep
 
 log = logging.getLogger(__name__)
 _CLASS = "class"
@@ -107,7 +107,7 @@ def _how_to_export(damaged: str, target: Path) -> str:
         "not what was written. Nothing is exported"
     )
     try:
-        other = newest_whole(Path(damaged).parent)
+        other = latest_valid_checkpoint(Path(damaged).parent)
     except InputError:
         other = None
     if other is None:
@@ -143,7 +143,7 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
             f"{folder}: an earlier export would be replaced, but it holds what no export has "
             f"written: {', '.join(others[:5])}. Give another folder, or move these away."
         )
-    checkpoint = read_whole(checkpoint_path)
+    checkpoint = load_verified(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
     with new_folder(target) as unfinished:
         with told_as_input(checkpoint_path):

@@ -27,16 +27,16 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lit_hf import __version__
+from lit_hf.checkpointing.optimizer_settings import described
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.known_rows import processor_stamp, rows_stamp, stamp
+from lit_hf.data.rows.fingerprint import processor_stamp, rows_stamp, stamp
+from lit_hf.distributed.fsdp import is_sharded
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.differences import differences as told_differences
 from lit_hf.functional.given_settings import given_settings
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.losses import described_loss, plain_loss
 from lit_hf.modules.optimizers import default_optimizer
-from lit_hf.modules.resumed_optimizer import described
-from lit_hf.modules.sharding import is_sharded
 
 _CHANGING = (
     *(WeightAveraging, StochasticWeightAveraging, ModelPruning),
@@ -63,7 +63,7 @@ FREE = {
 }
 """Settings of our modules that decide no weight of a training that resumes."""
 _DATA = (
-    *("batch_size", "seed", "num_grouped", "max_tokens", "pad_to_multiple_of"),
+    *("batch_size", "seed", "length_group_size", "max_tokens", "pad_to_multiple_of"),
     "weight_column",
 )
 

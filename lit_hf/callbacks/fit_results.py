@@ -9,9 +9,9 @@ from typing import cast
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lit_hf.callbacks.best import best_callback
+from lit_hf.callbacks.best_checkpoint import best_callback
 from lit_hf.callbacks.results_file import Results, name_in_run, rows_of
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.errors import InputError
 from lit_hf.functional.text import short_number
 from lit_hf.modules.fit_end import checkpoint_of_end

@@ -2,7 +2,7 @@
 
 from lightning.pytorch import Trainer
 
-from lit_hf.functional.urls import check_local
+from lit_hf.files.urls import check_local
 
 
 def check_local_run(trainer: Trainer) -> None:

@@ -12,19 +12,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Prediction, StepOutput
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.panels import json_line, show
+from lit_hf.callbacks.rendering.table import json_line, show
 from lit_hf.callbacks.results_file import SPLITS, forget_files, name_files
 from lit_hf.callbacks.same_start import check_same_start
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.data.answer_forms import AnswerForm
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
-from lit_hf.files import append_text, new_files, write_bytes
+from lit_hf.files.atomic import append_text, new_files, write_bytes
+from lit_hf.files.urls import check_local
+from lit_hf.files.write_errors import naming
 from lit_hf.functional.text import printable
-from lit_hf.functional.urls import check_local
 from lit_hf.modules.contract import TaskModule
-from lit_hf.processor_files import data_description
-from lit_hf.write_errors import naming
+from lit_hf.pretrained.processor_files import data_description
 
 log = logging.getLogger(__name__)
 Evaluation = Literal["validate", "test"]

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from lit_hf.callbacks.earlier_run import METRICS_HEADER, set_aside
 from lit_hf.callbacks.fit_results import best_weights, entry_of, last_weights, stopped_by
-from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.panels import show
+from lit_hf.callbacks.rendering.table import show
 from lit_hf.callbacks.results_file import (
     evaluated_weights,
     mark_earlier,
@@ -23,7 +22,8 @@ from lit_hf.callbacks.results_file import (
     stand_now,
     write_results,
 )
-from lit_hf.files import append_text
+from lit_hf.callbacks.truncate_log import drop_later
+from lit_hf.files.atomic import append_text
 from lit_hf.functional.text import printable, short_number
 
 log = logging.getLogger(__name__)

@@ -8,15 +8,15 @@ from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lit_hf.data.known_rows import KnownRows
-from lit_hf.data.split_names import Split
-from lit_hf.files import write_text
-from lit_hf.functional.paths import relative
+from lit_hf.data.rows.fingerprint import KnownRows
+from lit_hf.data.sources.split_names import Split
+from lit_hf.files.atomic import write_text
+from lit_hf.files.paths import relative
+from lit_hf.files.urls import is_url
+from lit_hf.files.write_errors import naming
 from lit_hf.functional.text import printable
-from lit_hf.functional.urls import is_url
 from lit_hf.modules.fit_end import step_of
 from lit_hf.modules.folder_weights import folder_of
-from lit_hf.write_errors import naming
 
 log = logging.getLogger(__name__)
 Results = dict[str, Any]

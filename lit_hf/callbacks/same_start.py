@@ -12,10 +12,10 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 
 from lit_hf import __version__
-from lit_hf.checkpoints import checkpoint_to_come, read_checkpoint
+from lit_hf.checkpointing.reader import checkpoint_to_come, read_checkpoint
 from lit_hf.errors import InputError, WriteError
-from lit_hf.files import write_bytes
-from lit_hf.unfinished import own_name
+from lit_hf.files.atomic import write_bytes
+from lit_hf.files.scratch import own_name
 
 _LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets")
 _PATIENCE = 5  # seconds that a network disk may need to show a new file

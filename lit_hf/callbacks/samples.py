@@ -17,12 +17,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.batches import Sample, StepOutput
 from lit_hf.callbacks.earlier_run import set_aside
-from lit_hf.callbacks.grids import draw_grid, save_grid
-from lit_hf.callbacks.later_lines import drop_later
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.panels import json_line, log_image, log_samples, render, show
+from lit_hf.callbacks.rendering.grid import draw_grid, save_grid
+from lit_hf.callbacks.rendering.table import json_line, log_image, log_samples, render, show
+from lit_hf.callbacks.truncate_log import drop_later
 from lit_hf.errors import InputError
-from lit_hf.files import append_text
+from lit_hf.files.atomic import append_text
 from lit_hf.modules.base import HFModule
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_hf.callbacks.panels import show
+from lit_hf.callbacks.rendering.table import show
 from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.complete_weights import check_complete
 from lit_hf.modules.folder_weights import folder_of
+from lit_hf.pretrained.complete_weights import check_complete
 
 
 class TrainedWeights(Callback):

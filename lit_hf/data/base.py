@@ -9,27 +9,27 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from lit_hf.data.batching import Batching, sizes_of
-from lit_hf.data.collating import Collate, MarkedBatch, OwnCollate, collate_of
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.item_batches import ItemBatches
-from lit_hf.data.missing import STAGES, no_rows
+from lit_hf.data.items.item_batches import ItemBatches
 from lit_hf.data.model_of_data import ModelOfData
 from lit_hf.data.own_rows import OwnRows
-from lit_hf.data.row_sources import refuse_shared, tell_rows
-from lit_hf.data.row_weights import check_weights, without_weights
-from lit_hf.data.same_rows import check_same_rows, told_by_all, told_in_setup
-from lit_hf.data.samplers import keeps_order, make_loader
-from lit_hf.data.sources import Split, tables_of_split
-from lit_hf.data.split_files import local_path, local_paths
-from lit_hf.data.tables import Row, Table, table_in_memory
+from lit_hf.data.rows.row_weights import check_weights, without_weights
+from lit_hf.data.rows.same_rows import check_same_rows, told_by_all, told_in_setup
+from lit_hf.data.sampling.batching import Batching, sizes_of
+from lit_hf.data.sampling.collating import Collate, MarkedBatch, OwnCollate, collate_of
+from lit_hf.data.sampling.encoded_rows import Columns
+from lit_hf.data.sampling.samplers import keeps_order, make_loader
+from lit_hf.data.sources.files import local_path, local_paths
+from lit_hf.data.sources.missing import STAGES, no_rows
+from lit_hf.data.sources.resolve import Split, tables_of_split
+from lit_hf.data.sources.row_sources import refuse_shared, tell_rows
+from lit_hf.data.sources.table import Row, Table, table_in_memory
 from lit_hf.errors import InputError, at_least
+from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
+from lit_hf.files.write_errors import naming
 from lit_hf.functional.class_lookup import name_of
-from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.splits import check_split, stratified_split
-from lit_hf.processor_files import files_of
-from lit_hf.unfinished import OTHER_SCRATCH, scratch_folder
-from lit_hf.write_errors import naming
+from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.processor_files import files_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +60,7 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
             the same report; rows to predict are never left out.
         seed: seed of the validation split, of the order of the training rows and of augmentations.
-        num_grouped: batches over which rows are sorted by length, to need little padding; 1 sorts
-            none.
+        length_group_size: batches over which rows are sorted by length; 1 sorts none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
         pad_to_multiple_of: rows of tokens are padded to a multiple of it: few batch shapes.
         weight_column: column of numbers of 0 or more, how much each training row counts in the
@@ -87,14 +86,15 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         num_workers: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
         seed: int = 0,
-        num_grouped: int = 50,
+        length_group_size: int = 50,
         max_tokens: int | None = None,
         pad_to_multiple_of: int = 1,
         weight_column: str | None = None,
     ) -> None:
         super().__init__()
-        at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, num_grouped=num_grouped)
-        at_least(1, max_tokens=max_tokens, pad_to_multiple_of=pad_to_multiple_of)
+        at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        at_least(1, length_group_size=length_group_size, max_tokens=max_tokens)
+        at_least(1, pad_to_multiple_of=pad_to_multiple_of)
         at_least(0, num_workers=num_workers)
         check_split(val_fraction, seed)
         self.take_model(model_name)
@@ -111,7 +111,7 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
         self.on_bad_row = on_bad_row
-        self.num_grouped, self.max_tokens = num_grouped, max_tokens
+        self.length_group_size, self.max_tokens = length_group_size, max_tokens
         self.pad_to_multiple_of, self.weight_column = pad_to_multiple_of, weight_column
 
     def __str__(self) -> str:  # Lightning's would make all loaders, and so prepare all rows
@@ -279,7 +279,7 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         rows, is_train = self.rows(split), split == "train"
         is_plain = "input_ids" not in rows.column_names or keeps_order(self.trainer, split)
         sizes = None if is_plain else sizes_of(rows, self.pad_to_multiple_of)
-        batching = Batching(batch_size, sizes, self.num_grouped, self.max_tokens)
+        batching = Batching(batch_size, sizes, self.length_group_size, self.max_tokens)
         names = None if split == "predict" else getattr(self, "label_names", None)
         settings = (self.trainer, self.seed, self.num_workers, self.worker_timeout, is_train)
         is_double = self.trainer is not None and self.trainer.precision == "64-true"

@@ -15,10 +15,10 @@ from datasets import Dataset, Features
 from filelock import FileLock, Timeout
 
 from lit_hf.errors import InputError
-from lit_hf.files import new_folder
-from lit_hf.functional.urls import check_local
-from lit_hf.unfinished import sweep
-from lit_hf.write_errors import FULL
+from lit_hf.files.atomic import new_folder
+from lit_hf.files.scratch import sweep
+from lit_hf.files.urls import check_local
+from lit_hf.files.write_errors import FULL
 
 log = logging.getLogger(__name__)
 _SUMS = "checksums.json"

@@ -1,12 +1,12 @@
 """CIFAR10DataModule: the ten classes of CIFAR-10."""
 
-from lit_hf.data.augmentation import ImageAugmentation
-from lit_hf.data.cifar_batches import CLASSES
+from lit_hf.data.augmentation.basic import ImageAugmentation
+from lit_hf.data.augmentation.mix import ImageMixing
 from lit_hf.data.image_classification import ImageClassificationDataModule
-from lit_hf.data.mixing import ImageMixing
 from lit_hf.data.shared_settings import BatchSettings, RowSettings
-from lit_hf.functional.hf_objects import ProcessorSource
+from lit_hf.data.sources.cifar import CLASSES
 from lit_hf.functional.unpacking import Unpack
+from lit_hf.pretrained.hf_objects import ProcessorSource
 
 
 class CIFARSettings(RowSettings, BatchSettings, total=False):
@@ -15,7 +15,7 @@ class CIFARSettings(RowSettings, BatchSettings, total=False):
     val_fraction: float
     image_size: int | None
     augmentations: list[ImageAugmentation] | None
-    mixings: list[ImageMixing] | None
+    mix_transforms: list[ImageMixing] | None
 
 
 class CIFAR10DataModule(ImageClassificationDataModule):

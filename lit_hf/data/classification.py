@@ -9,8 +9,8 @@ from datasets import Dataset
 
 from lit_hf.data.answer_forms import AnswerForm, Described, table_form
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.class_numbers import Reading, by_name, number_labels, reading_of, tell_numbers
-from lit_hf.data.classes import (
+from lit_hf.data.rows.images import ImageColumns
+from lit_hf.data.rows.labels import (
     check_classes,
     check_spellings,
     class_counts,
@@ -21,16 +21,22 @@ from lit_hf.data.classes import (
     reading_of_model,
     values_of,
 )
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.examples import ExampleSummary, TextColumns
-from lit_hf.data.image_rows import ImageColumns
+from lit_hf.data.rows.text import ExampleSummary, TextColumns
+from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
-from lit_hf.data.sources import Split
-from lit_hf.data.tables import Table
-from lit_hf.functional.hf_objects import ProcessorSource
+from lit_hf.data.sources.class_numbers import (
+    Reading,
+    by_name,
+    number_labels,
+    reading_of,
+    tell_numbers,
+)
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.sources.table import Table
 from lit_hf.functional.label_cells import only_if_listed
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.unpacking import Unpack
+from lit_hf.pretrained.hf_objects import ProcessorSource
 
 ColumnsT = TypeVar("ColumnsT", TextColumns, ImageColumns)
 

@@ -9,7 +9,7 @@ from math import atan, hypot, pi
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_hf.data.tables import Row
+from lit_hf.data.sources.table import Row
 from lit_hf.errors import InputError
 from lit_hf.functional.draws import Draws
 

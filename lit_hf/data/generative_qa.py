@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset, Features
 
-from lit_hf.data.answer_places import told_place
 from lit_hf.data.cache import cached_map, key_of
-from lit_hf.data.collating import QuestionCollate
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.prompts import (
+from lit_hf.data.items.question_items import QuestionInputs
+from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
+from lit_hf.data.rows.answer_places import told_place
+from lit_hf.data.rows.row_weights import weight_features
+from lit_hf.data.sampling.collating import QuestionCollate
+from lit_hf.data.sampling.encoded_rows import Columns
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.tokenization.prompts import (
     ANSWER_FEATURES,
     PROMPT_FEATURES,
     PromptSettings,
@@ -26,20 +30,16 @@ from lit_hf.data.prompts import (
     pad_prompts,
     prompt_lengths,
 )
-from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
-from lit_hf.data.question_items import QuestionInputs
-from lit_hf.data.row_weights import weight_features
-from lit_hf.data.sources import Split
-from lit_hf.data.templates import TemplateTokenizer
-from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding
-from lit_hf.data.unknown_tokens import warn_of_rows
+from lit_hf.data.tokenization.templates import TemplateTokenizer
+from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
+from lit_hf.data.tokenization.tokens import check_padding
+from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.model_inputs import padded_at_the_end
-from lit_hf.positions import check_length, positions_of
+from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.model_inputs import padded_at_the_end
+from lit_hf.pretrained.positions import check_length, positions_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -12,30 +12,35 @@ from typing import TYPE_CHECKING, Any, cast
 from datasets import Dataset
 from torch import Tensor
 
-from lit_hf.data.augmentation import CropAndFlip, ImageAugmentation, augment, with_numbers
-from lit_hf.data.classes import (
+from lit_hf.data.augmentation.basic import CropAndFlip, ImageAugmentation, augment, with_numbers
+from lit_hf.data.augmentation.mix import ImageMixing, mix
+from lit_hf.data.classification import ClassificationDataModule
+from lit_hf.data.items.image_items import ImageInputs
+from lit_hf.data.model_of_data import image_processor_of
+from lit_hf.data.rows.image_columns import (
+    table_of_images,
+    under_names,
+    with_file_stamps,
+    with_folder,
+)
+from lit_hf.data.rows.images import ImageColumns, read_images
+from lit_hf.data.rows.labels import (
     values_of,
 )
-from lit_hf.data.classification import ClassificationDataModule
-from lit_hf.data.collating import ImageCollate
-from lit_hf.data.examples import ExampleSummary
-from lit_hf.data.image_folders import image_files, refuse_unclassed, table_of_files
-from lit_hf.data.image_items import ImageInputs
-from lit_hf.data.image_rows import ImageColumns, read_images
-from lit_hf.data.image_tables import table_of_images, under_names, with_file_stamps, with_folder
-from lit_hf.data.mixing import ImageMixing, mix
-from lit_hf.data.model_of_data import image_processor_of
+from lit_hf.data.rows.text import ExampleSummary
+from lit_hf.data.sampling.collating import ImageCollate
 from lit_hf.data.shared_settings import FileSettings
-from lit_hf.data.sources import Split
-from lit_hf.data.tables import Table
+from lit_hf.data.sources.image_folder import image_files, refuse_unclassed, table_of_files
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.sources.table import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.draws import Draws
-from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.processors import pixel_settings, set_image_size
+from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.processors import pixel_settings, set_image_size
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedConfig
@@ -65,8 +70,8 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         image_size: height and width that the model reads; without it those of its image processor.
         augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
             `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
-        mixings: mix training images in pairs and their classes with them: `MixUp`, `CutMix`; of
-            several one is drawn for each image; without it none.
+        mix_transforms: mix training images in pairs and their classes with them: `MixUp`,
+            `CutMix`; of several one is drawn for each image; without it none.
         settings: those of `HFDataModule`, but for columns of files without header and for lengths.
             `predict_file` may be an image, or a folder with its subfolders, too.
 
@@ -88,7 +93,7 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         label_names: list[str] | None = None,
         image_size: int | None = None,
         augmentations: list[ImageAugmentation] | None = None,
-        mixings: list[ImageMixing] | None = None,
+        mix_transforms: list[ImageMixing] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 256,
         **settings: Unpack[FileSettings],
@@ -100,7 +105,7 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
             column_names=None,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
-            num_grouped=50,  # these three are of tokens, which images have none of
+            length_group_size=50,  # these three are of tokens, which images have none of
             max_tokens=None,
             pad_to_multiple_of=1,
             **settings,
@@ -110,7 +115,7 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         self.columns = ImageColumns(image_column, label_column, id_column, self.weight_column)
         self.image_size = image_size
         self.augmentations = [CropAndFlip()] if augmentations is None else augmentations
-        self.mixings = mixings or []
+        self.mix_transforms = mix_transforms or []
 
     # What the model reads.
 
@@ -195,10 +200,10 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
             numbers = cast("Sequence[int]", batch["index"])
             draws = Draws(self.seed, self.trainer.current_epoch, numbers)
             images = augment(images, self.augmentations, draws)
-            if self.mixings:
+            if self.mix_transforms:
                 labels = cast("Tensor", batch["labels"])
                 images, prepared["targets"] = mix(
-                    images, labels, len(self.label_names or []), self.mixings, draws
+                    images, labels, len(self.label_names or []), self.mix_transforms, draws
                 )
         if not batch.get("is_fitted"):
             images = fit(images, self.pixels)
@@ -214,8 +219,11 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         return ImageInputs(pixel_settings(self.processor))
 
     def training_facts(self) -> dict[str, Fact]:
-        """Augmentations and mixings, with their numbers."""
-        parts = {"data.augmentations": self.augmentations, "data.mixings": self.mixings}
+        """Augmentations and mix_transforms, with their numbers."""
+        parts = {
+            "data.augmentations": self.augmentations,
+            "data.mix_transforms": self.mix_transforms,
+        }
         return {name: with_numbers(part) for name, part in parts.items()}
 
     def describe(self) -> dict[str, object]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ProcessorSource, name_of_object
-from lit_hf.positions import positions_of
-from lit_hf.processors import (
+from lit_hf.pretrained.hf_objects import ProcessorSource, name_of_object
+from lit_hf.pretrained.positions import positions_of
+from lit_hf.pretrained.processors import (
     check_vocabulary,
     load_config,
     load_image_processor,

@@ -11,23 +11,30 @@ from torch import Tensor
 
 from lit_hf.data.answer_forms import AnswerForm, Described
 from lit_hf.data.cache import cached_map, key_of
-from lit_hf.data.checked import Item, Place, RowKind, checked_rows
-from lit_hf.data.collating import Padding, pad_tokens
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.known_rows import KnownRows
-from lit_hf.data.problems import RowProblems, RowSummary
-from lit_hf.data.row_weights import WEIGHT
+from lit_hf.data.rows.fingerprint import KnownRows
+from lit_hf.data.rows.report import RowProblems, RowSummary
+from lit_hf.data.rows.row_weights import WEIGHT
+from lit_hf.data.rows.validation import Item, Place, RowKind, checked_rows
+from lit_hf.data.sampling.collating import Padding, pad_tokens
+from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.source_code import source_of
-from lit_hf.data.sources import Split
-from lit_hf.data.tables import Row
-from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import tokenizer_of
-from lit_hf.data.unknown_tokens import warn_of_rows
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.sources.table import Row
+from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
+from lit_hf.data.tokenization.tokens import tokenizer_of
+from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.given_settings import arguments_of
-from lit_hf.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.tokenizer_saving import save_tokenizer
 
-_OF_NO_ROW = {"batch_size", "eval_batch_size", "num_workers", "num_grouped", "max_tokens", "seed"}
+_OF_NO_ROW = {
+    "batch_size",
+    "eval_batch_size",
+    "num_workers",
+    "length_group_size",
+    "max_tokens",
+    "seed",
+}
 
 
 class OwnRows(KnownRows):

@@ -11,23 +11,23 @@ from pathlib import Path
 from datasets import Dataset
 
 from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
-from lit_hf.data.answer_places import FindAnswer
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.context_split import check_contexts, split_by_context
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.questions import (
+from lit_hf.data.rows.answer_places import FindAnswer
+from lit_hf.data.rows.context_split import check_contexts, split_by_context
+from lit_hf.data.rows.questions import (
     QuestionColumns,
     QuestionSummary,
     read_questions,
     refuse_repeated,
 )
-from lit_hf.data.room import with_room
+from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
-from lit_hf.data.sources import Split
-from lit_hf.functional.hf_objects import ProcessorSource
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.tokenization.max_question_tokens import with_room
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.tokenizer_saving import save_tokenizer
-from lit_hf.tokenizing import cutting_ends
+from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.tokenizing import cutting_ends
 
 
 class OfQuestions(FileSettings, LengthSettings, total=False):

@@ -26,7 +26,7 @@ class FileSettings(RowSettings, total=False):
 class LengthSettings(TypedDict, total=False):
     """Those of tokens, which rows have different numbers of."""
 
-    num_grouped: int
+    length_group_size: int
     max_tokens: int | None
     pad_to_multiple_of: int
 

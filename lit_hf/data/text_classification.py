@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING
 from datasets import Dataset
 
 from lit_hf.data.cache import key_of
-from lit_hf.data.classes import (
+from lit_hf.data.classification import ClassificationDataModule
+from lit_hf.data.items.text_items import TextInputs
+from lit_hf.data.rows.labels import (
     check_flags,
     check_lists,
     values_of,
 )
-from lit_hf.data.classification import ClassificationDataModule
-from lit_hf.data.collating import Padding, TextCollate
-from lit_hf.data.encoded_rows import Columns
-from lit_hf.data.examples import ExampleSummary, TextColumns, read_examples
-from lit_hf.data.headers import refuse_class_of_header
+from lit_hf.data.rows.text import ExampleSummary, TextColumns, read_examples
+from lit_hf.data.sampling.collating import Padding, TextCollate
+from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
-from lit_hf.data.sources import Split
-from lit_hf.data.tables import Table
-from lit_hf.data.templates import TemplateTokenizer
-from lit_hf.data.text_items import TextInputs
-from lit_hf.data.tokenizer_stamp import stamp_of
-from lit_hf.data.tokens import check_padding, encode_batch, encode_texts
+from lit_hf.data.sources.headers import refuse_class_of_header
+from lit_hf.data.sources.resolve import Split
+from lit_hf.data.sources.table import Table
+from lit_hf.data.tokenization.templates import TemplateTokenizer
+from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
+from lit_hf.data.tokenization.tokens import check_padding, encode_batch, encode_texts
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.templates import template_columns
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
-from lit_hf.positions import check_length, default_length, positions_of
+from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
+from lit_hf.pretrained.positions import check_length, default_length, positions_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from lit_hf.data.examples import TextColumns
+from lit_hf.data.rows.text import TextColumns
 from lit_hf.data.shared_settings import BatchSettings, LengthSettings, RowSettings
-from lit_hf.data.sources import Split
+from lit_hf.data.sources.resolve import Split
 from lit_hf.data.text_classification import TextClassificationDataModule
-from lit_hf.functional.hf_objects import ProcessorSource
 from lit_hf.functional.unpacking import Unpack
+from lit_hf.pretrained.hf_objects import ProcessorSource
 
 
 class TweetSettings(RowSettings, LengthSettings, BatchSettings, total=False):

@@ -75,7 +75,7 @@ def fit(images: Tensor, settings: PixelSettings) -> Tensor:
         raise ValueError(
             f"wanted uint8 images [B, 3, h, w], but got {images.dtype} of {list(images.shape)}"
         )
-    return cut_middle(resize(images, settings), settings.crop)
+    return center_crop(resize(images, settings), settings.crop)
 
 
 def normalise(images: Tensor, settings: PixelSettings) -> Tensor:
@@ -120,7 +120,7 @@ def resize(images: Tensor, settings: PixelSettings) -> Tensor:
     return pixels.to(torch.uint8)
 
 
-def shrink(images: Tensor, longest: int) -> Tensor:
+def thumbnail(images: Tensor, longest: int) -> Tensor:
     """Make images small enough to be shown; smaller ones stay as they are.
 
     Args:
@@ -149,7 +149,7 @@ def in_proportion(height: int, width: int, shortest_edge: int) -> tuple[int, int
     return (shortest_edge, longer) if height <= width else (longer, shortest_edge)
 
 
-def cut_middle(pixels: Tensor, crop: tuple[int, int] | None) -> Tensor:
+def center_crop(pixels: Tensor, crop: tuple[int, int] | None) -> Tensor:
     """The middle of images, with zeros around where they are smaller than it.
 
     Args:

@@ -20,7 +20,7 @@ from transformers.utils.generic import ModelOutput
 
 from lit_hf.errors import InputError
 from lit_hf.modules.head_descriptions import build_head, describe_head
-from lit_hf.modules.loading import config_from_dict, from_config
+from lit_hf.pretrained.models import config_from_dict, from_config
 
 
 # `__init_subclass__` of transformers has no types.

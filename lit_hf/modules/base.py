@@ -8,24 +8,23 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 
 from lit_hf.batches import StepOutput
-from lit_hf.checkpoints import check_to_come, checkpoint_to_come, held_config
+from lit_hf.checkpointing.metadata import complete
+from lit_hf.checkpointing.reader import check_to_come, checkpoint_to_come, held_config
+from lit_hf.checkpointing.resume_state import ResumeState
+from lit_hf.checkpointing.state_checks import ResumedStates
+from lit_hf.distributed.fsdp import apply_fsdp
 from lit_hf.errors import told_as_input
-from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.best_weights import tell_not_best
-from lit_hf.modules.checkpoint_metadata import complete
 from lit_hf.modules.compiled import compile_forward_alone, names_in, plain_names
-from lit_hf.modules.complete_weights import settle_gaps
 from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.exportable import Exportable
-from lit_hf.modules.finite import FiniteLoss, check_answers
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
 from lit_hf.modules.folder_weights import is_export_of, take_exported, tell_other_settings
-from lit_hf.modules.given_model import given_model, parts_of, prepared, tell_changed_parts
 from lit_hf.modules.half_precision import report_half_precision
-from lit_hf.modules.loading import ConfigValue, config_from_dict, other_weights
+from lit_hf.modules.loss_guard import LossGuard, check_answers
 from lit_hf.modules.losses import LossFunction, for_each_row
 from lit_hf.modules.model_call import ModelCall
 from lit_hf.modules.module_tokenizer import ModuleTokenizer
@@ -43,16 +42,17 @@ from lit_hf.modules.optimizers import (
 from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
-from lit_hf.modules.resumed_states import ResumedStates
-from lit_hf.modules.resuming import ExactResume
 from lit_hf.modules.safe_settings import SafeSettings
 from lit_hf.modules.same_inputs import SameInputs
 from lit_hf.modules.same_tokens import SameTokens
 from lit_hf.modules.scored_rows import ScoredRows
-from lit_hf.modules.sharding import shard
 from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.task_model import TaskModel
 from lit_hf.modules.validated import WeightsStep, save_validated
+from lit_hf.pretrained.complete_weights import settle_gaps
+from lit_hf.pretrained.given_model import given_model, parts_of, prepared, tell_changed_parts
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.models import ConfigValue, config_from_dict, other_weights
 
 
 class HFModule(
@@ -109,7 +109,7 @@ class HFModule(
         self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
         self.loss, self.added_metrics = for_each_row(loss), as_metrics(metrics or {})
-        self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
+        self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
         self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
         self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
         self._inputs, self._states = SameInputs(), ResumedStates()
@@ -120,11 +120,11 @@ class HFModule(
         """Load or build the model once; from the config of the checkpoint where one is resumed."""
         if "model" not in self._modules:
             self._make_model()
-        shard(self.model, self._trainer)
+        apply_fsdp(self.model, self._trainer)
 
     def _make_model(self) -> None:
         if self._trainer is not None:  # callbacks that need the model come before `setup`
-            self.fit_to_data(self._trainer.state.fn or "")
+            self.connect_data(self._trainer.state.fn or "")
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
         if (path := checkpoint_to_come(self._trainer)) is not None:
@@ -144,23 +144,23 @@ class HFModule(
             settle_gaps(self.model, self.model_name, is_export_of(type(self), config))
         self._parts = parts_of(self.model)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
-        make_precise(self.setup_scores)
+        make_precise(self.setup_metrics)
         self.to(self.device)  # it may have been moved before the model was first touched
 
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
-            self._resume, self._finite, self._mean = ExactResume(), FiniteLoss(), StepMean()
+            self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
             self.weights_step.validated = None
         check_to_come(self.trainer)
         compile_forward_alone(self)
-        self.fit_to_data(stage)
+        self.connect_data(stage)
         self._tokens.check(self.trainer, self)
         self._inputs.check(self.trainer, self)
         tell_other_settings(self.trainer, self)
         report_half_precision(self.trainer)
 
-    def fit_to_data(self, stage: str) -> None:
+    def connect_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""
         check_same_task(self.trainer, self.task)
         self.take_names(stage)
@@ -173,7 +173,7 @@ class HFModule(
         begin_fit(self.trainer, self, self.model)
         self._earlier.begin(self.trainer, self)
         self._states.check(self.trainer)
-        self._monitors.begin(self.trainer, self.score_names(), self.added_metrics)
+        self._monitors.begin(self.trainer, self.metric_names(), self.added_metrics)
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""
@@ -209,14 +209,14 @@ class HFModule(
     def on_validation_start(self) -> None:
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
         self._num_rows = 0
-        self.reset_scores("val")
+        self.reset_metrics("val")
         self._rows.begin_evaluation(self.trainer, "val")
         tell_not_best(self.trainer, self.weights_step.trained)
         self._resume.begin_validation(self.trainer, self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation."""
-        self.log_scores("val")
+        self.log_metrics("val")
         self._resume.end_validation()
         self.weights_step.end_validation(self.trainer)
 
@@ -227,7 +227,7 @@ class HFModule(
     def on_test_start(self) -> None:
         """Count from nothing."""
         self._num_rows = 0
-        self.reset_scores("test")
+        self.reset_metrics("test")
         self._rows.begin_evaluation(self.trainer, "test")
         tell_not_best(self.trainer, self.weights_step.trained)
 
@@ -238,7 +238,7 @@ class HFModule(
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
-        self.log_scores("test")
+        self.log_metrics("test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The injected optimizer with two parameter groups, and a schedule per step."""

@@ -168,5 +168,5 @@ def _check_finetuning(callback: Callback) -> None:
     if isinstance(callback, BackboneFinetuning):
         raise InputError(
             "BackboneFinetuning does not go with a schedule of the learning rate and with runs "
-            "that go on from a checkpoint: take `lit_hf.HeadFirst`, with `num_epochs`."
+            "that go on from a checkpoint: take `lit_hf.FreezeBackbone`, with `num_epochs`."
         )

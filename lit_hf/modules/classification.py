@@ -13,17 +13,21 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Plain, Prediction, TextBatch
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.labels import ProblemType, checked_names
-from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.class_counts import ClassCounts
 from lit_hf.metrics.classification import MOST_CLASSES, one_sided
 from lit_hf.metrics.function import FunctionMetric
-from lit_hf.modules.answers import ClassScores, decided, predict_classes, score_classes, truth_of
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.class_names import check_loaders
 from lit_hf.modules.data_facts import DataFacts
+from lit_hf.modules.decoding.classification import (
+    ClassScores,
+    decided,
+    predict_classes,
+    score_classes,
+    truth_of,
+)
+from lit_hf.modules.label_names import check_loaders
 from lit_hf.modules.losses import LossFunction, class_terms, plain_loss
 from lit_hf.modules.module_classes import ModuleClasses
 from lit_hf.modules.num_labels import check_number
@@ -31,6 +35,8 @@ from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.target_checks import check_labels
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.trained_names import names_of
 
 log = logging.getLogger(__name__)
 ClassBatch = TextBatch | ImageBatch
@@ -192,11 +198,11 @@ class Classifier(ModuleClasses, HFModule):
 
     # Scores.
 
-    def setup_scores(self) -> None:
+    def setup_metrics(self) -> None:
         """Make the metrics, and learn the names of the classes where none were given."""
         names = names_of(self.model.config)
         self.learn_names(self.model.config)
-        super().setup_scores()
+        super().setup_metrics()
         self.confusion = nn.ModuleDict()
         if self.problem_type == "single_label" and len(names) <= MOST_CLASSES:
             for stage in ("val", "test"):

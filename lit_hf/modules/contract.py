@@ -17,8 +17,8 @@ from lit_hf.batches import (
     Sample,
     Shown,
     StepOutput,
-    marks_of,
-    without_copies,
+    drop_padding,
+    ids_and_indices,
 )
 from lit_hf.modules.hook_results import check_plain, check_terms
 from lit_hf.modules.losses import BatchLoss, LossFunction, reduce_terms
@@ -145,7 +145,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
             metrics.update(terms, kept, None)
             return
         scores = self.decode(batch, output)
-        numbers = [number for number, _ in marks_of(batch, len(kept))]
+        numbers = [number for number, _ in ids_and_indices(batch, len(kept))]
         inputs = partial(self.metric_inputs, batch=batch, scores=scores)
         metrics.update(terms, kept, inputs, numbers)
         self.count(batch, scores, kept, stage)
@@ -196,12 +196,12 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         return shown
 
     def _named(self, batch: BatchT, answers: Sequence[Prediction]) -> list[Prediction]:
-        marks = marks_of(batch, len(answers))
+        marks = ids_and_indices(batch, len(answers))
         named: list[Prediction] = [
             {"index": number, "id": name, **answer}
             for (number, name), answer in zip(marks, answers, strict=True)
         ]
-        return without_copies(batch, named)
+        return drop_padding(batch, named)
 
     def _numbered(self, batch: BatchT) -> BatchT:
         """A batch whose rows have numbers; an ordinary one's are as Lightning's samplers deal."""
@@ -225,7 +225,7 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         if not rows or not self.is_complete(batch):
             return []
         scores = self.decode(batch, cast("OutputT", output), rows)
-        marks = marks_of(batch, self.num_examples(batch))
+        marks = ids_and_indices(batch, self.num_examples(batch))
         losses = output["losses"].tolist()
         samples: list[Sample] = []
         for row, answer in zip(rows, self._answers(scores), strict=True):

@@ -13,18 +13,16 @@ from torch.optim import AdamW
 from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
+from lit_hf.distributed.fsdp import is_sharded, passes
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.precision import precise
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
-from lit_hf.modules.answer_checks import warn_of_answers
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.extracts import Extracts, best_texts, find_extracts, predict_extracts
-from lit_hf.modules.given_model import check_kind, config_by_class
-from lit_hf.modules.loading import Auto
+from lit_hf.modules.decoding.answer_checks import warn_of_answers
+from lit_hf.modules.decoding.no_answer import note_threshold, take_threshold
+from lit_hf.modules.decoding.spans import SpanCandidates, best_texts, decode_spans, predict_extracts
 from lit_hf.modules.losses import LossFunction, described_loss, own_or_smoothed
-from lit_hf.modules.no_answer import note_threshold, take_threshold
 from lit_hf.modules.num_labels import check_number_of_given
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import (
@@ -33,11 +31,13 @@ from lit_hf.modules.question_answering import (
     QuestionSettings,
     as_questions,
 )
-from lit_hf.modules.sharding import is_sharded, passes
 from lit_hf.modules.span_loss import chosen_windows, span_terms
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.usage import Usage, span_usage
 from lit_hf.modules.validated import ValidatedNumber
+from lit_hf.pretrained.given_model import check_kind, config_by_class
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.models import Auto
 
 _OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 
@@ -197,11 +197,11 @@ class ExtractiveQA(QuestionAnswering):
 
     def decode(
         self, batch: SpanBatch, output: SpanOutput, rows: Sequence[int] | None = None
-    ) -> Extracts:
+    ) -> SpanCandidates:
         """The likeliest answers to each question, and the margins of "no answer"."""
-        return find_extracts(batch, output, self.max_answer_length, self.num_best, rows)
+        return decode_spans(batch, output, self.max_answer_length, self.num_best, rows)
 
-    def decide(self, scores: Extracts) -> list[Prediction]:
+    def decide(self, scores: SpanCandidates) -> list[Prediction]:
         """The likeliest answer, or "" where "no answer" is likelier by more than the threshold."""
         return predict_extracts(scores, self.current_threshold)
 
@@ -213,7 +213,7 @@ class ExtractiveQA(QuestionAnswering):
         """The answers, and for exact match and F1 by threshold the margins of "no answer"."""
         if not isinstance(metric, AnswerScore):
             return super().metric_inputs(metric, batch, scores)
-        found = cast("Extracts", scores)
+        found = cast("SpanCandidates", scores)
         margins = () if self.no_answer_threshold is None else (found.margins,)
         return best_texts(found), batch["answers"], *margins
 

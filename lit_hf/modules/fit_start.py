@@ -6,15 +6,15 @@ import logging
 from lightning.pytorch import LightningModule, Trainer
 from transformers import PreTrainedModel
 
+from lit_hf.checkpointing.resume_state import follow_trainer
+from lit_hf.checkpointing.rng_state import spread_generators
 from lit_hf.errors import InputError
 from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.loading import check_room
 from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
-from lit_hf.modules.resuming import follow_trainer
 from lit_hf.modules.validation_steps import check_plateaus, validate_behind_steps
-from lit_hf.randomness import spread_generators
+from lit_hf.pretrained.models import check_room
 
 log = logging.getLogger(__name__)
 

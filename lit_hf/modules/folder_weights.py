@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
-from lit_hf.checkpoints import checkpoint_to_come
+from lit_hf.checkpointing.reader import checkpoint_to_come
 from lit_hf.errors import InputError
 from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.text import printable
 from lit_hf.modules.validated import WeightsStep
-from lit_hf.processors import load_config
+from lit_hf.pretrained.processors import load_config
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer

@@ -14,11 +14,19 @@ from torch.optim import AdamW
 from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
 
 from lit_hf.batches import AnswerOutput, LossTerms, Prediction, PromptBatch
-from lit_hf.functional.hf_objects import ModelSource
+from lit_hf.distributed.fsdp import is_sharded
 from lit_hf.functional.sequences import IGNORED, token_losses
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.generation import (
+from lit_hf.modules.decoding.generated import (
+    WrittenAnswers,
+    answer_windows,
+    likeliest_tokens,
+    predict_written,
+    write_greedily,
+    written_answers,
+)
+from lit_hf.modules.decoding.generation import (
     GenerationValue,
     check_precision,
     check_seq2seq,
@@ -29,23 +37,15 @@ from lit_hf.modules.generation import (
     set_generation,
     warn_of_cut_answers,
 )
-from lit_hf.modules.given_model import check_kind, config_by_class
-from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import LossFunction, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings, as_questions
-from lit_hf.modules.sharding import is_sharded
 from lit_hf.modules.span_loss import chosen_windows
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.usage import Usage, answer_usage
-from lit_hf.modules.written import (
-    WrittenAnswers,
-    answer_windows,
-    likeliest_tokens,
-    predict_written,
-    write_greedily,
-    written_answers,
-)
+from lit_hf.pretrained.given_model import check_kind, config_by_class
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.models import Auto
 
 
 class GenerativeQA(QuestionAnswering):
@@ -124,9 +124,9 @@ class GenerativeQA(QuestionAnswering):
         set_generation(model, {**defaults, **self._exported, **self.generation})
         return model
 
-    def fit_to_data(self, stage: str) -> None:
+    def connect_data(self, stage: str) -> None:
         """Write as long answers as the data teaches; a trained module keeps what it was taught."""
-        super().fit_to_data(stage)
+        super().connect_data(stage)
         if stage == "fit" or self._length is None:
             model = self.model if "model" in self._modules else None
             self._length = follow_data(self.trainer, model, self.generation, self._length)

@@ -14,21 +14,21 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from lit_hf.batches import ImageBatch, Prediction, Shown
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ModelSource
-from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts, Processor
-from lit_hf.modules.given_model import check_kind, config_by_class
 from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
-from lit_hf.modules.loading import Auto
 from lit_hf.modules.losses import own_or_smoothed
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
 from lit_hf.modules.shared_settings import SharedSettings
 from lit_hf.modules.usage import Usage, image_usage
-from lit_hf.processors import load_image_processor, pixel_settings
+from lit_hf.pretrained.given_model import check_kind, config_by_class
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.models import Auto
+from lit_hf.pretrained.processors import load_image_processor, pixel_settings
+from lit_hf.pretrained.trained_names import names_of
 
 
 class ImageSettings(SharedSettings, total=False):

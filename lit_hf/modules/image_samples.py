@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lit_hf.batches import ImageBatch, Shown
-from lit_hf.functional.pixels import shrink
+from lit_hf.functional.pixels import thumbnail
 
 LONGEST_SIDE = 160
 """Pixels that a shown picture has at most on a side."""
@@ -32,7 +32,7 @@ def show_image(batch: ImageBatch, row: int, prediction: str, names: Sequence[str
         "correct": None if is_mixed else truth == prediction,
     }
     if "pixels" in batch:
-        picture = shrink(batch["pixels"][row : row + 1], LONGEST_SIDE)[0].permute(1, 2, 0)
+        picture = thumbnail(batch["pixels"][row : row + 1], LONGEST_SIDE)[0].permute(1, 2, 0)
         shown["image"] = picture.cpu().numpy()
     return shown
 

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from transformers import PreTrainedModel
 
+from lit_hf.distributed.fsdp import is_sharded
 from lit_hf.modules.compiled import without_compiled
-from lit_hf.modules.sharding import is_sharded
 
 
 class ModelMaker(Callback):

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from lit_hf.modules.late_model import LateModel
-from lit_hf.modules.loading import backbone_of, keeping_attentions
+from lit_hf.pretrained.models import backbone_of, keeping_attentions
 
 # Of these a model makes its own loss.
 _TRUTHS = {"labels", "start_positions", "end_positions", "next_sentence_label"}

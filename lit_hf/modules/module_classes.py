@@ -6,24 +6,24 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.trained_names import names_of, numbers_of
-from lit_hf.modules.class_names import (
+from lit_hf.modules.data_facts import DataFacts
+from lit_hf.modules.exportable import Exportable
+from lit_hf.modules.heads import HeadCallable
+from lit_hf.modules.label_names import (
     keeps_given_head,
     keeps_head,
     names_with_data,
     positive_class,
     write_names,
 )
-from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.exportable import Exportable
-from lit_hf.modules.given_model import GivenModel
-from lit_hf.modules.heads import HeadCallable
 from lit_hf.modules.num_labels import (
     check_number_of_data,
     check_number_of_given,
     numbered_names,
 )
 from lit_hf.modules.task_model import TaskModel
+from lit_hf.pretrained.given_model import GivenModel
+from lit_hf.pretrained.trained_names import names_of, numbers_of
 
 
 class ModuleClasses(Exportable, TaskModel):

@@ -7,15 +7,15 @@ from typing import cast
 from lightning.pytorch import LightningModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from lit_hf.functional.hf_objects import is_in_memory
-from lit_hf.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.modules.data_facts import DataFacts, Processor
 from lit_hf.modules.padding import follow_padding
-from lit_hf.positions import positions_of
-from lit_hf.processors import load_tokenizer
-from lit_hf.special_tokens import KEY, settled, write_for_plain
-from lit_hf.tokenizer_files import forget_calls, limit_to_positions
-from lit_hf.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.hf_objects import is_in_memory
+from lit_hf.pretrained.model_inputs import ask_for_segments, padded_at_the_end
+from lit_hf.pretrained.positions import positions_of
+from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.special_tokens import KEY, settled, write_for_plain
+from lit_hf.pretrained.tokenizer_files import forget_calls, limit_to_positions
+from lit_hf.pretrained.tokenizer_saving import save_tokenizer
 
 
 class ModuleTokenizer(LightningModule):

@@ -6,7 +6,7 @@ from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.trained_names import names_of
+from lit_hf.pretrained.trained_names import names_of
 
 
 def check_number(

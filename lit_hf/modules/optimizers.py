@@ -14,8 +14,8 @@ from torch.optim import Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
+from lit_hf.checkpointing.optimizer_settings import watch_resume
 from lit_hf.errors import InputError
-from lit_hf.modules.resumed_optimizer import watch_resume
 
 log = logging.getLogger(__name__)
 SchedulerName = Literal["linear", "cosine", "constant", "constant_with_warmup"]

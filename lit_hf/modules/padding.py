@@ -8,8 +8,8 @@ from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.positions import begins_behind_padding
-from lit_hf.processors import load_tokenizer
+from lit_hf.pretrained.positions import begins_behind_padding
+from lit_hf.pretrained.processors import load_tokenizer
 
 
 def complete_padding(

@@ -13,16 +13,16 @@ from torchmetrics import Metric
 from lit_hf.batches import Prediction, QuestionBatch, Shown
 from lit_hf.errors import InputError
 from lit_hf.functional.answers import Language
-from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.extracts import Extracts
+from lit_hf.modules.decoding.generated import WrittenAnswers
+from lit_hf.modules.decoding.spans import SpanCandidates
 from lit_hf.modules.question_samples import show_question
 from lit_hf.modules.shared_settings import ModuleSettings, ScheduledSettings
-from lit_hf.modules.written import WrittenAnswers
+from lit_hf.pretrained.hf_objects import ModelSource
 
-Answers = Extracts | list[WrittenAnswers]
+Answers = SpanCandidates | list[WrittenAnswers]
 BatchT = TypeVar("BatchT", bound=QuestionBatch)
 
 

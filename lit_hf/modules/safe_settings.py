@@ -5,9 +5,9 @@ from typing import cast
 from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch import LightningModule
 
+from lit_hf.checkpointing.safe_loading import SafeLoading
 from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.given_settings import kept_settings, remember_given
-from lit_hf.safe_loading import SafeLoading
 
 
 class SafeSettings(SafeLoading, LightningModule):

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
 
-from lit_hf.checkpoints import checkpoint_to_come
+from lit_hf.checkpointing.reader import checkpoint_to_come
 from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.processor_files import data_description
-from lit_hf.processors import load_config
+from lit_hf.pretrained.processor_files import data_description
+from lit_hf.pretrained.processors import load_config
 
 log = logging.getLogger(__name__)
 Inputs = Mapping[str, Any]

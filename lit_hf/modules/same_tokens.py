@@ -8,11 +8,11 @@ from lightning.pytorch import Trainer
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from lit_hf.checkpoints import checkpoint_to_come
+from lit_hf.checkpointing.reader import checkpoint_to_come
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import name_of_object
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.processors import load_tokenizer
+from lit_hf.pretrained.hf_objects import name_of_object
+from lit_hf.pretrained.processors import load_tokenizer
 
 _FILE = "tokenizer.json"
 

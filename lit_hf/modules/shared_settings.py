@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from lit_hf.metrics.added import MetricLike
-from lit_hf.modules.loading import ConfigValue
 from lit_hf.modules.losses import LossFunction
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.pretrained.models import ConfigValue
 
 
 class SharedSettings(TypedDict, total=False):

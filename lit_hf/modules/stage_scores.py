@@ -29,7 +29,7 @@ class StageScores(PreciseScores):
         """The task's metrics by name, made anew for each stage; called when the model is there."""
         return {}
 
-    def setup_scores(self) -> None:
+    def setup_metrics(self) -> None:
         """Make the metrics of all stages."""
         self.metrics = nn.ModuleDict(
             {
@@ -42,7 +42,7 @@ class StageScores(PreciseScores):
         """The metrics of a stage."""
         return cast("StageMetrics", self.metrics[stage])
 
-    def score_names(self) -> list[str]:
+    def metric_names(self) -> list[str]:
         """Names of the scores that an evaluation logs."""
         return self.metrics_of("val").names
 
@@ -51,16 +51,16 @@ class StageScores(PreciseScores):
         return self.metrics_of(stage).compute()
 
     @torch.inference_mode(False)  # a training may count on in what an evaluation has reset
-    def reset_scores(self, stage: Stage) -> None:
+    def reset_metrics(self, stage: Stage) -> None:
         """Forget what was counted in a stage."""
         for metric in _metrics_of(self, stage):
             metric.reset()
 
     @torch.inference_mode(False)
-    def log_scores(self, stage: Stage) -> None:
+    def log_metrics(self, stage: Stage) -> None:
         """Log the scores of an evaluation, then forget them."""
         scores = self.scores(stage)
-        self.reset_scores(stage)
+        self.reset_metrics(stage)
         named = {f"{stage}/{name}": value for name, value in scores.items()}
         self.log_dict(named, sync_dist=True, batch_size=1)  # they are equal on all processes
 

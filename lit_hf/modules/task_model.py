@@ -7,10 +7,10 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise
-from lit_hf.functional.trained_names import names_of
-from lit_hf.modules.class_names import keeps_head, names_of_trained, names_with_data, write_names
-from lit_hf.modules.loading import Auto, from_config, from_pretrained, redraw_head
+from lit_hf.modules.label_names import keeps_head, names_of_trained, names_with_data, write_names
 from lit_hf.modules.stage_scores import Stage
+from lit_hf.pretrained.models import Auto, from_config, from_pretrained, redraw_head
+from lit_hf.pretrained.trained_names import names_of
 
 
 class TaskModel(LightningModule):

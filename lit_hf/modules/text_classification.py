@@ -20,12 +20,9 @@ from transformers import (
 
 from lit_hf.batches import Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
-from lit_hf.functional.hf_objects import ModelSource
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.trained_names import names_of
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
-from lit_hf.modules.answers import in_words, truth_of
 from lit_hf.modules.backbone_with_head import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -36,18 +33,21 @@ from lit_hf.modules.causal import check_head
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.compiled import plain_model
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.given_model import check_kind, config_by_class
+from lit_hf.modules.decoding.classification import in_words, truth_of
 from lit_hf.modules.head_descriptions import build_head
 from lit_hf.modules.heads import HeadCallable
-from lit_hf.modules.loading import (
+from lit_hf.modules.shared_settings import ModuleSettings
+from lit_hf.modules.usage import Usage, text_usage
+from lit_hf.pretrained.given_model import check_kind, config_by_class
+from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.models import (
     Auto,
     HFProblem,
     check_backbone,
     from_config,
     from_pretrained,
 )
-from lit_hf.modules.shared_settings import ModuleSettings
-from lit_hf.modules.usage import Usage, text_usage
+from lit_hf.pretrained.trained_names import names_of
 
 log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
@@ -107,7 +107,7 @@ class TextClassifier(Classifier):
 
     # The model.
 
-    def fit_to_data(self, stage: str) -> None:
+    def connect_data(self, stage: str) -> None:
         """Take the problem and the names of the classes from the data where none were given.
 
         Raises:
@@ -121,7 +121,7 @@ class TextClassifier(Classifier):
                 f"the data is of `problem_type: {problem}`, the module of "
                 f"`problem_type: {self.problem_type}`; set both the same."
             )
-        super().fit_to_data(stage)
+        super().connect_data(stage)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order."""
@@ -212,9 +212,9 @@ class TextClassifier(Classifier):
         names = names_of(self.model.config)
         return text_metrics(self.problem_type, len(names), self.positive_number())
 
-    def setup_scores(self) -> None:
+    def setup_metrics(self) -> None:
         """Make the metrics, and say which there are not."""
-        super().setup_scores()
+        super().setup_metrics()
         if self.label_names is not None and len(self.label_names) > MOST_CLASSES:
             log.info(f"no AUROC: {len(self.label_names)} classes, {MOST_CLASSES} at most.")
 

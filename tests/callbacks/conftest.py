@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 
 from lit_hf import (
-    ExportPretrained, HeadFirst, InputError, PredictionWriter, ResultsWriter, SampleLogger,
+    ExportPretrained, FreezeBackbone, InputError, PredictionWriter, ResultsWriter, SampleLogger,
     TextClassificationDataModule, TextClassifier,
 )
 
@@ -47,14 +47,14 @@ class Weights(pl.Callback):
 def head_first():
     weights = Weights()
     runner = trainer(
-        "head", HeadFirst(1), weights, strategy="ddp_find_unused_parameters_true", max_epochs=2
+        "head", FreezeBackbone(1), weights, strategy="ddp_find_unused_parameters_true", max_epochs=2
     )
     module = TextClassifier(MODEL, label_names=["no", "yes"], warmup_ratio=0.0)
     runner.fit(module, data(ROWS[:5]))
     weights.on_train_epoch_start(runner, module)
     torch.save(weights.found, FOLDER / f"head-first-{runner.global_rank}.pt")
     try:
-        trainer("refused", HeadFirst(), max_epochs=2).fit(module, data(ROWS[:5]))
+        trainer("refused", FreezeBackbone(), max_epochs=2).fit(module, data(ROWS[:5]))
     except InputError as error:
         Path(FOLDER, "refused").write_text(str(error))
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_hf import InputError, ResultsWriter, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.best import best_callback
+from lit_hf.callbacks.best_checkpoint import best_callback
 from lit_hf.callbacks.checkpoint import (
     LastCheckpoint,
     _at_home,
@@ -20,7 +20,7 @@ from lit_hf.callbacks.checkpoint import (
     decides,
     share_folder,
 )
-from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.checkpointing.reader import best_of, read_checkpoint
 from lit_hf.modules.monitors import MonitorError
 from tests.trainers import quiet_trainer
 

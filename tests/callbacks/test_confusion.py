@@ -23,7 +23,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.confusion import MOST_NUMBERS, as_table, draw_matrix
-from lit_hf.callbacks.fonts import Fonts
+from lit_hf.callbacks.rendering.fonts import Fonts
 from tests.images import NAMES, drawn, opened
 from tests.trainers import quiet_trainer
 
@@ -162,7 +162,7 @@ def test_picture__of_names_that_no_font_has_warns_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = Fonts()
-    monkeypatch.setattr("lit_hf.callbacks.fonts._installed", lambda: iter(()))
+    monkeypatch.setattr("lit_hf.callbacks.rendering.fonts._installed", lambda: iter(()))
     monkeypatch.setattr("lit_hf.callbacks.confusion.fonts", lambda: bare)
     for _ in range(2):  # matplotlib's own warning would be an error here
         draw_matrix("test", np.eye(3, dtype=np.int64), ["고양이", "강아지", "새"])

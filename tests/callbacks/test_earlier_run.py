@@ -13,13 +13,13 @@ from lit_hf import (
     ExportPretrained,
     PredictionWriter,
     ResultsWriter,
-    RunFolder,
+    RunDirLock,
     SampleLogger,
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.earlier_run import _has_lines
-from lit_hf.checkpoints import best_of, newest_whole, read_checkpoint
+from lit_hf.checkpointing.reader import best_of, latest_valid_checkpoint, read_checkpoint
 from lit_hf.modules.early_stops import reached
 from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
@@ -31,7 +31,7 @@ def _all(folder: Path) -> list[pl.Callback]:
     """What the command has; the folder's own callback is the last to see a batch."""
     best = ModelCheckpoint(folder / "checkpoints", monitor="val/loss", save_top_k=-1)
     files = [ResultsWriter(), SampleLogger(1, 2), PredictionWriter(), ExportPretrained()]
-    return [*files, RunFolder(), best, LastCheckpoint()]
+    return [*files, RunDirLock(), best, LastCheckpoint()]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def test_second_training__shows_nothing_of_the_first(fit: Fit, tmp_path: Path) -
     trainer.predict(module, data, return_predictions=False)
     old = _files(tmp_path)
     fit(_all(tmp_path), max_epochs=1)
-    newest = newest_whole(tmp_path / "checkpoints")
+    newest = latest_valid_checkpoint(tmp_path / "checkpoints")
     assert newest is not None
     assert reached(read_checkpoint(newest)) == (1, 4)
     assert reached(read_checkpoint(str(best_of(tmp_path / "checkpoints")))) == (1, 4)
@@ -88,7 +88,7 @@ def test_second_training__leaves_what_is_not_of_a_run(fit: Fit, tmp_path: Path) 
     (tmp_path / "train.csv").write_text("text,label\n")
     own = _files(tmp_path)
     for _ in range(2):
-        fit([RunFolder(), LastCheckpoint()])
+        fit([RunDirLock(), LastCheckpoint()])
     assert (tmp_path / "earlier" / "1" / "checkpoints" / "last.ckpt").exists()
     left = _files(tmp_path)
     assert {name: left.get(name) for name in own} == own
@@ -99,7 +99,7 @@ def test_second_training__that_does_not_begin_or_is_a_trial_moves_nothing(
 ) -> None:
     fit(_all(tmp_path))
     old = _files(tmp_path)
-    fit([RunFolder(), LastCheckpoint()], fast_dev_run=1)
+    fit([RunDirLock(), LastCheckpoint()], fast_dev_run=1)
     assert {name: _files(tmp_path)[name] for name in old} == old
 
     class Fails(pl.Callback):
@@ -166,7 +166,7 @@ def test_what_the_training_reads__stays(fit: Fit, tmp_path: Path) -> None:
     fit(_all(tmp_path))
     before = (tmp_path / "pretrained" / "model.safetensors").read_bytes()
     base = str(tmp_path / "pretrained")
-    fit([RunFolder(), LastCheckpoint()], kind=lambda _, **rest: TextClassifier(base, **rest))
+    fit([RunDirLock(), LastCheckpoint()], kind=lambda _, **rest: TextClassifier(base, **rest))
     assert (tmp_path / "pretrained" / "model.safetensors").read_bytes() == before
     assert not (tmp_path / "earlier" / "1" / "pretrained").exists()
 
@@ -188,7 +188,7 @@ def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scra
     with pytest.raises(SystemExit):
         fit(_all(tmp_path))
     monkeypatch.undo()
-    assert newest_whole(tmp_path / "checkpoints") is None
+    assert latest_valid_checkpoint(tmp_path / "checkpoints") is None
     fit(_all(tmp_path))
     assert _files(tmp_path / "earlier" / "1") == old  # all of it in one place
     assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["1"]

@@ -20,8 +20,8 @@ from lit_hf import (
     CropAndFlip,
     CutMix,
     ExtractiveQA,
+    FreezeBackbone,
     GenerativeQA,
-    HeadFirst,
     HFModule,
     ImageClassificationDataModule,
     ImageClassifier,
@@ -107,11 +107,13 @@ def test_facts__of_images_name_what_changes_them(tiny_vit: str) -> None:
 
     whole = facts()
     assert differences(whole, facts(augmentations=[CropAndFlip()])) == []
-    told = "; ".join(differences(whole, facts(augmentations=[RandAugment(1)], mixings=[CutMix()])))
+    told = "; ".join(
+        differences(whole, facts(augmentations=[RandAugment(1)], mix_transforms=[CutMix()]))
+    )
     assert "data.augmentations was" in told
     assert "CropAndFlip" in told
     assert "RandAugment" in told
-    assert "data.mixings was [], is" in told
+    assert "data.mix_transforms was [], is" in told
     assert differences(whole, facts(augmentations=[CropAndFlip(2)])) != []
     assert "image processor" in differences(whole, facts(image_size=16))[0]
 
@@ -231,7 +233,7 @@ def test_facts__name_the_callbacks_that_have_a_part_in_the_weights() -> None:
             self.size = size
 
     changing = {
-        "HeadFirst(num_epochs=2)": HeadFirst(2),
+        "FreezeBackbone(num_epochs=2)": FreezeBackbone(2),
         "GradientAccumulationScheduler(": GradientAccumulationScheduler({1: 4}),
         "StochasticWeightAveraging(": StochasticWeightAveraging(swa_lrs=1e-3),
         "EMAWeightAveraging(": EMAWeightAveraging(),
@@ -242,10 +244,14 @@ def test_facts__name_the_callbacks_that_have_a_part_in_the_weights() -> None:
     for name, callback in changing.items():
         (fact,) = facts_of_callbacks([watching, callback]).values()
         assert str(fact).startswith(name)
-    left_out = differences(facts_of_callbacks([HeadFirst(2)]), facts_of_callbacks([watching]))
-    assert left_out == ["callback that changes the weights was HeadFirst(num_epochs=2), is none"]
-    assert differences(facts_of_callbacks([HeadFirst(2)]), facts_of_callbacks([HeadFirst(1)]))
-    both = [HeadFirst(2), EMAWeightAveraging()]
+    left_out = differences(facts_of_callbacks([FreezeBackbone(2)]), facts_of_callbacks([watching]))
+    assert left_out == [
+        "callback that changes the weights was FreezeBackbone(num_epochs=2), is none"
+    ]
+    assert differences(
+        facts_of_callbacks([FreezeBackbone(2)]), facts_of_callbacks([FreezeBackbone(1)])
+    )
+    both = [FreezeBackbone(2), EMAWeightAveraging()]
     assert facts_of_callbacks(both) == facts_of_callbacks(both[::-1])
 
 

@@ -23,11 +23,11 @@ from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.export import export_checkpoint
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.run_folder import RunFolder
+from lit_hf.callbacks.run_dir_lock import RunDirLock
 from tests.tasks import Task
 
 KINDS = {
-    "fit": (LastCheckpoint, ResultsWriter, SampleLogger, ExportPretrained, RunFolder),
+    "fit": (LastCheckpoint, ResultsWriter, SampleLogger, ExportPretrained, RunDirLock),
     "validate": (ResultsWriter, ConfusionMatrixWriter, SampleLogger),
     "test": (ResultsWriter, ConfusionMatrixWriter),
     "predict": (PredictionWriter,),

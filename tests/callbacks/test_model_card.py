@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lit_hf.callbacks.model_card import is_own_card, model_card
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.modules.usage import text_usage
 from tests.pipes import filled_pipe, needs_pipes
 

@@ -62,7 +62,7 @@ from pathlib import Path
 
 import torch
 
-from lit_hf.cli import main
+from lit_hf.cli.command import main
 
 torch.set_num_threads(1)
 model, shared, node = sys.argv[1], sys.argv[2], int(os.environ["NODE_RANK"])

@@ -15,7 +15,7 @@ from lit_hf import (
     InputError,
     TextClassificationDataModule,
 )
-from lit_hf.data.samplers import StepSampler
+from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
 from tests.tiny_models import paragraph_rows
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_settings__out_of_range(tiny_model: str) -> None:
         ("batch_size", 0, 1),
         ("eval_batch_size", -1, 1),
         ("num_workers", -1, 0),
-        ("num_grouped", 0, 1),
+        ("length_group_size", 0, 1),
         ("max_tokens", 0, 1),
         ("pad_to_multiple_of", 0, 1),
         ("seed", -1, 0),
@@ -108,7 +108,7 @@ def test_train_batches__every_row_once_in_a_new_order(
         tiny_model, batch_size=5, val_fraction=0, num_workers=num_workers
     ).with_rows(train=tweet_rows)
     loader = data.train_dataloader()
-    assert isinstance(loader.sampler, StepSampler)
+    assert isinstance(loader.sampler, LengthGroupedBatchSampler)
     orders = []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)

@@ -20,7 +20,7 @@ from lit_hf import (
     TrivialAugment,
 )
 from lit_hf.batches import ImageBatch
-from lit_hf.data.mixing import mix
+from lit_hf.data.augmentation.mix import mix
 from lit_hf.functional.draws import Draws
 from lit_hf.functional.pixels import to_pixel_values
 from tests.images import NAMES, drawn, png, write_folder
@@ -216,7 +216,11 @@ def test_augmentations_and_mixings__are_done_one_after_another(
     tiny_vit: str, tmp_path: Path
 ) -> None:
     changes = [TrivialAugment(), CropAndFlip(2)]
-    settings: dict[str, Any] = {"augmentations": changes, "mixings": [CutMix()], "batch_size": 5}
+    settings: dict[str, Any] = {
+        "augmentations": changes,
+        "mix_transforms": [CutMix()],
+        "batch_size": 5,
+    }
     one, two = (
         _collected(tiny_vit, tmp_path, num_workers=workers, **settings) for workers in (0, 2)
     )

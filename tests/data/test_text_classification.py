@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.sources import Split
+from lit_hf.data.sources.resolve import Split
 
 Rows = list[dict[str, object]]
 

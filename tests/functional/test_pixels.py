@@ -12,12 +12,12 @@ from transformers import AutoImageProcessor
 
 from lit_hf.functional.pixels import (
     PixelSettings,
-    cut_middle,
+    center_crop,
     fit,
     in_proportion,
     normalise,
     resize,
-    shrink,
+    thumbnail,
     to_pixel_values,
 )
 
@@ -101,7 +101,7 @@ def test_resize__of_smooth_images_is_that_of_pillow(h: int, w: int, high: int, w
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (4, 4), (3, 9), (2, 3)])
 def test_cut__takes_the_middle_and_pads_with_black(height: int, width: int) -> None:
     pixels = torch.arange(1, height * width + 1).float().view(1, 1, height, width)
-    cut = cut_middle(pixels, (4, 4))
+    cut = center_crop(pixels, (4, 4))
     assert cut.shape == (1, 1, 4, 4)
     kept = min(height, 4) * min(width, 4)
     assert int((cut > 0).sum()) == kept
@@ -145,8 +145,8 @@ def test_fit__gives_the_bytes_that_are_normalised() -> None:
 
 def test_shrink__keeps_small_images_and_proportions() -> None:
     images = torch.full((1, 3, 300, 100), 7, dtype=torch.uint8)
-    small = shrink(images, 160)
+    small = thumbnail(images, 160)
     assert (small.dtype, small.shape) == (torch.uint8, (1, 3, 160, 53))
     assert bool((small == 7).all())
-    assert shrink(small, 160) is small
-    assert shrink(images[..., :1], 10).shape == (1, 3, 10, 1)
+    assert thumbnail(small, 160) is small
+    assert thumbnail(images[..., :1], 10).shape == (1, 3, 10, 1)

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from lit_hf import (
-    HeadFirst,
+    FreezeBackbone,
     InputError,
     MeanHead,
     Predictor,
@@ -22,10 +22,10 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.batches import TextBatch
-from lit_hf.callbacks.cpu_speed import CPUSpeed
-from lit_hf.callbacks.first_token import FirstTokenOnly
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.backbone_with_head import BackboneWithHead, join, without_pooler
+from lit_hf.speed.cpu_speed import CPUSpeed
+from lit_hf.speed.first_token import PruneLastLayer
 from tests.trainers import quiet_trainer
 
 MakeBatch = Callable[..., TextBatch]
@@ -87,7 +87,7 @@ def test_pooler__learns_only_under_a_head_that_reads_it(
     module.freeze()
     module.unfreeze()  # all weights
     before = {name: weight.clone() for name, weight in module.model.state_dict().items()}
-    quiet_trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[HeadFirst(0)]).fit(
+    quiet_trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[FreezeBackbone(0)]).fit(
         module, data
     )
     changed = {n for n, w in module.model.state_dict().items() if not torch.equal(w, before[n])}
@@ -177,7 +177,7 @@ def test_checkpoint__without_pooler_of_before_still_loads(
         module.model.config.label2id = {"0": 0, "1": 1}
         module.model.head = MeanHead(16, 2)
     cast("Any", module.model.config).head["init_args"]["num_labels"] = 2
-    module.setup_scores()
+    module.setup_metrics()
     module.train()
     trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
     trainer.fit(module, data)
@@ -207,7 +207,7 @@ def test_speed_ups__leave_the_logits(
     data.with_rows(train=tweet_rows, predict=tweet_rows)
     module = TextClassifier(tiny_model, ["0", "1"], head=head)
     answers: list[list[float]] = []
-    used: list[list[Any]] = [[], [FirstTokenOnly()], [CPUSpeed(), FirstTokenOnly()]]
+    used: list[list[Any]] = [[], [PruneLastLayer()], [CPUSpeed(), PruneLastLayer()]]
     for callbacks in used:
         found: Any = quiet_trainer(default_root_dir=tmp_path, callbacks=callbacks).predict(
             module, data

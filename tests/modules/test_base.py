@@ -272,7 +272,7 @@ def test_scores__logged_are_those_of_one_validation_each(
     again = trainer.validate(module, loader, verbose=False)
     assert first == again
     assert first[0]["val/num_examples"] == 7
-    assert sorted(first[0]) == sorted(f"val/{name}" for name in module.score_names())
+    assert sorted(first[0]) == sorted(f"val/{name}" for name in module.metric_names())
     (tested,) = trainer.test(module, loader, verbose=False)
     assert {name.replace("test/", "val/"): v for name, v in tested.items()} == first[0]
 

@@ -46,7 +46,7 @@ def test_averages_of_whole_numbers__are_refused(kind: type[WeightAveraging]) -> 
 
 
 def test_lightnings_finetuning__is_refused_with_what_to_take() -> None:
-    with pytest.raises(InputError, match=r"take `lit_hf.HeadFirst`"):
+    with pytest.raises(InputError, match=r"take `lit_hf.FreezeBackbone`"):
         _check(BackboneFinetuning(), nn.Linear(2, 2))
 
 

@@ -17,7 +17,7 @@ from transformers import (
 from lit_hf import ClsHead, InputError, MeanHead, TextClassifier
 from lit_hf.modules.backbone_with_head import join
 from lit_hf.modules.causal import is_causal
-from lit_hf.modules.loading import from_config
+from lit_hf.pretrained.models import from_config
 
 NAMES = ["no", "yes"]
 SIZES: dict[str, Any] = {

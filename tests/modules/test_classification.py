@@ -25,7 +25,7 @@ from lit_hf import (
 )
 from lit_hf.batches import ClassOutput
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import MOST_CLASSES
 from lit_hf.metrics.function import FunctionMetric
@@ -183,7 +183,7 @@ def test_auroc__of_very_many_classes_is_left_out_and_that_is_said_once(
     module = TextClassifier(tiny_model, [f"class {n}" for n in range(MOST_CLASSES + 1)])
     with caplog.at_level("INFO", "lit_hf"):
         _ = module.model
-    assert "val/auroc" not in [f"val/{name}" for name in module.score_names()]
+    assert "val/auroc" not in [f"val/{name}" for name in module.metric_names()]
     assert caplog.text.count(f"no AUROC: {MOST_CLASSES + 1} classes") == 1
 
 
@@ -226,7 +226,7 @@ def test_confusion_matrix__is_that_of_sklearn_without_copies(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         empty = module.confusion_matrix("test")
-        module.reset_scores("val")
+        module.reset_metrics("val")
         forgotten = module.confusion_matrix("val")
     for matrix in (empty, forgotten):
         assert matrix is not None

@@ -40,7 +40,7 @@ class Doubles(TaskModule[Batch, Output, Tensor]):
         self.loss, self.added_metrics = loss, {"mine": lambda predictions, labels: len(labels)}
         self.stages: list[str] = []
         self.counted: list[list[bool]] = []
-        self.setup_scores()
+        self.setup_metrics()
 
     def run(self, batch: Batch, stage: Stage) -> Output:
         self.stages.append(stage)
@@ -147,7 +147,7 @@ def test_evaluation__counts_each_row_once_in_all_that_counts() -> None:
     values = {name: float(value) for name, value in module.scores("val").items()}
     assert values == {"mean": 4.0, "mine": 5, "loss": pytest.approx(7 / 5), "num_examples": 5}
     assert module.counted == [[True, False, True], [True] * 3, [True] * 3]
-    assert set(module.score_names()) == values.keys()
+    assert set(module.metric_names()) == values.keys()
     assert float(module.scores("test")["num_examples"]) == 3
 
 

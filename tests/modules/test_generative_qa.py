@@ -140,7 +140,7 @@ def test_padding_copies__count_in_nothing(tiny_t5: str, question_rows: Rows) -> 
     copies = torch.tensor([False] * 7 + [True])
     module.step({**batch, "is_padding": copies}, "val")
     scores = module.scores("val")
-    module.reset_scores("val")
+    module.reset_metrics("val")
     module.step(_batch(_data(tiny_t5, question_rows[:7], eval_batch_size=8)), "val")
     assert scores == module.scores("val")
     assert scores["num_examples"] == 7

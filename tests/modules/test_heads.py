@@ -17,7 +17,7 @@ from lit_hf import AttentionHead, ClsHead, MaxHead, MeanHead, TextClassifier
 from lit_hf.batches import TextBatch
 from lit_hf.modules.backbone_with_head import BackboneWithHead, BackboneWithHeadConfig
 from lit_hf.modules.heads import PoolingHead
-from lit_hf.modules.loading import config_from_dict, from_config
+from lit_hf.pretrained.models import config_from_dict, from_config
 
 MakeBatch = Callable[..., TextBatch]
 MakeReady = Callable[[list[str]], str]

@@ -118,7 +118,7 @@ def test_confusion_matrix__counts_each_image_once_and_is_forgotten_with_the_scor
     matrix = module.confusion_matrix("val")
     assert matrix is not None
     assert matrix.tolist() == (2 * confusion_matrix(batch["labels"][:5], best)).tolist()
-    module.reset_scores("val")
+    module.reset_metrics("val")
     forgotten = module.confusion_matrix("val")
     assert forgotten is not None
     assert int(forgotten.sum()) == 0

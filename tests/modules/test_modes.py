@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from lit_hf import HFModule, Predictor, TextClassifier
 from lit_hf.modules.modes import answering, evaluating
-from lit_hf.processors import load_image_processor, load_tokenizer
+from lit_hf.pretrained.processors import load_image_processor, load_tokenizer
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
-    from lit_hf.data.items import Item
+    from lit_hf.data.items.items import Item
 
 
 def test_evaluating__gives_each_part_its_own_mode_back() -> None:

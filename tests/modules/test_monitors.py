@@ -19,9 +19,9 @@ from lit_hf import (
     InputError,
     TextClassifier,
 )
-from lit_hf.callbacks.best import best_callback
+from lit_hf.callbacks.best_checkpoint import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpoints import best_of, read_checkpoint
+from lit_hf.checkpointing.reader import best_of, read_checkpoint
 from lit_hf.metrics.directions import mode_of
 from lit_hf.modules.early_stops import reached
 from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
@@ -56,7 +56,7 @@ def test_scores__of_each_task_are_refused_the_wrong_way_round(
 ) -> None:
     module = make_module(kind)
     module.configure_model()
-    names = module.score_names()
+    names = module.metric_names()
     assert "loss" in names
     for name in [f"val/{n}" for n in names] + ["train/loss"]:
         if (right := mode_of(name)) is None:
@@ -73,7 +73,7 @@ def test_scores__of_each_task_are_refused_the_wrong_way_round(
 
 def _begin(module: HFModule, callback: Callback) -> None:
     trainer = quiet_trainer(callbacks=[callback])
-    MonitorCheck().begin(trainer, module.score_names())
+    MonitorCheck().begin(trainer, module.metric_names())
 
 
 @pytest.mark.parametrize(

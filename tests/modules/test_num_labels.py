@@ -3,13 +3,13 @@ from transformers import BertConfig
 
 from lit_hf import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.trained_names import names_of
 from lit_hf.modules.num_labels import (
     check_number,
     check_number_of_data,
     check_number_of_given,
     numbered_names,
 )
+from lit_hf.pretrained.trained_names import names_of
 
 
 @pytest.mark.parametrize("problem", ["single_label", "multi_label"])

@@ -22,8 +22,8 @@ from transformers import (
 
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.modules.loading import from_config
 from lit_hf.modules.padding import complete_padding, follow_padding
+from lit_hf.pretrained.models import from_config
 from tests.model_families import write_texts
 from tests.trainers import quiet_trainer
 

@@ -38,8 +38,8 @@ SHARES = [0.1, 0.3, 0.7]  # none of them a number of half precision
 class Own(TextClassifier):
     """With metrics of the user's own, in three places, and a threshold."""
 
-    def setup_scores(self) -> None:
-        super().setup_scores()
+    def setup_metrics(self) -> None:
+        super().setup_metrics()
         self.mean = MeanMetric()
         self.curves = MetricCollection([BinaryAveragePrecision(thresholds=SHARES)])
         self.register_buffer("share", torch.tensor(0.1))
@@ -167,7 +167,9 @@ def test_mixed_images__keep_their_shares(
             return output
 
     rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(4)]
-    data = ImageClassificationDataModule(tiny_vit, batch_size=4, mixings=[MixUp()], val_fraction=0)
+    data = ImageClassificationDataModule(
+        tiny_vit, batch_size=4, mix_transforms=[MixUp()], val_fraction=0
+    )
     trainer = make_trainer(max_epochs=1, precision=precision)
     trainer.fit(Told(tiny_vit, NAMES), data.with_rows(train=rows, val=rows))
     wide = torch.float64 if precision == "64-true" else torch.float32

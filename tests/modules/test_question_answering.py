@@ -9,7 +9,7 @@ from torchmetrics.text import CharErrorRate, EditDistance
 from lit_hf import AnswerScore, ExtractiveQA, GenerativeQA, InputError
 from lit_hf.functional.spans import Candidate
 from lit_hf.metrics.function import FunctionMetric
-from lit_hf.modules.extracts import Extracts
+from lit_hf.modules.decoding.spans import SpanCandidates
 from lit_hf.modules.question_answering import QuestionAnswering
 
 CONTEXTS = ["Ada sold the old mill.", "Her brother kept the ferry."]
@@ -23,7 +23,7 @@ def found(request: pytest.FixtureRequest) -> tuple[QuestionAnswering, Any]:
         written = [[{"text": text, "score": -1.0, "probability": 0.4}] for text in TEXTS]
         return GenerativeQA("no model"), written
     spans = [[Candidate(2.0, 9, 21)], [Candidate(1.0, 0, 11)]]
-    return ExtractiveQA("no model"), Extracts(CONTEXTS, spans, torch.tensor([-1.0, 3.0]))
+    return ExtractiveQA("no model"), SpanCandidates(CONTEXTS, spans, torch.tensor([-1.0, 3.0]))
 
 
 def _batch() -> Any:  # noqa: ANN401 - a batch of either task, as far as it is looked at
@@ -50,7 +50,7 @@ def test_metrics__of_extracts_get_margins_where_there_may_be_no_answer() -> None
     """A score by threshold is of the best span; others get what is answered, which may be ""."""
     module = ExtractiveQA("no model", no_answer_threshold=1.0)
     spans = [[Candidate(2.0, 9, 21)], [Candidate(1.0, 0, 11)]]
-    scores, batch = Extracts(CONTEXTS, spans, torch.tensor([-1.0, 3.0])), _batch()
+    scores, batch = SpanCandidates(CONTEXTS, spans, torch.tensor([-1.0, 3.0])), _batch()
     texts, answers, margins = module.metric_inputs(AnswerScore("en", 1.0), batch, scores)
     assert (texts, answers) == (TEXTS, batch["answers"])
     assert cast("torch.Tensor", margins).tolist() == [-1.0, 3.0]

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_hf import InputError, ResultsWriter, TextClassificationDataModule, TextClassifier
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from tests.modules.conftest import MakeTrainer
 from tests.trainers import quiet_trainer
 

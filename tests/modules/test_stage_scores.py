@@ -22,7 +22,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.modules.stage_scores import StageScores
 from tests.images import drawn
 from tests.modules.conftest import MakeTrainer
@@ -118,10 +118,10 @@ def test_reset__is_of_a_stage_and_of_all_its_metrics() -> None:
             metric.update(3.0)  # type: ignore[operator]  # a metric
         pair.update(torch.tensor([0.9, 0.2]), torch.tensor([1, 1]))
         assert pair.compute()["BinaryAccuracy"] == 0.5
-        module.reset_scores("val")
+        module.reset_metrics("val")
         pair.update(torch.tensor([0.9]), torch.tensor([1]))
         assert pair.compute()["BinaryAccuracy"] == pair.compute()["BinaryF1Score"] == 1
-        module.reset_scores("val")
+        module.reset_metrics("val")
     assert module.val_loss.update_count == 0
     assert [metric.update_count for metric in others] == [2, 2, 2]
 

@@ -13,8 +13,8 @@ from transformers import (
 
 from lit_hf import HFModule, InputError
 from lit_hf.data.base import HFDataModule
-from lit_hf.functional.trained_names import names_of
-from lit_hf.modules.loading import Auto
+from lit_hf.pretrained.models import Auto
+from lit_hf.pretrained.trained_names import names_of
 from tests.trainers import quiet_trainer
 
 NAMES = ["O", "B-X", "I-X"]
@@ -42,7 +42,7 @@ def _with_data(module: Tagger, model: str, stage: str) -> None:
     trainer = quiet_trainer()
     trainer.datamodule = Tags(model)  # type: ignore[attr-defined]  # as `fit` sets it
     module.trainer = trainer
-    module.fit_to_data(stage)
+    module.connect_data(stage)
 
 
 def test_model__is_of_the_class_with_the_names(tiny_model: str) -> None:

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import (
 from torch.optim import AdamW
 
 from lit_hf import ExtractiveQA, ExtractiveQADataModule
-from lit_hf.checkpoints import read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.modules.validated import ValidatedNumber, WeightsStep
 from tests.stopping import StopBefore
 from tests.trainers import quiet_trainer
@@ -48,7 +48,7 @@ class Found(Callback):
 
 def _data(model: str, rows: Rows) -> ExtractiveQADataModule:
     data = ExtractiveQADataModule(
-        model, max_length=64, doc_stride=16, batch_size=2, val_fraction=0, num_grouped=1
+        model, max_length=64, doc_stride=16, batch_size=2, val_fraction=0, length_group_size=1
     )
     return data.with_rows(train=rows, val=rows)
 

@@ -14,7 +14,7 @@ from lit_hf import InputError, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.checkpoints import newest_whole
+from lit_hf.checkpointing.reader import latest_valid_checkpoint
 from tests.stopped_trainings import TASKS, digest_of
 from tests.trainers import quiet_trainer
 
@@ -124,7 +124,7 @@ def test_stopped_training__validates_and_waits_as_one_that_was_not(
             accumulate_grad_batches=3,
             log_every_n_steps=1,
         )
-        newest = newest_whole(folder / "checkpoints")
+        newest = latest_valid_checkpoint(folder / "checkpoints")
         trainer.fit(module, data, ckpt_path=newest and str(newest), weights_only=True)
         texts = [(folder / file).read_text() for file in ("metrics.csv", "samples.jsonl")]
         return (digest_of(module.state_dict()), *texts)

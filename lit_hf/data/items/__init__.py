@@ -1,0 +1,1 @@
+"""What a Predictor is given, put in batches as training rows are."""

@@ -1,0 +1,1 @@
+"""Texts to token ids: pairs, windows, prompts, templates."""

@@ -1,0 +1,159 @@
+"""Texts that a tokenizer does not know, as Korean ones for an English model: said in one line."""
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lit_hf.functional.text import printable
+from lit_hf.pretrained.tokenizing import tokenize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+# Far above what emojis give in English tweets, far below what Korean gives with a cased English
+# vocabulary. One that has the letters that syllables are made of is not told from the former.
+MOST_UNKNOWN = 0.2
+_NUM_ROWS = 1000  # how many rows of a split are looked at
+
+
+class PlacedText(NamedTuple):
+    """A text and where it stands.
+
+    Attributes:
+        place: such as "row '7'".
+        text: as it was written.
+    """
+
+    place: str
+    text: str
+
+
+def warn_of_rows(
+    encoded: Dataset, tokenizer: "PreTrainedTokenizerBase", split: str, columns: Sequence[str]
+) -> None:
+    """Warn of a split with many unknown tokens, counted in up to 1000 rows spread over it.
+
+    Args:
+        encoded: rows with `id`, `input_ids`, of one text or of several windows, and their texts.
+        tokenizer: which made the ids.
+        split: its name.
+        columns: the columns of the texts.
+    """
+    step = -(-encoded.num_rows // _NUM_ROWS) or 1
+    rows = encoded.select(range(0, encoded.num_rows, step))
+    ids = rows.select_columns(["input_ids"]).with_format("arrow")[:].column("input_ids")
+    while pa.types.is_list(ids.type):
+        ids = pc.list_flatten(ids)
+    share = unknown_share(ids.to_numpy(), tokenizer)
+    if share > MOST_UNKNOWN:
+        texts = (
+            PlacedText(f"row {row['id']!r}", text)
+            for row in rows.select_columns(["id", *columns])
+            for name in columns
+            for text in row[name].split(" ‖ ")  # what stands between the texts of a pair
+        )
+        log.warning(f"{split}: {unknown_message(share, tokenizer, texts)}")
+
+
+def warn_of_items(
+    items: Sequence[tuple[object, ...]],
+    token_ids: Sequence[Tensor],
+    tokenizer: "PreTrainedTokenizerBase",
+) -> bool:
+    """Warn of many unknown tokens in the texts of a call.
+
+    Args:
+        items: the texts of each item, or what holds them.
+        token_ids: of all their batches, padded.
+        tokenizer: which made them.
+
+    Returns:
+        Whether there was something to say.
+    """
+    found = [ids.flatten().numpy() for ids in token_ids]
+    share = unknown_share(np.concatenate(found), tokenizer) if found else 0.0
+    if share > MOST_UNKNOWN:
+        texts = (
+            PlacedText(f"item {n}", text)
+            for n, item in enumerate(items)
+            for text in _texts_in(item)
+        )
+        log.warning(unknown_message(share, tokenizer, texts))
+    return share > MOST_UNKNOWN
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """All texts in an item, such as a row of columns."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)
+
+
+def unknown_share(ids: NDArray[np.generic], tokenizer: "PreTrainedTokenizerBase") -> float:
+    """The share of unknown tokens among those that are not special, such as [CLS] and padding.
+
+    Args:
+        ids: token ids of any shape.
+        tokenizer: which made them. One of bytes knows every text.
+    """
+    unknown = tokenizer.unk_token_id
+    count = 0 if unknown is None else int(np.count_nonzero(ids == unknown))
+    others = [f"{name}_token_id" for name in ("bos", "eos", "pad", "cls", "sep", "mask")]
+    if not count or unknown in [getattr(tokenizer, name) for name in others]:  # as of GPT-2
+        return 0.0
+    special = [number for number in tokenizer.all_special_ids if number != unknown]
+    return count / int(np.count_nonzero(~np.isin(ids, special)))
+
+
+def unknown_message(
+    share: float, tokenizer: "PreTrainedTokenizerBase", texts: Iterable[PlacedText]
+) -> str:
+    """What to say of texts with many unknown tokens, with the first unknown word and what to do.
+
+    Args:
+        share: of the unknown tokens.
+        tokenizer: of the model.
+        texts: where the first unknown word is looked for.
+    """
+    remedy, example = "Take a model of the language of these texts.", ""
+    for place, text in texts:
+        unknown = _unknown_words(text, tokenizer)
+        if unknown:
+            example = f", the first is {printable(repr(unknown[0]), 40)} in {place}"
+            composed = unicodedata.normalize("NFC", text)
+            if len(_unknown_words(composed, tokenizer)) < len(unknown):
+                remedy = (
+                    "The letters are decomposed (NFD), as macOS writes file names: bring the texts "
+                    'into the composed form, `unicodedata.normalize("NFC", text)`.'
+                )
+            break
+    return (
+        f"{share:.0%} of the tokens are unknown to the model ({tokenizer.unk_token}){example}. "
+        f"They all look alike to it. {remedy}"
+    )
+
+
+def _unknown_words(text: str, tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """The word around each unknown token."""
+    tokens = tokenize(
+        tokenizer, text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
+    words = []
+    for number, (start, end) in zip(tokens["input_ids"], tokens["offset_mapping"], strict=True):
+        if number == tokenizer.unk_token_id:
+            before, after = text[:start].split(" ")[-1], text[end:].split(" ")[0]
+            words.append(f"{before}{text[start:end]}{after}".strip())
+    return words

@@ -1,0 +1,1 @@
+"""From logits to predictions in plain types: classes, spans, generated answers."""
