@@ -2,9 +2,10 @@
 
 from lit_hf.cli.working_folder import leave_working_folder
 
-leave_working_folder()
+if __name__ == "__main__":
+    leave_working_folder()
 
-from lit_hf.cli.command import run  # noqa: E402 - what it imports does not lie beside the data
+from lit_hf.cli.command import run
 
 if __name__ == "__main__":
     run()

@@ -229,7 +229,7 @@ def _told_of_import(module: str, error: Exception) -> str:
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "importlib" not in frame.filename][-1]
-    if not own.filename.endswith(os.path.join("lit_hf", "working_folder.py")):
+    if not own.filename.endswith(os.path.join("cli", "working_folder.py")):
         return f"line {own.lineno} of {own.filename}: {type(error).__name__}: {error}"
     files = [name for name in sorted(os.listdir()) if name.endswith(".py")]
     names = files if module.endswith(".py") else [name.removesuffix(".py") for name in files]

@@ -5,8 +5,6 @@ Imported before anything else, so nothing but `sys` is imported at its top.
 
 import sys
 
-_STARTS = ("lit_hf", "-mlit_hf")
-
 
 def leave_working_folder() -> None:
     """Take the working folder from the modules' places where `python -m lit_hf` has put it first.
@@ -14,8 +12,7 @@ def leave_working_folder() -> None:
     A `yaml.py` that lies beside somebody's data would be imported in place of the library. Where
     lit_hf itself lies there it stays, and so does what another program has there.
     """
-    is_command = sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in _STARTS
-    if is_command and not sys.flags.safe_path and not lies_here():
+    if not sys.flags.safe_path and not lies_here():
         del sys.path[0]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from lit_hf import TextClassifier
 from lit_hf.checkpointing.resume_state import ResumeState, open_batches, step_back
-from tests.modules.conftest import MakeTrainer
+from tests.trainers import MakeTrainer
 
 CPU = torch.device("cpu")
 

@@ -304,7 +304,7 @@ def test_fault__of_no_words_shows_no_keys_of_addresses() -> None:
 import lit_hf.cli.command
 def fail(words):
     raise OSError("https://example.org/x?X-Amz-Signature=s3cr3t: 403")
-lit_hf.cli.main = fail
+lit_hf.cli.command.main = fail
 lit_hf.cli.command.run()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -12,7 +12,7 @@ from tests.images import write_folder
 def test_run_verb__evaluation_wants_a_checkpoint(
     verb: str, tiny_model: str, tmp_path: Path
 ) -> None:
-    recipe = Path(__file__).parent.parent / "configs" / "text_classification" / "demo.yaml"
+    recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
     rows = str(TWEETS / "train.csv")
     words = ["--config", str(recipe), "--model.model_name", tiny_model, "--ckpt_path", "null"]
     words += ["--data.train_file", rows, "--data.test_file", rows, "--data.predict_file", rows]

@@ -57,7 +57,7 @@ def test_command__shows_no_secret_that_it_was_given(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    recipe = Path(__file__).parent.parent / "configs" / "text_classification" / "demo.yaml"
+    recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
     monkeypatch.chdir(tmp_path)
     logger = "lightning.pytorch.loggers.CometLogger"
     words = ["fit", "--config", str(recipe), "--model.model_name", tiny_model]

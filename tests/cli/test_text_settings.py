@@ -104,7 +104,7 @@ class Foreign(Callback):
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[LightningArgumentParser]:
-    set_up_parsing(["tests.test_text_settings"])
+    set_up_parsing(["tests.cli.test_text_settings"])
     made = OneMessageParser()
     made.add_argument("--config", action="config")
     made.add_lightning_class_args(HFDataModule, "data", subclass_mode=True, required=False)

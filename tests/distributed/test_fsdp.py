@@ -41,8 +41,8 @@ from lit_hf.distributed.fsdp import (
     layers_of,
     passes,
 )
-from tests.modules.conftest import MakeTrainer
 from tests.processes import run_script
+from tests.trainers import MakeTrainer
 
 Found = tuple[dict[str, Any], list[dict[str, Any]], Path]
 TASKS = ("text", "own head", "image", "extractive", "generative")

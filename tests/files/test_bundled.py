@@ -153,7 +153,7 @@ def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_p
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
-    assert done.stdout.split() == ["vit", str(installed / "lit_hf" / "bundled.py")]
+    assert done.stdout.split() == ["vit", str(installed / "lit_hf" / "files" / "bundled.py")]
 
 
 def test_recipes_first__leaves_all_other_words_as_they_are() -> None:

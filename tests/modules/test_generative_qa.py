@@ -10,7 +10,7 @@ from transformers import AutoModelForSeq2SeqLM
 
 from lit_hf import GenerativeQA, GenerativeQADataModule, InputError
 from lit_hf.batches import PromptBatch
-from tests.modules.conftest import MakeTrainer
+from tests.trainers import MakeTrainer
 
 Rows = list[dict[str, object]]
 

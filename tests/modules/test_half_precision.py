@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.modules.half_precision import report_half_precision, seconds_of_product
 from tests.commands import RECIPE, TWEETS, run_command
-from tests.modules.conftest import MakeTrainer
+from tests.trainers import MakeTrainer
 
 SECONDS = "lit_hf.modules.half_precision.seconds_of_product"
 Take = Callable[[float], None]

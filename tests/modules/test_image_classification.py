@@ -10,8 +10,8 @@ from transformers import AutoModelForImageClassification
 from lit_hf import ImageClassificationDataModule, ImageClassifier, InputError, Predictor
 from lit_hf.batches import ImageBatch
 from tests.images import NAMES, drawn
-from tests.modules.conftest import MakeTrainer
 from tests.tiny_models import write_image_processor
+from tests.trainers import MakeTrainer
 
 
 def _batch(size: int = 8, count: int = 6) -> ImageBatch:

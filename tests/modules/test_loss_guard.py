@@ -18,7 +18,7 @@ from lit_hf import (
 )
 from lit_hf.errors import SharedFaultError
 from lit_hf.modules.loss_guard import check_answers
-from tests.modules.conftest import MakeBatch, MakeTrainer
+from tests.trainers import MakeBatch, MakeTrainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 

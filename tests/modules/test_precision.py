@@ -29,7 +29,7 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.precision import warn_of_lost_updates
 from lit_hf.modules.stage_scores import Stage
 from tests.images import NAMES, drawn
-from tests.modules.conftest import MakeBatch, MakeTrainer
+from tests.trainers import MakeBatch, MakeTrainer
 
 Rows = list[dict[str, object]]
 SHARES = [0.1, 0.3, 0.7]  # none of them a number of half precision

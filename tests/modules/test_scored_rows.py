@@ -14,8 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_hf import InputError, ResultsWriter, TextClassificationDataModule, TextClassifier
 from lit_hf.checkpointing.reader import read_checkpoint
-from tests.modules.conftest import MakeTrainer
-from tests.trainers import quiet_trainer
+from tests.trainers import MakeTrainer, quiet_trainer
 
 Rows = list[dict[str, object]]
 

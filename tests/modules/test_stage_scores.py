@@ -25,7 +25,7 @@ from lit_hf import (
 from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.modules.stage_scores import StageScores
 from tests.images import drawn
-from tests.modules.conftest import MakeTrainer
+from tests.trainers import MakeTrainer
 
 Rows = list[dict[str, object]]
 Run = tuple[HFModule, HFDataModule]

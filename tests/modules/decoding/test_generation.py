@@ -27,7 +27,7 @@ from lit_hf.modules.decoding.generation import (
 )
 from lit_hf.pretrained.models import from_config
 from tests.facts import facts_of
-from tests.modules.conftest import MakeTrainer
+from tests.trainers import MakeTrainer
 
 START: dict[str, Any] = {"decoder_start_token_id": 0}  # which the type of T5's config lacks
 
