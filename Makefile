@@ -42,7 +42,7 @@ bench: install
 	$(BIN)/python -m benchmarks.speed.plot docs/images/speed.png
 
 test: install style
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist loadfile --durations=10
 
 style: install
 	$(BIN)/ruff check
