@@ -1,288 +1,180 @@
-"""The 85 groups of faults: their names, tests that show them too, and why some are not shown."""
+"""Faults as a table: what happens to a training, and what has to come of it.
 
-import re
-from typing import NamedTuple
+Groups are numbered as in docs/faults.md, which lists all of them; those of rows, images, security
+and use have no process to harm and are shown by the tests alone.
+"""
+
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+Harm = Callable[[Path], object]
+NUM_BATCHES = 20  # of the ordinary training, ten an epoch
+TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.val_check_interval", "2")
+WORKERS = ("--data.num_workers", "2")
+WINDOWS = ("--trainer.accumulate_grad_batches", "4", "--trainer.val_check_interval", "4")
 
 
-class Group(NamedTuple):
-    """A group of faults.
+class Case(NamedTuple):
+    """A training that is harmed, and the same command after it.
 
     Attributes:
-        name: what happens.
-        shown_by: tests that show it, too or only; "data/cache::builds_once" is
-            `tests/data/test_cache.py::test_builds_once`.
-        why: the campaign itself does not show it, or not all of it.
+        group: number of the group of faults.
+        name: what is done.
+        stops: for `Witness`, one for each run that is harmed.
+        code: exit code of the harmed runs; None where any will do.
+        says: what the last harmed run prints; a word with a leading "-" is not there.
+        settings: of all runs.
+        harm: done to the folder of the run before the last command.
+        changed: settings of the last command.
+        refusal: what the last command prints when it ends with exit code 2; "" where it has to end
+            with the weights of a training that nothing has stopped.
+        is_exact: whether the weights are compared at all.
     """
 
+    group: int
     name: str
-    shown_by: tuple[str, ...] = ()
-    why: str = ""
+    stops: tuple[str, ...] = ()
+    code: int | None = None
+    says: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    harm: Harm | None = None
+    changed: tuple[str, ...] = ()
+    refusal: str = ""
+    is_exact: bool = True
 
-    @property
-    def tests(self) -> list[str]:
-        """Their whole names."""
-        parts = [re.fullmatch(r"(.*/)?(\w+)::(\w+)", name) for name in self.shown_by]
-        return [f"tests/{p[1] or ''}test_{p[2]}.py::test_{p[3]}" for p in parts if p]
+
+def _cut(share: float) -> Harm:
+    def cut(folder: Path) -> None:
+        path = _last(folder)
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+    return cut
 
 
-GROUPS = {
-    1: Group("kill -9 at random steps, 0 and 2 workers"),
-    2: Group("kill -9 in a later epoch, 2 workers"),
-    3: Group("kill -9 during validation"),
-    4: Group("kill -9 before the first checkpoint, at the end of an epoch"),
-    5: Group("two and three kills in one epoch"),
-    6: Group("SIGTERM", ("stops::signal__ends_with_nothing_lost_and_nothing_twice",)),
-    7: Group("SIGTERM between accumulated batches"),
-    8: Group("a second signal while saving"),
-    9: Group("Ctrl-C"),
-    10: Group("SIGHUP, SIGUSR1"),
-    11: Group("an exception in training_step"),
-    12: Group(
-        "an exception while a row is read",
-        ("data/loading::error_in_a_worker__names_the_rows",),
-    ),
-    13: Group("kill -9 of a worker", ("data/loading::worker_killed__gives_advice",)),
-    14: Group("a worker that hangs"),
-    15: Group("MemoryError, CUDA errors", (), "of CUDA the messages alone, there is no GPU"),
-    16: Group(
-        "random augmentation",
-        ("data/image_classification::augmentation__is_the_same_with_any_workers_and_batches",),
-    ),
-    17: Group(
-        "going on with other rows, batch size, seed",
-        ("callbacks/fingerprint::facts__change_with_what_decides_the_rows",),
-    ),
-    18: Group("going on with another number of workers"),
-    19: Group("the same command after the end"),
-    20: Group("nothing to go on from"),
-    21: Group("more epochs"),
-    22: Group("finders of learning rate and batch size", (), "lit_hf has none"),
-    23: Group(
-        "kill -9 during saving, TMPDIR on another file system",
-        ("saving::save__that_is_killed_leaves_a_whole_file",),
-    ),
-    24: Group("a full disk", ("saving::command__on_a_full_disk_ends_with_one_line",)),
-    25: Group("a read-only folder"),
-    26: Group("the run folder is removed in mid-run"),
-    27: Group("last.ckpt is a folder, a link, a pipe"),
-    28: Group(
-        "orphans of killed writers",
-        ("unfinished::sweep__removes_what_a_killed_process_left",),
-    ),
-    29: Group(
-        "checkpoints cut off, empty, LFS pointers, HTML, other zips",
-        ("checkpoints::damage__of_a_truncated_file_is_told",),
-    ),
-    30: Group("a damaged last.ckpt"),
-    31: Group(
-        "one flipped bit",
-        ("checkpoints::damage__of_any_flipped_byte_is_told_or_harmless",),
-    ),
-    32: Group("checkpoints without optimizer, head, or anything but weights"),
-    33: Group("checkpoints of newer versions"),
-    34: Group(
-        "checkpoints load with weights_only=True",
-        ("checkpointed_models::checkpoint__holds_plain_types_only",),
-    ),
-    35: Group("best_model_path exists"),
-    36: Group(
-        "two runs in one folder",
-        ("callbacks/run_folder::folder__of_another_training_is_refused_until_it_has_ended",),
-    ),
-    37: Group("odd names of folders"),
-    38: Group(
-        "a clock that goes backwards",
-        ("checkpoints::newest__has_the_most_steps_and_is_whole",),
-    ),
-    39: Group(
-        "a loss that is NaN or infinite",
-        ("modules/finite::loss__that_is_no_number_ends_the_training",),
-    ),
-    40: Group("a NaN on one process"),
-    41: Group(
-        "a validation score that is NaN",
-        ("callbacks/best::best__is_never_one_without_a_number",),
-    ),
-    42: Group("a loss far above the usual"),
-    43: Group("nothing to learn from", ("data/questions::unplaced_answers__are_counted",)),
-    44: Group("the same training twice"),
-    45: Group(
-        "pixels that are no numbers, or bytes",
-        (
-            "data/images::arrays__that_are_no_image_are_told",
-            "functional/pixels::images__that_are_none_are_refused",
+def _write(content: bytes) -> Harm:
+    return lambda folder: _last(folder).write_bytes(content)
+
+
+def _flip(folder: Path) -> None:
+    """Flip a bit of the largest weight."""
+    content = bytearray(_last(folder).read_bytes())
+    with zipfile.ZipFile(_last(folder)) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    content[largest.header_offset + largest.file_size // 2] ^= 4
+    _last(folder).write_bytes(bytes(content))
+
+
+def _edit(change: Callable[[dict[str, Any]], object]) -> Harm:
+    def edit(folder: Path) -> None:
+        content = torch.load(_last(folder), weights_only=True)
+        torch.save(change(content) or content, _last(folder))
+
+    return edit
+
+
+def _last(folder: Path) -> Path:
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def _bad_loss(folder: Path) -> None:
+    """See that no checkpoint holds a weight that is not finite."""
+    for path in folder.rglob("*.ckpt"):
+        for weights in torch.load(path, weights_only=True)["state_dict"].values():
+            assert not weights.is_floating_point() or weights.isfinite().all(), path
+
+
+def _resumed(group: int, settings: tuple[str, ...], code: int | None, *stops: str) -> Case:
+    return Case(group, ", ".join((*stops, *settings)), stops, code, settings=settings)
+
+
+def _corrupt(group: int, name: str, harm: Harm) -> list[Case]:
+    """`last.ckpt` is looked for: the one before is taken; it is named: it is refused."""
+    stop = ("kill@batch:12",)
+    named = ("--ckpt_path", "RUN/checkpoints/last.ckpt")
+    return [
+        Case(group, name, stop, harm=harm),
+        Case(group, f"{name}, named", stop, harm=harm, changed=named, refusal="last.ckpt"),
+    ]
+
+
+def cases(seed: int = 0) -> list[Case]:
+    """All cases, in the order of their groups."""
+    draw = random.Random(seed)
+    kills = [f"kill@batch:{draw.randrange(6, NUM_BATCHES)}" for _ in range(4)]
+    finite = ("the loss is", "for the examples 't", "-Traceback")
+    changes = {
+        "data.batch_size": ("--data.batch_size", "8"),
+        "seed": ("--seed_everything", "1"),
+        "number of training rows": ("--data.train_file", "HOME/fewer.csv"),
+    }
+    return [
+        *(_resumed(1, WORKERS * (n % 2), -9, kill) for n, kill in enumerate(kills)),
+        *(_resumed(2, WORKERS, -9, f"kill@batch:{batch}") for batch in (12, 17)),
+        *(_resumed(3, (), -9, f"kill@val:{number}") for number in (1, 2)),
+        *(_resumed(4, (), -9, f"kill@{at}") for at in ("batch:2", "epoch_end:0", "epoch:1")),
+        _resumed(5, (), -9, "kill@batch:11", "kill@batch:3", "kill@batch:6"),
+        _resumed(6, (), 143, "term@batch_end:3"),
+        _resumed(6, WORKERS, 143, "term@batch_end:13"),
+        *(_resumed(7, WINDOWS, 143, f"term@batch_end:{batch}") for batch in (4, 13)),
+        _resumed(8, (), 143, "term@batch_end:7,term~0.01@save:2"),
+        _resumed(9, WORKERS, 130, "int_all@batch_end:12"),
+        *(_resumed(10, (), 143, f"{name}@batch_end:8") for name in ("hup", "usr1")),
+        Case(11, "an exception in a step", ("raise@batch:8",), 1, ("a mistake", "last.ckpt")),
+        Case(13, "a killed worker", ("lose_worker@batch:7",), 1, ("num_workers",), WORKERS),
+        Case(15, "MemoryError", ("memory@batch:3",), 1, ("data.batch_size", "-Traceback")),
+        Case(15, "another CUDA error", ("cuda@batch:3",), 1, ("illegal", "-out of memory")),
+        *(
+            Case(17, f"another {name}", ("kill@batch:8",), changed=words, refusal=name)
+            for name, words in changes.items()
         ),
-        "in Python alone, files hold none",
-    ),
-    46: Group(
-        "scores of two processes",
-        ("exactness::validate__with_two_processes_tells_the_same_as_with_one",),
-    ),
-    47: Group("fewer rows than processes"),
-    48: Group(
-        "predict on two processes",
-        ("exactness::predict__with_two_processes_gives_each_row_exactly_once",),
-    ),
-    49: Group(
-        "SIGTERM to launcher, process 1, both",
-        ("stops::signal_to_one_of_two_processes__ends_both",),
-    ),
-    50: Group("kill -9 of one process"),
-    51: Group("an exception on one process"),
-    52: Group(
-        "rows that cannot be dealt evenly",
-        ("data/samplers::sampler__each_row_once_and_equally_many",),
-    ),
-    53: Group(
-        "who writes and who builds the cache",
-        (
-            "data/cache::cached__two_processes_build_once",
-            "data/cache::cached__orphan_of_a_killed_builder_is_swept",
-            "callbacks/results::two_processes__write_each_number_once",
-            "callbacks/export::two_processes__export_once",
+        Case(
+            17,
+            "--allow-changed",
+            ("kill@batch:8",),
+            is_exact=False,
+            changed=(*changes["data.batch_size"], "--allow-changed"),
         ),
-        "at moments that only a test can hit",
-    ),
-    54: Group("going on with one process less"),
-    55: Group(
-        "missing columns",
-        ("data/tables::require__names_table_found_setting_and_nearest",),
-    ),
-    56: Group("empty files", ("data/examples::nothing_left__is_an_error",)),
-    57: Group(
-        "encodings, quotes, cells too many",
-        ("data/readers::open_file__bad_file_is_one_clear_error",),
-    ),
-    58: Group(
-        "blank texts, words for nothing",
-        ("data/readers::csv__words_for_nothing_stay_texts",),
-    ),
-    59: Group(
-        "texts that are numbers",
-        ("data/cells::names__of_numbers_are_their_digits",),
-        "with group 58",
-    ),
-    60: Group("labels that are none", ("functional/labels::class_ids__refusals",)),
-    61: Group(
-        "classes in another order than the model's",
-        (
-            "modules/classifier_names::ready_head__with_the_classes_in_another_order_is_refused",
-            "data/classes::label_names__in_the_order_of_the_trained_model",
+        Case(18, "other workers", ("kill@batch:8",), changed=WORKERS),
+        Case(20, "an empty folder"),
+        Case(23, "killed while saving", ("kill~0.005@save:2",)),
+        Case(24, "a full disk", ("full@batch:7",), 1, ("cannot be written", "-Traceback")),
+        *_corrupt(29, "cut in half", _cut(0.5)),
+        *_corrupt(29, "empty", _cut(0)),
+        *_corrupt(29, "an LFS pointer", _write(b"version https://git-lfs.github.com/spec/v1\n")),
+        *_corrupt(31, "one flipped bit", _flip),
+        Case(
+            32,
+            "without optimizer",
+            ("kill@batch:12",),
+            refusal="optimizer",
+            harm=_edit(lambda content: content.pop("optimizer_states") and None),
         ),
-        "wants a trained head",
-    ),
-    62: Group(
-        "repeated ids, shared texts",
-        ("data/text_classification::shared_texts__are_told",),
-    ),
-    63: Group(
-        "very long and odd texts",
-        ("data/text_classification::cut_texts__are_reported",),
-    ),
-    64: Group(
-        "questions and answers that cannot be",
-        ("data/questions::bad_rows__stop_or_are_left_out_with_a_report",),
-    ),
-    65: Group(
-        "answers to write",
-        (
-            "data/generative_qa::empty_answer__is_no_answer",
-            "data/generative_qa::labels__never_teach_padding",
-            "data/prompts::long_answer__is_cut_but_still_ends",
-            "modules/generation::config__that_lacks_something_is_refused",
+        Case(
+            32,
+            "a bare state_dict",
+            ("kill@batch:12",),
+            refusal="state_dict",
+            harm=_edit(lambda content: content["state_dict"]),
         ),
-        "batches are looked into",
-    ),
-    66: Group(
-        "scores without answers",
-        (
-            "metrics/answer_score::nothing__counted_is_no_crash",
-            "functional/answers::score__where_there_is_no_answer",
+        Case(39, "NaN", ("nan@batch:7",), 1, finite, harm=_bad_loss),
+        Case(39, "NaN in a window", ("nan@batch:6",), 1, finite, WINDOWS, harm=_bad_loss),
+        Case(40, "NaN on one process", ("nan@batch:3@rank1",), 1, finite, TWO, harm=_bad_loss),
+        Case(42, "a loss x 1000", ("spike@batch:13",), 0, ("for the examples 't",), is_exact=False),
+        _resumed(49, TWO, 143, "term@batch_end:2"),
+        _resumed(49, TWO, 143, "term@batch_end:2@rank1"),
+        *(_resumed(50, TWO, None, f"kill1@batch:4@rank{rank}") for rank in (0, 1)),
+        Case(51, "an exception on process 1", ("raise@batch:3@rank1",), None, ("a mistake",), TWO),
+        Case(
+            54,
+            "2 processes, then 1",
+            ("kill@batch:4",),
+            settings=TWO,
+            changed=("--trainer.devices", "1"),
+            refusal="number of processes",
         ),
-        "numbers of a class, no run",
-    ),
-    67: Group(
-        "damaged and odd images",
-        ("images_run::bad_images__of_every_kind_are_told_in_one_report",),
-    ),
-    68: Group(
-        "archives that lead out or are cut off",
-        (
-            "images_run::archive__that_could_do_harm_is_refused_and_nothing_written",
-            "data/archives::half_a_download__is_told",
-        ),
-    ),
-    69: Group(
-        "a Hub out of reach",
-        ("data/sources::hub__out_of_reach",),
-        "refused and gated answers of a Hub cannot be had here",
-    ),
-    70: Group(
-        "lengths and tokenizers that do not fit",
-        (
-            "data/text_classification::max_length__has_its_limits",
-            "data/text_classification::tokenizer__of_another_model_is_refused",
-        ),
-        "with group 69",
-    ),
-    71: Group(
-        "a cache of other code",
-        ("data/cache::code__that_changes_gives_other_names",),
-        "the code would have to change",
-    ),
-    72: Group("pickles that do harm", ("checkpoints::read__runs_no_code",)),
-    73: Group(
-        "names of code in a checkpoint", ("modules/head_descriptions::build__imports_nothing",)
-    ),
-    74: Group("configs that name code"),
-    75: Group(
-        "models with code of their own",
-        ("processors::load__runs_no_code_of_the_model_and_asks_for_none",),
-    ),
-    76: Group("secrets of the environment", (), "W&B and MLflow cannot be reached here"),
-    77: Group(
-        "names that lead out of the run folder",
-        ("new_folders::checkpoint_name__that_leads_out_or_breaks_late_is_refused",),
-    ),
-    78: Group(
-        "hostile texts and labels in files",
-        ("callbacks/model_card::card__hostile_names_stay_text",),
-    ),
-    79: Group(
-        "hostile texts on the terminal",
-        (
-            "callbacks/panels::render__hostile_text_is_shown_as_text",
-            "functional/text::printable__holds_nothing_that_acts",
-        ),
-        "with group 78",
-    ),
-    80: Group(
-        "what is installed",
-        (
-            "layout::import__is_light",
-            "layout::import__opens_no_connection_and_starts_no_process",
-            "layout::constraints__meet_the_bounds",
-        ),
-        "a matter of the package, no run",
-    ),
-    81: Group(
-        "settings that cannot be",
-        ("cli::fit__a_mistake_is_one_message_and_exit_code_2",),
-    ),
-    82: Group(
-        "a notebook that is interrupted and trains again",
-        ("notebooks::notebook__runs",),
-    ),
-    83: Group(
-        "closed output, poor terminals",
-        ("cli::closed_output__does_not_end_a_training",),
-    ),
-    84: Group(
-        "no home, cache or folder for temporary files",
-        ("data/cache::cache_folder__cannot_be_written",),
-    ),
-    85: Group(
-        "Ctrl-C while rows are prepared",
-        ("data/cache::cached__failed_build_leaves_nothing",),
-    ),
-}
+    ]

@@ -16,7 +16,6 @@ three fifths of the time. Writes `benchmarks/results/kills.json` after each kill
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -38,9 +37,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.inputs import write_inputs
 from benchmarks.record import record
-from tests.images import write_folder
-from tests.tiny_models import paragraph_rows, write_bert, write_t5, write_vit
 
 LONGEST = 300  # seconds after which a command counts as hung
 PLAN = (
@@ -73,18 +71,6 @@ class Case(NamedTuple):
     def is_forked(self) -> bool:
         """Whether it is a single process, which need not be a program of its own."""
         return "ddp" not in self.words
-
-
-def write_inputs(folder: Path) -> None:
-    """Write tiny models and rows for all tasks."""
-    for name, write in {"bert": write_bert, "t5": write_t5, "vit": write_vit}.items():
-        (folder / name).mkdir()
-        write(folder / name)
-    rows = "".join(f"fire in town {number},{number % 2}\n" for number in range(72))
-    (folder / "texts.csv").write_text(f"text,label\n{rows}")
-    questions = [json.dumps(row) for row in paragraph_rows()[:60]]
-    (folder / "questions.jsonl").write_text("\n".join(questions) + "\n")
-    write_folder(folder / "images", 72)
 
 
 def cases(folder: Path) -> list[Case]:
@@ -317,7 +303,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ["LIT_HF_CACHE"] = str(home / "cache")
-        write_inputs(home)
+        write_inputs(home, num_rows=72, num_questions=60)
         found = [case for case in cases(home) if options.only in case.name]
         plans: dict[str, Plan] = {}
         for number in track(range(options.kills), "kills"):

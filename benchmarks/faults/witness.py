@@ -10,13 +10,11 @@ import hashlib
 import json
 import math
 import os
-import shutil
+import resource
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,20 +52,10 @@ def _other_cuda(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-def _remove(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    shutil.rmtree(trainer.default_root_dir)
-
-
-def _fill(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Take all room of the disk."""
-    filler = Path(trainer.default_root_dir) / "filler"
-    with filler.open("wb", buffering=0) as stream, suppress(OSError):
-        while True:
-            stream.write(bytes(4096))
-
-
-def _sleep(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    time.sleep(120)
+def _full(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Let no file grow beyond a few bytes, as on a disk that is full."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
 
 def _scale(factor: float, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -87,18 +75,13 @@ ACTS.update(
     {
         "kill": partial(_group, signal.SIGKILL),
         "kill1": partial(_one, signal.SIGKILL),
-        "term_all": partial(_group, signal.SIGTERM),
         "int_all": partial(_group, signal.SIGINT),
         "lose_worker": partial(_worker, signal.SIGKILL),
-        "hang_worker": partial(_worker, signal.SIGUSR2),
         "raise": _mistake,
         "memory": _no_memory,
         "cuda": _other_cuda,
-        "remove": _remove,
-        "fill": _fill,
-        "sleep": _sleep,
+        "full": _full,
         "nan": partial(_scale, float("nan")),
-        "inf": partial(_scale, float("inf")),
         "spike": partial(_scale, 1000.0),
     }
 )
@@ -195,10 +178,3 @@ def _later(act: str, delay: float) -> None:
     """Send a signal from another process, so that it falls into whatever runs then."""
     name = {"kill": "KILL", "kill1": "KILL", "term": "TERM", "int": "INT"}[act]
     subprocess.Popen(["sh", "-c", f"sleep {delay:.4f}; kill -{name} {os.getpid()}"])
-
-
-signal.signal(signal.SIGUSR2, lambda *_: time.sleep(3600))  # workers inherit it
-if _seconds := os.environ.get("WORKER_TIMEOUT"):  # minutes are too long to wait for here
-    from lit_hf import HFDataModule
-
-    HFDataModule.worker_timeout = int(_seconds)

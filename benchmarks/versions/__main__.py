@@ -85,7 +85,7 @@ def table_of(outcomes: Mapping[str, Outcome]) -> Table:
 def make_inputs(python: Path, folder: Path) -> str:
     """Write tiny models and rows with the libraries of the environment: the processor's name."""
     folder.mkdir()
-    words = [str(python), "-m", "benchmarks.versions.inputs", str(folder)]
+    words = [str(python), "-m", "benchmarks.inputs", str(folder)]
     return run_step(words, PYTHONPATH=str(ROOT)).strip().splitlines()[-1]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.kills import cases, kill_once, undisturbed, write_inputs
+from benchmarks.faults.kills import cases, kill_once, undisturbed
+from benchmarks.inputs import write_inputs
 
 
 def test_kills__of_a_training_a_prediction_and_an_export_leave_what_they_leave_undisturbed(
@@ -13,7 +14,7 @@ def test_kills__of_a_training_a_prediction_and_an_export_leave_what_they_leave_u
 ) -> None:
     monkeypatch.setenv("LIT_HF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    write_inputs(tmp_path)
+    write_inputs(tmp_path, num_rows=72, num_questions=60)
     draw = random.Random(3)
     known = {case.name: case for case in cases(tmp_path)}
     for number, name in enumerate(("0 workers, 1 process", "predict", "export")):
