@@ -97,7 +97,7 @@ def test_outcome__of_a_task_that_fails_midway() -> None:
 def test_verbs__stop_at_the_first_that_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lit_hf.cli.main", lambda words: 2 if words[0] == "validate" else 0)
+    monkeypatch.setattr("lit_hf.cli.command.main", lambda words: 2 if words[0] == "validate" else 0)
     assert verbs.run_verbs({"fit": ["a"], "validate": [], "predict": []}) == 2
     assert re.findall(rf"{MARK} (\w+)", capsys.readouterr().out) == ["fit"]
 
