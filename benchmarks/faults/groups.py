@@ -17,6 +17,7 @@ NUM_BATCHES = 20  # of the ordinary training, ten an epoch
 TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.val_check_interval", "2")
 WORKERS = ("--data.num_workers", "2")
 WINDOWS = ("--trainer.accumulate_grad_batches", "4", "--trainer.val_check_interval", "4")
+NAMED = ("--ckpt_path", "RUN/checkpoints/last.ckpt")
 
 
 class Case(NamedTuple):
@@ -95,10 +96,9 @@ def _resumed(group: int, settings: tuple[str, ...], code: int | None, *stops: st
 def _corrupt(group: int, name: str, harm: Harm) -> list[Case]:
     """`last.ckpt` is looked for: the one before is taken; it is named: it is refused."""
     stop = ("kill@batch:12",)
-    named = ("--ckpt_path", "RUN/checkpoints/last.ckpt")
     return [
         Case(group, name, stop, harm=harm),
-        Case(group, f"{name}, named", stop, harm=harm, changed=named, refusal="last.ckpt"),
+        Case(group, f"{name}, named", stop, harm=harm, changed=NAMED, refusal="last.ckpt"),
     ]
 
 
@@ -151,13 +151,15 @@ def cases(seed: int = 0) -> list[Case]:
             32,
             "without optimizer",
             ("kill@batch:12",),
-            refusal="optimizer",
+            changed=NAMED,
+            refusal="weights only",
             harm=_edit(lambda content: content.pop("optimizer_states") and None),
         ),
         Case(
             32,
             "a bare state_dict",
             ("kill@batch:12",),
+            changed=NAMED,
             refusal="state_dict",
             harm=_edit(lambda content: content["state_dict"]),
         ),
