@@ -264,7 +264,7 @@ def test_folder__without_a_trained_head_is_refused(tiny_model: str, tmp_path: Pa
         Predictor.from_pretrained(tiny_model)
     with pytest.raises(InputError, match="there is no such folder"):
         Predictor.from_pretrained(tmp_path / "none")
-    with pytest.raises(InputError, match="no such checkpoint file"):
+    with pytest.raises(InputError, match="does not exist"):
         Predictor.from_pretrained(tmp_path / "none.ckpt")
 
 

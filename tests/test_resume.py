@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpointing.reader import latest_valid_checkpoint
+from lit_hf.checkpointing.select import latest_valid_checkpoint
 from tests.stopped_trainings import EPOCHS, NUM_ROWS, TASKS, digest_of, text_task
 from tests.trainers import quiet_trainer
 

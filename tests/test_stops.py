@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
 from lit_hf.callbacks.results import ResultsWriter
-from lit_hf.checkpointing.reader import latest_valid_checkpoint
+from lit_hf.checkpointing.select import latest_valid_checkpoint
 from tests.processes import wait_until
 from tests.stopped_trainings import digest_of, text_task
 from tests.trainers import quiet_trainer
@@ -117,77 +117,70 @@ def test_signal__before_anything_is_trained_writes_nothing(tiny_model: str, tmp_
     assert not list(tmp_path.glob("**/*.ckpt"))
 
 
-def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: Path) -> None:
-    """By kill -9, then the same command again."""
-    rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(200))
-    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
-
-    def command(name: str) -> list[str]:
-        return [
-            *(sys.executable, "-m", "lit_hf", "fit", "--ckpt_path", "auto"),
-            *("--model", "TextClassifier", "--model.model_name", tiny_model),
-            *("--data", "TextClassificationDataModule", "--data.val_fraction", "0.1"),
-            *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
-            *("--data.num_workers", "1", "--checkpoint.monitor", "val/f1"),
-            *("--trainer.default_root_dir", str(tmp_path / name), "--trainer.max_epochs", "2"),
-            *("--trainer.val_check_interval", "8", "--trainer.accelerator", "cpu"),
-            *("--trainer.accumulate_grad_batches", "2", "--trainer.enable_progress_bar", "false"),
-            *("--samples.num_samples", "0", "--trainer.logger", "false"),
-        ]
-
-    def last(name: str) -> Path:
-        return tmp_path / name / "checkpoints" / "last.ckpt"
-
-    subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
-    process = subprocess.Popen(
-        command("killed"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_until(last("killed").exists)
-        assert process.poll() is None
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(300) == -signal.SIGKILL
-    subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
-    weights = [
-        torch.load(last(name), weights_only=True)["state_dict"] for name in ("whole", "killed")
-    ]
-    assert digest_of(weights[0]) == digest_of(weights[1])
-
-
-@pytest.mark.slow
-def test_signal_to_one_of_two_processes__ends_both(tiny_model: str, tmp_path: Path) -> None:
-    rows = "\n".join(f"fire in town {n},{n % 2}" for n in range(400))
-    (tmp_path / "train.csv").write_text(f"text,label\n{rows}\n")
+def _started(model: str, folder: Path, name: str, *more: str) -> "subprocess.Popen[bytes]":
+    """The command, as a group of processes; what it says is in a file `log`."""
+    if not (rows := folder / "train.csv").exists():
+        lines = "".join(f"fire in town {n},{n % 2}\n" for n in range(200))
+        rows.write_text(f"text,label\n{lines}")
     words = [
-        *("--model", "TextClassifier", "--model.model_name", tiny_model),
-        *("--data", "TextClassificationDataModule", "--data.val_fraction", "0"),
-        *("--data.train_file", str(tmp_path / "train.csv"), "--data.batch_size", "2"),
-        *("--checkpoint.monitor", "null", "--trainer.max_epochs", "1000"),
-        *("--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.accelerator", "cpu"),
-        *("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.logger", "false"),
-        *("--trainer.enable_progress_bar", "false", "--samples.num_samples", "0"),
+        *("--model", "TextClassifier", "--model.model_name", model),
+        *("--data", "TextClassificationDataModule", "--data.train_file", str(rows)),
+        *("--data.val_fraction", "0.1", "--data.batch_size", "2", "--checkpoint.monitor", "null"),
+        *("--trainer.default_root_dir", str(folder / name), "--trainer.accelerator", "cpu"),
+        *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false"),
+        *("--samples.num_samples", "0", *more),
     ]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen(
             [sys.executable, "-m", "lit_hf", "fit", *words],
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+def _weights(folder: Path) -> str:
+    content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return digest_of(content["state_dict"])
+
+
+def test_killed_command__ends_with_the_same_weights(tiny_model: str, tmp_path: Path) -> None:
+    """By kill -9, then the same command again."""
+    more = [
+        *("--data.num_workers", "1", "--trainer.max_epochs", "2"),
+        *("--trainer.val_check_interval", "8", "--trainer.accumulate_grad_batches", "2"),
+    ]
+    assert _started(tiny_model, tmp_path, "never killed", *more).wait(300) == 0
+    process = _started(tiny_model, tmp_path, "killed", *more)
     try:
-        wait_until((tmp_path / "run" / "metrics.csv").exists)
+        wait_until((tmp_path / "killed" / "checkpoints" / "last.ckpt").exists)
+        assert process.poll() is None
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(300) == -signal.SIGKILL
+    assert _started(tiny_model, tmp_path, "killed", *more).wait(300) == 0
+    assert _weights(tmp_path / "killed") == _weights(tmp_path / "never killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGKILL", 1)])
+def test_signal_to_one_of_two_processes__ends_both(
+    name: str, code: int, tiny_model: str, tmp_path: Path
+) -> None:
+    more = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1000"]
+    process = _started(tiny_model, tmp_path, "run", *more)
+    try:
+        wait_until((tmp_path / "run" / "checkpoints" / "last.ckpt").exists)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGTERM)
-        code = process.wait(300)
+        os.kill(int(children[-1]), getattr(signal, name))
+        found = process.wait(60)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert code == 143, (tmp_path / "log").read_text()[-2000:]
+    log = (tmp_path / "log").read_text()
+    assert found == code, log[-2000:]
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert len(last["random_states"]) == 2
-    assert "the same command goes on" in (tmp_path / "log").read_text()
+    message = "the same command goes on" if name == "SIGTERM" else "process 1 by SIGKILL"
+    assert message in log

@@ -12,11 +12,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from transformers.utils import logging as hf_logging
 
-from lit_hf.callbacks.best_checkpoint import best_callback, others_best, why_the_last
+from lit_hf.callbacks.best_checkpoint import best_callback, why_the_last
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.model_card import model_card
 from lit_hf.callbacks.rendering.table import show
-from lit_hf.checkpointing.reader import latest_valid_checkpoint, load_verified
+from lit_hf.checkpointing.reader import load_verified
+from lit_hf.checkpointing.select import latest_valid_checkpoint
 from lit_hf.data.tokenization.templates import literals
 from lit_hf.errors import DamagedError, InputError, told_as_input
 from lit_hf.files.atomic import new_folder, sync_files
@@ -95,8 +96,6 @@ class ExportPretrained(Callback):
             raise InputError(_how_to_export(callback.best_model_path, target)) from error
         if callback.monitor is None:
             log.warning(why_the_last(trainer))
-        if others := others_best(trainer, callback):
-            log.info(others)
         show(trainer, printable(f"exported {callback.best_model_path} to {target}", 1000))
 
 

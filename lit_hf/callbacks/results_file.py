@@ -15,8 +15,8 @@ from lit_hf.files.paths import relative
 from lit_hf.files.urls import is_url
 from lit_hf.files.write_errors import naming
 from lit_hf.functional.text import printable
-from lit_hf.modules.fit_end import step_of
 from lit_hf.modules.folder_weights import folder_of
+from lit_hf.modules.validated import step_of
 
 log = logging.getLogger(__name__)
 Results = dict[str, Any]

@@ -1,4 +1,4 @@
-"""AtomicCheckpointIO: a checkpoint is on disk as a whole under its name, or it is not there."""
+"""AtomicCheckpointIO: a checkpoint is complete under its name, or it does not exist."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ from lit_hf.files.urls import is_url
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its final name and renames it when all of it is on the disk.
 
-    So a kill, a full disk or a crash of the machine leaves the old file or the new one, never half
-    of one. Lightning's own writer makes the file in the folder of temporary files, which may lie on
-    another disk: moving it from there is copying, and what is cut off then has the final name.
+    A kill, a full disk or a crash of the machine leaves the old file or the new one, never half of
+    one. Lightning's own writer moves the file from the folder of temporary files. Where that is on
+    another disk, moving is copying, and a copy that is cut off has the final name.
 
-    For a bare Trainer: `Trainer(plugins=[AtomicCheckpointIO()])`; the command line always has it.
+    For a bare Trainer: `Trainer(plugins=[AtomicCheckpointIO()])`; the command always has it.
     """
 
     def save_checkpoint(
@@ -33,23 +33,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Args:
             checkpoint: its content.
             path: where to; a URL is left to Lightning.
-            storage_options: refused, as Lightning's own writer does.
+            storage_options: refused, as by Lightning's own writer.
 
         Raises:
-            WriteError: if it cannot be written, naming the file and its size. What had this name
-                before is still there.
+            WriteError: naming the file and its size. The old file of this name still exists.
         """
         if storage_options is not None or is_url(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        with new_file(Path(path), lambda: _size(checkpoint)) as stream:
-            noted = _Stream(stream)
-            try:
-                torch.save(checkpoint, noted)  # type: ignore[arg-type]  # all it needs of a stream
-            except RuntimeError:  # what torch makes of an error of the stream
-                if noted.error is None:
-                    raise
-                raise noted.error from None
+        with new_file(Path(path), lambda: _save(checkpoint, None)) as file:
+            _save(checkpoint, file)
 
     def load_checkpoint(
         self,
@@ -57,61 +50,57 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Callable[..., Any] | None = lambda storage, _: storage,
         weights_only: bool | None = True,
     ) -> dict[str, Any]:
-        """Read a checkpoint; never runs code from it.
+        """Read a checkpoint; code in the file never runs.
 
         Args:
             path: of the file.
             map_location: where tensors go.
-            weights_only: has no say, it is always so.
+            weights_only: ignored, it is always true.
         """
         content: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only=True)
         return content
 
 
-def write_whole(trainer: Trainer) -> None:
-    """Let a Trainer write by `AtomicCheckpointIO`, unless it was given another writer."""
+def write_atomically(trainer: Trainer) -> None:
+    """Give a Trainer the `AtomicCheckpointIO`, unless the user has given another writer."""
     strategy = trainer.strategy
-    found = strategy.checkpoint_io
-    if type(found) is TorchCheckpointIO:
+    writer = strategy.checkpoint_io
+    if type(writer) is TorchCheckpointIO:
         strategy.checkpoint_io = AtomicCheckpointIO()
-    elif isinstance(found, AsyncCheckpointIO) and type(found.checkpoint_io) is TorchCheckpointIO:
-        strategy.checkpoint_io = type(found)(AtomicCheckpointIO())
+    elif isinstance(writer, AsyncCheckpointIO) and type(writer.checkpoint_io) is TorchCheckpointIO:
+        strategy.checkpoint_io = type(writer)(AtomicCheckpointIO())
 
 
-def _size(checkpoint: dict[str, Any]) -> int:
-    """How many bytes a checkpoint takes."""
-    counter = _Counter()
-    torch.save(checkpoint, counter)  # type: ignore[arg-type]  # all it needs of a stream
-    return counter.num_bytes
+def _save(checkpoint: dict[str, Any], file: IO[bytes] | None) -> int:
+    """Write a checkpoint, or only count its bytes where there is no file; the number of bytes."""
+    stream = _Stream(file)
+    try:
+        torch.save(checkpoint, stream)  # type: ignore[arg-type]  # it needs these two methods only
+    except RuntimeError:
+        if stream.error is None:
+            raise
+        raise stream.error from None
+    return stream.num_bytes
 
 
 class _Stream:
-    """A stream that keeps its first error, which torch would put into words of its own."""
+    """Counts bytes, and saves the error of a full disk, which torch replaces by one of its own."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
+    def __init__(self, file: IO[bytes] | None) -> None:
+        self.file, self.num_bytes = file, 0
         self.error: OSError | KeyboardInterrupt | None = None
 
     def write(self, content: bytes) -> int:
+        num_bytes = memoryview(content).nbytes
         try:
-            return self.stream.write(content)
+            if self.file is not None:
+                self.file.write(content)
         except (OSError, KeyboardInterrupt) as error:
             self.error = self.error or error
             raise
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-
-class _Counter:
-    """A stream that only counts."""
-
-    num_bytes = 0
-
-    def write(self, content: bytes) -> int:
-        num_bytes = len(memoryview(content).cast("B"))
         self.num_bytes += num_bytes
         return num_bytes
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        if self.file is not None:
+            self.file.flush()

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside Lightning's content, so that it is loaded with no other file."""
+"""What a checkpoint has beside Lightning's content, so that it loads without any other file."""
 
 import json
 from collections.abc import Mapping
@@ -19,29 +19,29 @@ class TrainedModule(Protocol):
     task: str
 
 
-def complete(
+def add_metadata(
     checkpoint: dict[str, object],
     module: TrainedModule,
     config: PreTrainedConfig,
     metrics: Mapping[str, Tensor],
     validated: int | None,
 ) -> None:
-    """Write into a checkpoint what it takes to load it with no other file, in plain types.
+    """Add to a checkpoint what loads it without any other file, in plain types.
 
     Args:
         checkpoint: as Lightning has filled it.
         module: whose class reads it again.
-        config: of the model, kept whole as the hyperparameter `config_overrides`.
-        metrics: those logged last.
-        validated: the step whose weights were validated last.
+        config: of the model, saved in full as the hyperparameter `config_overrides`.
+        metrics: the latest that were logged.
+        validated: the step whose weights the latest validation scored.
     """
     saved = cast("dict[str, Any]", checkpoint.get("hyper_parameters") or {})
-    refused = refused_by(type(module), saved)  # Lightning would hand them on all the same
+    refused = refused_by(type(module), saved)  # Lightning would pass them all the same
     plain = {k: v for k, v in saved.items() if k not in refused and is_plain(v)}
     checkpoint["hyper_parameters"] = plain
     hide_arguments(checkpoint)
     given = cast("dict[str, Any]", checkpoint["hyper_parameters"])
-    # One that was loaded from a checkpoint holds a whole config.
+    # A module that was loaded from a checkpoint has a complete config.
     is_loaded = "transformers_version" in (given.get("config_overrides") or {})
     checkpoint["hyper_parameters"] = {
         **given,

@@ -1,4 +1,4 @@
-"""All random number generators of a process: their states as plain values, and their places."""
+"""All random number generators of a process: their states in plain values, and their seeds."""
 
 import random
 from typing import TypedDict, cast
@@ -13,9 +13,9 @@ class RandomState(TypedDict):
     """Where the generators of a process stand.
 
     Keys:
-        torch: of torch on the CPU, uint8.
+        torch: of torch on the CPU, [bytes] uint8.
         device: of torch on the accelerator that the process uses, uint8; None without one.
-        numpy: [624] int64, of numpy's global generator; then its position and its kept normal.
+        numpy: [624] int64, of numpy's global generator; then its position and its cached normal.
         python: of the module `random`.
     """
 
@@ -56,25 +56,6 @@ def set_random_state(state: RandomState, device: torch.device) -> None:
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_normal, normal))
     version, inner, normal_of_python = state["python"]
     random.setstate((version, tuple(inner), normal_of_python))
-
-
-def check_random_state(state: RandomState, device: torch.device) -> None:
-    """Try a state of a file; the generators stay where they stand.
-
-    Args:
-        state: as it was read.
-        device: what the process computes on.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    own = random_state(device)
-    try:
-        set_random_state(state, device)
-    except Exception as error:  # whatever three libraries raise of what is none of their states
-        raise ValueError(f"random numbers' state: {type(error).__name__}: {error}") from error
-    finally:
-        set_random_state(own, device)
 
 
 def spread_generators(rank: int) -> None:

@@ -1,4 +1,4 @@
-"""Loading a module or a data module from a checkpoint that anybody may have made."""
+"""`load_from_checkpoint` for files from anywhere."""
 
 from pathlib import Path
 from typing import Any, Self, cast
@@ -9,10 +9,10 @@ from lit_hf.files.urls import is_url
 
 
 class SafeLoading:
-    """Gives `load_from_checkpoint` to a class of Lightning: it runs no code, and one error tells.
+    """Gives a Lightning class a `load_from_checkpoint` that runs no code from the file.
 
-    A checkpoint can name the function of LightningCLI that makes the object, and that one imports
-    whatever the settings in the checkpoint name.
+    In Lightning a checkpoint can name a function of LightningCLI (`_instantiator`), which imports
+    every class that the settings in the file name. Here that name has no effect.
     """
 
     @classmethod
@@ -25,12 +25,12 @@ class SafeLoading:
         """Load a checkpoint as Lightning does; only with `weights_only=False` may it run code.
 
         Raises:
-            InputError: if there is none, or what it holds cannot be used.
+            InputError: if there is no such file, or its content cannot be used.
         """
         if kwargs.get("weights_only") is None:
             kwargs["weights_only"] = True
-        is_local = isinstance(checkpoint_path, str | Path) and not is_url(checkpoint_path)
-        if is_local and kwargs["weights_only"]:
+        is_file = isinstance(checkpoint_path, str | Path) and not is_url(checkpoint_path)
+        if is_file and kwargs["weights_only"]:
             read_checkpoint(checkpoint_path)
         loads = cast("Any", super()).load_from_checkpoint
         with told_as_input(str(checkpoint_path)):

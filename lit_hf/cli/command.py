@@ -9,7 +9,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from types import TracebackType
 from typing import Literal, TextIO, cast
@@ -17,7 +16,7 @@ from typing import Literal, TextIO, cast
 from lit_hf import __version__
 from lit_hf.cli.error_messages import advice_on
 from lit_hf.cli.working_folder import import_named, lies_here
-from lit_hf.distributed.early_signals import MEETING, ending_at_signals
+from lit_hf.distributed.signals import exiting_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.files.bundled import list_recipes, read_recipe
 from lit_hf.files.urls import check_local
@@ -72,7 +71,7 @@ def run() -> None:
     sys.excepthook = _show_fault
     if not lies_here():  # nor does a process that is started import from the working folder
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-    with ending_at_signals():
+    with exiting_at_signals():
         code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.exit(code)
@@ -180,22 +179,12 @@ def _dispatch(verb: str, words: list[str]) -> int:
     check_local("--run", ours.run_folder)
     _check_help(rest)
     _set_up_messages()
-    with _telling_others():
-        imports = _import_all(ours.imports)
-        from lit_hf.cli.main import run_verb
+    imports = _import_all(ours.imports)
+    from lit_hf.cli.main import run_verb
 
-        on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
-        run_verb(verb, rest, ours.run_folder, imports, on_change)
+    on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
+    run_verb(verb, rest, ours.run_folder, imports, on_change)
     return 0
-
-
-def _telling_others() -> AbstractContextManager[None]:
-    """Tell the other processes of the run, if there are any, that this one has ended."""
-    if not any(name in os.environ for name in MEETING):
-        return nullcontext()
-    from lit_hf.distributed.rendezvous import telling_others
-
-    return telling_others()
 
 
 def _check_help(words: Sequence[str]) -> None:

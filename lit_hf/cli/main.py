@@ -14,12 +14,12 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from lit_hf.callbacks.checkpoint import decides, share_folder
 from lit_hf.callbacks.export import ExportPretrained
 from lit_hf.callbacks.freeze_backbone import FreezeBackbone  # noqa: F401 - a config can say its short name
-from lit_hf.callbacks.graceful_shutdown import asked_code
+from lit_hf.callbacks.graceful_shutdown import signal_code
 from lit_hf.callbacks.predictions import PredictionWriter, earlier_answers
 from lit_hf.callbacks.resume_guard import OnChange, ResumeGuard
 from lit_hf.callbacks.run_dir_lock import RunDirLock
 from lit_hf.callbacks.samples import SampleLogger
-from lit_hf.checkpointing.checkpoint_io import write_whole
+from lit_hf.checkpointing.checkpoint_io import write_atomically
 from lit_hf.cli.config_checks import (
     DECIDED_BY_DATA,
     check_accumulation,
@@ -53,10 +53,8 @@ from lit_hf.cli.run_config import RunConfig, changed_settings, check_optimizer, 
 from lit_hf.cli.secret_settings import check_secrets
 from lit_hf.cli.yaml_scalars import plain, read_settings
 from lit_hf.data.base import HFDataModule
-from lit_hf.distributed.early_signals import ending_at_signals
 from lit_hf.distributed.fsdp import configure_fsdp
-from lit_hf.distributed.launcher import end_others, follow_others, shield_others
-from lit_hf.distributed.rendezvous import tell_wait
+from lit_hf.distributed.launcher import end_others, follow_others
 from lit_hf.errors import InputError, SharedFaultError, WriteError
 from lit_hf.files.atomic import write_text
 from lit_hf.files.bundled import recipes_first
@@ -193,10 +191,8 @@ class RunCLI(LightningCLI):
         trainer = super().instantiate_trainer(**settings)
         decides(trainer, self._options()["checkpoint"])
         share_folder(trainer)
-        write_whole(trainer)
+        write_atomically(trainer)
         configure_fsdp(trainer)
-        shield_others(trainer)
-        tell_wait(trainer, self._folder.release, partial(take_back, self._new))
         return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -272,8 +268,7 @@ class RunCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         is_refused = False
         try:
-            ending = ending_at_signals(lambda: end_others(self.trainer, patience=0))
-            with ending, restoring(self.trainer):
+            with restoring(self.trainer):
                 super()._run_subcommand(subcommand)
         except (InputError, MisconfigurationException) as error:
             is_refused = True
@@ -285,7 +280,7 @@ class RunCLI(LightningCLI):
                 raise SystemExit(130) from stop  # Lightning's answer to Ctrl-C
             raise
         except (RuntimeError, OSError, EOFError) as error:  # workers got the signal too
-            if is_lost_worker(error) and (code := asked_code(self.trainer)):
+            if is_lost_worker(error) and (code := signal_code(self.trainer)):
                 raise SystemExit(code) from error
             follow_others(self.trainer, error)
             raise

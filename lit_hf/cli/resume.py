@@ -8,15 +8,15 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, held_fingerprint
+from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, saved_fingerprint
 from lit_hf.callbacks.results_file import ended_at
 from lit_hf.callbacks.resume_guard import ResumeGuard
 from lit_hf.checkpointing.reader import (
-    check_task,
-    latest_valid_checkpoint,
     load_verified,
     read_checkpoint,
+    saved_config,
 )
+from lit_hf.checkpointing.select import latest_valid_checkpoint
 from lit_hf.cli.short_names import class_of
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
@@ -26,8 +26,8 @@ from lit_hf.files.write_errors import naming
 from lit_hf.functional.text import escaped
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.early_stops import reached
-from lit_hf.modules.scored_rows import changed_validation
 from lit_hf.modules.trained_class import check_asked
+from lit_hf.modules.training_record import changed_validation, saved_facts
 from lit_hf.pretrained.processor_files import write_model_files
 from lit_hf.pretrained.processors import load_config
 
@@ -121,7 +121,8 @@ def take(
         InputError: if it is of another task or another model than was typed, or holds nothing to
             go on from.
     """
-    check_task(path, checkpoint := read_checkpoint(path), module.task)
+    checkpoint = read_checkpoint(path)
+    module.checkpoint_config = saved_config(path, module.task)
     if verb != "fit":
         _refuse_overruled(path, checkpoint, module, typed)
     if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
@@ -200,8 +201,8 @@ def end_of(trainer: Trainer) -> str:
         ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
         return f"{told}; to go on raise {ends}."
     with told_as_input(path):
-        is_other = changed_plan(held_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
-        if is_cut_off or over or is_other or changed_validation(trainer, checkpoint):
+        is_other = changed_plan(saved_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
+        if is_cut_off or over or is_other or changed_validation(trainer, saved_facts(checkpoint)):
             return ""
     return (
         f"{told}, where a time limit or a callback has ended it; to go on change what has ended "

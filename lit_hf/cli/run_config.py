@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lit_hf.checkpointing.reader import best_of
+from lit_hf.checkpointing.select import best_of
 from lit_hf.cli.monitor_checks import mode_in
 from lit_hf.cli.yaml_scalars import read_settings, write_yaml
 from lit_hf.errors import InputError, told_as_input

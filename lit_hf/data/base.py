@@ -13,7 +13,7 @@ from lit_hf.data.items.item_batches import ItemBatches
 from lit_hf.data.model_of_data import ModelOfData
 from lit_hf.data.own_rows import OwnRows
 from lit_hf.data.rows.row_weights import check_weights, without_weights
-from lit_hf.data.rows.same_rows import check_same_rows, told_by_all, told_in_setup
+from lit_hf.data.rows.same_rows import check_same_rows, left_to_setup, raised_together
 from lit_hf.data.sampling.batching import Batching, sizes_of
 from lit_hf.data.sampling.collating import Collate, MarkedBatch, OwnCollate, collate_of
 from lit_hf.data.sampling.encoded_rows import Columns
@@ -184,12 +184,12 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
 
     def prepare_data(self) -> None:
         """Read, check and encode once on a machine, before any weights are loaded."""
-        with told_in_setup(self.trainer):
+        with left_to_setup(self.trainer):
             self._load(self.trainer.state.fn if self.trainer is not None else None)
 
     def setup(self, stage: str) -> None:
         """Open what `prepare_data` made; all processes of a run must have made the same."""
-        with told_by_all(self.trainer):
+        with raised_together(self.trainer):
             self._load(stage)
         if self.trainer is not None:
             check_same_rows(self, self.seed, stage)

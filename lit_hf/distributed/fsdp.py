@@ -5,18 +5,13 @@ from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lit_hf.errors import InputError
-
-_WANTED = (
-    "`trainer.strategy: ModelParallelStrategy` wants `data_parallel_size: {num}`, the number of "
-    "processes, and `tensor_parallel_size: 1`"
-)
 
 
 def configure_fsdp(trainer: Trainer) -> None:
@@ -52,10 +47,9 @@ def apply_fsdp(model: PreTrainedModel, trainer: Trainer | None) -> None:
         trainer: whose processes have found each other.
 
     Raises:
-        InputError: if the strategy divides the tensors of a layer or writes folders, or if what is
-            asked for cannot be had of a model in parts.
+        InputError: if the strategy divides the tensors of a layer or writes folders, or if a
+            callback averages the weights.
     """
-    check_learnt_loss(trainer)
     strategy = None if trainer is None else trainer.strategy
     if trainer is None or not isinstance(strategy, ModelParallelStrategy):
         return
@@ -65,29 +59,12 @@ def apply_fsdp(model: PreTrainedModel, trainer: Trainer | None) -> None:
         return
     mesh = strategy.device_mesh
     _check_sizes(tuple(mesh.shape), mesh.size())
-    _check_run(trainer, strategy, model)
+    _check_run(trainer, strategy)
     for loop in (trainer.validate_loop, trainer.test_loop, trainer.predict_loop):
         loop.inference_mode = False  # gathered weights have versions, tensors made in it have none
     for layer in layers_of(model):
         fully_shard(layer, mesh=mesh["data_parallel"])
     fully_shard(model, mesh=mesh["data_parallel"])
-
-
-def check_learnt_loss(trainer: Trainer | None) -> None:
-    """Refuse to train a loss with weights of its own where the weights of the model are in parts.
-
-    Raises:
-        InputError: naming the loss.
-    """
-    if trainer is None or trainer.state.fn != "fit" or not is_sharded(trainer):
-        return
-    loss = getattr(trainer.lightning_module, "loss", None)
-    if isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters()):
-        raise InputError(
-            f"the loss {type(loss).__name__} has weights of its own, which "
-            f"{type(trainer.strategy).__name__} does not train together with a model in parts: "
-            "take `trainer.strategy: ddp`, or another loss."
-        )
 
 
 def is_sharded(trainer: Trainer | None) -> bool:
@@ -130,52 +107,47 @@ def passes(rows: Tensor, size: int, in_step: bool) -> Iterator[tuple[Tensor, boo
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """The blocks that a model is a pile of: those of its outermost lists of modules of one class.
+    """The blocks of a model: those of its outermost lists of modules of one class.
 
-    A layer that shares a weight with another place is none: a weight is gathered as one.
+    A layer that shares a weight with another place is left out: a weight is gathered as one.
     """
     uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    return [layer for layer in _piled(model) if _owns(layer, uses)]
+
+    def owns(layer: nn.Module) -> bool:
+        own = Counter(id(weight) for _, weight in layer.named_parameters(remove_duplicate=False))
+        return bool(own) and all(uses[weight] == num for weight, num in own.items())
+
+    return list(filter(owns, _blocks(model)))
 
 
-def _piled(module: nn.Module) -> Iterator[nn.Module]:
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
     for part in module.children():
         if isinstance(part, nn.ModuleList) and len({type(layer) for layer in part}) == 1:
             yield from part
         else:
-            yield from _piled(part)
-
-
-def _owns(layer: nn.Module, uses: "Counter[int]") -> bool:
-    own = Counter(id(weight) for _, weight in layer.named_parameters(remove_duplicate=False))
-    return bool(own) and all(uses[weight] == num for weight, num in own.items())
+            yield from _blocks(part)
 
 
 def _check_sizes(sizes: tuple[int, ...], num_processes: int) -> None:
     if sizes != (num_processes, 1):
         raise InputError(
-            f"{_WANTED.format(num=num_processes)}, but got {sizes[0]} and {sizes[1]}: each process "
-            "takes examples of its own."
+            f"`trainer.strategy: ModelParallelStrategy` needs `data_parallel_size: {num_processes}`"
+            ", the number of processes, and `tensor_parallel_size: 1`, but got "
+            f"{sizes[0]} and {sizes[1]}: each process takes examples of its own."
         )
 
 
-def _check_run(trainer: Trainer, strategy: ModelParallelStrategy, model: PreTrainedModel) -> None:
-    """Refuse what would break late, or hang."""
+def _check_run(trainer: Trainer, strategy: ModelParallelStrategy) -> None:
+    """Refuse checkpoints that nothing reads, and averages, which break late."""
     writes = trainer.state.fn == "fit" and bool(trainer.checkpoint_callbacks)
     if writes and strategy._save_distributed_checkpoint:
         raise InputError(
             "ModelParallelStrategy would write each checkpoint as a folder of shards, which "
             "nothing here reads: give it `save_distributed_checkpoint=False`."
         )
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
-        if isinstance(callback, WeightAveraging):
-            raise InputError(
-                f"{type(callback).__name__}: averages of weights cannot be had of a model in "
-                "parts: take `trainer.strategy: ddp`, or leave them out."
-            )
-    for name, share in sorted(model.config.to_dict().items()):
-        if name.endswith("layerdrop") and share:
-            raise InputError(
-                f"the model leaves layers out at random (`{name}: {share}`), each process others, "
-                f"but its processes gather each layer together: set `config_overrides` to {name}: 0"
-            )
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # of a connector
+    if any(isinstance(callback, WeightAveraging) for callback in callbacks):
+        raise InputError(
+            "averages of the weights do not work with a model in parts: take "
+            "`trainer.strategy: ddp`, or leave them out."
+        )

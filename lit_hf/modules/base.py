@@ -8,17 +8,13 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 
 from lit_hf.batches import StepOutput
-from lit_hf.checkpointing.metadata import complete
-from lit_hf.checkpointing.reader import check_to_come, checkpoint_to_come, held_config
+from lit_hf.checkpointing.metadata import add_metadata
 from lit_hf.checkpointing.resume_state import ResumeState
-from lit_hf.checkpointing.state_checks import ResumedStates
 from lit_hf.distributed.fsdp import apply_fsdp
 from lit_hf.errors import told_as_input
 from lit_hf.metrics.added import MetricLike, as_metrics
-from lit_hf.modules.best_weights import tell_not_best
 from lit_hf.modules.compiled import compile_forward_alone, names_in, plain_names
 from lit_hf.modules.contract import TaskModule
-from lit_hf.modules.earlier_training import EarlierTraining
 from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
@@ -43,11 +39,9 @@ from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.safe_settings import SafeSettings
-from lit_hf.modules.same_inputs import SameInputs
-from lit_hf.modules.same_tokens import SameTokens
-from lit_hf.modules.scored_rows import ScoredRows
 from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.task_model import TaskModel
+from lit_hf.modules.training_record import TrainingRecord
 from lit_hf.modules.validated import WeightsStep, save_validated
 from lit_hf.pretrained.complete_weights import settle_gaps
 from lit_hf.pretrained.given_model import given_model, parts_of, prepared, tell_changed_parts
@@ -87,6 +81,7 @@ class HFModule(
     """
 
     task: str
+    checkpoint_config: Mapping[str, object] | None = None  # of a checkpoint that will be loaded
     _parts: Mapping[str, type] = {}  # of the model when it was made
 
     def __init__(
@@ -110,9 +105,8 @@ class HFModule(
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
         self.loss, self.added_metrics = for_each_row(loss), as_metrics(metrics or {})
         self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
-        self._monitors, self._rows, self._tokens = MonitorCheck(), ScoredRows(), SameTokens()
-        self.weights_step, self._earlier = WeightsStep(), EarlierTraining()
-        self._inputs, self._states = SameInputs(), ResumedStates()
+        self._monitors, self._record = MonitorCheck(), TrainingRecord()
+        self.weights_step = WeightsStep()
         self.save_hyperparameters({"model_name": self.model_name})  # others are kept by name
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
@@ -127,8 +121,8 @@ class HFModule(
             self.connect_data(self._trainer.state.fn or "")
         overrides: Mapping[str, object] = self.config_overrides
         pretrained = self.pretrained
-        if (path := checkpoint_to_come(self._trainer)) is not None:
-            overrides, pretrained = held_config(path, self.task), False
+        if self.checkpoint_config is not None:
+            overrides, pretrained = self.checkpoint_config, False
         if "transformers_version" in overrides:  # a whole config, as checkpoints hold it
             config = config_from_dict(overrides)
             self.check_config(config)
@@ -152,11 +146,9 @@ class HFModule(
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
             self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
             self.weights_step.validated = None
-        check_to_come(self.trainer)
         compile_forward_alone(self)
         self.connect_data(stage)
-        self._tokens.check(self.trainer, self)
-        self._inputs.check(self.trainer, self)
+        self._record.check_data(self.trainer, self)
         tell_other_settings(self.trainer, self)
         report_half_precision(self.trainer)
 
@@ -171,8 +163,7 @@ class HFModule(
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""
         begin_fit(self.trainer, self, self.model)
-        self._earlier.begin(self.trainer, self)
-        self._states.check(self.trainer)
+        self.weights_step.begin_training(self.trainer)
         self._monitors.begin(self.trainer, self.metric_names(), self.added_metrics)
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
@@ -210,8 +201,8 @@ class HFModule(
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
         self._num_rows = 0
         self.reset_metrics("val")
-        self._rows.begin_evaluation(self.trainer, "val")
-        tell_not_best(self.trainer, self.weights_step.trained)
+        self._record.begin_evaluation(self.trainer, "val")
+        self.weights_step.begin_evaluation(self.trainer)
         self._resume.begin_validation(self.trainer, self.device)
 
     def on_validation_epoch_end(self) -> None:
@@ -228,13 +219,13 @@ class HFModule(
         """Count from nothing."""
         self._num_rows = 0
         self.reset_metrics("test")
-        self._rows.begin_evaluation(self.trainer, "test")
-        tell_not_best(self.trainer, self.weights_step.trained)
+        self._record.begin_evaluation(self.trainer, "test")
+        self.weights_step.begin_evaluation(self.trainer)
 
     def on_predict_start(self) -> None:
         """Say where better weights are known."""
         self._num_rows = 0
-        tell_not_best(self.trainer, self.weights_step.trained)
+        self.weights_step.begin_evaluation(self.trainer)
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test."""
@@ -248,7 +239,7 @@ class HFModule(
     def on_train_start(self) -> None:
         """Prepare the optimizers' steps; look which rows are trained and validated."""
         begin_steps(self.trainer, self)
-        self._rows.begin_training(self.trainer)
+        self._record.begin_training(self.trainer)
 
     def on_fit_end(self) -> None:
         """Tell which weights and monitors got no score."""
@@ -277,8 +268,8 @@ class HFModule(
         save_validated(self._trainer, self, checkpoint)
         checkpoint["state_dict"] = plain_names(cast("Any", checkpoint.get("state_dict") or {}))
         metrics = {} if self._trainer is None else self._trainer.callback_metrics
-        complete(checkpoint, self, self.model.config, metrics, self.weights_step.validated)
-        self._rows.save(checkpoint)
+        add_metadata(checkpoint, self, self.model.config, metrics, self.weights_step.validated)
+        self._record.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take what a checkpoint holds; one error tells what cannot be taken."""
@@ -290,7 +281,6 @@ class HFModule(
 
     def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random numbers' state, for a training that goes on, and the rows of before."""
-        for known in (self._states, self._tokens, self._inputs, self._resume, self._rows):
-            known.load(self._trainer, checkpoint)
+        self._record.load(self._trainer, checkpoint)
+        self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
-        self._earlier.load(checkpoint)

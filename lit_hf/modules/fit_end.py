@@ -1,14 +1,12 @@
 """What a person should know at the end of a training: weights and monitors that got no score."""
 
 import logging
-from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lit_hf.checkpointing.reader import read_checkpoint
-from lit_hf.errors import InputError
 from lit_hf.modules.monitors import comes_later, monitors_of
+from lit_hf.modules.validated import step_of
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +52,3 @@ def checkpoint_of_end(trainer: Trainer) -> str:
     callbacks.sort(key=lambda callback: callback.monitor is not None)  # `last.ckpt` first
     paths = [path for c in callbacks for path in (c.best_model_path, c.last_model_path) if path]
     return next((path for path in paths if step_of(path) == trainer.global_step), "")
-
-
-def step_of(path: str | Path) -> int | None:
-    """The training step of a checkpoint's weights; None where it cannot be read."""
-    try:
-        step = read_checkpoint(path).get("global_step")
-    except InputError:
-        return None
-    return step if isinstance(step, int) else None

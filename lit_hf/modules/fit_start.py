@@ -13,7 +13,7 @@ from lit_hf.modules.callback_checks import check_callbacks
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
-from lit_hf.modules.validation_steps import check_plateaus, validate_behind_steps
+from lit_hf.modules.validation_steps import validate_behind_steps
 from lit_hf.pretrained.models import check_room
 
 log = logging.getLogger(__name__)
@@ -131,10 +131,8 @@ def begin_steps(trainer: Trainer, module: LightningModule) -> None:
         module: what it trains.
 
     Raises:
-        InputError: if a validation would come in the midst of an accumulation window, or a
-            schedule step on an old score.
+        InputError: if a validation would come in the midst of an accumulation window.
     """
     validate_behind_steps(trainer)
-    check_plateaus(trainer)
     prepare_steps(trainer, module)
     follow_trainer(trainer)

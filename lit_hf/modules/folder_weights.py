@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
-from lit_hf.checkpointing.reader import checkpoint_to_come
 from lit_hf.errors import InputError
 from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.text import printable
@@ -57,7 +56,7 @@ def folder_of(trainer: "Trainer", module: object) -> str | None:
     step: WeightsStep | None = getattr(module, "weights_step", None)
     if step is None or step.trained is not None or not getattr(module, "pretrained", False):
         return None
-    if trainer.ckpt_path or checkpoint_to_come(trainer):
+    if trainer.ckpt_path:
         return None
     return str(getattr(module, "model_name", ""))
 

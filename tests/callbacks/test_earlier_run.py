@@ -15,13 +15,11 @@ from lit_hf import (
     ResultsWriter,
     RunDirLock,
     SampleLogger,
-    TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.earlier_run import _has_lines
-from lit_hf.checkpointing.reader import best_of, latest_valid_checkpoint, read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
+from lit_hf.checkpointing.select import best_of, latest_valid_checkpoint
 from lit_hf.modules.early_stops import reached
-from tests.pipes import filled_pipe, needs_pipes
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, Any, Any]]
@@ -61,20 +59,6 @@ def test_second_training__shows_nothing_of_the_first(fit: Fit, tmp_path: Path) -
     assert json.loads((tmp_path / "results.json").read_text()).keys() == {"fit"}
     assert not (tmp_path / "predictions.jsonl").exists()
     assert _files(tmp_path / "earlier" / "1") == old
-
-
-def test_training__that_resumes_from_another_folder_sets_the_one_here_aside_whole(
-    fit: Fit, tmp_path: Path
-) -> None:
-    here, other = tmp_path / "here", tmp_path / "other"
-    fit(_all(here), folder=here, max_epochs=2)
-    old = _files(here)
-    _, module, data = fit(_all(other), folder=other, max_epochs=1)
-    trainer = quiet_trainer(max_epochs=2, default_root_dir=here, callbacks=_all(here))
-    path = other / "checkpoints" / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=path, weights_only=True)
-    assert _files(here / "earlier" / "1") == old
-    assert min(_steps(here / "metrics.csv")) > 4
 
 
 def test_second_training__leaves_what_is_not_of_a_run(fit: Fit, tmp_path: Path) -> None:
@@ -131,23 +115,6 @@ def test_training__that_resumes_before_the_newest_leaves_later_checkpoints_aside
     assert json.loads((aside / "results.json").read_text())["fit"]["last"]["step"] == 12
 
 
-def test_kill_behind_the_checkpoints__leaves_no_results_of_later_steps(
-    fit: Fit, tmp_path: Path
-) -> None:
-    _, module, data = fit(_all(tmp_path), max_epochs=2)
-    first = tmp_path / "checkpoints" / "epoch=0-step=4.ckpt"
-    cut_off = tmp_path / "earlier" / ".unfinished" / "checkpoints"
-    cut_off.mkdir(parents=True)
-    for path in set(first.parent.glob("*.ckpt")) - {first}:
-        path.rename(cut_off / path.name)
-    trainer = quiet_trainer(max_epochs=2, default_root_dir=tmp_path, callbacks=_all(tmp_path))
-    trainer.fit(module, data, ckpt_path=first, weights_only=True)
-    aside = tmp_path / "earlier" / "1"
-    assert (aside / "checkpoints" / "last.ckpt").exists()
-    assert json.loads((aside / "results.json").read_text())["fit"]["last"]["step"] == 8
-    assert [path.name for path in aside.parent.iterdir()] == ["1"]
-
-
 def test_training__that_resumes_from_the_newest_moves_nothing(fit: Fit, tmp_path: Path) -> None:
     trainer, module, data = fit(_all(tmp_path), max_epochs=1)
     trainer.test(module, data, verbose=False)
@@ -160,15 +127,6 @@ def test_training__that_resumes_from_the_newest_moves_nothing(fit: Fit, tmp_path
     results = json.loads((tmp_path / "results.json").read_text())
     assert results.keys() == {"fit", "earlier"}
     assert [entry["stage"] for entry in results["earlier"]] == ["test"]
-
-
-def test_what_the_training_reads__stays(fit: Fit, tmp_path: Path) -> None:
-    fit(_all(tmp_path))
-    before = (tmp_path / "pretrained" / "model.safetensors").read_bytes()
-    base = str(tmp_path / "pretrained")
-    fit([RunDirLock(), LastCheckpoint()], kind=lambda _, **rest: TextClassifier(base, **rest))
-    assert (tmp_path / "pretrained" / "model.safetensors").read_bytes() == before
-    assert not (tmp_path / "earlier" / "1" / "pretrained").exists()
 
 
 def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scratch(
@@ -193,45 +151,3 @@ def test_kill_while_moving__loses_nothing_and_the_next_training_begins_from_scra
     assert _files(tmp_path / "earlier" / "1") == old  # all of it in one place
     assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["1"]
     assert set(_steps(tmp_path / "metrics.csv")) == {1, 2, 3, 4}
-
-
-class _CrashError(Exception):
-    """As a kill, between two batches."""
-
-
-class _Crash(pl.Callback):
-    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
-        if trainer.global_step == 2:
-            raise _CrashError
-
-
-def test_training__stopped_before_its_first_checkpoint_begins_its_files_anew(
-    fit: Fit, tmp_path: Path
-) -> None:
-    def begin(*more: pl.Callback) -> None:
-        fit([ResultsWriter(), SampleLogger(1, 2), LastCheckpoint(), *more], max_epochs=1)
-
-    with pytest.raises(_CrashError):
-        begin(_Crash())
-    assert not list(tmp_path.glob("checkpoints/*"))
-    begin()
-    lines = [line.rsplit(",", 1)[0] for line in (tmp_path / "metrics.csv").read_text().split()]
-    assert len(lines) == len(set(lines))
-    samples = (tmp_path / "samples.jsonl").read_text().splitlines()
-    assert len([line for line in samples if '"train"' in line]) == 4 * 2
-    assert set(_steps(tmp_path / "earlier" / "1" / "metrics.csv")) == {1, 2}
-
-
-@needs_pipes
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("metrics.csv", "step,epoch,name,value\n"), ("samples.jsonl", '{"step": 1}\n')],
-)
-def test_lines__of_a_pipe_are_none(name: str, content: str, tmp_path: Path) -> None:
-    with filled_pipe(tmp_path / name, content):
-        assert not _has_lines(tmp_path)
-
-
-def test_lines__of_endless_brackets_are_none(tmp_path: Path) -> None:
-    (tmp_path / "samples.jsonl").write_text("[" * 100_000)
-    assert not _has_lines(tmp_path)

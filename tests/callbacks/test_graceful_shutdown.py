@@ -1,4 +1,3 @@
-import copy
 import signal
 from collections.abc import Callable
 
@@ -43,21 +42,3 @@ def test_evaluation__ends_after_the_batch_in_which_the_signal_came(fit: Fit, ver
         getattr(trainer, verb)(module, data)
     assert ask.num_batches == 1
     assert signal.getsignal(signal.SIGTERM) is before  # for the tests after this one
-
-
-class _Copied(pl.Callback):
-    """Copies the callback that listens; what ends the copy ends no listening."""
-
-    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
-        (stop,) = (c for c in trainer.callbacks if isinstance(c, GracefulShutdown))  # type: ignore[attr-defined]  # set by a connector
-        handler = signal.getsignal(signal.SIGTERM)
-        copy.deepcopy(stop).teardown(trainer, trainer.lightning_module, "fit")
-        assert signal.getsignal(signal.SIGTERM) == handler != signal.SIG_DFL
-
-
-def test_copy__listens_to_nothing(fit: Fit) -> None:
-    _, module, data = fit(data={"batch_size": 8})
-    trainer = quiet_trainer(
-        max_steps=1, enable_checkpointing=False, callbacks=[_Copied(), GracefulShutdown()]
-    )
-    trainer.fit(module, data)

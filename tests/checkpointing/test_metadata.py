@@ -3,7 +3,7 @@ from typing import Any
 from transformers import BertConfig
 
 from lit_hf import TextClassifier
-from lit_hf.checkpointing.metadata import complete
+from lit_hf.checkpointing.metadata import add_metadata
 
 
 class _Noted(TextClassifier):
@@ -15,7 +15,7 @@ class _Noted(TextClassifier):
 
 def _completed(module: TextClassifier, **arguments: object) -> dict[str, Any]:
     checkpoint: dict[str, Any] = {"hyper_parameters": {"model_name": "x", **arguments}}
-    complete(checkpoint, module, BertConfig(num_hidden_layers=3), {}, 7)
+    add_metadata(checkpoint, module, BertConfig(num_hidden_layers=3), {}, 7)
     return checkpoint
 
 

@@ -1,142 +1,48 @@
-"""Files of checkpoints: damaged, strange, the newest, the best."""
-
-import warnings
+import os
 import zipfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from lit_hf import InputError
-from lit_hf.checkpointing.reader import (
-    best_of,
-    is_whole,
-    latest_valid_checkpoint,
-    load_verified,
-    read_checkpoint,
-)
+from lit_hf.checkpointing.reader import check_task, is_intact, load_verified, read_checkpoint
 from lit_hf.errors import DamagedError
 from tests.damage import flip_weight
 
+WEIGHTS = torch.arange(300.0)
 
-def _write(path: Path, step: int, callbacks: object = None) -> Path:
-    """A small file with the parts of a Lightning checkpoint that are looked at."""
-    content = {"state_dict": {"w": torch.arange(300.0)}, "global_step": step}
-    torch.save({**content, "callbacks": callbacks or {}}, path)
+
+class _Code:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def _write(path: Path, **more: object) -> Path:
+    torch.save({"state_dict": {"w": WEIGHTS}, "global_step": 7, **more}, path)
     return path
 
 
-# Damage.
-
-
-def test_read__tells_of_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no such checkpoint file\.$"):
-        read_checkpoint(tmp_path / "none.ckpt")
-    with pytest.raises(InputError, match=r"no such checkpoint file\. `--run DIR` alone takes"):
-        read_checkpoint("best")
-    with pytest.raises(
-        InputError, match=r"a folder, wanted is a file.*save_distributed_checkpoint"
-    ):
-        read_checkpoint(tmp_path)
-    assert not is_whole(tmp_path / "none.ckpt")
-    assert not is_whole(tmp_path)
-
-
-def test_read__of_the_folder_of_a_run_names_its_best_checkpoint(tmp_path: Path) -> None:
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-    state = {"monitor": "f1", "best_model_score": torch.tensor(0.5), "best_model_path": "a.ckpt"}
-    _write(folder / "a.ckpt", 1)
-    _write(folder / "last.ckpt", 2, {"ModelCheckpoint": state})
-    for path in (tmp_path, folder):
-        with pytest.raises(InputError, match=rf"a folder, .* is {folder / 'a.ckpt'}"):
-            read_checkpoint(path)
-
-
 def test_read__gives_what_was_written(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.ckpt", 7)
-    assert is_whole(path)
-    content = read_checkpoint(str(path))
-    assert cast("int", content["global_step"]) == 7
-    assert torch.equal(cast("Tensor", content["state_dict"]["w"]), torch.arange(300.0))
+    path = _write(tmp_path / "a.ckpt")
+    assert is_intact(path)
+    content: Any = load_verified(str(path))
+    assert content["global_step"] == 7
+    assert torch.equal(content["state_dict"]["w"], WEIGHTS)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_damage__of_a_truncated_file_is_told(tmp_path: Path, share: float) -> None:
-    path = _write(tmp_path / "a.ckpt", 7)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    assert not is_whole(path)
-    with pytest.raises(InputError, match="damaged"):
-        read_checkpoint(path)
-
-
-def test_damage__of_any_flipped_byte_is_told_or_harmless(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.ckpt", 7, {"x": {"monitor": "val/f1", "best_model_path": "b"}})
-    content = path.read_bytes()
-    weights = content.index(torch.arange(300.0).numpy().tobytes())
-    harmless = 0
-    for place in range(0, len(content), 11):
-        flipped = bytearray(content)
-        flipped[place] ^= 0xFF
-        path.write_bytes(flipped)
-        whole, read = is_whole(path), None
-        with suppress(InputError):
-            read = read_checkpoint(path)
-        if whole and read is not None:  # alignment, and fields that nobody reads
-            assert cast("int", read["global_step"]) == 7, place
-            assert torch.equal(cast("Tensor", read["state_dict"]["w"]), torch.arange(300.0)), place
-            assert "x" in read["callbacks"], place
-            assert not weights <= place < weights + 1200
-            harmless += 1
-    assert harmless < len(content) / 11 * 0.6
-
-
-def test_damage__of_one_bit_of_the_weights_is_told_where_they_are_used(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.ckpt", 7)
-    assert torch.equal(cast("Tensor", load_verified(path)["state_dict"]["w"]), torch.arange(300.0))
-    flip_weight(path)
-    wanted = r"a\.ckpt: damaged, a part of it has another checksum than.*Give another checkpoint"
-    with pytest.raises(DamagedError, match=wanted):
-        load_verified(path)
-
-
-def test_damage__of_the_pickle_version_is_told(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.ckpt", 7)
-    content = path.read_bytes()
-    assert content.count(b"\x80\x02}") == 1
-    path.write_bytes(content.replace(b"\x80\x02}", b"\x80\xfd}"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")  # as in a program, not as in these tests
-        with pytest.raises(InputError, match=r"damaged, or no checkpoint .*protocol 253"):
+def test_read__names_what_is_no_checkpoint_file(tmp_path: Path) -> None:
+    for path, found in ((tmp_path, "is a folder"), (tmp_path / "none.ckpt", "does not exist")):
+        with pytest.raises(InputError, match=found):
             read_checkpoint(path)
-
-
-def test_damage__of_an_empty_file_is_told(tmp_path: Path) -> None:
-    (path := tmp_path / "a.ckpt").touch()
-    with pytest.raises(DamagedError, match="the file is empty"):
-        read_checkpoint(path)
-
-
-@pytest.mark.parametrize("content", [b"no zip at all", b"\x80\x02}q\x00."])
-def test_damage__of_something_else_is_told(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(content)
-    assert not is_whole(path)
-    with pytest.raises(InputError, match="damaged"):
-        read_checkpoint(path)
-
-
-def test_read__refuses_another_zip(tmp_path: Path) -> None:
-    path = tmp_path / "a.ckpt"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("hello.txt", "hello")
-    with pytest.raises(InputError, match="damaged"):
-        read_checkpoint(path)
+        assert not is_intact(path)
 
 
 @pytest.mark.parametrize("content", [{"weights": {}}, [1, 2], torch.zeros(2)])
@@ -146,116 +52,52 @@ def test_read__refuses_what_is_no_lightning_checkpoint(tmp_path: Path, content: 
         read_checkpoint(tmp_path / "a.ckpt")
 
 
-def test_read__runs_no_code(tmp_path: Path) -> None:
-    class Bad:
-        def __reduce__(self) -> tuple[Any, Sequence[object]]:
-            return Path.touch, (tmp_path / "code-ran",)
-
-    torch.save({"state_dict": {}, "x": Bad()}, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="holds other objects than plain data"):
-        read_checkpoint(tmp_path / "a.ckpt")
-    assert not (tmp_path / "code-ran").exists()
-
-
-# Which one.
-
-
-def test_newest__has_the_most_steps_and_is_whole(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert latest_valid_checkpoint(tmp_path) is None
-    assert latest_valid_checkpoint(tmp_path / "no-such-folder") is None
-    _write(tmp_path / "z-early.ckpt", 9)
-    late = _write(tmp_path / "a-late.ckpt", 100)
-    broken = _write(tmp_path / "m-broken.ckpt", 1000)
-    broken.write_bytes(broken.read_bytes()[:-40])
-    empty = tmp_path / "empty.ckpt"
-    empty.write_bytes(b"")
-    (tmp_path / "folder.ckpt").mkdir()
-    torch.save({"global_step": 5000}, tmp_path / "other.ckpt")
-    with zipfile.ZipFile(tmp_path / "zip.ckpt", "w") as archive:
-        archive.writestr("hello.txt", "hello")
-    assert latest_valid_checkpoint(tmp_path) == late
-    assert caplog.messages == [
-        f"{empty}, {broken}: damaged; the newest whole checkpoint is {late}."
-    ]
-
-
-def test_newest__of_damaged_ones_only_is_no_fresh_start(tmp_path: Path) -> None:
-    path = _write(tmp_path / "last.ckpt", 9)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"last\.ckpt: damaged.*Remove it to start afresh"):
-        latest_valid_checkpoint(tmp_path)
-
-
-def test_newest__of_a_last_one_with_code_is_no_fresh_start_and_runs_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Bad:
-        def __reduce__(self) -> tuple[Any, Sequence[object]]:
-            return Path.touch, (tmp_path / "code-ran",)
-
+def test_read__runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    path = _write(tmp_path / "last.ckpt", 9)
-    content = torch.load(path, weights_only=True)
-    torch.save({**content, "optimizer_states": [Bad()]}, path)
-    with pytest.raises(InputError, match=r"holds other objects .* move it away to start afresh"):
-        latest_valid_checkpoint(tmp_path)
-    good = _write(tmp_path / "a.ckpt", 5)
-    assert latest_valid_checkpoint(tmp_path) == good
-    assert not (tmp_path / "code-ran").exists()
+    path = _write(tmp_path / "a.ckpt", x=_Code(tmp_path / "ran"))
+    with pytest.raises(InputError, match="objects other than data"):
+        read_checkpoint(path)
+    assert not (tmp_path / "ran").exists()
 
 
-def test_newest__is_the_last_one_of_equally_many_steps(tmp_path: Path) -> None:
-    for name in ("a", "last", "z"):
-        _write(tmp_path / f"{name}.ckpt", 5)
-    assert latest_valid_checkpoint(tmp_path) == tmp_path / "last.ckpt"
+def test_corrupt_file__is_one_error(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt")
+    content, other = path.read_bytes(), tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0"
+    halves = [content[: int(len(content) * share)] for share in (0, 0.1, 0.5, 0.999)]
+    for wrong in (*halves, content[:-1], other.read_bytes(), b"<html></html>", pointer):
+        path.write_bytes(wrong)
+        with pytest.raises(DamagedError, match=r"a\.ckpt: corrupt"):
+            load_verified(path)
 
 
-def _saver(path: str, monitor: str | None = "val/f1") -> dict[str, object]:
-    return {"monitor": monitor, "best_model_path": path}
+def test_flipped_byte__is_an_error_or_has_no_effect(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.ckpt")
+    content = path.read_bytes()
+    for place in range(0, len(content), 11):
+        flipped = bytearray(content)
+        flipped[place] ^= 0xFF
+        path.write_bytes(flipped)
+        with suppress(InputError):
+            found: Any = load_verified(path)
+            assert found["global_step"] == 7, place
+            assert torch.equal(found["state_dict"]["w"], WEIGHTS), place
+    path.write_bytes(content)
+    flip_weight(path)
+    with pytest.raises(DamagedError, match="checksum"):
+        load_verified(path)
 
 
-@pytest.mark.parametrize("moved", ["/moved/since/", "C:\\moved\\since\\"])
-def test_best__is_the_one_that_the_newest_names(tmp_path: Path, moved: str) -> None:
-    assert best_of(tmp_path) is None
-    best = _write(tmp_path / "best.ckpt", 10, {"S": _saver("/elsewhere/old.ckpt")})
-    _write(
-        tmp_path / "last.ckpt",
-        20,
-        {
-            "LastCheckpoint": _saver(f"{moved}last.ckpt", monitor=None),
-            "ModelCheckpoint": _saver(f"{moved}best.ckpt"),
-        },
-    )
-    assert best_of(tmp_path) == best
-
-
-def test_best__may_lie_where_its_callback_writes(tmp_path: Path) -> None:
-    other, folder = tmp_path / "other", tmp_path / "checkpoints"
-    other.mkdir()
-    folder.mkdir()
-    best = _write(other / "best.ckpt", 10)
-    _write(folder / "last.ckpt", 20, {"S": _saver(str(best))})
-    assert best_of(folder) == best
-
-
-@pytest.mark.parametrize("named", ["", "gone.ckpt"])
-def test_best__is_the_newest_where_none_is_named_or_there(
-    tmp_path: Path, named: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    _write(tmp_path / "a.ckpt", 10, {"S": _saver(named)})
-    newest = _write(tmp_path / "b.ckpt", 20, {"S": _saver(named)})
-    assert best_of(tmp_path) == newest
-    assert ("is not there" in caplog.text) is bool(named)
-
-
-def test_best__that_is_damaged_is_no_reason_to_take_another(tmp_path: Path) -> None:
-    best = _write(tmp_path / "best.ckpt", 10)
-    _write(tmp_path / "last.ckpt", 20, {"S": _saver("best.ckpt")})
-    content = bytearray(best.read_bytes())
-    weights = content.index(torch.arange(300.0).numpy().tobytes())
-    content[weights + 600] ^= 0xFF  # torch reads this without a word
-    best.write_bytes(content)
-    with pytest.raises(InputError, match=r"best\.ckpt: the best checkpoint is damaged"):
-        best_of(tmp_path)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "found None"),
+        ({"lit_hf": {"task": "extractive_qa"}}, "found 'extractive_qa'"),
+        ({"lit_hf": {"task": "text"}, "hyper_parameters": {}}, "no model config"),
+    ],
+)
+def test_task__of_another_checkpoint_is_refused(content: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_task("a.ckpt", content, "text")

@@ -70,7 +70,7 @@ def test_fit__user_head_by_class_path(tiny_model: str, tmp_path: Path) -> None:
         (["--nope", "1"], "--nope"),
         (["--checkpoint.monitor", "val/F1"], "the monitor is called 'val/f1' here"),
         (["--ckpt_path", "http://localhost/x.ckpt"], "wanted is a path on this machine"),
-        (["--ckpt_path", "nowhere.ckpt"], "no such checkpoint"),
+        (["--ckpt_path", "nowhere.ckpt"], "does not exist"),
         (["--data.batch_size", "0"], "Expected `--data.batch_size` to be at least 1, but got 0."),
         (["--model.warmup_ratio", "2"], "Expected `--model.warmup_ratio` to lie in 0..1"),
         (["--trainer.accelerator", "foo"], "foo"),

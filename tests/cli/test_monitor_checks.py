@@ -11,7 +11,8 @@ import torchmetrics.regression
 import yaml
 from torchmetrics import Metric
 
-from lit_hf.checkpointing.reader import best_of, read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
+from lit_hf.checkpointing.select import best_of
 from lit_hf.cli.monitor_checks import check_modes, complete_modes
 from lit_hf.errors import InputError
 from lit_hf.modules.early_stops import reached

@@ -373,16 +373,3 @@ def test_settings__are_no_variables_of_the_environment(tmp_path: Path) -> None:
 def test_changes__are_not_read_from_a_pipe(tmp_path: Path) -> None:
     with filled_pipe(tmp_path / "config.yaml", "{model: {lr: 1}}"):
         assert changed_settings(tmp_path / "config.yaml", {"model": {"lr": 2}}) == []
-
-
-@pytest.mark.parametrize("states", ["none", [1], {"a": {"monitor": "m", "best_model_score": "x"}}])
-def test_config_of_run__of_strange_states_is_one_error(states: object, tmp_path: Path) -> None:
-    folder = _run_folder(tmp_path)
-    path = folder / "checkpoints" / "last.ckpt"
-    about = {"metrics": {"m": "y"}}
-    held = {"state_dict": {}, "global_step": 2, "callbacks": states, "lit_hf": about}
-    if isinstance(states, dict):
-        states["a"]["best_model_path"] = str(path)
-    torch.save(held, path)
-    with pytest.raises(InputError, match=r"last\.ckpt: (damaged|what it holds cannot be used)"):
-        config_of_run(folder, "test")

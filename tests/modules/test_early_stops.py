@@ -1,4 +1,3 @@
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,8 @@ import pytest
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.modules.early_stops import stop_again
+from lit_hf.checkpointing.reader import read_checkpoint
+from lit_hf.modules.early_stops import reached, stop_again
 from tests.trainers import quiet_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
@@ -50,78 +50,35 @@ def fits(tiny_model: str, tmp_path: Path, tweet_rows: Rows) -> Fits:
 
 
 @pytest.mark.parametrize("stop", [{"patience": 2}, {"patience": 9, "stopping_threshold": 5.0}])
-def test_training__that_was_stopped_stays_stopped(
+def test_stopped_training__stays_stopped(
     stop: dict[str, Any], fits: Fits, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = fits(**stop)
     content = fits.path.read_bytes()
     assert first.current_epoch == (3 if stop["patience"] == 2 else 1)
+    assert reached(read_checkpoint(fits.path)) == (first.current_epoch, first.global_step)
     for count in (1, 2):
-        with caplog.at_level(logging.WARNING):
-            again = fits(**stop)
-        assert again.global_step == first.global_step
+        assert fits(**stop).global_step == first.global_step
         assert fits.path.read_bytes() == content
         assert caplog.text.count("EarlyStopping has ended this training") == count
 
 
-def test_training__goes_on_with_a_longer_patience_or_none(fits: Fits) -> None:
-    assert [fits(patience=n).current_epoch for n in (1, 3)] == [2, 4]
-    assert fits().current_epoch == 6
-
-
-def test_training__goes_on_where_other_rows_are_validated(fits: Fits) -> None:
-    """Their scores are not compared with those that ended it."""
+def test_training__continues_with_a_longer_patience_none_or_other_rows(fits: Fits) -> None:
     assert fits(patience=1).current_epoch == 2
     assert fits(patience=1, val=6).current_epoch == 4
+    assert fits(patience=3, val=6).current_epoch == 6
 
 
-def _state(**changes: int) -> dict[str, Any]:
-    state = EarlyStopping("val/own", patience=2).state_dict()
-    return {**state, "wait_count": 0, "stopped_epoch": 3, **changes}
-
-
-def _checkpoint(states: dict[str, Any]) -> dict[str, Any]:
-    """One of the end of the fourth epoch, at step 8."""
+@pytest.mark.parametrize(("patience", "is_stopped"), [(2, True), (5, False)])
+def test_stop__that_waits_for_min_epochs_stays_decided(patience: int, is_stopped: bool) -> None:
+    callback = EarlyStopping("val/own", patience=patience)
+    trainer = quiet_trainer(max_epochs=8, min_epochs=6, callbacks=[callback])
+    state = {**EarlyStopping("val/own", patience=2).state_dict(), "stopped_epoch": 3}
     loop = {
         "epoch_progress": {"current": {"ready": 4, "completed": 3}},
         "epoch_loop.batch_progress": {"is_last_batch": True},
         "epoch_loop.val_loop.batch_progress": {"total": {"started": 1, "processed": 1}},
     }
-    return {"callbacks": states, "global_step": 8, "loops": {"fit_loop": loop}}
-
-
-@pytest.mark.parametrize(
-    ("least", "is_at_end"),
-    [
-        ({}, True),
-        ({"min_epochs": 4}, True),
-        ({"min_epochs": 5}, False),
-        ({"min_steps": 8}, True),
-        ({"min_steps": 9}, False),
-    ],
-)
-def test_stop__is_told_where_the_training_ends_by_it(
-    least: dict[str, Any], is_at_end: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    callback = EarlyStopping("val/own", patience=2)
-    trainer = quiet_trainer(max_epochs=8, callbacks=[callback], **least)
-    states = {callback.state_key: _state(wait_count=2)}
-    stop_again(trainer, _checkpoint(states), is_comparable=True)
-    assert trainer.should_stop
-    assert ("it is at its end" in caplog.text) is is_at_end
-
-
-@pytest.mark.parametrize(("patience", "is_stopped"), [(2, True), (5, False)])
-def test_stop__that_waits_for_min_epochs_stays_though_the_score_has_risen_since(
-    patience: int, is_stopped: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    callback = EarlyStopping("val/own", patience=patience)
-    trainer = quiet_trainer(max_epochs=8, min_epochs=6, callbacks=[callback])
-    states = {callback.state_key: _state()}
-    stop_again(trainer, _checkpoint(states), is_comparable=True)
+    checkpoint = {"callbacks": {callback.state_key: state}, "global_step": 8}
+    stop_again(trainer, {**checkpoint, "loops": {"fit_loop": loop}}, is_comparable=True)
     assert trainer.should_stop is is_stopped
-    assert "EarlyStopping" not in caplog.text  # it trains on to `min_epochs`
-    if not is_stopped:  # and a stop of that training counts no more, when it goes on once more
-        trainer = quiet_trainer(max_epochs=8, callbacks=[callback])
-        stop_again(trainer, _checkpoint(states), is_comparable=True)
-        assert not trainer.should_stop

@@ -7,7 +7,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.modules.fit_end import checkpoint_of_end, step_of
+from lit_hf.modules.fit_end import checkpoint_of_end
+from lit_hf.modules.validated import step_of
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]

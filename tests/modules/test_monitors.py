@@ -21,7 +21,8 @@ from lit_hf import (
 )
 from lit_hf.callbacks.best_checkpoint import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.checkpointing.reader import best_of, read_checkpoint
+from lit_hf.checkpointing.reader import read_checkpoint
+from lit_hf.checkpointing.select import best_of
 from lit_hf.metrics.directions import mode_of
 from lit_hf.modules.early_stops import reached
 from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged

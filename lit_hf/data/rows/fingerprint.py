@@ -1,4 +1,4 @@
-"""KnownRows: by what rows are known again, in another split, in another run, after an edit.
+"""KnownRows: how rows are recognised, in another split, in another run, after an edit.
 
 Letters: N rows.
 """
@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 from datasets import Dataset
@@ -30,7 +30,7 @@ _NO_INPUT = {"id", "index", "label", "labels", WEIGHT}
 
 
 class KnownRows(SafeLoading, LightningDataModule):
-    """Says which rows there are; stands below `HFDataModule`.
+    """Says which rows there are; a base of `HFDataModule`.
 
     Attributes:
         input_columns: the encoded columns that the model reads: rows that are equal in them are one
@@ -114,12 +114,11 @@ class KnownRows(SafeLoading, LightningDataModule):
         if rows is None:
             return {}
         scored = self.rows("val")  # may be a sample of them
-        files = cast("dict[str, Tensor]", self.state_dict()["processor"])
         return {
             "number of validation rows": scored.num_rows,
             "content of the validation rows": self._stamp_of(rows),
             **({} if scored is rows else {"sample of them": self._stamp_of(scored)}),
-            "tokenizer or image processor": processor_stamp(files),
+            "tokenizer or image processor": processor_stamp(self.state_dict()["processor"]),
         }
 
     def source(self, split: Split) -> dict[str, object]:

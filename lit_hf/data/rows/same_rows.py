@@ -1,15 +1,14 @@
 """All processes of a run have the same rows, in the same order."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch.distributed as dist
 from lightning.pytorch import Trainer
 
 from lit_hf.data.rows.fingerprint import KnownRows
 from lit_hf.data.sampling.dataloader import check_not_importing
 from lit_hf.data.sources.resolve import Split
+from lit_hf.distributed.agreement import are_several, gather, refuse_together
 from lit_hf.errors import InputError
 
 _SPLITS: dict[str, tuple[Split, ...]] = {
@@ -21,8 +20,8 @@ _SPLITS: dict[str, tuple[Split, ...]] = {
 
 
 @contextmanager
-def told_in_setup(trainer: Trainer | None) -> Iterator[None]:
-    """Leave an error of the input to `setup`, where it is one of all processes.
+def left_to_setup(trainer: Trainer | None) -> Iterator[None]:
+    """Leave an error of the input to `setup`, where all processes raise it.
 
     Before that only the first process of a machine reads rows, and the others would wait for it.
     """
@@ -31,37 +30,26 @@ def told_in_setup(trainer: Trainer | None) -> Iterator[None]:
     try:
         yield
     except InputError:
-        if trainer is None or not _are_several():
+        if trainer is None or not are_several():
             raise
 
 
 @contextmanager
-def told_by_all(trainer: Trainer | None) -> Iterator[None]:
+def raised_together(trainer: Trainer | None) -> Iterator[None]:
     """Let all processes raise what one of them meets, such as a file that its machine lacks.
 
     Raises:
         InputError: naming the process, if not all have met it.
     """
-    refused = ""
+    reason = ""
     try:
         yield
     except InputError as error:
-        if trainer is None or not _are_several():
+        if trainer is None or not are_several():
             raise
-        refused = str(error)
-    if trainer is None or not _are_several():
-        return
-    everywhere = [("", "")] * dist.get_world_size()
-    dist.all_gather_object(everywhere, (socket.gethostname(), refused))
-    found = [(n, host, reason) for n, (host, reason) in enumerate(everywhere) if reason]
-    if found:
-        number, host, reason = found[0]
-        where = "" if len(found) == len(everywhere) else f"process {number} on {host}: "
-        raise InputError(f"{where}{reason}")
-
-
-def _are_several() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        reason = str(error)
+    if trainer is not None:
+        refuse_together(reason)
 
 
 def check_same_rows(data: KnownRows, seed: int, stage: str) -> None:
@@ -79,14 +67,11 @@ def check_same_rows(data: KnownRows, seed: int, stage: str) -> None:
     Raises:
         InputError: naming the splits that differ.
     """
-    if not _are_several():
+    if not are_several():
         return
     own = {str(split): _content_of(data, split) for split in _SPLITS[stage]}
-    own["seed"] = str(seed)
-    everywhere = [own] * dist.get_world_size()
-    dist.all_gather_object(everywhere, own)
-    if told := difference(everywhere):
-        raise InputError(told)
+    if reason := difference(gather({**own, "seed": str(seed)})):
+        raise InputError(reason)
 
 
 def difference(everywhere: list[dict[str, str]]) -> str:
@@ -97,28 +82,21 @@ def difference(everywhere: list[dict[str, str]]) -> str:
 
     >>> difference([{"train": "a1", "seed": "0"}, {"train": "a1", "seed": "0"}])
     ''
-    >>> difference([{"train": "a1", "val": "b1"}, {"train": "a2", "val": "b1"}])[:52]
-    'the processes of this run do not have the same rows '
+    >>> difference([{"train": "a1", "val": "b1"}, {"train": "a2", "val": "b1"}])[:53]
+    'the processes of this run do not have the same train:'
     """
     names = [name for name in everywhere[0] if len({own[name] for own in everywhere}) > 1]
     if not names:
         return ""
-    if "seed" in names:
-        return (
-            f"the processes of this run have different seeds (`data.seed` {everywhere[0]['seed']}, "
-            f"{everywhere[-1]['seed']}), so that they would share the rows in different orders. "
-            "Give all the same number: a script runs once in each process."
-        )
     return (
-        f"the processes of this run do not have the same rows ({', '.join(names)}): some would be "
-        "taken twice and some never, and rows that one trains be validated by another. On several "
-        "machines the files have to be the same on each. A script "
-        "runs once in each process: give a seed to whatever it draws (`random_state=0` to "
-        "`train_test_split`, `sample` or `shuffle`), or write the split to files first."
+        f"the processes of this run do not have the same {', '.join(names)}: rows would be taken "
+        "twice or never. A script runs once in each process: give a seed to whatever it draws "
+        "(`random_state=0` to `train_test_split`, `sample` or `shuffle`), or write the split to "
+        "files. On several machines the files have to be the same on each."
     )
 
 
 def _content_of(data: KnownRows, split: Split) -> str:
-    """What changes with the rows of a split, their labels and their order."""
+    """Changes with the rows of a split, their labels and their order."""
     source = data.source(split)
     return f"{source.get('stamp')} {source.get('sample')}"

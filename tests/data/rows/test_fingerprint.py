@@ -43,17 +43,6 @@ def test_keys__are_of_inputs_whatever_their_names_labels_and_places() -> None:
     assert keys_of(rows.select([])).tolist() == []
 
 
-def test_keys__of_texts_do_not_change_with_how_they_are_read(
-    tiny_model: str, tweet_rows: Rows
-) -> None:
-    def keys(**settings: Any) -> list[int]:  # noqa: ANN401 - of the data
-        data = TextClassificationDataModule(tiny_model, val_fraction=0, **settings)
-        return list(map(int, data.with_rows(train=tweet_rows).row_keys("train")))
-
-    assert len(set(keys())) == 16
-    assert keys() == keys(max_length=4)
-
-
 def test_shared_rows__are_told_of_images_and_questions(
     tiny_model: str,
     tiny_t5: str,
@@ -132,14 +121,6 @@ def test_facts__of_validations_know_rows_and_how_they_are_read(
     assert whole[content] == sample[content] != facts(max_length=40)[content]
 
 
-def test_facts__without_validation_rows_are_none(tiny_model: str, tweet_rows: Rows) -> None:
-    data = TextClassificationDataModule(tiny_model, val_fraction=0).with_rows(train=tweet_rows)
-    data.setup("fit")
-    assert data.validation_facts() == {}
-    assert data.source("val") == {}
-    assert data.row_keys("val").tolist() == []
-
-
 # Rows that are given anew.
 
 
@@ -168,39 +149,3 @@ def test_new_rows__forget_the_part_set_aside_and_the_classes(any_task: Task) -> 
     assert aside <= set(data.row_keys("train").tolist())  # no part is set aside any more
     own = any_task.data().with_rows(train=any_task.rows(0, 4), val=val)
     assert data.row_keys("val").tolist() == own.row_keys("val").tolist()
-
-
-def test_new_rows__have_classes_of_their_own(tiny_model: str, tmp_path: Path) -> None:
-    def rows(*names: str) -> Rows:
-        return [{"text": f"{name} {n}", "label": name} for n in range(4) for name in names]
-
-    data = TextClassificationDataModule(tiny_model, val_fraction=0.25)
-    data.with_rows(train=rows("b", "c")).setup("fit")
-    data.with_rows(train=rows("a", "b", "c")).setup("fit")
-    assert data.label_names == ["a", "b", "c"]
-    for name, classes in (("x", ("a", "b")), ("y", ("b", "c"))):
-        lines = [{**row, "text": f"{name}: {row['text']}"} for row in rows(*classes)]
-        text = "".join(json.dumps(row) + "\n" for row in lines)
-        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    data = TextClassificationDataModule(
-        tiny_model, train_file=str(tmp_path / "x.jsonl"), val_fraction=0.25
-    )
-    data.setup("fit")
-    before = set(data.row_keys("val").tolist())
-    data.files["train"] = str(tmp_path / "y.jsonl")
-    assert len(data.row_keys("train")) == 6
-    assert not before & set(data.row_keys("val").tolist())
-    assert data.label_names == ["b", "c"]
-    data.with_rows(train=rows("d", "e"))
-    assert data.label_names == ["d", "e"]
-    data.files["predict"] = str(tmp_path / "x.jsonl")
-    assert (data.rows("predict").num_rows, data.label_names) == (8, ["d", "e"])
-
-
-def test_new_files__of_images_to_predict_are_read(tiny_vit: str, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.png").write_bytes(png(0))
-    data = ImageClassificationDataModule(tiny_vit, predict_file=str(tmp_path / "a.png"))
-    assert data.rows("predict")["id"] == ["a.png"]
-    data.files["predict"] = str(tmp_path / "b.png")
-    assert data.rows("predict")["id"] == ["b.png"]

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-from lit_hf.data.rows.same_rows import difference
 from tests.processes import run_script
 
 SCRIPT = """
@@ -35,10 +34,10 @@ if __name__ == "__main__":
     model = sys.argv[1]
     drawn = random.Random(rank).sample(ROWS, len(ROWS))  # as of a script without a seed
     for verb in ("validate", "test", "predict", "fit"):
-        assert "do not have the same rows" in refused(model, verb, drawn), verb
+        assert "do not have the same" in refused(model, verb, drawn), verb
     labelled = [{**row, "label": NAMES[(n + rank) % 2]} for n, row in enumerate(ROWS)]
-    assert "do not have the same rows" in refused(model, "fit", labelled)
-    assert "different seeds" in refused(model, "fit", ROWS, seed=rank)
+    assert "do not have the same train" in refused(model, "fit", labelled)
+    assert "do not have the same seed" in refused(model, "fit", ROWS, seed=rank)
     assert refused(model, "fit", ROWS) == ""
 """
 
@@ -48,10 +47,3 @@ def test_processes__with_other_rows_are_refused(tiny_model: str, tmp_path: Path)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     run_script(script, tiny_model)
-
-
-def test_difference__names_the_splits() -> None:
-    same = {"train": "a", "val": "b", "seed": "0"}
-    assert difference([same, same, same]) == ""
-    assert "(val)" in difference([same, same, {**same, "val": "c"}])
-    assert "different seeds" in difference([same, {**same, "seed": "1", "val": "c"}])
