@@ -21,7 +21,7 @@ import lightning.pytorch as pl
 
 from benchmarks.record import record
 from lit_hf import ExtractiveQA, ExtractiveQADataModule
-from lit_hf.data.sources.readers import open_file
+from lit_hf.data.sources.files import open_file
 
 SIZES = (1_600, 16_000)
 

@@ -139,7 +139,7 @@ def test_bad_image_to_predict__is_never_left_out(run_folder: Path, tmp_path: Pat
         words = ["--data.predict_file", str(tmp_path / "new"), "--data.on_bad_row", "skip"]
         assert main(["predict", "--run", str(run_folder), *words]) == 2
     assert "cut.png" in err.getvalue()
-    assert "Mend these rows or remove them" in err.getvalue()
+    assert "Fix these rows, remove them" in err.getvalue()
     assert "skip" not in err.getvalue()
     assert f"What lies in {run_folder / 'predictions.jsonl'}, and beside it, is" in err.getvalue()
     assert (run_folder / "predictions.jsonl").read_bytes() == before

@@ -9,7 +9,7 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_hf.data.rows.fingerprint import KnownRows
-from lit_hf.data.sources.split_names import Split
+from lit_hf.data.sources.splits import Split
 from lit_hf.files.atomic import write_text
 from lit_hf.files.paths import relative
 from lit_hf.files.urls import is_url

@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from lit_hf.cli.error_messages import condense, which_classes
 from lit_hf.cli.yaml_scalars import read_settings
 from lit_hf.data.base import HFDataModule
-from lit_hf.data.sources.missing import sources_of
+from lit_hf.data.sources.stages import sources_of
 from lit_hf.errors import InputError, WriteError
 from lit_hf.files.write_errors import full_disk
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lit_hf.batches import Prediction
-from lit_hf.functional.label_cells import labels_writer
-from lit_hf.functional.labels import are_numbers, name_key, spellings
+from lit_hf.functional.label_cells import labels_writer, name_key
+from lit_hf.functional.labels import are_numbers, spellings
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Described = Mapping[str, object]
 """What a data module says of itself, by `describe`."""
+Classes = Mapping[str, Mapping[str, int]]  # how many rows of each split write a class as a text
 
 
 class AnswerForm(Protocol):
@@ -51,7 +52,7 @@ class TableForm:
 
     def write(self, out: "SupportsWrite[str]", rows: Iterator[Prediction]) -> None:
         """Write the header and a line for each answer."""
-        writer = csv.writer(_UnixLines(out))
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.header)
         several = labels_writer(self.labels.values(), self.separator)
         for row in rows:
@@ -79,17 +80,6 @@ class SquadForm:
         out.write("\n}\n")
 
 
-class _UnixLines:
-    r"""Ends lines in "\n": a csv.writer told to do so would leave an id with "\r" unquoted."""
-
-    def __init__(self, stream: "SupportsWrite[str]") -> None:
-        self.stream = stream
-
-    def write(self, line: str) -> None:
-        r"""Take a line that ends in "\r\n"."""
-        self.stream.write(line.removesuffix("\r\n") + "\n")
-
-
 def table_form(
     header: tuple[str | None, str | None],
     separator: str,
@@ -107,9 +97,9 @@ def table_form(
     id_column, label_column = header
     if not id_column:
         return None
-    known = (_labels_of_training(about) for about in trainings)
-    found = next((labels for labels in known if labels), {})
-    labels = labels_in_file(names, found)
+    classes = (cast("Classes", about.get("classes") or {}) for about in trainings)
+    counts = next(filter(None, (found.get("train") for found in classes)), {})
+    labels = labels_in_file(names, counts)
     return TableForm((id_column, label_column or "label"), labels, separator)
 
 
@@ -127,8 +117,3 @@ def labels_in_file(names: Sequence[str], counts: Mapping[str, int]) -> dict[str,
     if are_numbers(counts, names):
         return {name: written.get(str(n), str(n)) for n, name in enumerate(names)}
     return {name: written.get(name_key(name), name) for name in names}
-
-
-def _labels_of_training(about: Described) -> Mapping[str, int]:
-    classes = cast("Mapping[str, Mapping[str, int]]", about.get("classes") or {})
-    return classes.get("train") or {}

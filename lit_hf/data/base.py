@@ -1,5 +1,6 @@
 """HFDataModule: what the data modules of all tasks share, from sources to loaders."""
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,13 +19,12 @@ from lit_hf.data.sampling.batching import Batching, sizes_of
 from lit_hf.data.sampling.collating import Collate, MarkedBatch, OwnCollate, collate_of
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sampling.samplers import keeps_order, make_loader
-from lit_hf.data.sources.files import local_path, local_paths
-from lit_hf.data.sources.missing import STAGES, no_rows
-from lit_hf.data.sources.resolve import Split, tables_of_split
-from lit_hf.data.sources.row_sources import refuse_shared, tell_rows
+from lit_hf.data.sources.resolve import Split, local_paths, tables_of_split
+from lit_hf.data.sources.stages import STAGES, log_rows, no_rows, refuse_shared
 from lit_hf.data.sources.table import Row, Table, table_in_memory
 from lit_hf.errors import InputError, at_least
 from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
+from lit_hf.files.urls import check_local
 from lit_hf.files.write_errors import naming
 from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.splits import check_split, stratified_split
@@ -98,7 +98,8 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         at_least(0, num_workers=num_workers)
         check_split(val_fraction, seed)
         self.take_model(model_name)
-        self.dataset = local_path("dataset", dataset)
+        check_local("dataset", dataset)
+        self.dataset = None if dataset is None else os.fspath(dataset)
         self.subset = subset
         self.files: dict[Split, str | list[str] | None] = {
             "train": local_paths("train_file", train_file),
@@ -213,7 +214,7 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
             elif split != "val" or stage == "validate":
                 raise no_rows(type(self), split, self.dataset)
         counts = {split: part.num_rows for split, part in self.splits.items() if split not in told}
-        tell_rows(counts, self.tables, self.val_fraction)
+        log_rows(counts, self.tables, self.val_fraction)
         if stage == "fit" and not self._is_checked:
             name = self.tables("train")[0].name
             check_weights(self.splits["train"], self.weight_column, name)

@@ -9,6 +9,12 @@ from datasets import Dataset
 
 from lit_hf.data.answer_forms import AnswerForm, Described, table_form
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.rows.class_numbers import (
+    by_name,
+    number_labels,
+    reading_of,
+    warn_of_numbers,
+)
 from lit_hf.data.rows.images import ImageColumns
 from lit_hf.data.rows.labels import (
     check_classes,
@@ -21,20 +27,13 @@ from lit_hf.data.rows.labels import (
     reading_of_model,
     values_of,
 )
-from lit_hf.data.rows.text import ExampleSummary, TextColumns
+from lit_hf.data.rows.report import RowSummary
+from lit_hf.data.rows.text import TextColumns
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
-from lit_hf.data.sources.class_numbers import (
-    Reading,
-    by_name,
-    number_labels,
-    reading_of,
-    tell_numbers,
-)
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.sources.table import Table
-from lit_hf.functional.label_cells import only_if_listed
-from lit_hf.functional.labels import ProblemType
+from lit_hf.functional.labels import ProblemType, Reading
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
 
@@ -68,14 +67,14 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
     ) -> None:
         super().__init__(model_name, dataset, **settings)
         self._label_names = label_names
-        self._found: dict[Split, tuple[Dataset, ExampleSummary]] = {}
+        self._found: dict[Split, tuple[Dataset, RowSummary]] = {}
         self.labels_are: Reading | None = None
 
     # What a subclass says.
 
     def read_rows(
         self, split: Split, tables: list[Table], columns: ColumnsT, listed: frozenset[str]
-    ) -> tuple[Dataset, ExampleSummary]:
+    ) -> tuple[Dataset, RowSummary]:
         """Read and check the rows of a split.
 
         Args:
@@ -85,14 +84,6 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
             listed: labels that look like none, but are listed as names of classes.
         """
         raise NotImplementedError
-
-    def names_in_rows(self, remedy: str = "") -> list[str]:
-        """The names of the classes that the training rows have.
-
-        Args:
-            remedy: what to do where the labels look like none.
-        """
-        return names_of_rows(self.read("train")[1], self.place_of_labels("train"), remedy)
 
     def check_names(self, names: Sequence[str], table: str) -> None:
         """Refuse names that the data itself gives its classes.
@@ -119,7 +110,8 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
         if not trained:
             found = names_without_training(found, self.model_config)
         elif not found:
-            found = self.names_in_rows()
+            where, has_header = self.place_of_labels("train"), not self.column_names
+            found = names_of_rows(self.read("train")[1], where, len(trained), has_header)
         self.check_names(found, tables[0].name if tables else "")
         return in_order_of_model(found, self.model_config)
 
@@ -132,17 +124,17 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
         """Table and column, for messages."""
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
-    def read(self, split: Split) -> tuple[Dataset, ExampleSummary]:
+    def read(self, split: Split) -> tuple[Dataset, RowSummary]:
         """Read and check the rows of a split; once, so that what is found is told once."""
         tables, columns = self.tables(split), self.columns_of(split)
         if split not in self._found:
             if columns.label is not None:
                 tables = [by_name(table, columns.label) for table in tables]
-            listed = only_if_listed(self._label_names or [])
+            listed = frozenset(self._label_names or [])
             self._found[split] = self.read_rows(split, tables, columns, listed)
         return self._found[split]
 
-    def label_numbers(self, split: Split, summary: ExampleSummary) -> dict[str, int] | None:
+    def label_numbers(self, split: Split, summary: RowSummary) -> dict[str, int] | None:
         """The number of the class of each label as the rows of a split write it.
 
         None where there are no labels to number.
@@ -158,7 +150,7 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
         )
         ids = number_labels(summary.places, names, column, tables, trained, self.labels_are)
         if self._label_names is None:
-            tell_numbers(ids, names, column, [*trained, *tables], len(trained))
+            warn_of_numbers(ids, names, column, [*trained, *tables], len(trained))
         return ids
 
     def strata(self, examples: Dataset) -> Sequence[object] | None:

@@ -16,7 +16,6 @@ from lit_hf.data.items.question_items import QuestionInputs
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import locate
 from lit_hf.data.rows.labels import values_of
-from lit_hf.data.rows.questions import QuestionSummary
 from lit_hf.data.rows.row_weights import weight_features
 from lit_hf.data.sampling.collating import QuestionCollate
 from lit_hf.data.sampling.encoded_rows import Columns
@@ -76,7 +75,6 @@ class ExtractiveQADataModule(QuestionDataModule):
         super().__init__(model_name, dataset, **settings)
         self._max_length = max_length
         self.doc_stride = doc_stride
-        self._summaries: dict[Split, QuestionSummary] = {}
         self._lengths: dict[Split, Counter[int]] = {}
 
     @cached_property
@@ -101,8 +99,7 @@ class ExtractiveQADataModule(QuestionDataModule):
 
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""
-        questions, summary = self.read(split, locate)
-        self._summaries[split] = summary
+        questions = self.read(split, locate)
         questions = self.with_room(split, questions, self.doc_stride)
         tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor, max_length = tokenizer, self.max_length
@@ -186,7 +183,8 @@ class ExtractiveQADataModule(QuestionDataModule):
     @property
     def has_unanswerable(self) -> bool:
         """Whether questions without answer were found."""
-        return any(summary.num_unanswerable for summary in self._summaries.values())
+        parts = [rows for split, rows in self.splits.items() if split != "predict"]
+        return any(not answers for rows in parts for answers in values_of(rows, "answers"))
 
     def collator(self) -> QuestionCollate:
         """What does the same without the data module."""

@@ -122,7 +122,7 @@ class GenerativeQADataModule(QuestionDataModule):
 
     def encode(self, split: Split) -> Dataset:
         """Check and tokenise the questions of a split; cached on disk by content."""
-        questions, _ = self.read(split, told_place)
+        questions = self.read(split, told_place)
         tokenizer = padded_at_the_end(self.processor, self.model_config)
         self.processor = tokenizer
         questions = self.with_room(split, questions, self.prompts.doc_stride)

@@ -27,10 +27,10 @@ from lit_hf.data.rows.images import ImageColumns, read_images
 from lit_hf.data.rows.labels import (
     values_of,
 )
-from lit_hf.data.rows.text import ExampleSummary
+from lit_hf.data.rows.report import RowSummary
 from lit_hf.data.sampling.collating import ImageCollate
 from lit_hf.data.shared_settings import FileSettings
-from lit_hf.data.sources.image_folder import image_files, refuse_unclassed, table_of_files
+from lit_hf.data.sources.image_folder import refuse_unclassed, table_of_files
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.sources.table import Table
 from lit_hf.errors import InputError
@@ -148,8 +148,8 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         self.forget_changed()
         image, label = self.columns.image, str(self.columns.label)
         is_new, is_known = split not in self._tables, split != "predict"
-        if is_new and not is_known and (files := image_files(self.files[split] or [])):
-            self._tables[split] = [table_of_files(files)]
+        if is_new and not is_known and (table := table_of_files(self.files[split] or [])):
+            self._tables[split] = [table]
         found = super().tables(split)
         for table in found if is_new and is_known else []:
             refuse_unclassed(table)
@@ -167,7 +167,7 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
 
     def read_rows(
         self, split: Split, tables: list[Table], columns: ImageColumns, listed: frozenset[str]
-    ) -> tuple[Dataset, ExampleSummary]:
+    ) -> tuple[Dataset, RowSummary]:
         """Read and check the images of a split."""
         tables = [with_file_stamps(table, columns.image) for table in tables]
         on_bad_row = "all" if split == "predict" else self.on_bad_row

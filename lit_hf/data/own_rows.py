@@ -12,9 +12,9 @@ from torch import Tensor
 from lit_hf.data.answer_forms import AnswerForm, Described
 from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.rows.fingerprint import KnownRows
-from lit_hf.data.rows.report import RowProblems, RowSummary
+from lit_hf.data.rows.report import CellError, Note
 from lit_hf.data.rows.row_weights import WEIGHT
-from lit_hf.data.rows.validation import Item, Place, RowKind, checked_rows
+from lit_hf.data.rows.validation import Item, RowKind, checked_rows
 from lit_hf.data.sampling.collating import Padding, pad_tokens
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.source_code import source_of
@@ -115,10 +115,8 @@ class OwnRows(KnownRows):
         is_labelled = split != "predict"
         kind = RowKind(
             name="rows",
-            nothing="no rows",
             settings=[self._stamp_of_rows(), is_labelled],
             features=Features({"id": Value("string"), **self.features}),
-            summary=RowSummary,
             read=partial(self._checked, is_labelled),
             weight=self.weight_column if split == "train" else None,
         )
@@ -142,20 +140,13 @@ class OwnRows(KnownRows):
             warn_of_rows(encoded, self.processor, split, [])
         return encoded
 
-    def _checked(
-        self, is_labelled: bool, row: Row, place: Place, summary: RowSummary, problems: RowProblems
-    ) -> Item | None:
+    def _checked(self, is_labelled: bool, row: Row, note: Note) -> Item:
         try:
             item = self.read_row(row, is_labelled)
         except KeyError as error:
-            problems.add(f"there is no column {error}", place.short, list(row))
-            return None
+            raise CellError(f"there is no column {error}", None, list(row)) from None
         except ValueError as error:
-            problems.add(str(error), place.short, getattr(error, "value", dict(row)))
-            return None
-        except Exception as error:
-            error.add_note(f"In `read_row` of {place.full}.")
-            raise
+            raise CellError(str(error), None, getattr(error, "value", dict(row))) from None
         if unknown := [name for name in item if name not in ("id", *self.features)]:
             raise TypeError(
                 f"`read_row` of {type(self).__name__} gives {unknown[0]!r}, which is none of its "

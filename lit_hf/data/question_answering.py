@@ -14,12 +14,7 @@ from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.rows.answer_places import FindAnswer
 from lit_hf.data.rows.context_split import check_contexts, split_by_context
-from lit_hf.data.rows.questions import (
-    QuestionColumns,
-    QuestionSummary,
-    read_questions,
-    refuse_repeated,
-)
+from lit_hf.data.rows.questions import QuestionColumns, read_questions
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources.resolve import Split
@@ -101,14 +96,11 @@ class QuestionDataModule(HFDataModule):
         columns = self.columns if split == "train" else replace(self.columns, weight=None)
         return replace(columns, answers=None) if split == "predict" else columns
 
-    def read(self, split: Split, find_answer: FindAnswer) -> tuple[Dataset, QuestionSummary]:
+    def read(self, split: Split, find_answer: FindAnswer) -> Dataset:
         """Read and check the questions of a split; those to predict all have names of their own."""
         tables, columns = self.tables(split), self.columns_of(split)
         on_bad_row = "all" if split == "predict" else self.on_bad_row
-        questions, summary = read_questions(tables, columns, find_answer, on_bad_row)
-        if split == "predict":
-            refuse_repeated(summary, tables[0].name, self.columns.id)
-        return questions, summary
+        return read_questions(tables, columns, find_answer, on_bad_row)[0]
 
     def with_room(self, split: Split, questions: Dataset, doc_stride: int) -> Dataset:
         """The questions that leave room for their context; others are bad rows."""

@@ -17,11 +17,11 @@ from lit_hf.data.rows.labels import (
     check_lists,
     values_of,
 )
-from lit_hf.data.rows.text import ExampleSummary, TextColumns, read_examples
+from lit_hf.data.rows.report import RowSummary
+from lit_hf.data.rows.text import TextColumns, read_examples
 from lit_hf.data.sampling.collating import Padding, TextCollate
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
-from lit_hf.data.sources.headers import refuse_class_of_header
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.sources.table import Table
 from lit_hf.data.tokenization.templates import TemplateTokenizer
@@ -104,14 +104,6 @@ class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
         self._max_length = max_length
         self._texts: TemplateTokenizer | None = None
 
-    def names_in_rows(self, remedy: str = "") -> list[str]:
-        """The names that the training rows have; none where a header was taken for a row."""
-        (examples, summary), where = self.read("train"), self.place_of_labels("train")
-        if self.column_names:
-            found_in = (summary.classes, summary.places, examples, where)
-            refuse_class_of_header(*found_in, len(self.tables("train")))
-        return super().names_in_rows("For a number to predict set `problem_type: regression`.")
-
     @cached_property
     def max_length(self) -> int:
         """Longest text in tokens.
@@ -147,7 +139,7 @@ class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
 
     def read_rows(
         self, split: Split, tables: list[Table], columns: TextColumns, listed: frozenset[str]
-    ) -> tuple[Dataset, ExampleSummary]:
+    ) -> tuple[Dataset, RowSummary]:
         """Read and check the texts of a split; of those to predict bad ones are kept."""
         on_bad_row = "keep" if split == "predict" else self.on_bad_row
         examples, summary = read_examples(tables, columns, self.problem_type, on_bad_row, listed)

@@ -1,4 +1,4 @@
-"""What a cell with a label holds: a class, several, or a number to predict.
+"""What a cell with a label holds: a class, or several.
 
 A class is matched by its key, so that 1, "1", "1.0" and "01" are one, and written as the file
 spells it.
@@ -6,21 +6,11 @@ spells it.
 
 import ast
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date
-from decimal import Decimal
-from typing import cast
 
-from lit_hf.functional.values import value_text
-
-_FRACTION = (
-    "the label is a fraction, not a class; if it is the name of one, list every class in "
-    "`label_names` (quoted)"
-)
-_LARGEST_TARGET = 3.4028234663852886e38  # targets are float32 in a batch
+from lit_hf.functional.values import is_missing, value_text
 
 
 def class_key(value: object) -> str:
@@ -37,31 +27,26 @@ def class_key(value: object) -> str:
     >>> class_key(1.0), class_key("1.0"), class_key("01"), class_key(" joy "), class_key(True)
     ('1', '1', '1', 'joy', 'True')
     """
-    value = _written(value)
-    if isinstance(value, str):
-        value = unicodedata.normalize("NFC", value.strip())
-        number = whole_number(value)
-        if value and number is None:
-            _check_word(value)
-        value = value if number is None else number
-    if value is None or value == "" or value != value:  # NaN differs from itself
+    if is_missing(value):
         raise ValueError("the label is missing")
-    if isinstance(value, float):
-        value = _whole(value)
-    if not isinstance(value, str | int):
-        raise ValueError(f"the label is a {type(value).__name__}, not a class")
-    return str(value)
+    try:
+        text = unicodedata.normalize("NFC", value_text(value).strip())
+    except ValueError as error:
+        raise ValueError(f"the label {error}") from None
+    number = whole_number(text)
+    if number is not None:
+        return str(number)
+    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE]-\d+)?", text):
+        raise ValueError("the label is a fraction; list every class in `label_names` if it is one")
+    return text
 
 
 def class_text(value: object, listed: Collection[str] = ()) -> str:
-    """The class that one label cell holds, as the file writes it.
-
-    Spaces around a label are no part of it. A whole float is written as an integer, since pandas
-    and Parquet turn the integers of a column with gaps into floats.
+    """The class that one label cell holds, as the file writes it, without spaces around it.
 
     Args:
         value: what the row holds.
-        listed: names of classes that would be refused otherwise, such as "0.5" (`only_if_listed`).
+        listed: names of classes; one such as "0.5" is refused unless it is listed.
 
     Raises:
         ValueError: if the cell is empty or cannot be a class; its message is a clause.
@@ -71,26 +56,22 @@ def class_text(value: object, listed: Collection[str] = ()) -> str:
     >>> class_text(0.5, ["0.5"])
     '0.5'
     """
-    value = _written(value)
-    text = value.strip() if isinstance(value, str) else str(value)
-    if isinstance(value, str | float) and text in listed:
-        return text
-    key = class_key(value)
-    return text if isinstance(value, str) else key
+    if isinstance(value, str | float) and str(value).strip() in listed:
+        return str(value).strip()
+    class_key(value)  # raises where it is no class
+    return value_text(value).strip()
 
 
-def _written(value: object) -> object:
-    """A date, or a decimal number of Parquet, as a file of texts writes it; others as they are."""
-    return value_text(value) if isinstance(value, date | Decimal) and value == value else value
+def name_key(name: str) -> str:
+    """What a class name is matched by: its `class_key`, or itself where no cell is read as it.
 
-
-def only_if_listed(names: Iterable[str]) -> frozenset[str]:
-    """Those names of classes that a cell is taken for only where they are listed: fractions.
-
-    >>> sorted(only_if_listed(["0.5", "1.5", "2", "joy", "1e3"]))
-    ['0.5', '1.5']
+    >>> name_key("01"), name_key("0.5")
+    ('1', '0.5')
     """
-    return frozenset(name.strip() for name in names if _is_fraction(name))
+    try:
+        return class_key(name)
+    except ValueError:
+        return name
 
 
 def class_texts(value: object, separator: str = ",", listed: Collection[str] = ()) -> list[str]:
@@ -101,15 +82,39 @@ def class_texts(value: object, separator: str = ",", listed: Collection[str] = (
     """
     if isinstance(value, str):
         written = _written_list(value.strip())
-        parts = [part for part in value.split(separator) if part.strip()]
-        value = parts if written is None else written
-    if value is None or value != value:
+        value = [part for part in value.split(separator) if part.strip()]
+        value = value if written is None else written
+    if is_missing(value):
         raise ValueError("the labels are missing (no label at all is an empty list)")
     cells = value if isinstance(value, list | tuple) else [value]
     texts = [class_text(cell, listed) for cell in cells]
-    if len({text if text in listed else class_key(text) for text in texts}) < len(cells):
-        raise ValueError("a label stands twice in the list (wanted: the classes, not 0/1 flags)")
+    if len(set(map(name_key, texts))) < len(cells):
+        raise ValueError("a label stands twice in the list (expected: the classes, not 0/1 flags)")
     return texts
+
+
+def _written_list(cell: str) -> list[object] | None:
+    """The list that a cell such as "['x', 'y']" writes (pandas makes such CSV), else None."""
+    found: object = None
+    if cell.startswith(("[", "(")):
+        try:
+            found = json.loads(cell)
+        except ValueError:
+            # numpy writes ['x' 'y'], which Python would read as one word
+            if not re.search(r"""['"]\s+['"]""", cell):
+                found = _literal(cell)
+    if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
+        return list(found)
+    if cell.startswith("["):
+        raise ValueError("the labels begin with [ but are no list of names or integers")
+    return None
+
+
+def _literal(cell: str) -> object:
+    try:
+        return ast.literal_eval(cell)
+    except (ValueError, SyntaxError):
+        return None
 
 
 def labels_writer(names: Iterable[str], separator: str) -> Callable[[Sequence[str]], str]:
@@ -117,10 +122,6 @@ def labels_writer(names: Iterable[str], separator: str) -> Callable[[Sequence[st
 
     They are joined by the separator; where a name holds it, or looks like a list, lists are
     written, of all rows alike.
-
-    Args:
-        names: of all classes.
-        separator: what stands between labels that share a cell.
 
     >>> labels_writer(["joy", "a b"], ",")(["joy", "a b"])
     'joy,a b'
@@ -133,86 +134,7 @@ def labels_writer(names: Iterable[str], separator: str) -> Callable[[Sequence[st
     return separator.join
 
 
-def target_value(value: object) -> float:
-    """Read the number that a regression is to predict.
-
-    >>> target_value("3.8")
-    3.8
-    """
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise ValueError("the target is missing")
-    try:
-        number = float(value)  # type: ignore[arg-type]  # anything else is the error below
-    except OverflowError:
-        number = float("inf")
-    except (TypeError, ValueError):
-        raise ValueError("the target is not a number") from None
-    if not abs(number) <= _LARGEST_TARGET:  # also NaN
-        raise ValueError("the target is not a finite number in float32's range of ±3.4e38")
-    return number
-
-
 def whole_number(text: str) -> int | None:
     """The integer that a text such as "3", "-1", "+1", "03", "3.0" or "３" writes, else None."""
-    head, dot, tail = text.partition(".")
-    if dot and tail.strip("0"):
-        return None
-    digits = head[1:] if head.startswith(("-", "+")) else head
-    if not digits.isdecimal():  # the digits of any script, "１" too
-        return None
-    if len(digits) > 4300:  # Python reads no more
-        raise ValueError("the label is a number of more than 4300 digits")
-    return int(head)
-
-
-def _written_list(cell: str) -> list[object] | None:
-    """The list that a cell such as "['x', 'y']" writes (pandas makes such CSV), else None."""
-    if not cell.startswith(("[", "(")):
-        return None
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
-        found = _python_list(cell)
-    if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
-        return list(found)
-    if cell.startswith("["):
-        raise ValueError("the labels begin with [ but are no list of names or integers")
-    return None
-
-
-def _python_list(cell: str) -> object:
-    """What a cell writes in Python; None where that is nothing."""
-    if re.search(r"""['"]\s+['"]""", cell):
-        return None  # numpy writes ['x' 'y'], which Python would read as one word
-    try:
-        return cast("object", ast.literal_eval(cell))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-
-
-def _check_word(text: str) -> None:
-    """Refuse what cannot be encoded, and a fraction; any other text may be a name."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("the label is not valid Unicode, it holds half a surrogate pair")
-    if _is_fraction(text):
-        raise ValueError(_FRACTION)
-
-
-def _is_fraction(text: str) -> bool:
-    """Whether a text writes a number that is not whole; "nan" and "inf" may be names."""
-    try:
-        number = float(text)
-    except ValueError:
-        return False
-    return math.isfinite(number) and not number.is_integer()
-
-
-def _whole(number: float) -> int:
-    if abs(number) == float("inf"):
-        raise ValueError("the label is an infinite number, not a class")
-    if not number.is_integer():
-        raise ValueError(_FRACTION)
-    try:
-        return int(value_text(number))
-    except ValueError as error:
-        raise ValueError(f"the label {error}") from None
+    found = re.fullmatch(r"([-+]?\d+)(\.0*)?", text)  # \d: the digits of any script
+    return int(found[1]) if found else None

@@ -1,4 +1,7 @@
-"""From the labels of a file to class names and class numbers, without guessing."""
+"""From the labels of a file to class names and class numbers, without guessing.
+
+Letters: C classes.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -6,29 +9,16 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.functional.label_cells import class_key, whole_number
+from lit_hf.functional.label_cells import name_key, whole_number
 from lit_hf.functional.values import value_text
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
-
-
-def name_key(name: str) -> str:
-    """What a class name is matched by: its `class_key`, or itself where no cell is read as it.
-
-    >>> name_key("01"), name_key("0.5")
-    ('1', '0.5')
-    """
-    try:
-        return class_key(name)
-    except ValueError:
-        return name
+Reading = Literal["names", "numbers"]
+"""Whether rows have names of the classes, or the numbers of these names from 0."""
 
 
 def spellings(counts: Mapping[str, int]) -> dict[str, str]:
     """How each class is written, by its key: as most rows write it, as the first of equals.
-
-    Args:
-        counts: how many rows write a class as this text.
 
     >>> spellings({"1": 2, "01": 3, "joy": 1})
     {'1': '01', 'joy': 'joy'}
@@ -52,9 +42,9 @@ def in_class_order(names: Iterable[str]) -> list[str]:
     """
     given = list(names)
     sizes = {name: _size(name) for name in given}
-    if all(size is not None for size in sizes.values()):
+    if None not in sizes.values():
         return sorted(given, key=lambda name: (sizes[name], name))
-    longest = max(len(digits) for name in [*given, "0"] for digits in re.findall(r"\d+", name))
+    longest = max((len(digits) for name in given for digits in re.findall(r"\d+", name)), default=0)
 
     def padded(name: str) -> str:
         return re.sub(r"\d+", lambda digits: digits[0].zfill(longest), name)
@@ -84,28 +74,21 @@ def names_in_order(counts: Mapping[str, int], places: Mapping[str, str], where: 
             negative (most often a mark for "no label").
     """
     found = spellings(counts)
-    numbers = [key for key in found if whole_number(key) is not None]
-    words = [key for key in found if whole_number(key) is None]
-
-    def shown(keys: Iterable[str]) -> str:
-        return _examples([found[key] for key in keys], places)
-
+    numbers = [found[key] for key in found if whole_number(key) is not None]
+    words = [found[key] for key in found if whole_number(key) is None]
+    negative = [found[key] for key in found if (whole_number(key) or 0) < 0]
+    fault = ""
     if numbers and words:
+        both = f"numbers ({_shown(numbers, places)}) and words ({_shown(words, places)})"
+        fault = f"mixed label types: {both}"
+    elif negative:
+        fault = f"label {_shown(negative, places)} is below 0, which often marks a missing one"
+    elif len(found) < 2:
+        fault = f"there is one class only ({_shown(found.values(), places)}); the right column?"
+    if fault:
         raise InputError(
-            f"{where}: mixed label types: numbers ({shown(numbers)}) and words ({shown(words)}). "
-            "Mend the rows, or list every class in `label_names`."
-        )
-    negative = [key for key in numbers if int(key) < 0]
-    if negative:
-        raise InputError(
-            f"{where}: label {shown(negative)} is below 0, which most often marks a missing "
-            "label. Remove those rows, or list every class in `label_names` (quoted) to train "
-            "on it."
-        )
-    if len(found) < 2:
-        raise InputError(
-            f"{where}: there is one class only ({shown(found)}), so there is nothing to "
-            "learn. Is it the right column? For a number to predict set `problem_type: regression`."
+            f"{where}: {fault}. Fix or remove these rows, or list every class in `label_names` "
+            "(quoted); for a number to predict set `problem_type: regression`."
         )
     return in_class_order(found.values())
 
@@ -123,50 +106,31 @@ def keys_of_names(names: Sequence[str]) -> dict[str, int]:
     for number, name in enumerate(names):
         key = name_key(name)
         if key in numbers:
-            raise InputError(
-                f"class names {names[numbers[key]]!r} and {name!r} are the same label {key!r} in "
-                "a file. Give each class a name of its own."
-            )
+            fault = f"{names[numbers[key]]!r} and {name!r} are the same label {key!r} in a file"
+            raise InputError(f"class names {fault}. Give each class a name of its own.")
         numbers[key] = number
     return numbers
 
 
 def checked_names(given: Sequence[str] | None, problem_type: ProblemType) -> list[str] | None:
-    """Names of classes as they were set, in a list of texts; refuse too few of them, or the same.
-
-    Python's and numpy's numbers become the text that a cell with them has.
-
-    Args:
-        given: the C class names; None where they were not set.
-        problem_type: what the labels are.
+    """The names of the C classes as texts, as they were set; None where they were not.
 
     Raises:
-        InputError: saying what to set.
+        InputError: if they are no list, too few, or the same.
 
     >>> checked_names((1, 2), "single_label")
     ['1', '2']
     """
     if given is None:
         return None
-    if isinstance(given, str | Mapping | Set):
-        raise InputError(
-            "Expected `label_names` to be a list of the names in their order, but got a "
-            f"{type(given).__name__}."
-        )
-    try:
+    names: list[str] = []
+    if not isinstance(given, str | Mapping | Set):
         names = [value_text(name.item() if hasattr(name, "item") else name) for name in given]
-    except ValueError as error:
-        raise InputError(f"`label_names` {list(given)}: one of them {error}.") from None
-    if len(set(names)) == len(names) and len(keys_of_names(names)) > 1:
+    if len(keys_of_names(names if len(set(names)) == len(names) else [])) > 1:
         return names
-    flag = ""
-    if problem_type == "multi_label" and len(names) == 1:
-        flag = (
-            ". One label that is on or off makes two classes: set `problem_type: single_label` and "
-            f"name both, such as ['not {names[0]}', '{names[0]}']"
-        )
+    hint = "; for one label that is on or off set single_label" * (problem_type == "multi_label")
     raise InputError(
-        f"Expected `label_names` to be two names or more, all different, but got {names}{flag}."
+        f"Expected `label_names` to be two names or more, all different, but got {given}{hint}."
     )
 
 
@@ -177,23 +141,21 @@ def are_numbers(labels: Iterable[str], names: Sequence[str]) -> bool:
     (True, False)
     """
     found, words = set(map(name_key, labels)), keys_of_names(names).keys()
-    numbers = _keys_of_numbers(names).keys()
-    if found <= words or found <= numbers:
+    if found <= words or found <= _numbers_of(names).keys():
         return not found <= words
-    # neither fits: the reading that makes the better message
-    is_numbered = words == numbers or all(whole_number(word) is None for word in words)
-    return is_numbered and all(whole_number(key) is not None for key in found)
+    # Neither fits: the reading that makes the better message.
+    return found.isdisjoint(words) and all(whole_number(key) is not None for key in found)
 
 
 def hold_numbers(names: Sequence[str]) -> bool:
-    """Whether names of classes are numbers, some at least, other than those of the classes.
+    """Whether some names of classes are numbers, other than those of the classes.
 
     A number in a row may then be the name of one class and the number of another.
 
     >>> hold_numbers(["0", "1", "3"]), hold_numbers(["0", "1"]), hold_numbers(["no", "yes"])
     (True, False, False)
     """
-    is_same = keys_of_names(names) == _keys_of_numbers(names)
+    is_same = keys_of_names(names) == _numbers_of(names)
     return not is_same and any(_size(name) is not None for name in names)
 
 
@@ -207,22 +169,15 @@ def are_all_numbers(names: Sequence[str]) -> bool:
 
 
 def class_ids(
-    places: Mapping[str, str],
-    names: Sequence[str],
-    where: str,
-    decided_by: Iterable[str] | None = None,
+    places: Mapping[str, str], names: Sequence[str], where: str, reading: Reading | None = None
 ) -> dict[str, int]:
     """Map each label to its class number.
-
-    Labels that are all names are looked up by name; labels that are all numbers from 0 to C-1 are
-    numbers of the list of names.
 
     Args:
         places: the distinct labels as the rows write them, each with the place of its first row.
         names: the C class names in order.
         where: file and column, for the message.
-        decided_by: labels that decide whether labels are names or numbers, such as those of the
-            training rows; without them the labels found.
+        reading: what the labels are; without it names where all are names, else numbers.
 
     Raises:
         InputError: naming the labels that are neither.
@@ -232,37 +187,29 @@ def class_ids(
     >>> class_ids({"2.0": "line 2", "2": "line 5"}, ["01", "02"], "a.csv")
     {'2.0': 1, '2': 1}
     """
-    numbered = are_numbers(places if decided_by is None else decided_by, names)
-    known = _keys_of_numbers(names) if numbered else keys_of_names(names)
+    is_numbered = reading == "numbers" or (reading is None and are_numbers(places, names))
+    known = _numbers_of(names) if is_numbered else keys_of_names(names)
     unknown = sorted(label for label in places if name_key(label) not in known)
     if not unknown:
         return {label: known[name_key(label)] for label in places}
-    if numbered:
-        raise InputError(
-            f"{where}: label {_examples(unknown, places)} is out of range: there are "
-            f"{len(names)} classes, 0 to {len(names) - 1} ({_examples(names)})."
-        )
-    several = [name for name in names if re.fullmatch(rf"{re.escape(unknown[0])} \(\d+\)", name)]
-    if len(several) > 1:
-        raise InputError(
-            f"{where}: label {_examples(unknown[:1], places)} is the name of {len(several)} "
-            f"classes; write {' or '.join(map(repr, several[:5]))} in its place."
-        )
+    if is_numbered:
+        fault = f"label {_shown(unknown, places)} is out of range"
+        raise InputError(f"{where}: {fault}: 0 to {len(names) - 1} ({_shown(names)}).")
+    # Classes of one name, such as ImageNet's two cranes, are called "crane (134)".
+    same = [name for name in names if name.startswith(f"{unknown[0]} (")]
+    near = f" Did you mean {' or '.join(map(repr, same))}?" if same else nearest(unknown[0], names)
     raise InputError(
-        f"{where}: unknown label {_examples(unknown, places)}; the classes are {_examples(names)}."
-        f"{nearest(unknown[0], names)} The classes come from the training rows, without these from "
-        "the model, unless `label_names` lists them."
+        f"{where}: unknown label {_shown(unknown, places)}; the classes are {_shown(names)}.{near}"
+        " They are those of `label_names`, else of the training rows, else of the model."
     )
 
 
-def _keys_of_numbers(names: Sequence[str]) -> dict[str, int]:
+def _numbers_of(names: Sequence[str]) -> dict[str, int]:
     return {str(number): number for number in range(len(names))}
 
 
-def _examples(
-    values: Iterable[str], places: Mapping[str, str] | None = None, limit: int = 5
-) -> str:
+def _shown(values: Iterable[str], places: Mapping[str, str] | None = None) -> str:
+    """Up to five values, with the places of their first rows."""
     values = list(values)
-    at = {value: f" at {places[value]}" if places else "" for value in values}
-    shown = ", ".join(repr(value[:40]) + at[value] for value in values[:limit])
-    return shown + (f" and {len(values) - limit} more" if len(values) > limit else "")
+    shown = [repr(value[:40]) + (f" at {places[value]}" if places else "") for value in values[:5]]
+    return ", ".join(shown) + (f" and {len(values) - 5} more" if len(values) > 5 else "")

@@ -1,19 +1,24 @@
-"""The one text of numbers, truth values and dates, whatever file or frame they come from."""
+"""Values of cells: the one text of a number, truth value or date, and finite numbers."""
 
-import re
 from datetime import date, datetime, time
 from decimal import Decimal
 
 EXACT = 2**53
 """The largest whole number up to which floats hold each one."""
+LARGEST = 3.4028234663852886e38
+"""The largest number of float32, in which weights and targets of a batch are held."""
 MISSING_WORDS = frozenset(
     {"#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None", "n/a"}
     | {"nan", "null"}
 )
 """Texts that pandas takes for missing cells when it reads a file, or writes for them."""
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4300}")
-_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}.*)?")
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell is empty: None, NaN, or a text of white space."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value != value  # NaN differs from itself
 
 
 def value_text(value: object) -> str:
@@ -34,10 +39,7 @@ def value_text(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         if abs(value) > EXACT:
-            raise ValueError(
-                "is a number that was rounded, a float holds whole numbers up to 2**53; read the "
-                "column as text, such as with dtype=str"
-            )
+            raise ValueError("was rounded (a float above 2**53); read the column as text")
         return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -49,25 +51,25 @@ def value_text(value: object) -> str:
     raise ValueError(f"is no text but {type(value).__name__}")
 
 
-def text_as_value(text: str) -> str | None:
-    """The text that the value of a text has: of the number, truth value or date that it spells.
+def finite_number(value: object) -> float:
+    """The number in a cell, in the range of float32.
 
-    It is what the model gets where another file, or a frame, holds the value itself. None for
-    words.
+    Raises:
+        ValueError: if there is none; its message is a clause without subject.
 
-    >>> text_as_value("1.50"), text_as_value("007"), text_as_value("true"), text_as_value("joy")
-    ('1.5', '7', 'True', None)
+    >>> finite_number("3.8")
+    3.8
     """
-    text = text.strip()
-    if text.casefold() in ("true", "false"):
-        return text.capitalize()
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("is missing")
     try:
-        if _INTEGER.fullmatch(text):
-            return str(int(text))
-        if _FLOAT.fullmatch(text):
-            return value_text(float(text))
-        if _DATE.fullmatch(text):
-            return value_text(datetime.fromisoformat(text))
-    except ValueError:  # more digits than a float has; the 30th of February
-        return text
-    return None
+        if isinstance(value, bool) or "_" in str(value):  # float() reads "1_0" as 10
+            raise TypeError
+        number = float(value)  # type: ignore[arg-type]  # anything else is the error below
+    except OverflowError:
+        number = float("inf")
+    except (TypeError, ValueError):
+        raise ValueError("is not a number") from None
+    if not abs(number) <= LARGEST:  # also NaN
+        raise ValueError("is not finite in float32")
+    return number

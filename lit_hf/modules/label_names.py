@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import CombinedLoader
 from transformers import PreTrainedConfig
 
 from lit_hf.errors import InputError, nearest
-from lit_hf.functional.labels import ProblemType, name_key
+from lit_hf.functional.label_cells import name_key
+from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.pretrained.trained_names import is_classifier, names_of, numbers_of
 

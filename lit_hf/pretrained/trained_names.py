@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from lit_hf.functional.labels import name_key
+from lit_hf.functional.label_cells import name_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

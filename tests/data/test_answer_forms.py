@@ -7,7 +7,7 @@ import pytest
 
 from lit_hf.batches import Prediction
 from lit_hf.data.answer_forms import SquadForm, TableForm, labels_in_file, table_form
-from lit_hf.data.sources.readers import open_file
+from lit_hf.data.sources.files import open_file
 from lit_hf.functional.label_cells import class_text, class_texts
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from lit_hf import CIFAR10DataModule
-from lit_hf.data.sources.readers import open_file
+from lit_hf.data.sources.files import open_file
 
 
 def test_cifar10__is_read_as_the_hub_has_it(tiny_vit: str, real_data: Path) -> None:

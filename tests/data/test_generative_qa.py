@@ -201,7 +201,7 @@ def test_repeated_ids__are_refused_where_answers_are_predicted(
 ) -> None:
     data = _data(tiny_t5, [{**row, "id": "same"} for row in question_rows])
     data.val_dataloader()
-    with pytest.raises(InputError, match="7 questions have an id that came before"):
+    with pytest.raises(InputError, match="an id that came before"):
         data.predict_dataloader()
 
 

@@ -35,7 +35,7 @@ def test_questions__to_predict_have_names_of_their_own(
 ) -> None:
     model = tiny_t5 if kind is GenerativeQADataModule else tiny_model
     rows = [{**row, "id": "same"} for row in question_rows]
-    with pytest.raises(InputError, match="7 questions have an id that came before"):
+    with pytest.raises(InputError, match="an id that came before"):
         _data(kind, model).with_rows(predict=rows).setup("predict")
 
 

@@ -94,7 +94,7 @@ def test_labels__refusals(tiny_model: str) -> None:
         data = TextClassificationDataModule(tiny_model, label_names=known, val_fraction=0)
         data.with_rows(train=rows).prepare_data()
 
-    with pytest.raises(InputError, match="is it the label column"):
+    with pytest.raises(InputError, match="the label column"):
         names([{"text": "x", "label": f"word {i}"} for i in range(60)])
     with pytest.raises(InputError, match="mixed label types"):
         names([{"text": "x", "label": 0}, {"text": "y", "label": "yes"}])

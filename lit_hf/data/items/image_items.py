@@ -65,7 +65,7 @@ class ImageInputs:
                 return pixels_of_array(cell, "image")
             if isinstance(cell, Image.Image):
                 return pixels_of_image(cell, "image")
-            content = image_bytes(str(cell) if isinstance(cell, Path) else cell, "image", None)
+            content = image_bytes(str(cell) if isinstance(cell, Path) else cell, "image")
             return decode(content, "image", item)
         except CellError as error:
             shown = printable(repr(error.value), 100)

@@ -1,10 +1,32 @@
 """What a cell of a row holds: a text, or a name."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from lit_hf.data.rows.report import CellError
 from lit_hf.data.sources.table import Row
-from lit_hf.functional.values import value_text
+from lit_hf.functional.values import is_missing, value_text
 
+T = TypeVar("T")
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+
+
+def cell_of(row: Row, column: str, read: Callable[[object], T], part: str = "") -> T:
+    """What a function reads in a cell.
+
+    Args:
+        row: the row.
+        column: which cell.
+        read: raises ValueError with a clause about what is wrong.
+        part: what the cell is, such as "the weight", where the clause has no subject.
+
+    Raises:
+        CellError: with that clause, the column and the value.
+    """
+    try:
+        return read(row.get(column))
+    except ValueError as error:
+        raise CellError(f"{part} {error}".strip(), column, row.get(column)) from None
 
 
 def name_of(row: Row, column: str) -> str | None:
@@ -13,24 +35,7 @@ def name_of(row: Row, column: str) -> str | None:
     Raises:
         CellError: if it is neither text nor number, or cannot be encoded.
     """
-    name = row.get(column)
-    if name is None or name != name or name == "":
-        return None
-    text = _as_text(name, "id", column)
-    check_unicode(text, "id", column, name)
-    return text
-
-
-def _as_text(value: object, part: str, column: str) -> str:
-    """The text of a value.
-
-    Raises:
-        CellError: if it has none, saying which part of the row it is.
-    """
-    try:
-        return value_text(value)
-    except ValueError as error:
-        raise CellError(f"the {part} {error} (column {column!r})", column, value) from None
+    return None if is_missing(row.get(column)) else cell_of(row, column, _encodable, "the id")
 
 
 def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) -> str:
@@ -46,23 +51,15 @@ def text_of(row: Row, column: str, strict: bool, may_be_number: bool = False) ->
         CellError: if there is none, or it cannot be encoded.
     """
     value = row.get(column)
-    if value is None or value != value:
+    if value is None or value != value:  # NaN
         value = ""
-    if may_be_number:
-        value = _as_text(value, "text", column)
-    if not isinstance(value, str):
+    if not may_be_number and not isinstance(value, str):
         kind = type(value).__name__
-        raise CellError(f"the text is no text but {kind} (column {column!r})", column, value)
-    if strict and is_blank(value):
-        raise CellError(f"the text is empty (column {column!r})", column, row.get(column))
-    if "\0" in value:
-        raise CellError(
-            f"the text holds NUL characters, is the file in UTF-16? (column {column!r})",
-            column,
-            value,
-        )
-    check_unicode(value, "text", column, value)
-    return value
+        raise CellError(f"the text is no text but {kind}", column, value)
+    text = cell_of({column: value}, column, _encodable, "the text")
+    if strict and is_blank(text):
+        raise CellError("the text is empty", column, row.get(column))
+    return text
 
 
 def is_true(value: object) -> bool:
@@ -79,17 +76,11 @@ def is_blank(text: str) -> bool:
     return not text.translate(_ZERO_WIDTH).strip()
 
 
-def check_unicode(text: str, part: str, column: str, value: object) -> None:
-    """Refuse a text with half a surrogate pair.
-
-    Raises:
-        CellError: saying which part of the row it is.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise CellError(
-            f"the {part} is not valid Unicode, it holds half a surrogate pair (column {column!r})",
-            column,
-            value,
-        ) from None
+def _encodable(value: object) -> str:
+    """The text of a value, without NUL and half a surrogate pair, which nothing can encode."""
+    text = value_text(value)
+    if "\0" in text:
+        raise ValueError("holds NUL characters, is the file in UTF-16?")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("is not valid Unicode, it holds half a surrogate pair")
+    return text

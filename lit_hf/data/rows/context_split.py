@@ -27,15 +27,13 @@ def split_by_context(questions: Dataset, fraction: float, seed: int) -> tuple[li
     contexts = list(values_of(questions, "context"))
     is_answerable = [bool(answers) for answers in values_of(questions, "answers")]
     kept, held_out = grouped_split(contexts, fraction, seed, is_answerable)
-    if held_out:
-        return kept, held_out
-    kept, held_out = stratified_split(is_answerable, questions.num_rows, fraction, seed)
-    if held_out:
-        log.warning(
-            f"every context has far more questions than the {len(held_out)} that are set aside for "
-            "validation (`val_fraction`), so these are on contexts that are trained: scores on "
-            "them say little. Set `val_file`."
-        )
+    if not held_out:
+        kept, held_out = stratified_split(is_answerable, questions.num_rows, fraction, seed)
+        if held_out:
+            log.warning(
+                f"the {len(held_out)} questions that are set aside for validation are on contexts "
+                "that are trained, since all contexts have more: set `val_file`."
+            )
     return kept, held_out
 
 
@@ -46,12 +44,11 @@ def check_contexts(train: Dataset, val: Dataset | None) -> None:
         train: with `context`.
         val: the same; None where nothing is validated.
     """
-    if val is None:
-        return
     trained = set(map(hash, values_of(train, "context")))
-    num_shared = sum(hash(context) in trained for context in values_of(val, "context"))
-    if num_shared:
+    validated = [] if val is None else list(values_of(val, "context"))
+    if num_shared := sum(hash(context) in trained for context in validated):
         log.warning(
-            f"{num_shared} of {val.num_rows} validation questions ({num_shared / val.num_rows:.1%})"
-            " are on contexts that are trained too: scores on new contexts may be lower."
+            f"{num_shared} of {len(validated)} validation questions "
+            f"({num_shared / len(validated):.1%}) are on contexts that are trained too: scores on "
+            "new contexts may be lower."
         )

@@ -25,39 +25,33 @@ _FORMATS = (
 LARGEST = 64_000_000  # pixels; a file of a few bytes may claim any number of them
 
 
-def image_bytes(cell: object, column: str, folder: Path | None) -> bytes:
+def image_bytes(cell: object, column: str) -> bytes:
     """The file of an image, from a cell that holds it or names it.
 
     Args:
         cell: bytes, the Hub's object of `bytes` and `path`, or a path.
         column: the cell's column, for messages.
-        folder: where paths start that are not absolute; None where the process runs.
 
     Raises:
         CellError: if there is none.
     """
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
+    found, shown, fault = b"", cell, "there is no image"
     if isinstance(cell, bytes | bytearray | memoryview):
-        found = bytes(cell)
+        found, shown, fault = bytes(cell), "bytes", "the image has 0 bytes"
     elif is_url(cell):
-        raise CellError(f"the image is an address, not a file (column {column!r})", column, cell)
+        fault = "the image is an address, not a file"
     elif isinstance(cell, str) and cell.strip():
-        path = (folder or Path()) / cell
+        path = Path(cell)
+        shown = path.as_posix() if len(cell) <= 50 else f"…/{'/'.join(path.parts[-2:])}"
         try:
-            if not path.is_file():
-                kinds = {"a folder": path.is_dir(), "a pipe or a device": path.exists()}
-                kind = next((kind for kind, is_it in kinds.items() if is_it), "not there")
-                raise CellError(f"the image file is {kind} (column {column!r})", column, cell)
-            found = path.read_bytes()
+            found = path.read_bytes() if path.is_file() else b""
+            fault = "the image has 0 bytes" if path.is_file() else "the image file is not there"
         except OSError as error:
-            raise CellError(
-                f"the image file cannot be read, {error.strerror} (column {column!r})", column, cell
-            ) from None
-    else:
-        raise CellError(f"there is no image (column {column!r})", column, cell)
+            fault = f"the image file cannot be read, {error.strerror}"
     if not found:
-        raise CellError(f"the image has 0 bytes (column {column!r})", column, cell)
+        raise CellError(fault, column, shown)
     return found
 
 
@@ -82,20 +76,15 @@ def decode(content: bytes, column: str, shown: object) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of many pixels, counted below
             with Image.open(io.BytesIO(content), formats=_formats()) as image:
-                if image.width * image.height > LARGEST:
-                    claim = f"claims {image.width} x {image.height} pixels, {LARGEST} at most"
-                    raise CellError(f"the image {claim} (column {column!r})", column, shown)
-                return as_rgb(ImageOps.exif_transpose(image))
+                return pixels_of_image(image, column, shown)
     except UnidentifiedImageError:
         is_page = content.lstrip()[:1] == b"<"
         kind = "a web page" if is_page else "no image, or of a kind that is not read"
-        raise CellError(f"the content is {kind} (column {column!r})", column, shown) from None
+        raise CellError(f"the content is {kind}", column, shown) from None
     except CellError:
         raise
-    except Exception as error:  # whatever a decoder raises, depending on which byte is wrong
-        reason = str(error) or type(error).__name__
-        clause = f"the image is cut off or damaged, {reason} (column {column!r})"
-        raise CellError(clause, column, shown) from None
+    except Exception as error:  # as below
+        raise CellError(f"the image is cut off or corrupt, {error!r}", column, shown) from None
 
 
 @cache
@@ -105,22 +94,25 @@ def _formats() -> list[str]:
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
-def pixels_of_image(image: Image.Image, column: str) -> Pixels:
+def pixels_of_image(image: Image.Image, column: str, shown: object = None) -> Pixels:
     """The pixels of a Pillow image, upright as those of its file, [h, w, 3].
 
     Args:
         image: open, its file perhaps not yet read.
         column: its column, for messages.
+        shown: what messages show of it; without it its size.
 
     Raises:
-        CellError: if it was closed, or its file is cut off.
+        CellError: if it claims too many pixels, was closed, or its file is cut off.
     """
+    shown = shown or f"a Pillow image {image.width} x {image.height} of mode {image.mode!r}"
+    if image.width * image.height > LARGEST:
+        claim = f"claims {image.width} x {image.height} pixels, {LARGEST} at most"
+        raise CellError(f"the image {claim}", column, shown)
     try:
         return as_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # as above
-        reason = str(error) or type(error).__name__
-        clause = f"the image is closed, cut off or damaged, {reason} (column {column!r})"
-        shown = f"a Pillow image {image.width} x {image.height} of mode {image.mode!r}"
+    except Exception as error:  # whatever a decoder raises, depending on which byte is wrong
+        clause = f"the image is closed, cut off or corrupt, {error!r}"
         raise CellError(clause, column, shown) from None
 
 
@@ -136,12 +128,11 @@ def as_rgb(image: Image.Image) -> Pixels:
     """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
-        largest = values.max(initial=0)
         if not np.isfinite(values).all():
             raise ValueError("numbers that are not finite")
-        if image.mode.startswith("I;16") or (image.mode == "I" and largest > 255):
+        if image.mode.startswith("I;16") or (image.mode == "I" and values.max() > 255):
             values = values / 257
-        elif image.mode == "F" and values.min(initial=0) >= 0 and largest <= 1:
+        elif image.mode == "F" and values.min() >= 0 and values.max() <= 1:
             values = values * 255
         image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
@@ -157,21 +148,18 @@ def pixels_of_array(array: NDArray[np.generic], column: str) -> Pixels:
     Raises:
         CellError: if it is none.
     """
-    shape = f"an array {list(array.shape)} of {array.dtype}"
+    shown = f"an array {list(array.shape)} of {array.dtype}"
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = array.transpose(1, 2, 0)
     if array.ndim == 2:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
-        clause = f"the image is no array [h, w, 3] (column {column!r})"
-        raise CellError(clause, column, shape)
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and array.size:
         values = array.astype(np.float64)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            clause = f"numbers of the image lie outside 0..1 (column {column!r})"
-            raise CellError(clause, column, shape)
+        if not (values.min() >= 0 and values.max() <= 1):  # also NaN
+            raise CellError("numbers of the image lie outside 0..1", column, shown)
         array = (values * 255).round().astype(np.uint8)
-    if array.dtype != np.uint8:
-        clause = f"the image is no array of bytes or of floats in 0..1 (column {column!r})"
-        raise CellError(clause, column, shape)
+    is_image = array.ndim == 3 and array.shape[2] in (1, 3) and array.size
+    if not is_image or array.dtype != np.uint8:
+        clause = "the image is no array [h, w, 3] of bytes or of floats in 0..1"
+        raise CellError(clause, column, shown)
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)), dtype=np.uint8)

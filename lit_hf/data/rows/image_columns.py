@@ -14,7 +14,14 @@ from PIL import Image
 
 from lit_hf.data.rows.decode_image import pixels_of_array, pixels_of_image
 from lit_hf.data.rows.report import CellError
-from lit_hf.data.sources.table import Row, Table, plain_rows, table_in_memory
+from lit_hf.data.sources.table import (
+    Row,
+    Table,
+    class_names,
+    plain_rows,
+    table_from_rows,
+    table_in_memory,
+)
 from lit_hf.errors import InputError
 
 
@@ -36,21 +43,15 @@ def _renamed(table: Table, names: Mapping[str, str]) -> Iterator[tuple[int, Row]
 
 def with_folder(table: Table, column: str) -> Table:
     """A table whose paths of images start at the folder of the file that names them."""
-    folder = Path(table.name).parent
     if not Path(table.name).is_file():
         return table
-    return replace(table, rows=partial(_rows_in_folder, table, column, folder))
+    return table.with_cells(column, partial(_in_folder, Path(table.name).parent))
 
 
-def _rows_in_folder(table: Table, column: str, folder: Path) -> Iterator[tuple[int, Row]]:
-    for number, row in table.rows():
-        yield number, {**row, column: _in_folder(row.get(column), folder)}
-
-
-def _in_folder(cell: object, folder: Path) -> object:
+def _in_folder(folder: Path, cell: object) -> object:
     """A cell whose path, alone or in the Hub's object without bytes, starts at a folder."""
     if isinstance(cell, Mapping) and not cell.get("bytes") and cell.get("path"):
-        return {**cell, "path": _in_folder(cell["path"], folder)}
+        return {**cell, "path": _in_folder(folder, cell["path"])}
     return str(folder / cell) if isinstance(cell, str) and cell.strip() else cell
 
 
@@ -69,14 +70,9 @@ def with_file_stamps(table: Table, column: str) -> Table:
             cell = cell.get("bytes") or cell.get("path")
         if isinstance(cell, bytes | bytearray | memoryview):
             return table
-        path = str(cell)
-        try:
-            found = Path(path).stat()
-            digest.update(
-                f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="replace")
-            )
-        except (OSError, ValueError):
-            digest.update(f"{path}\0".encode(errors="replace"))
+        path = Path(str(cell))
+        state = path.stat() if path.is_file() else None
+        digest.update(f"{path}\0{state and (state.st_size, state.st_mtime_ns)}\0".encode())
     return replace(table, stamp=digest.hexdigest())
 
 
@@ -91,9 +87,11 @@ def table_of_images(name: str, given: object, column: str) -> Table:
     Raises:
         InputError: if they are no rows, or an array is no image or an image cannot be read.
     """
-    if isinstance(given, Dataset) and isinstance(given.features.get(column), datasets.Image):
+    features = getattr(given, "features", None) or {}
+    if isinstance(given, Dataset) and isinstance(features.get(column), datasets.Image):
         return table_in_memory(name, given)  # it holds files
-    return table_in_memory(name, given, with_images(name, given, column))
+    table = table_from_rows(name, with_images(name, given, column))
+    return replace(table, class_names=class_names(features))
 
 
 def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
@@ -110,16 +108,22 @@ def with_images(name: str, rows: object, column: str) -> Sequence[Row]:
     changed: list[Row] = []
     for number, row in enumerate(plain_rows(name, rows), start=1):
         cell = row.get(column)
-        if isinstance(cell, Image.Image | np.ndarray):
-            try:
-                if isinstance(cell, np.ndarray):
-                    pixels = pixels_of_array(cell, column)
-                else:
-                    pixels = pixels_of_image(cell, column)
-            except CellError as error:
-                raise InputError(f"{name}, row {number}: {error}: {error.value}.") from None
-            out = io.BytesIO()
-            Image.fromarray(pixels).save(out, "BMP")
-            row = {**row, column: out.getvalue()}
-        changed.append(row)
+        try:
+            content = _as_file(cell, column)
+        except CellError as error:
+            raise InputError(f"{name}, row {number}: {error}: {error.value}.") from None
+        changed.append(row if content is cell else {**row, column: content})
     return changed
+
+
+def _as_file(cell: object, column: str) -> object:
+    """The content of a file for a Pillow image or an array; other cells as they are."""
+    if isinstance(cell, np.ndarray):
+        pixels = pixels_of_array(cell, column)
+    elif isinstance(cell, Image.Image):
+        pixels = pixels_of_image(cell, column)
+    else:
+        return cell
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "BMP")
+    return out.getvalue()

@@ -10,15 +10,14 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedConfig
 
-from lit_hf.data.rows.report import words_found
-from lit_hf.data.rows.text import ExampleSummary
+from lit_hf.data.rows.report import RowSummary
 from lit_hf.data.sources.table import Table
 from lit_hf.errors import InputError
+from lit_hf.functional.label_cells import name_key
 from lit_hf.functional.labels import (
     ProblemType,
     in_class_order,
     keys_of_names,
-    name_key,
     names_in_order,
     spellings,
 )
@@ -26,7 +25,7 @@ from lit_hf.functional.values import MISSING_WORDS
 from lit_hf.pretrained.trained_names import is_classifier, names_of, numbers_of
 
 log = logging.getLogger(__name__)
-_FLAGS = ({("0",), ("1",)}, {("false",), ("true",)})
+_FLAGS = ({"0", "1"}, {"false", "true"})
 
 
 def known_names(tables: Sequence[Table], column: str) -> list[str]:
@@ -65,10 +64,7 @@ def names_without_training(known: list[str], config: PreTrainedConfig) -> list[s
     if known and not {name_key(name) for name in known} <= readable:
         return known
     if not trained:
-        raise InputError(
-            "the classes are not known: set `train_file` or another source of training rows, or "
-            "`label_names`."
-        )
+        raise InputError("the classes are not known: set `train_file` or `label_names`.")
     return trained
 
 
@@ -80,47 +76,44 @@ def reading_of_model(config: PreTrainedConfig, task: str, names: Sequence[str]) 
         task: of the data.
         names: of the classes in order; of others a model says nothing.
     """
-    params = getattr(config, "task_specific_params", None)
-    about = params.get(task) if isinstance(params, dict) else None
+    about = (getattr(config, "task_specific_params", None) or {}).get(task)
     is_same = names_of(config) == list(names)
     return about.get("labels_are") if is_same and isinstance(about, dict) else None
 
 
-def names_of_rows(summary: ExampleSummary, where: str, remedy: str) -> list[str]:
+def names_of_rows(
+    summary: RowSummary, where: str, num_files: int, has_header: bool = True
+) -> list[str]:
     """The names of the classes that were found in the training rows.
 
     Args:
         summary: what was found.
         where: table and column, for messages.
-        remedy: what to do where the labels look like none.
+        num_files: how many files the rows are from.
+        has_header: whether these have a header line; else it may have been taken for a row.
 
     Raises:
-        InputError: if there are nearly as many as rows.
+        InputError: if there are nearly as many as rows, or one seems to be a header.
     """
-    num_classes = len(spellings(summary.classes))
+    classes, places = summary.classes, summary.places
+    num_classes = len(spellings(classes))
     if num_classes > max(50, summary.num_rows // 2):
-        raise InputError(
-            f"{where}: {num_classes} different labels in {summary.num_rows} rows; is it "
-            f"the label column? {remedy}"
-        )
-    tell_missing_words(summary, where)
-    return names_in_order(summary.classes, summary.places, where)
-
-
-def tell_missing_words(summary: ExampleSummary, where: str) -> None:
-    """Warn of labels such as "nan", which make a class of the rows that have none."""
-    found = {
-        label: (count, summary.places[label])
-        for label, count in summary.classes.items()
-        if label in MISSING_WORDS
-    }
-    if found:
+        fault = f"{num_classes} different labels in {summary.num_rows} rows; the label column?"
+        raise InputError(f"{where}: {fault} For numbers set `problem_type: regression`.")
+    first = [] if has_header else [name for name, at in places.items() if at.endswith("line 1")]
+    for label in first:
+        fewest = min((count for name, count in classes.items() if name != label), default=0)
+        if classes[label] <= num_files and classes[label] < fewest and not label.isdigit():
+            raise InputError(
+                f"{where}: the class {label!r} stands in the first line only. If this is a header "
+                "line, leave `column_names` out; if a row, list every class in `label_names`."
+            )
+    for label in MISSING_WORDS & classes.keys():
         log.warning(
-            f"{where}: the label {words_found(found)} is a class, though pandas takes such a text "
-            "for a missing cell. Where it marks rows without a label, leave their cells empty and "
-            "set `on_bad_row: skip`, or remove the rows; where it names a class, list every class "
-            "in `label_names`."
+            f"{where}: the label {classes[label]} x {label!r} (first in {places[label]}) is a "
+            "class; where it marks a missing one, leave the cell empty and set `on_bad_row: skip`."
         )
+    return names_in_order(classes, places, where)
 
 
 def check_flags(
@@ -141,29 +134,21 @@ def check_flags(
     Raises:
         InputError: saying what to do.
     """
-    first: dict[tuple[str, ...], Sequence[str]] = {}
+    found: set[tuple[str, ...]] = set()
     for row in labels:
         keys = tuple(name_key(label).casefold() for label in row)
-        if len(keys) not in (1, 2) or (set(keys) - {"0", "1"} and set(keys) - {"false", "true"}):
+        if len(keys) not in (1, 2) or not any(flags >= set(keys) for flags in _FLAGS):
             return
-        first.setdefault(keys, row)
-    if is_train and names is None and first.keys() in _FLAGS:
+        found.add(keys)
+    is_one = is_train and names is None and len(found) == 2 and all(len(k) == 1 for k in found)
+    is_pair = bool(found) and all(len(keys) == 2 for keys in found)
+    in_order = all(list(keys) == sorted(keys) for keys in found)  # may truly be the two classes
+    if is_one or (is_pair and len(names or ()) in (0, 2) and (is_train or not in_order)):
+        shown = " or ".join(str(list(keys)) for keys in sorted(found))
         raise InputError(
-            f"{where}: every row is {' or '.join(repr(*row) for row in first.values())}, one label "
-            "that is on or off, but `problem_type: multi_label` reads lists of labels. Set "
-            "`problem_type: single_label`; for several labels list in one column those that a row "
-            "has, such as 'joy,anger'; where these are two labels of which each row has one, set "
-            "`label_names`."
-        )
-    is_pair = bool(first) and all(len(keys) == 2 for keys in first)
-    in_order = all(keys == tuple(sorted(keys)) for keys in first)  # may truly be the two classes
-    if is_pair and len(names or ()) in (0, 2) and (is_train or not in_order):
-        shown = " or ".join(f"[{', '.join(row)}]" for row in first.values())
-        raise InputError(
-            f"{where}: every row is {shown}: these look like flags of two labels that are on or "
-            "off, but `problem_type: multi_label` reads lists of labels, of which every row would "
-            "have both. List the names of those that are on, such as 'joy' or 'joy,anger', or [] "
-            "for none."
+            f"{where}: every row is {shown}, flags of labels that are on or off? `multi_label` "
+            "reads lists of labels: list the names of those that are on, such as 'joy,anger', or "
+            "[] for none. For one label that is on or off set `problem_type: single_label`."
         )
 
 
@@ -177,9 +162,8 @@ def check_lists(train: Dataset, problem_type: ProblemType, separator: str) -> No
     """
     if problem_type == "multi_label" and all(len(row) == 1 for row in values_of(train, "labels")):
         log.warning(
-            "every training row has one label, though `problem_type: multi_label` reads any number "
-            "of them. For one class each set `problem_type: single_label`; where a cell holds "
-            f"several, set `label_separator` (it is {separator!r})."
+            "every training row has one label, though `problem_type` is multi_label: set it to "
+            f"single_label, or set `label_separator` (it is {separator!r}) if cells hold several."
         )
 
 
@@ -189,12 +173,10 @@ def in_order_of_model(found: list[str], config: PreTrainedConfig) -> list[str]:
     Numbers for names, as of LABEL_0, tell no order: whether LABEL_2 is the class "2" or the third
     one of a data set, only those who trained it know.
     """
-    trained = names_of(config)
-    order = {name_key(name).casefold(): index for index, name in enumerate(trained)}
-    same = {name_key(name).casefold() for name in found} == order.keys()
-    if same and len(order) == len(trained) == len(found) and numbers_of(trained) is None:
-        return sorted(found, key=lambda name: order[name_key(name).casefold()])
-    return found
+    trained = [name_key(name).casefold() for name in names_of(config)]
+    own = {name_key(name).casefold(): name for name in found}
+    is_same = sorted(own) == sorted(trained) and len(own) == len(found)
+    return [own[key] for key in trained] if is_same and numbers_of(trained) is None else found
 
 
 def values_of(rows: Dataset, column: str) -> Iterator[Any]:
@@ -212,8 +194,7 @@ def class_counts(part: Dataset | None, problem_type: ProblemType) -> Counter[int
     if part is None or problem_type == "regression":
         return Counter()
     labels = values_of(part, "labels")
-    is_multi = problem_type == "multi_label"
-    return Counter(index for ids in labels for index in (ids if is_multi else [ids]))
+    return Counter(chain.from_iterable(labels) if problem_type == "multi_label" else labels)
 
 
 def check_classes(
@@ -231,20 +212,13 @@ def check_classes(
         log.warning(f"no training row has the label {_listed(never)}: it stays unlearnt.")
     only = {names[index]: n for index, n in validated.items() if index not in trained}
     if only:
-        log.warning(
-            f"{sum(only.values())} labels of validation rows stand in no training row "
-            f"({_listed(only)}): no model can learn them."
-        )
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        form = unicodedata.normalize("NFKC", str(name)).casefold()
-        alike.setdefault(" ".join(form.split()), []).append(name)
-    several = [_listed(same) for same in alike.values() if len(same) > 1]
-    if several:
-        log.warning(
-            f"classes {'; '.join(several[:5])} differ only in case, spaces or Unicode form. If "
-            "they are one, write them alike."
-        )
+        told = f"{sum(only.values())} labels of validation rows stand in no training row"
+        log.warning(f"{told} ({_listed(only)}): no model can learn them.")
+    forms = [" ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names]
+    counts = Counter(forms)
+    alike = [name for name, form in zip(names, forms, strict=True) if counts[form] > 1]
+    if alike:
+        log.warning(f"classes {_listed(alike)} differ only in case, spaces or Unicode form.")
 
 
 def check_spellings(labels: Mapping[str, int]) -> None:
@@ -254,16 +228,10 @@ def check_spellings(labels: Mapping[str, int]) -> None:
         labels: how many of these rows write a class as this text.
     """
     kept = spellings(labels)
-    ways: dict[str, list[str]] = {}
-    for text, count in labels.items():
-        ways.setdefault(kept[name_key(text)], []).append(f"{text!r} ({count})")
-    mixed = [f"{' and '.join(found)} as {name!r}" for name, found in ways.items() if len(found) > 1]
-    if mixed:
-        more = f" and {len(mixed) - 10} more" if len(mixed) > 10 else ""
-        log.warning(
-            "training rows write one class in several ways, which is taken as most of them have "
-            f"it: {', '.join(mixed[:10])}{more}."
-        )
+    other = [f"{text} as {kept[name_key(text)]}" for text in labels if text not in kept.values()]
+    if other:
+        told = "training rows write one class in several ways, which is taken as most have it"
+        log.warning(f"{told}: {_listed(other)}.")
 
 
 def _listed(names: Iterable[str]) -> str:

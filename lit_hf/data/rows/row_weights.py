@@ -2,20 +2,16 @@
 
 from datasets import Dataset, Features, Value
 
-from lit_hf.data.rows.report import CellError
+from lit_hf.data.rows.cells import cell_of
 from lit_hf.data.sources.table import Row
 from lit_hf.errors import InputError
+from lit_hf.functional.values import finite_number
 
 WEIGHT = "row_weight"  # column of encoded rows; no name of a column that a task reads
-_LARGEST = 3.4028234663852886e38  # weights are float32 in a batch
 
 
 def weight_of(row: Row, column: str) -> float:
     """The weight in a cell.
-
-    Args:
-        row: the row.
-        column: which cell.
 
     Raises:
         CellError: if it is no finite number of 0 or more.
@@ -23,25 +19,13 @@ def weight_of(row: Row, column: str) -> float:
     >>> weight_of({"importance": "0.5"}, "importance")
     0.5
     """
-    cell = row.get(column)
-    if fault := _fault_of(cell):
-        raise CellError(f"the weight {fault} (column {column!r})", column, cell)
-    return float(cell)  # type: ignore[arg-type]  # just tried
 
+    def read(cell: object) -> float:
+        if (number := finite_number(cell)) < 0:
+            raise ValueError("is negative")
+        return number
 
-def _fault_of(cell: object) -> str:
-    """What is wrong with a cell, as the end of a clause; "" where nothing is."""
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
-        return "is missing"
-    try:
-        number = float("" if isinstance(cell, bool) or "_" in str(cell) else cell)  # type: ignore[arg-type]  # anything else is no number
-    except OverflowError:
-        return "is not finite"
-    except (TypeError, ValueError):
-        return "is not a number"
-    if not abs(number) <= _LARGEST:  # also NaN
-        return "is not finite"
-    return "is negative" if number < 0 else ""
+    return cell_of(row, column, read, "the weight")
 
 
 def weight_features(rows: Dataset) -> Features:
@@ -68,13 +52,9 @@ def check_weights(rows: Dataset, column: str | None, name: str) -> None:
     if column is None:
         return
     if WEIGHT not in rows.column_names:
-        raise InputError(
-            f"`weight_column` is {column!r}, and the encoded rows have no weights: an `encode` of "
-            f"your own keeps the column {WEIGHT!r} of the checked rows."
-        )
-    weights = rows.select_columns([WEIGHT]).with_format("arrow")
-    if not any(any(table[WEIGHT].to_pylist()) for table in weights.iter(batch_size=10_000)):
-        raise InputError(
-            f"{name}: all {rows.num_rows} training rows have the weight 0 (column {column!r}), so "
-            "there is nothing to learn; give some of them a weight above 0."
-        )
+        fix = f"an `encode` of your own keeps the column {WEIGHT!r} of the checked rows"
+        raise InputError(f"the encoded rows have no weights (`weight_column`): {fix}.")
+    weights = rows.select_columns([WEIGHT]).with_format("arrow")[:]
+    if not any(weights[WEIGHT].to_pylist()):
+        fault = f"all {rows.num_rows} training rows have the weight 0 (column {column!r})"
+        raise InputError(f"{name}: {fault}, so there is nothing to learn.")

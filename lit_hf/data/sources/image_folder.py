@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from lit_hf.data.sources.files import without_repeats
-from lit_hf.data.sources.split_names import split_of
+from lit_hf.data.sources.splits import named_files, split_of
 from lit_hf.data.sources.table import Row, Table
 from lit_hf.errors import InputError
-from lit_hf.files.paths import matching
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -25,13 +23,8 @@ def image_table(folder: Path) -> Table:
 
     The columns are `image`, the file, `id`, its name in the folder, and where files lie in
     subfolders `label`, the name of the first of these.
-
-    Raises:
-        InputError: if there are none.
     """
     names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
-    if not names:
-        raise InputError(f"{folder}: no images here; wanted files ending in {', '.join(ENDINGS)}.")
     return _table(folder, names, sorted({_class_of(name) for name in names} - {""}))
 
 
@@ -41,60 +34,45 @@ def refuse_unclassed(table: Table) -> None:
     Raises:
         InputError: naming one; or if the folders are those of splits, such as train and val.
     """
-    if table.has_names or table.unit != "row" or not os.path.isdir(table.name):
-        return
     if len(table.subfolders) > 1 and all(map(split_of, table.subfolders)):
-        raise InputError(
-            f"{table.name}: its folders {', '.join(table.subfolders)} are named as splits, not as "
-            "classes; set `dataset` to this folder, or the files of each split to one of these."
-        )
-    names = [str(row.get("id")) for _, row in table.rows()]
-    alone = [name for name in names if not _class_of(name)]
-    if alone and len(alone) < len(names):
-        raise InputError(
-            f"{table.name}: {len(alone)} images such as {alone[0]} lie beside folders of images, "
-            "so their class is not known; put each in the folder of its class."
-        )
+        fault = f"its folders {', '.join(table.subfolders)} are named as splits, not as classes"
+        raise InputError(f"{table.name}: {fault}; set `dataset` to this folder.")
+    rows = table.rows() if table.subfolders else iter(())
+    alone = [row["id"] for _, row in rows if "label" not in row]
+    if alone:
+        fault = f"{len(alone)} images such as {alone[0]} lie beside folders of images"
+        raise InputError(f"{table.name}: {fault}; put each in the folder of its class.")
 
 
-def image_files(files: str | Sequence[str]) -> list[Path]:
-    """The image files that a name, a pattern or a list of them gives; [] if any is another file."""
-    given = [files] if isinstance(files, str) else files
-    found = [
-        name
-        for entry in given
-        for name in ([entry] if os.path.exists(entry) else matching(entry) or [entry])
-    ]
-    found = without_repeats(found)
-    are_images = [name.lower().endswith(ENDINGS) and os.path.isfile(name) for name in found]
-    return [Path(name) for name in found] if all(are_images) else []
+def table_of_files(files: str | Sequence[str]) -> Table | None:
+    """Images of no known class, by their names in the folder that holds them all.
 
-
-def table_of_files(files: Sequence[Path]) -> Table:
-    """Images of no known class, by their names in the folder that holds them all."""
-    folder = Path(os.path.commonpath([path.parent for path in files]))
-    return _table(folder, sorted(path.relative_to(folder).as_posix() for path in files), [])
+    Args:
+        files: a name, a pattern or a list of them; None is returned where one is no image file.
+    """
+    found = [Path(name) for name in named_files(files)]
+    if not found or not all(p.suffix.lower() in ENDINGS and p.is_file() for p in found):
+        return None
+    folder = Path(os.path.commonpath([path.parent for path in found]))
+    return _table(folder, sorted(path.relative_to(folder).as_posix() for path in found), [])
 
 
 def _table(folder: Path, names: Sequence[str], classes: Sequence[str]) -> Table:
     digest = hashlib.sha256()
     for name in names:
         path = folder / name
-        state = path.stat() if path.exists() else path.lstat()  # a link to nothing is told as a row
-        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="replace"))
-    rows = partial(_rows, folder, names, bool(classes))
+        state = path.stat() if path.exists() else path.lstat()  # a broken link is a bad row
+        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    rows = partial(_rows, folder, names)
     columns = ["image", "id", "label"] if classes else ["image", "id"]
     stamp = digest.hexdigest()
-    return Table(
-        str(folder), "row", columns, stamp, rows, has_names=False, subfolders=list(classes)
-    )
+    return Table(str(folder), "row", columns, stamp, rows, has_names=False, subfolders=classes)
 
 
-def _rows(folder: Path, names: Sequence[str], has_classes: bool) -> Iterator[tuple[int, Row]]:
+def _rows(folder: Path, names: Sequence[str]) -> Iterator[tuple[int, Row]]:
     for number, name in enumerate(names, start=1):
-        row: dict[str, object] = {"image": str(folder / name), "id": name}
-        known = {"label": _class_of(name)} if has_classes and _class_of(name) else {}
-        yield number, {**row, **known}
+        label = {"label": _class_of(name)} if _class_of(name) else {}
+        yield number, {"image": str(folder / name), "id": name, **label}
 
 
 def _class_of(name: str) -> str:

@@ -1,35 +1,47 @@
 """Where the rows of a split come from: files, a folder or a Hub data set."""
 
-import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from lit_hf.data.sources.cifar import batches_of_archive, batches_of_folder
-from lit_hf.data.sources.file_type import check_content, head_of, refuse_archive
-from lit_hf.data.sources.files import files_of_split, missing_parts, without_repeats
-from lit_hf.data.sources.image_folder import ENDINGS, has_images, image_table
-from lit_hf.data.sources.readers import open_file
-from lit_hf.data.sources.split_names import (
-    SPLIT_NAMES,
-    part_of_hub,
-    split_of,
-    unread_for_validation,
-)
-from lit_hf.data.sources.split_names import Split as Split
+from lit_hf.data.sources.cifar import cifar_tables
+from lit_hf.data.sources.files import open_file
+from lit_hf.data.sources.image_folder import has_images, image_table
+from lit_hf.data.sources.splits import Split as Split
+from lit_hf.data.sources.splits import files_of_split, named_files, part_of_hub, split_of
 from lit_hf.data.sources.table import Table, table_from_dataset
 from lit_hf.errors import InputError, nearest
 from lit_hf.files.bundled import find_bundled
-from lit_hf.files.paths import matching
+from lit_hf.files.urls import check_local
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset
 
-log = logging.getLogger(__name__)
-_DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|txt)$", re.IGNORECASE)
-_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+T = TypeVar("T")
+# A compressed file is found, too, so that it is refused and not passed over.
+_DATA_FILE = re.compile(
+    r"\.(csv|tsv|jsonl|json|parquet|txt)(\.(gz|bz2|xz|zst|zip))?$", re.IGNORECASE
+)
+
+
+def local_paths(
+    name: str, paths: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
+) -> str | list[str] | None:
+    """One path of a setting or several as texts; in Python each may be a `Path`.
+
+    Raises:
+        InputError: if one is an address.
+
+    >>> local_paths("train_file", Path("a.csv")), local_paths("train_file", ["a.csv", Path("b")])
+    ('a.csv', ['a.csv', 'b'])
+    """
+    if paths is None or isinstance(paths, str | os.PathLike):
+        check_local(name, paths)
+        return None if paths is None else os.fspath(paths)
+    check_local(name, *paths)
+    return [os.fspath(path) for path in paths]
 
 
 def tables_of_split(
@@ -53,23 +65,14 @@ def tables_from_files(
     Raises:
         InputError: if a pattern matches nothing, or a file cannot be read or is an image.
     """
-    paths: list[str] = []
-    for name in [files] if isinstance(files, str) else files:
-        paths += [name] if os.path.exists(name) else sorted(matching(name)) or [find_bundled(name)]
-    return [_open(path, column_names) for path in without_repeats(paths)]
+    return [_open(find_bundled(path), column_names) for path in named_files(files)]
 
 
 def _open(path: str, column_names: Sequence[str] | None) -> Table:
-    if os.path.isdir(path) and has_images(Path(path)):
-        return image_table(Path(path))
-    if os.path.isfile(os.path.join(path, "dataset_info.json")):
-        return table_from_dataset(path, _saved(Path(path)))
-    if path.lower().endswith(ENDINGS) and os.path.isfile(path):
-        raise InputError(
-            f"{path}: this is an image; wanted is a folder of images, or a table (.csv, .jsonl, "
-            ".parquet) that names them."
-        )
-    return open_file(path, column_names)
+    folder = Path(path)
+    if (folder / "dataset_info.json").is_file():
+        return table_from_dataset(path, _load(path, lambda: _parts_on_disk(folder)["train"]))
+    return image_table(folder) if has_images(folder) else open_file(path, column_names)
 
 
 def tables_from_dataset(
@@ -90,41 +93,41 @@ def tables_from_dataset(
             or parts may be the split.
     """
     dataset = find_bundled(dataset)
-    if dataset.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(dataset):
-        return batches_of_archive(Path(dataset)).tables(split)
     if os.path.isfile(dataset):
-        refuse_archive(Path(dataset))
-        raise InputError(
-            f"dataset {dataset!r}: this is a file, a folder or a Hub id is wanted. For a file use "
-            "`train_file`, `val_file`, `test_file` or `predict_file`."
-        )
-    folder = _folder_of(dataset, subset)
-    if not os.path.isdir(folder):  # unlike Path.is_dir no error at a very long name
-        if os.path.isdir(dataset):  # its README might say where else to read
-            raise _no_subset(Path(dataset), str(subset))
+        tables = cifar_tables(Path(dataset), split)
+        if tables is None:
+            fix = "expected a folder or a Hub id. Set `train_file`, `val_file` …; unpack archives"
+            raise InputError(f"dataset {dataset!r}: this is a file, {fix}.")
+        return tables
+    if not os.path.isdir(dataset):
         return _from_hub(dataset, subset, split)
+    folder = _folder_of(Path(dataset), subset)
     if (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists():
-        return _from_disk(folder, split)
+        parts = _load(str(folder), lambda: _parts_on_disk(folder))
+        name = part_of_hub(str(folder), list(parts), split)
+        return [table_from_dataset(f"{folder} [{name}]", parts[name])] if name else []
     files = _files_of(folder)
-    packed = {path: _DATA_FILE.sub("", path.stem) for path in folder.iterdir() if _is_packed(path)}
-    if not any(split_of(name) for name in [*files.values(), *packed.values()]):
-        batches = batches_of_folder(folder)
-        if batches is not None:
-            return batches.tables(split)
-        raise InputError(
-            f"{folder}: no file for any split; wanted names such as train.csv, "
-            "validation-00000.parquet or test_text.txt."
-        )
-    found = files_of_split(folder, files, split)
-    unread = [path for path, name in packed.items() if split_of(name) == split != "val"]
-    if unread and not found:  # of validation rows that is told: a part of others can be set aside
-        check_content(unread[0], head_of(unread[0]))
-        raise InputError(f"{unread[0]}: a file of this ending cannot be read; unpack it.")
-    if missing := missing_parts(found):
-        log.warning(f"{folder}: of the {split} rows {missing} (by the names of the files).")
-    if split == "val" and not found:
-        _tell_unread(str(folder), _unread_files(folder, files))
-    return [_open(str(file), column_names) for file in found]
+    if not any(map(split_of, files.values())):
+        tables = cifar_tables(folder, split)
+        if tables is None:
+            form = "names such as train.csv, validation-00000.parquet or test_text.txt"
+            raise InputError(f"{folder}: no file for any split; expected {form}.")
+        return tables
+    return [_open(str(file), column_names) for file in files_of_split(folder, files, split)]
+
+
+def _folder_of(folder: Path, subset: str | None) -> Path:
+    """The folder of a subset: inside of the one given, or the one given where it has that name."""
+    inner = folder / (subset or "")
+    if inner.is_dir():
+        return inner
+    if folder.resolve().name == subset:
+        return folder
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    raise InputError(
+        f"dataset {str(folder)!r}: there is no folder {subset!r} in it (setting `subset`), but "
+        f"{found[:20]}.{nearest(str(subset), found)} For files of this folder itself set null."
+    )
 
 
 def _files_of(folder: Path) -> dict[Path, str]:
@@ -150,91 +153,36 @@ def _is_data(path: Path) -> bool:
     return is_data and not path.is_dir()
 
 
-def _is_packed(path: Path) -> bool:
-    return path.suffix.lower() in _PACKED and _is_data(path.with_suffix("")) and path.is_file()
+def _parts_on_disk(folder: Path) -> "dict[str, Dataset]":
+    """What `save_to_disk` has written to a folder, by the names of the splits."""
+    from datasets import Dataset, load_from_disk
 
-
-def _unread_files(folder: Path, files: Mapping[Path, str]) -> list[str]:
-    """What may be validation rows all the same in a folder that has none that can be read."""
-    others = [path for path in sorted(folder.iterdir()) if path not in files]
-    alike = [path.name for path in others if split_of(path.stem) == "val"]
-    said = [
-        str(file.relative_to(folder)) for file in files if split_of(files[file]) == "evaluation"
-    ]
-    return alike + said
-
-
-def _tell_unread(place: str, names: Sequence[str]) -> None:
-    if names:
-        log.warning(
-            f"{place}: nothing that can be read is named as validation rows "
-            f"({', '.join(SPLIT_NAMES['val'])}). Not read for them: {', '.join(names)}. To "
-            "validate on one of these set `val_file`; else training rows are set aside."
-        )
-
-
-def _folder_of(dataset: str, subset: str | None) -> Path:
-    """The folder of a subset: inside of the one given, or the one given where it has that name."""
-    folder = Path(dataset)
-    if not subset or not os.path.isdir(dataset):
-        return folder
-    is_itself = not (folder / subset).is_dir() and folder.resolve().name == subset
-    return folder if is_itself else folder / subset
-
-
-def _from_disk(folder: Path, split: Split) -> list[Table]:
-    from datasets import Dataset
-
-    loaded = _saved(folder)
-    parts = {"train": loaded} if isinstance(loaded, Dataset) else loaded
-    name = _part_of(str(folder), split, list(parts))
-    return [table_from_dataset(f"{folder} [{name}]", parts[name])] if name else []
-
-
-def _saved(folder: Path) -> "Dataset | DatasetDict":
-    """What `save_to_disk` has written to a folder."""
-    from datasets import load_from_disk
-
-    try:
-        return load_from_disk(folder)
-    except Exception as error:  # whatever its files make `datasets` raise
-        shown = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{folder}: a file of this data set is missing or damaged ({shown}). "
-            "Write it anew with `save_to_disk`."
-        ) from error
+    loaded = load_from_disk(folder)
+    return {"train": loaded} if isinstance(loaded, Dataset) else dict(loaded)
 
 
 def _from_hub(dataset: str, subset: str | None, split: Split) -> list[Table]:
     from datasets import get_dataset_split_names, load_dataset
 
-    try:
-        name = _part_of(dataset, split, get_dataset_split_names(dataset, subset))
-        loaded = load_dataset(dataset, subset, split=name) if name else None
-    except InputError:
-        raise
-    except Exception as error:  # network, unknown id or subset, whatever its files say
-        shown = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"dataset {dataset!r}: neither a folder here nor to be had from the Hub ({shown}). "
-            "Check the spelling and the connection; a gated set needs HF_TOKEN in the environment."
-        ) from error
-    return [table_from_dataset(f"{dataset} [{name}]", loaded)] if name else []
-
-
-def _part_of(dataset: str, split: Split, names: Sequence[str]) -> str | None:
-    """The name of a split among those of a data set; None where none of them is it."""
+    names = _load(dataset, lambda: get_dataset_split_names(dataset, subset))
     name = part_of_hub(dataset, names, split)
-    if split == "val" and name is None:
-        _tell_unread(dataset, unread_for_validation(names))
-    return name
+    if name is None:
+        return []
+    loaded = _load(dataset, lambda: load_dataset(dataset, subset, split=name))
+    return [table_from_dataset(f"{dataset} [{name}]", loaded)]
 
 
-def _no_subset(folder: Path, subset: str) -> InputError:
-    """A folder that has no such part, with what it has."""
-    inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    found = f"it holds the folders {', '.join(map(repr, inner[:20]))}" if inner else "it holds none"
-    return InputError(
-        f"dataset {str(folder)!r}: there is no folder {subset!r} in it (setting `subset`); {found}."
-        f"{nearest(subset, inner)} Set `subset: null` if the files lie in this folder itself."
-    )
+def _load(dataset: str, load: Callable[[], T]) -> T:
+    """What `datasets` reads.
+
+    Raises:
+        InputError: for a network fault, an unknown id, a missing or corrupt file.
+    """
+    try:
+        return load()
+    except Exception as error:  # whatever the files make `datasets` raise
+        shown = (str(error) or type(error).__name__).splitlines()[0]
+        fix = "not a folder here, nor to be had from the Hub; a gated one needs HF_TOKEN"
+        if os.path.isdir(dataset):
+            fix = "a file is missing or corrupt: write it again with `save_to_disk`"
+        raise InputError(f"dataset {dataset!r}: {fix} ({shown}).") from error

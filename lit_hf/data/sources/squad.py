@@ -1,8 +1,8 @@
 """SQuAD's JSON, versions 1.1 and 2.0 and what others publish in it, as flat rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from lit_hf.data.sources.table import Row
 from lit_hf.errors import InputError
@@ -13,7 +13,7 @@ def is_squad(content: object) -> bool:
     return isinstance(content, dict) and isinstance(content.get("data"), list)
 
 
-def squad_rows(path: Path, content: Mapping[str, object]) -> list[Row]:
+def squad_rows(path: Path, content: Mapping[str, Any]) -> list[Row]:
     """Flatten articles, paragraphs and questions.
 
     Args:
@@ -25,35 +25,25 @@ def squad_rows(path: Path, content: Mapping[str, object]) -> list[Row]:
         for a question marked as impossible, no such column where the file gives none.
 
     Raises:
-        InputError: naming the place where the form is another one.
+        InputError: naming the article where the form is another one.
     """
-    return list(_rows(path, content))
+    rows: list[Row] = []
+    for number, article in enumerate(content["data"], start=1):
+        try:
+            rows += _rows_of(article)
+        except (KeyError, TypeError, AttributeError) as error:
+            form = "expected `paragraphs`, each with a `context` and a list `qas`"
+            raise InputError(f"{path}: article {number}: {form}; {error!r}.") from None
+    return rows
 
 
-def _rows(path: Path, content: Mapping[str, object]) -> Iterator[Row]:
-    for a, article in enumerate(_objects(content["data"], f"{path}: data"), start=1):
-        where = f"{path}: article {a}"
-        if "paragraphs" not in article and "question" in article:  # flat rows under `data`
-            yield article
-            continue
-        for p, paragraph in enumerate(_part(article, "paragraphs", where), start=1):
-            place = f"{where}, paragraph {p}"
-            if not isinstance(paragraph.get("context"), str):
-                raise InputError(f"{place}: wanted a text `context`, found {list(paragraph)}.")
-            for question in _part(paragraph, "qas", place):
-                row = {"title": article.get("title"), "context": paragraph["context"], **question}
-                if question.get("is_impossible") is True:
-                    row["answers"] = []
-                yield row
-
-
-def _part(parent: Mapping[str, object], name: str, where: str) -> Sequence[Mapping[str, object]]:
-    if name not in parent:
-        raise InputError(f"{where}: wanted a list `{name}`, found {list(parent)}.")
-    return _objects(parent[name], f"{where}: {name}")
-
-
-def _objects(value: object, where: str) -> Sequence[Mapping[str, object]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise InputError(f"{where}: wanted a list of objects, as SQuAD files have it.")
-    return cast("list[Mapping[str, object]]", value)
+def _rows_of(article: Mapping[str, Any]) -> Iterator[Row]:
+    if "paragraphs" not in article and "question" in article:  # flat rows under `data`
+        yield article
+        return
+    for paragraph in article["paragraphs"]:
+        for question in paragraph["qas"]:
+            row = {"title": article.get("title"), "context": paragraph["context"], **question}
+            if question.get("is_impossible") is True:
+                row["answers"] = []  # SQuAD 2.0 has plausible ones there
+            yield row

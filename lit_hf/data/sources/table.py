@@ -1,4 +1,4 @@
-"""A table: rows from a file, a Hub set or memory, seen as one thing."""
+"""A table: rows from a file, a Hub data set or memory, seen as one thing."""
 
 import hashlib
 import json
@@ -7,20 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
-from lit_hf.data.sources.headers import no_header
 from lit_hf.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_SINGLE = ("float16", "float32")
-ROWS_READ = 100  # at once; a row may hold a whole image, and a page of few bytes long texts
+ROWS_READ = 100  # at once; a row may hold a whole image
 Row = Mapping[str, object]
-Unit = Literal["line", "row", "question"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Table:
     """
 
     name: str
-    unit: Unit
+    unit: Literal["line", "row", "question"]
     columns: Sequence[str]
     stamp: str
     rows: Callable[[], Iterator[tuple[int, Row]]]
@@ -63,26 +61,48 @@ class Table:
             InputError: naming the table, the column, what was found and the setting to change.
         """
         if column not in self.columns:
-            found = ", ".join(map(repr, self.columns)) or "no rows"
             near = nearest(column, [name for name in self.columns if name not in taken])
-            raise InputError(
-                f"{self.name}: there is no column {column!r} (setting `{setting}`); found {found}."
-                f"{self._other_separator() or no_header(self.name, self.columns) or near or remedy}"
-            )
+            found = ", ".join(map(repr, self.columns)) or "no rows"
+            hint = self._header_hint() or near or remedy
+            found = f"there is no column {column!r} (setting `{setting}`); found {found}.{hint}"
+            raise InputError(f"{self.name}: {found}")
 
-    def _other_separator(self) -> str:
-        only = self.columns[0] if len(self.columns) == 1 else ""
-        if "\t" in only:
-            return " The file seems to be separated by tabs: name it .tsv."
-        if only and self.name.endswith(".txt"):
-            return " A .txt file is read as a text a line: name a table separated by tabs .tsv."
-        if ";" in only:
-            return " The file seems to be separated by ';': save it with commas."
+    def _header_hint(self) -> str:
+        """What seems to be wrong with the first line of a text file."""
+        if not self.name.lower().endswith((".csv", ".tsv", ".txt")):
+            return ""
+        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in "\t;"):
+            return " Its fields seem to stand between tabs or ';': name it .tsv, or use commas."
+        if any(name.strip("+- ").replace(".", "", 1).isdecimal() for name in self.columns):
+            return " The first line seems to be a row; name the columns in `column_names`."
         return ""
+
+    def with_cells(self, column: str, change: Callable[[object], object]) -> "Table":
+        """The same table with the cells of a column changed.
+
+        Args:
+            column: which; rows that lack it get what None becomes.
+            change: makes the new cell; its ValueError becomes an error that names the row.
+        """
+        return replace(self, rows=partial(_changed, self, column, change))
+
+
+def _changed(
+    table: Table, column: str, change: Callable[[object], object]
+) -> Iterator[tuple[int, Row]]:
+    for number, row in table.rows():
+        try:
+            yield number, {**row, column: change(row.get(column))}
+        except ValueError as error:
+            place = f"{table.name}, {table.unit} {number}, column {column!r}"
+            raise InputError(f"{place}: {error}") from None
 
 
 def table_from_rows(
-    name: str, rows: Sequence[Row], stamp: str | None = None, unit: Unit = "row"
+    name: str,
+    rows: Iterable[Row],
+    stamp: str | None = None,
+    unit: Literal["row", "question"] = "row",
 ) -> Table:
     """Wrap rows that are in memory already.
 
@@ -91,19 +111,11 @@ def table_from_rows(
         rows: one mapping of column to value for each row.
         stamp: changes with the content; computed from the rows unless given.
         unit: what the row numbers count.
-
-    Raises:
-        InputError: if a cell is nested too deeply, or is an integer of over 4300 digits.
     """
-    try:
-        plain = [{str(key): plain_value(value) for key, value in row.items()} for row in rows]
-        if stamp is None:
-            text = json.dumps(plain, default=_stamp_of, sort_keys=True)
-            stamp = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    except RecursionError:
-        raise InputError(f"{name}: a cell is nested too deeply, flatten it.") from None
-    except ValueError as error:
-        raise InputError(f"{name}: a cell cannot be written as text: {error}.") from None
+    plain = [{str(key): plain_value(value) for key, value in row.items()} for row in rows]
+    if stamp is None:
+        text = json.dumps(plain, default=_stamp_of, sort_keys=True)
+        stamp = hashlib.sha256(text.encode()).hexdigest()
     numbered = list(enumerate(plain, start=1))
     return Table(name, unit, columns_of(iter(numbered)), stamp, partial(iter, numbered))
 
@@ -113,85 +125,56 @@ def _stamp_of(value: object) -> str:
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
 
 
-def table_from_dataset(name: str, dataset: object) -> Table:
+def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:
+    """Columns of rows that need not all have the same: those of the first hundred."""
+    return list(dict.fromkeys(chain.from_iterable(row for _, row in islice(rows, 100))))
+
+
+def table_from_dataset(name: str, dataset: "Dataset") -> Table:
     """Wrap a split of a `datasets.Dataset`; nothing that its cells name is opened or fetched."""
-    from datasets import Dataset
-
-    assert isinstance(dataset, Dataset)
-    plain: Dataset = dataset.with_format("arrow")
-
-    rows, names = partial(_dataset_rows, plain), class_names(dataset.features)
-    table = Table(name, "row", dataset.column_names, dataset._fingerprint, rows, names)
-    types = {column: getattr(kind, "dtype", "") for column, kind in dataset.features.items()}
-    return with_short_floats(table, types)
+    rows = partial(_dataset_rows, dataset.with_format("arrow"))
+    names = class_names(dataset.features)
+    return Table(name, "row", dataset.column_names, dataset._fingerprint, rows, names)
 
 
 def _dataset_rows(dataset: "Dataset") -> Iterator[tuple[int, Row]]:
     """Numbered rows as they lie on the disk: images would else be decoded, from any path or URL."""
-    batches = (batch.to_pylist() for batch in dataset.iter(ROWS_READ))
+    batches = map(arrow_rows, dataset.iter(ROWS_READ))
     yield from enumerate(chain.from_iterable(batches), start=1)
 
 
-def table_in_memory(name: str, given: object, rows: Sequence[Row] | None = None) -> Table:
-    """Wrap what a notebook gives: a `datasets.Dataset`, a pandas frame or a list of dicts.
+def arrow_rows(batch: pa.Table) -> list[Row]:
+    """Rows of Arrow columns; single precision has the digits it is written with, 0.1.
 
-    Args:
-        name: what messages call them.
-        given: the rows; a Dataset knows the names of the classes that it numbers.
-        rows: these rows, where they have been made fit to be read.
+    Python would make 0.10000000149011612 of it.
+    """
+    for index, column in enumerate(batch.schema):
+        if column.type == pa.float32():
+            digits = batch.column(index).cast(pa.string()).cast(pa.float64())
+            batch = batch.set_column(index, column.name, digits)
+    return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow has no types
+
+
+def table_in_memory(name: str, given: object) -> Table:
+    """Wrap what a notebook gives: a `datasets.Dataset`, a pandas frame or a list of dicts.
 
     Raises:
         InputError: if they are no rows.
     """
     from datasets import Dataset
 
-    if rows is None and isinstance(given, Dataset):  # read from disk, also where it is large
+    if isinstance(given, Dataset):  # read from disk, also where it is large
         return table_from_dataset(name, given.with_format(None))
-    plain = plain_rows(name, given) if rows is None else rows
-    features = getattr(given, "features", None)  # None of a stream that does not know them
-    names = class_names(features) if isinstance(features, Mapping) else {}
-    table = replace(table_from_rows(name, plain), class_names=names)
-    return with_short_floats(table, dict(getattr(given, "dtypes", {})))
-
-
-def with_short_floats(table: Table, types: Mapping[str, object]) -> Table:
-    """A table whose numbers in single precision are those that they are written as: 0.1.
-
-    Args:
-        table: a table, in which Python has made 0.10000000149011612 of it.
-        types: the types of its columns; those in single or half precision count.
-    """
-    named = {str(column): str(kind).lower() for column, kind in types.items()}
-    singles = {column: np.dtype(kind).type for column, kind in named.items() if kind in _SINGLE}
-    return replace(table, rows=partial(_short_floats, table, singles)) if singles else table
-
-
-def _short_floats(
-    table: Table, singles: Mapping[str, type[np.generic]]
-) -> Iterator[tuple[int, Row]]:
-    for number, row in table.rows():
-        cells = {column: row.get(column) for column in singles}
-        short = {c: float(str(singles[c](x))) for c, x in cells.items() if type(x) is float}
-        yield number, {**row, **short}
-
-
-def columns_of(rows: Iterator[tuple[int, Row]]) -> list[str]:
-    """Columns of rows that need not all have the same: those of the first hundred."""
-    columns: dict[str, None] = {}
-    for _, row in islice(rows, 100):
-        columns.update(dict.fromkeys(row))
-    return list(columns)
+    features = getattr(given, "features", None) or {}
+    table = table_from_rows(name, plain_rows(name, given))
+    return replace(table, class_names=class_names(features))
 
 
 def class_names(features: Mapping[str, object]) -> dict[str, list[str]]:
     """Names of the classes of every ClassLabel column, also of lists of them."""
-    names = {}
-    for column, feature in features.items():
-        inner = getattr(feature, "feature", feature)
-        known = getattr(inner, "names", None)
-        if known:
-            names[column] = list(known)
-    return names
+    kinds = {column: getattr(kind, "feature", kind) for column, kind in features.items()}
+    names = {column: getattr(kind, "names", None) for column, kind in kinds.items()}
+    return {column: list(found) for column, found in names.items() if found}
 
 
 def plain_value(value: object) -> object:
@@ -201,26 +184,17 @@ def plain_value(value: object) -> object:
     >>> plain_value(np.float32(0.1)), plain_value([np.int64(3)]), plain_value(np.bool_(True))
     (0.1, [3], True)
     """
-    kind = type(value).__name__
-    if kind in ("NAType", "NaTType"):  # pandas.NA cannot even be compared
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas.NA cannot even be compared
         return None
-    if kind == "datetime64":
-        return cast("np.datetime64", value).astype("datetime64[us]").item()
-    if kind == "timedelta64":
-        return value  # its item may be a count of nanoseconds, which would pass for a number
-    if kind in _SINGLE:  # the digits that it is written with
-        return float(str(value))
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
-        return item()
-    tolist = getattr(value, "tolist", None)
-    if callable(tolist):
-        value = tolist()
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]")  # of nanoseconds Python has no time
+    if isinstance(value, np.float32 | np.float16):
+        return float(str(value))  # the digits that it is written with
+    if hasattr(value, "tolist"):  # numbers and arrays of numpy and torch
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {str(key): plain_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_value(inner) for inner in value]
-    return value
+    return [plain_value(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def plain_rows(name: str, rows: object) -> Sequence[Row]:
@@ -237,18 +211,17 @@ def plain_rows(name: str, rows: object) -> Sequence[Row]:
 
     if isinstance(rows, pd.DataFrame):
         check_names(name, list(map(str, rows.columns)))
-        filled = rows.astype(object).where(rows.notna(), None)
-        return [
-            {str(key): value for key, value in row.items()} for row in filled.to_dict("records")
-        ]
+        single = list(rows.select_dtypes("float32").columns)
+        rows = rows.astype(dict.fromkeys(single, str)).astype(dict.fromkeys(single, float))
+        return rows.astype(object).where(rows.notna(), None).to_dict("records")  # type: ignore[return-value]  # keys become texts
     given = f"a {type(rows).__name__}"
     if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping | pd.Series):
         listed = list(rows)
-        other = [number for number, row in enumerate(listed) if not isinstance(row, Mapping)]
+        other = {type(row).__name__ for row in listed if not isinstance(row, Mapping)}
         if not other:
             return listed
-        given += f" whose item {other[0]} is a {type(listed[other[0]]).__name__}"
-    raise InputError(f"{name}: wanted a list of dicts or a pandas frame, but got {given}.")
+        given = f"a list that holds a {min(other)}"
+    raise InputError(f"{name}: expected a list of dicts or a pandas frame, but got {given}.")
 
 
 def check_names(name: str, columns: Sequence[str]) -> None:
@@ -259,4 +232,5 @@ def check_names(name: str, columns: Sequence[str]) -> None:
     """
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
-        raise InputError(f"{name}: the column {twice[0]!r} is there twice: {list(columns)}.")
+        fix = "rename one, or set `column_names` if there is no header line"
+        raise InputError(f"{name}: the column {twice[0]!r} is there twice; {fix}.")

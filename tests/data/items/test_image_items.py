@@ -54,8 +54,8 @@ def test_batch__takes_images_of_several_sizes() -> None:
         (7, "item 1: there is no image: 7; wanted a path, a Pillow image or an array"),
         (np.zeros((2, 2, 2), np.uint8), "item 1: the image is no array"),
         (torch.zeros(3, 4, 4).bfloat16(), r"item 1: .* no tensor of bytes .* of torch.bfloat16"),
-        (torch.zeros(3, 4, 4, dtype=torch.int64), "item 1: the image is no array of bytes"),
-        (Image.open(io.BytesIO(png(0)[:60])), "item 1: the image is closed, cut off or damaged"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "item 1: the image is no array"),
+        (Image.open(io.BytesIO(png(0)[:60])), "item 1: the image is closed, cut off or corrupt"),
     ],
 )
 def test_items__that_are_no_image_are_named(item: object, message: str) -> None:

@@ -49,7 +49,7 @@ def test_texts__are_read_as_in_training(
 
 
 @pytest.mark.parametrize(
-    ("cell", "message"), [(["a"], "no text but list"), (2.0**54, "a number that was rounded")]
+    ("cell", "message"), [(["a"], "no text but list"), (2.0**54, "was rounded")]
 )
 def test_texts__of_a_template_without_a_text_are_named(
     tiny_model: str, cell: object, message: str

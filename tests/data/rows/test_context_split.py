@@ -23,8 +23,7 @@ def test_contexts__are_in_one_part_only() -> None:
 def test_contexts__of_many_questions_are_parted_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    questions = _questions(["one"] * 10 + ["two"] * 10)
-    _, held_out = split_by_context(questions, 0.1, seed=0)
+    _, held_out = split_by_context(_questions(["one"] * 10 + ["two"] * 10), 0.1, seed=0)
     assert len(held_out) == 2
     assert "on contexts that are trained" in caplog.text
 
@@ -42,12 +41,12 @@ def test_questions__with_and_without_answer_are_drawn_evenly(num_contexts: int) 
 
 
 @pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])
-def test_questions__that_are_set_aside_are_on_other_contexts(
-    kind: type[HFDataModule], tiny_model: str, tiny_t5: str
+def test_questions__that_are_set_aside_or_given_on_trained_contexts(
+    kind: type[HFDataModule], tiny_model: str, tiny_t5: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [
         {
-            "question": f"Who sold mill {number}?",
+            "question": f"Who sold {half}?",
             "context": f"Ada sold mill {number} in 1921. Bob kept the ferry.",
             "answers": ["Ada" if half else "Bob"],
         }
@@ -60,27 +59,8 @@ def test_questions__that_are_set_aside_are_on_other_contexts(
     trained, validated = (set(data.rows(split)["context"]) for split in ("train", "val"))
     assert len(validated) == 5
     assert not trained & validated
-
-
-@pytest.mark.parametrize("kind", [ExtractiveQADataModule, GenerativeQADataModule])
-@pytest.mark.parametrize("num_trained", [0, 2])
-def test_validation_questions__that_are_given_on_trained_contexts_are_told(
-    kind: type[HFDataModule],
-    num_trained: int,
-    tiny_model: str,
-    tiny_t5: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    rows = [
-        {"question": f"Who sold mill {number}?", "context": f"Ada sold mill {number}."}
-        for number in range(8)
-    ]
-    other = [{**row, "question": "Who?", "answers": ["Ada"]} for row in rows]
-    model = tiny_model if kind is ExtractiveQADataModule else tiny_t5
-    sizes: dict[str, Any] = {"max_length": 64, "doc_stride": 16}
-    data = kind(model, **sizes).with_rows(
-        train=[{**row, "answers": ["Ada"]} for row in rows[:4]],
-        val=other[4 - num_trained : 8 - num_trained],
-    )
-    data.setup("fit")
-    assert (f"{num_trained} of 4 validation questions" in caplog.text) == bool(num_trained)
+    for num_shared, told in ((0, False), (1, True)):
+        caplog.clear()
+        val = rows[21 - num_shared : 24]
+        kind(model, **sizes).with_rows(train=rows[: 20 + num_shared], val=val).setup("fit")
+        assert ("are on contexts that are trained too" in caplog.text) == told

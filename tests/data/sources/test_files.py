@@ -1,112 +1,93 @@
-import os
+import json
+import struct
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
-from lit_hf.data.sources.files import missing_parts, without_repeats
-from lit_hf.data.sources.resolve import tables_from_dataset, tables_from_files
+from lit_hf.data.sources.files import open_file
+from lit_hf.data.sources.table import Row
 from lit_hf.errors import InputError
-from tests.images import write_folder
 
 
-def _write(folder: Path, *names: str) -> None:
-    for number, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        if path.suffix == ".jsonl":
-            path.write_text(f'{{"text": "{number}", "label": 0}}\n')
-        else:
-            path.write_text(f"text,label\n{number},0\n")
+def _rows(path: Path) -> list[Row]:
+    return [row for _, row in open_file(str(path)).rows()]
+
+
+def test_json_kinds__keep_types(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": 1}, {"text": "NA", "label": None}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert _rows(tmp_path / "a.jsonl") == _rows(tmp_path / "a.json") == rows
+
+
+def test_parquet__rows_and_class_names(tmp_path: Path) -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
+    data = Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    assert open_file(str(tmp_path / "a.parquet")).class_names == {"label": ["no", "yes"]}
+    assert _rows(tmp_path / "a.parquet") == list(data)
+
+
+def test_parquet__that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 cut")
+    with pytest.raises(InputError, match="not valid Parquet"):
+        open_file(str(path))
+    good = pa.array([str(number) for number in range(1000)])
+    sizes, bad = pa.py_buffer(struct.pack("ii", 0, 1)), pa.py_buffer(b"\xff")
+    texts = pa.concat_arrays([good, pa.StringArray.from_buffers(1, sizes, bad)])
+    pq.write_table(pa.table({"text": texts}), path)
+    rows = open_file(str(path)).rows()
+    assert [next(rows)[0] for _ in range(1000)] == list(range(1, 1001))
+    with pytest.raises(InputError, match=r"corrupt after row 1000: .*utf-8"):
+        next(rows)
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), path)
+    with pytest.raises(InputError, match="'text' is there twice"):
+        open_file(str(path))
+
+
+def test_text__of_tweeteval(tmp_path: Path) -> None:
+    path = tmp_path / "train_text.txt"
+    path.write_text("one\ntwo\n")
+    assert _rows(path) == [{"text": "one"}, {"text": "two"}]
+    (tmp_path / "train_labels.txt").write_text("1\n0\n")
+    (tmp_path / "mapping.txt").write_text("1\t😍\t_heart_\n0\tanger\n")
+    assert _rows(path) == [{"text": "one", "label": "1"}, {"text": "two", "label": "0"}]
+    assert open_file(str(path)).class_names == {"label": ["anger", "_heart_"]}
+    for lines in ("0\tanger\n1 joy\n", "0\ta\n2\tb\n", "0\ta\n0\tb\n", "x\ta\n"):
+        (tmp_path / "mapping.txt").write_text(lines)
+        with pytest.raises(InputError, match=r"mapping\.txt: expected lines of a number, a tab"):
+            open_file(str(path))
+    (tmp_path / "mapping.txt").unlink()
+    (tmp_path / "train_labels.txt").write_text("1\n")
+    with pytest.raises(InputError, match=r"2 lines but .*train_labels.txt has 1"):
+        _rows(path)
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("name", "content", "found"),
     [
-        ["train.csv", "train-old.csv", "train_small.csv"],
-        ["train.csv", "train.jsonl"],
-        ["train.csv", "train_1.csv"],
-        ["train-v1.1.csv", "train-v2.0.csv"],
-        ["train-0-of-2.csv", "train-1-of-3.csv"],
-        ["train.csv", "train/part-0.csv"],
-        ["train/a.csv", "train/b.csv"],
-        ["a-train.csv", "b-train.csv"],
-        ["train.csv", "train - Copy.csv"],
-        ["train_100.csv", "train_1000.csv"],
-        ["train-v1.0.csv", "train-v1.1.csv"],
-        ["train_v1.csv", "train_v2.csv"],
-        ["train2020.csv", "train2021.csv"],
-        ["train_1.csv", "train_01.csv"],
+        ("a.jsonl", '{"text": "a"}\n{"text": \n', r"line 2: not JSON: .*near.*one object a line"),
+        ("a.jsonl", "[1]\n", "line 1: a list, expected an object"),
+        ("a.json", '{"text": "a"}', "expected a list of objects"),
+        ("a.json", '{"text": "a"}\n{"text": "b"}', r"Name it \.jsonl"),
+        ("a.xlsx", "x", r"unknown ending '\.xlsx'; expected one of \.csv"),
     ],
 )
-def test_files__that_are_no_parts_of_one_are_refused(names: list[str], tmp_path: Path) -> None:
-    _write(tmp_path, *names, "test.csv")
-    with pytest.raises(InputError, match=r"several files may be the train rows.*Set `train_file`"):
-        tables_from_dataset(str(tmp_path), None, "train")
-    assert len(tables_from_dataset(str(tmp_path), None, "test")) == 1
-    assert len(tables_from_files([str(tmp_path / name) for name in names])) == len(names)
-
-
-def test_files__test_rows_with_answers_beside_those_without(tmp_path: Path) -> None:
-    _write(tmp_path, "train.csv", "test.csv", "test_with_answers.csv")
-    with pytest.raises(InputError, match=r"test\.csv, test_with_answers\.csv\. Set `test_file`"):
-        tables_from_dataset(str(tmp_path), None, "test")
-
-
-def test_files__a_table_of_images_beside_their_folder(tmp_path: Path) -> None:
-    _write(tmp_path, "train.csv")
-    write_folder(tmp_path / "train", 2)
-    with pytest.raises(InputError, match=r"train, train\.csv"):
-        tables_from_dataset(str(tmp_path), None, "train")
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["train-00000-of-00002.csv", "train-00001-of-00002.csv"],
-        ["train-00000-of-00002-a09b74b3ef9c3b56.csv", "train-00001-of-00002-0123456789abcdef.csv"],
-        ["train_1.csv", "train_2.csv"],
-        ["train1.csv", "train2.CSV"],
-        ["train/part-0.csv", "train/part-1.csv"],
-        ["train_03.csv", "train_12.csv"],
-        ["train_0.csv", "train_1.csv"],
-    ],
-)
-def test_files__that_are_parts_of_one_are_read_together(names: list[str], tmp_path: Path) -> None:
-    _write(tmp_path, *names, ".train-9.csv", "old_train.csv")
-    assert len(tables_from_dataset(str(tmp_path), None, "train")) == 2
-
-
-def test_parts__that_are_missing_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    _write(tmp_path, "train-00000-of-00003.csv", "train-00002-of-00003.csv")
-    assert len(tables_from_dataset(str(tmp_path), None, "train")) == 2
-    assert "2 of 3 parts are there" in caplog.text
-    assert missing_parts([Path("train.csv"), Path("train_1.csv")]) == ""
-
-
-@pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
-def test_files__named_twice_are_read_once(
-    link: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_file__that_is_bad_is_one_clear_error(
+    name: str, content: str, found: str, tmp_path: Path
 ) -> None:
-    _write(tmp_path, "a.csv")
-    if link == "symbolic":
-        (tmp_path / "b.csv").symlink_to("a.csv")
-    elif link == "hard":
-        os.link(tmp_path / "a.csv", tmp_path / "b.csv")
-    files = [str(tmp_path / "a.csv"), str(tmp_path / "*.csv")]
-    (table,) = tables_from_files(files)
-    assert table.name == files[0]
-    assert "rows are read once" in caplog.text
-    _write(tmp_path, "a.csv", "c.csv")
-    caplog.clear()
-    assert len(tables_from_files([files[0], str(tmp_path / "c.csv")])) == 2
-    assert not caplog.records
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name}.*{found}"):
+        _rows(tmp_path / name)
 
 
-def test_files__a_link_to_the_file_of_a_split_is_no_other(tmp_path: Path) -> None:
-    _write(tmp_path, "train.csv")
-    (tmp_path / "train-latest.csv").symlink_to("train.csv")
-    assert len(tables_from_dataset(str(tmp_path), None, "train")) == 1
-
-
-def test_files__that_are_not_there_are_kept() -> None:
-    assert without_repeats(["none/a.csv", "none/b.csv"]) == ["none/a.csv", "none/b.csv"]
+def test_real_files__rows_and_columns(real_data: Path) -> None:
+    assert len(_rows(real_data / "disaster_tweets" / "train.csv")) == 7613
+    emotions = open_file(str(real_data / "goemotions" / "train.tsv"), ["text", "labels", "id"])
+    rows = [row for _, row in emotions.rows()]
+    assert len(rows) == 43410
+    assert rows[123]["text"] == 'Three words, no subtlety. "Dude. Stop. Seriously." '
