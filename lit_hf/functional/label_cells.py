@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
 from lit_hf.functional.values import is_missing, value_text
 
@@ -101,20 +102,13 @@ def _written_list(cell: str) -> list[object] | None:
             found = json.loads(cell)
         except ValueError:
             # numpy writes ['x' 'y'], which Python would read as one word
-            if not re.search(r"""['"]\s+['"]""", cell):
-                found = _literal(cell)
+            with suppress(ValueError, SyntaxError):
+                found = None if re.search(r"""['"]\s+['"]""", cell) else ast.literal_eval(cell)
     if isinstance(found, list | tuple) and all(type(item) in (str, int) for item in found):
         return list(found)
     if cell.startswith("["):
         raise ValueError("the labels begin with [ but are no list of names or integers")
     return None
-
-
-def _literal(cell: str) -> object:
-    try:
-        return ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
-        return None
 
 
 def labels_writer(names: Iterable[str], separator: str) -> Callable[[Sequence[str]], str]:

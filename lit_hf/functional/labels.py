@@ -74,21 +74,20 @@ def names_in_order(counts: Mapping[str, int], places: Mapping[str, str], where: 
             negative (most often a mark for "no label").
     """
     found = spellings(counts)
-    numbers = [found[key] for key in found if whole_number(key) is not None]
-    words = [found[key] for key in found if whole_number(key) is None]
-    negative = [found[key] for key in found if (whole_number(key) or 0) < 0]
+    numbers = {key: whole_number(key) for key in found}
+    words = [found[key] for key, number in numbers.items() if number is None]
+    negative = [found[key] for key, number in numbers.items() if number is not None and number < 0]
     fault = ""
-    if numbers and words:
-        both = f"numbers ({_shown(numbers, places)}) and words ({_shown(words, places)})"
-        fault = f"mixed label types: {both}"
+    if 0 < len(words) < len(found):
+        fault = f"mixed label types: numbers, and the words {_shown(words, places)}"
     elif negative:
         fault = f"label {_shown(negative, places)} is below 0, which often marks a missing one"
     elif len(found) < 2:
-        fault = f"there is one class only ({_shown(found.values(), places)}); the right column?"
+        fault = f"there is one class only ({_shown(found.values(), places)})"
     if fault:
         raise InputError(
-            f"{where}: {fault}. Fix or remove these rows, or list every class in `label_names` "
-            "(quoted); for a number to predict set `problem_type: regression`."
+            f"{where}: {fault}. Fix these rows, or list every class in `label_names` (quoted); for "
+            "a number to predict set `problem_type: regression`."
         )
     return in_class_order(found.values())
 
@@ -195,12 +194,9 @@ def class_ids(
     if is_numbered:
         fault = f"label {_shown(unknown, places)} is out of range"
         raise InputError(f"{where}: {fault}: 0 to {len(names) - 1} ({_shown(names)}).")
-    # Classes of one name, such as ImageNet's two cranes, are called "crane (134)".
-    same = [name for name in names if name.startswith(f"{unknown[0]} (")]
-    near = f" Did you mean {' or '.join(map(repr, same))}?" if same else nearest(unknown[0], names)
     raise InputError(
-        f"{where}: unknown label {_shown(unknown, places)}; the classes are {_shown(names)}.{near}"
-        " They are those of `label_names`, else of the training rows, else of the model."
+        f"{where}: unknown label {_shown(unknown, places)}; the classes are {_shown(names)} (those "
+        f"of `label_names`, the training rows or the model).{nearest(unknown[0], names)}"
     )
 
 

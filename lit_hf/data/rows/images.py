@@ -23,11 +23,8 @@ from lit_hf.functional.pixels import PixelSettings, fit
 
 SMALL = 96 * 96  # pixels up to which an image is kept decoded: three bytes each
 _FEATURES = {
-    "id": Value("string"),
-    "image": Value("binary"),
-    "height": Value("int32"),
-    "width": Value("int32"),
-    "is_decoded": Value("bool"),
+    **{"id": Value("string"), "image": Value("binary"), "is_decoded": Value("bool")},
+    **{"height": Value("int32"), "width": Value("int32")},
 }
 
 

@@ -22,11 +22,8 @@ from lit_hf.data.sources.table import Row, Table
 
 _FEATURES = Features(
     {
-        "id": Value("string"),
-        "question": Value("string"),
-        "context": Value("string"),
-        "answers": List(Value("string")),
-        "starts": List(Value("int32")),
+        **dict.fromkeys(("id", "question", "context"), Value("string")),
+        **{"answers": List(Value("string")), "starts": List(Value("int32"))},
     }
 )
 
@@ -153,12 +150,8 @@ def answers_of(cell: object, column: str) -> list[tuple[str, int | None]]:
                 raise CellError("the answers have more texts than starts, or less", column, cell)
             found = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)]
     answers = found if isinstance(found, list | tuple) else [found]
-    pairs = [
-        (answer.get("text"), answer.get("answer_start"))
-        if isinstance(answer, Mapping)
-        else (answer, None)
-        for answer in answers
-    ]
+    known = [answer if isinstance(answer, Mapping) else {"text": answer} for answer in answers]
+    pairs = [(answer.get("text"), answer.get("answer_start")) for answer in known]
     for text, start in pairs:
         if not isinstance(text, str) or not isinstance(start, int | None):
             raise CellError(f"an answer is of another form, {form}", column, cell)

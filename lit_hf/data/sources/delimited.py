@@ -33,7 +33,7 @@ def open_tsv(path: Path, column_names: Sequence[str] | None) -> Table:
 
 def _table(path: Path, records: Callable[[], Records], names: Sequence[str] | None) -> Table:
     line, first = next(records(), (1, []))
-    if names and any(map(_is_same, first, names)):
+    if names and any(_folded(a) == _folded(b) for a, b in zip(first, names, strict=False)):
         fix = "`column_names` are for files without one; leave them out, or remove the line"
         raise InputError(f"{path}, line {line}: this is a header line, {first}; {fix}.")
     header = list(names or first)
@@ -109,10 +109,6 @@ def is_header(row: Mapping[str, object]) -> bool:
     """
     cells = [_folded(cell) for cell in row.values() if isinstance(cell, str)]
     return len(row) > 1 and sorted(cells) == sorted(map(_folded, row))
-
-
-def _is_same(cell: str, name: str) -> bool:
-    return _folded(cell) == _folded(name)
 
 
 def _folded(cell: str) -> str:

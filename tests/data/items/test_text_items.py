@@ -49,11 +49,11 @@ def test_texts__are_read_as_in_training(
 
 
 @pytest.mark.parametrize(
-    ("cell", "message"), [(["a"], "no text but list"), (2.0**54, "was rounded")]
+    ("cell", "message"), [(["a"], "is no text but list"), (2.0**54, "was rounded")]
 )
 def test_texts__of_a_template_without_a_text_are_named(
     tiny_model: str, cell: object, message: str
 ) -> None:
     inputs = make_inputs(tiny_model, {"text_template": "{k}: {t}"})
-    with pytest.raises(InputError, match=rf"item 1: the text is {message}.*column 'k'"):
+    with pytest.raises(InputError, match=rf"item 1: the text {message}.*column 'k'"):
         inputs.read([{"k": "a", "t": "b"}, {"k": cell, "t": "b"}])
