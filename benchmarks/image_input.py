@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.record import record
-from lit_hf import CropAndFlip, Draws, ImageClassificationDataModule, TrivialAugment
+from lit_hf import CropAndFlip, ImageClassificationDataModule, TrivialAugment
+from lit_hf.data.augmentation.basic import augment
 from lit_hf.data.sources.cifar import CLASSES
 from lit_hf.pretrained.processors import load_image_processor
 
@@ -48,9 +49,8 @@ def augmented(data: ImageClassificationDataModule, device: torch.device) -> Iter
     """The same, each image moved, mirrored and changed by TrivialAugment."""
     for batch in cast("DataLoader[Any]", data.val_dataloader()):
         moved = data.transfer_batch_to_device(batch, device, 0)
-        draws = Draws(0, 0, moved["index"])
-        for change in (CropAndFlip(), TrivialAugment()):
-            moved["pixels"] = change(moved["pixels"], draws)
+        images = augment(moved["pixels"].float() / 255, (CropAndFlip(), TrivialAugment()))
+        moved["pixels"] = (images * 255).round().to(torch.uint8)
         yield cast("Tensor", data.on_after_batch_transfer(moved, 0)["pixel_values"])
 
 

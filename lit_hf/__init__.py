@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     )
     from lit_hf.data.tweets import TweetDataModule as TweetDataModule
     from lit_hf.errors import InputError as InputError
-    from lit_hf.functional.draws import Draws as Draws
     from lit_hf.metrics.answer_score import AnswerScore as AnswerScore
     from lit_hf.modules.base import HFModule as HFModule
     from lit_hf.modules.extractive_qa import ExtractiveQA as ExtractiveQA
@@ -66,7 +65,6 @@ HOMES = {
     "ConfusionMatrixWriter": "lit_hf.callbacks.confusion",
     "CropAndFlip": "lit_hf.data.augmentation.basic",
     "CutMix": "lit_hf.data.augmentation.mix",
-    "Draws": "lit_hf.functional.draws",
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",

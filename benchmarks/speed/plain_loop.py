@@ -16,13 +16,12 @@ from benchmarks.speed.inside import Inside
 from benchmarks.speed.turns import end_turn, now
 from benchmarks.speed.work import Counts, Work, model_of
 from lit_hf import (
-    Draws,
     ExtractiveQADataModule,
     HFDataModule,
     ImageClassificationDataModule,
     TweetDataModule,
 )
-from lit_hf.data.augmentation.basic import augment
+from lit_hf.data.augmentation.basic import augment, seeded
 from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
 from lit_hf.speed.attention import apply_cpu_patches
 from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
@@ -121,8 +120,9 @@ def _augmented(batch: dict[str, Tensor], data: HFDataModule, epoch: int) -> dict
     """Images as the recipe shows them in training."""
     if not isinstance(data, ImageClassificationDataModule):
         return batch
-    draws = Draws(0, epoch, cast("Sequence[int]", batch["index"]))
-    return {**batch, "pixels": augment(batch["pixels"], data.augmentations, draws)}
+    with seeded(batch["pixels"].device, 0, epoch, *cast("Sequence[int]", batch["index"])):
+        images = augment(batch["pixels"].float() / 255, data.augmentations)
+    return {**batch, "pixels": (images * 255).round().to(torch.uint8)}
 
 
 def _inputs(batch: dict[str, Tensor], data: HFDataModule) -> dict[str, Tensor]:

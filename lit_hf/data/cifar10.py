@@ -1,5 +1,7 @@
 """CIFAR10DataModule: the ten classes of CIFAR-10."""
 
+from torch import nn
+
 from lit_hf.data.augmentation.basic import ImageAugmentation
 from lit_hf.data.augmentation.mix import ImageMixing
 from lit_hf.data.image_classification import ImageClassificationDataModule
@@ -14,8 +16,8 @@ class CIFARSettings(RowSettings, BatchSettings, total=False):
 
     val_fraction: float
     image_size: int | None
-    augmentations: list[ImageAugmentation] | None
-    mix_transforms: list[ImageMixing] | None
+    augmentations: list[ImageAugmentation | nn.Module] | None
+    mix_transforms: list[ImageMixing | nn.Module] | None
 
 
 class CIFAR10DataModule(ImageClassificationDataModule):

@@ -9,10 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+import torch.nn.functional as F
 from datasets import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 
-from lit_hf.data.augmentation.basic import CropAndFlip, ImageAugmentation, augment, with_numbers
+from lit_hf.data.augmentation.basic import (
+    CropAndFlip,
+    ImageAugmentation,
+    augment,
+    seeded,
+    with_numbers,
+)
 from lit_hf.data.augmentation.mix import ImageMixing, mix
 from lit_hf.data.classification import ClassificationDataModule
 from lit_hf.data.items.image_items import ImageInputs
@@ -35,7 +43,6 @@ from lit_hf.data.sources.resolve import Split
 from lit_hf.data.sources.table import Table
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact
-from lit_hf.functional.draws import Draws
 from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.functional.unpacking import Unpack
@@ -69,9 +76,10 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
             of a trained model.
         image_size: height and width that the model reads; without it those of its image processor.
         augmentations: change training images, one after another: `CropAndFlip`, `TrivialAugment`,
-            `RandAugment`, `RandomErasing`; without it `CropAndFlip` alone, none in an empty list.
+            `RandAugment`, `RandomErasing`, classes of `kornia.augmentation`, or yours; without it
+            `CropAndFlip` alone, none in an empty list.
         mix_transforms: mix training images in pairs and their classes with them: `MixUp`,
-            `CutMix`; of several one is drawn for each image; without it none.
+            `CutMix`; of several one is drawn for each batch; without it none.
         settings: those of `HFDataModule`, but for columns of files without header and for lengths.
             `predict_file` may be an image, or a folder with its subfolders, too.
 
@@ -92,8 +100,8 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         id_column: str = "id",
         label_names: list[str] | None = None,
         image_size: int | None = None,
-        augmentations: list[ImageAugmentation] | None = None,
-        mix_transforms: list[ImageMixing] | None = None,
+        augmentations: list[ImageAugmentation | nn.Module] | None = None,
+        mix_transforms: list[ImageMixing | nn.Module] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 256,
         **settings: Unpack[FileSettings],
@@ -197,17 +205,31 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         prepared = {name: value for name, value in batch.items() if name != "is_fitted"}
         images = cast("Tensor", batch["pixels"])
         if self.trainer is not None and self.trainer.training:
-            numbers = cast("Sequence[int]", batch["index"])
-            draws = Draws(self.seed, self.trainer.current_epoch, numbers)
-            images = augment(images, self.augmentations, draws)
-            if self.mix_transforms:
-                labels = cast("Tensor", batch["labels"])
-                images, prepared["targets"] = mix(
-                    images, labels, len(self.label_names or []), self.mix_transforms, draws
-                )
+            images, more = self._augmented(images, batch, self.trainer.current_epoch)
+            prepared |= more
         if not batch.get("is_fitted"):
             images = fit(images, self.pixels)
         return {**prepared, "pixels": images, "pixel_values": normalise(images, self.pixels)}
+
+    def _augmented(
+        self, pixels: Tensor, batch: Mapping[str, object], epoch: int
+    ) -> tuple[Tensor, dict[str, object]]:
+        """Training images as they are augmented and mixed, as bytes, with their `targets`.
+
+        The random numbers are those of the rows of the batch in this epoch: they are the same in a
+        resumed run and with any number of workers.
+        """
+        targets: dict[str, object] = {}
+        if not (self.augmentations or self.mix_transforms):
+            return pixels, targets
+        images = pixels.float() / 255
+        with seeded(pixels.device, self.seed, epoch, *cast("Sequence[int]", batch["index"])):
+            images = augment(images, self.augmentations)
+            if self.mix_transforms:
+                labels = cast("Tensor", batch["labels"])
+                classes = F.one_hot(labels, len(self.label_names or [])).float()
+                images, targets["targets"] = mix(images, classes, self.mix_transforms)
+        return images.mul(255).round().clamp(0, 255).to(torch.uint8), targets
 
     @classmethod
     def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:

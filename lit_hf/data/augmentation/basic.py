@@ -1,38 +1,33 @@
-"""Changes of training images that leave their class as it is, on the device and repeatable.
+"""Changes of training images that leave their class as it is, on the device.
+
+An augmentation is any `nn.Module` from images to images, float in [0, 1], so classes of kornia fit.
 
 Letters: B images, h and w their height and width.
 """
 
 import json
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from lit_hf.errors import InputError
-from lit_hf.functional.draws import Draws
 
 
 class ImageAugmentation(nn.Module):
-    """Changes training images; the base of those below and of yours.
+    """Changes training images; the base of those below.
 
-    What is random is drawn from the images' own streams, so that it is the same in a resumed run
-    and with any number of workers.
+    Any module that does so may stand in its place, such as one of kornia or yours. A recipe names a
+    subclass of this one without its module.
     """
 
-    def forward(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change a batch of images.
-
-        Args:
-            images: [B, 3, h, w] uint8.
-            draws: random numbers for each of the B images.
-
-        Returns:
-            [B, 3, h, w] uint8, on the same device.
-        """
+    def forward(self, images: Tensor) -> Tensor:
+        """Change a batch of images, [B, 3, h, w] float in [0, 1]."""
         raise NotImplementedError
 
 
@@ -52,23 +47,22 @@ class CropAndFlip(ImageAugmentation):
             raise InputError(f"Expected `padding` to be at least 0, but got {padding}.")
         self.padding = padding
 
-    def forward(self, images: Tensor, draws: Draws) -> Tensor:
-        """Move and mirror a batch of images, [B, 3, h, w] uint8."""
-        if self.padding >= min(images.shape[-2:]):
-            height, width = images.shape[-2:]
+    def forward(self, images: Tensor) -> Tensor:
+        """Move and mirror a batch of images, [B, 3, h, w]."""
+        count, _, height, width = images.shape
+        if self.padding >= min(height, width):
             raise InputError(
                 f"CropAndFlip: `padding` {self.padding} moves images of {height} x {width} out of "
                 f"sight; set at most {min(height, width) - 1}."
             )
-        room = 2 * self.padding + 1
-        drawn = torch.from_numpy(draws.integers(room, room, 2)).to(images.device)
-        height, width = images.shape[-2:]
-        rows = drawn[:, :1] + torch.arange(height, device=images.device)
-        columns = torch.arange(width, device=images.device).expand(len(images), -1)
-        columns = torch.where(drawn[:, 2:] == 1, width - 1 - columns, columns) + drawn[:, 1:2]
-        padded = F.pad(images, [self.padding] * 4)
-        owners = torch.arange(len(images), device=images.device)[:, None, None]
-        moved = padded.permute(0, 2, 3, 1)[owners, rows[:, :, None], columns[:, None, :]]
+        moves = torch.randint(2 * self.padding + 1, (2, count, 1))
+        is_mirrored = torch.rand(count, 1) < 0.5
+        columns = torch.arange(width).expand(count, -1)
+        columns = torch.where(is_mirrored, width - 1 - columns, columns) + moves[1]  # [B, w]
+        rows = torch.arange(height) + moves[0]  # [B, h]
+        padded = F.pad(images, [self.padding] * 4).permute(0, 2, 3, 1)
+        places = torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]
+        moved: Tensor = padded[tuple(place.to(images.device) for place in places)]
         return moved.permute(0, 3, 1, 2).contiguous()
 
 
@@ -88,65 +82,21 @@ class RandomErasing(ImageAugmentation):
             raise InputError(f"Expected `share` to lie in 0..1, but got {share}.")
         self.share = share
 
-    def forward(self, images: Tensor, draws: Draws) -> Tensor:
-        """Cover boxes of a batch of images, [B, 3, h, w] uint8."""
-        size = np.array(images.shape[-2:])
-        chosen, area, ratio, *place = draws.uniform(5).T
-        area = 0.02 + area * (0.33 - 0.02)
-        root = np.exp(np.log(0.3) * (1 - 2 * ratio) / 2)  # of height / width, from 0.3 to 1 / 0.3
-        lengths = np.sqrt(area * size.prod())[:, None] * np.stack([root, 1 / root], 1)
-        lengths = np.minimum(lengths.round(), size).astype(np.int64)
-        lengths[chosen >= self.share] = 0
-        starts = (np.stack(place, 1) * (size - lengths + 1)).astype(np.int64)
-        covered = boxes(images, starts, starts + lengths)
-        mean = images.float().mean((2, 3), keepdim=True).round().to(torch.uint8)
-        return torch.where(covered, mean, images)
+    def forward(self, images: Tensor) -> Tensor:
+        """Cover boxes of a batch of images, [B, 3, h, w]."""
+        count, size = len(images), torch.tensor(images.shape[-2:])
+        area = torch.empty(count).uniform_(0.02, 0.33) * size.prod()
+        ratio = (torch.empty(count).uniform_(-1, 1) * np.log(1 / 0.3)).exp()  # height / width
+        lengths = (
+            torch.stack([area * ratio, area / ratio], 1).sqrt().round().minimum(size)
+        )  # [B, 2]
+        lengths[torch.rand(count) >= self.share] = 0
+        starts = (torch.rand(count, 2) * (size - lengths + 1)).floor()
+        mean = images.mean((2, 3), keepdim=True)
+        return torch.where(boxes(images, starts, starts + lengths), mean, images)
 
 
-def augment(images: Tensor, augmentations: Sequence[ImageAugmentation], draws: Draws) -> Tensor:
-    """Change a batch of images by one augmentation after another.
-
-    Args:
-        images: [B, 3, h, w] uint8.
-        augmentations: what changes them.
-        draws: random numbers for each of the B images.
-
-    Returns:
-        [B, 3, h, w] uint8; height and width may be others where an augmentation changes them.
-
-    Raises:
-        InputError: if one of them gives something else than images, naming its class.
-    """
-    for augmentation in augmentations:
-        images = check_images(augmentation, augmentation(images, draws), images)
-    return images
-
-
-def check_images(change: nn.Module, found: object, images: Tensor) -> Tensor:
-    """The images that an augmentation or a mixing gives, if they are what was wanted.
-
-    Args:
-        change: what has made them.
-        found: what it gives.
-        images: [B, 3, h, w] uint8, what it was given.
-
-    Raises:
-        InputError: naming its class and what was wanted.
-    """
-    count, device = len(images), images.device
-    shown = type(found).__name__
-    if isinstance(found, Tensor):
-        has_shape = found.ndim == 4 and found.shape[:2] == (count, 3) and found.numel() > 0
-        if has_shape and found.dtype == torch.uint8 and found.device == device:
-            return found
-        shown = f"{found.dtype} of {list(found.shape)} on {found.device}"
-    raise InputError(
-        f"{type(change).__name__} gives {shown}; wanted are images as it gets them, torch.uint8 of "
-        f"{list(images.shape)} on {device}."
-    )
-
-
-def boxes(images: Tensor, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Tensor:
+def boxes(images: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
     """Which pixels lie in a box, [B, 1, h, w] bool.
 
     Args:
@@ -154,18 +104,70 @@ def boxes(images: Tensor, starts: NDArray[np.int64], ends: NDArray[np.int64]) ->
         starts: [B, 2], first row and column of each image's box.
         ends: [B, 2], the row and column after its last.
     """
-    first = torch.from_numpy(starts).to(images.device)[:, :, None]
-    last = torch.from_numpy(ends).to(images.device)[:, :, None]
-    rows, columns = (torch.arange(n, device=images.device) for n in images.shape[-2:])
-    within_rows = (rows >= first[:, 0]) & (rows < last[:, 0])
-    within_columns = (columns >= first[:, 1]) & (columns < last[:, 1])
-    return (within_rows[:, :, None] & within_columns[:, None, :])[:, None]
+    rows, columns = (
+        (torch.arange(length) >= first[:, None]) & (torch.arange(length) < last[:, None])
+        for length, first, last in zip(images.shape[-2:], starts.T, ends.T, strict=True)
+    )
+    inside: Tensor = rows[:, :, None] & columns[:, None, :]
+    return inside[:, None].to(images.device)
 
 
-def with_numbers(parts: Sequence[object]) -> str:
-    """Augmentations with their numbers, as text."""
+@contextmanager
+def seeded(device: torch.device, *numbers: int) -> Iterator[None]:
+    """Draw random numbers that depend on `numbers` alone, whoever draws them.
+
+    Python, numpy and torch draw them, on the CPU and on the device; behind the block each goes on
+    as if nothing was drawn, so that dropout is the same with and without augmentation.
+
+    Args:
+        device: where the images are.
+        numbers: the seed of the data, the epoch and the rows of the batch.
+    """
+    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])  # 32 bits
+    cards = [device] if device.type == "cuda" else []
+    with isolate_rng(include_cuda=False), torch.random.fork_rng(cards):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        yield
+
+
+def augment(images: Tensor, augmentations: Sequence[nn.Module]) -> Tensor:
+    """Change a batch of images by one augmentation after another.
+
+    Args:
+        images: [B, 3, h, w] float in [0, 1].
+        augmentations: what changes them; height and width may become others.
+
+    Raises:
+        InputError: if one of them gives no such images.
+    """
+    for change in augmentations:
+        images = check_images(change, change(images), len(images), images.device)
+    return images
+
+
+def check_images(change: nn.Module, found: object, count: int, device: torch.device) -> Tensor:
+    """Refuse what are no float images [B, 3, h, w] on the device.
+
+    Raises:
+        InputError: naming the module that gave them.
+    """
+    shown = type(found).__name__
+    if isinstance(found, Tensor):
+        if found.ndim == 4 and found.shape[:2] == (count, 3) and found.is_floating_point():
+            return found.to(device)
+        shown = f"{found.dtype} of {list(found.shape)}"
+    raise InputError(
+        f"{type(change).__name__} gives {shown}; expected are images as it gets them, float in "
+        f"[0, 1] of [{count}, 3, h, w]."
+    )
+
+
+def with_numbers(parts: Sequence[nn.Module]) -> str:
+    """Augmentations with their numbers, as text that is compared where a training resumes."""
     named = [
-        [type(part).__name__, {k: v for k, v in vars(part).items() if not k.startswith("_")}]
+        [repr(part), {k: v for k, v in vars(part).items() if not k.startswith("_")}]
         for part in parts
     ]
     return json.dumps(named, default=lambda value: type(value).__name__)

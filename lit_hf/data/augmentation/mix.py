@@ -5,19 +5,18 @@ Letters: B images, h and w their height and width, C classes.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributions import Beta
 
 from lit_hf.data.augmentation.basic import boxes, check_images
 from lit_hf.errors import InputError
-from lit_hf.functional.draws import Draws
 
 
 class ImageMixing(nn.Module):
-    """Mixes each image of a batch with another; the base of those below and of yours.
+    """Mixes each image of a batch with the one before it; the base of those below.
+
+    Any module from images and targets to both, mixed, may stand in its place.
 
     Args:
         alpha: the share of an image is drawn from Beta(alpha, alpha): 1 draws any share alike
@@ -30,25 +29,9 @@ class ImageMixing(nn.Module):
             raise InputError(f"Expected `alpha` to be above 0 and finite, but got {alpha}.")
         self.alpha = alpha
 
-    def shares(self, draws: Draws) -> NDArray[np.float64]:
+    def shares(self, count: int) -> Tensor:
         """Draw the share that each image keeps, [B]."""
-        from scipy.special import betaincinv
-
-        drawn: NDArray[np.float64] = betaincinv(self.alpha, self.alpha, draws.uniform(1)[:, 0])
-        return drawn
-
-    def forward(self, images: Tensor, others: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Mix images in pairs.
-
-        Args:
-            images: [B, 3, h, w] uint8.
-            others: [B, 3, h, w] uint8, the other image of each pair.
-            draws: random numbers for each of the B images.
-
-        Returns:
-            The mixed images [B, 3, h, w] uint8, and the share of the first of each pair [B].
-        """
-        raise NotImplementedError
+        return Beta(self.alpha, self.alpha).sample((count,))
 
 
 class MixUp(ImageMixing):
@@ -57,12 +40,10 @@ class MixUp(ImageMixing):
     https://arxiv.org/abs/1710.09412
     """
 
-    def forward(self, images: Tensor, others: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Mix images [B, 3, h, w] in pairs; give them and the share [B] of the first."""
-        share = torch.from_numpy(self.shares(draws)).float().to(images.device)
-        weight = share[:, None, None, None]
-        mixed = images * weight + others * (1 - weight)
-        return mixed.round().to(torch.uint8), share
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix images [B, 3, h, w] in pairs, and their targets [B, C]."""
+        share = self.shares(len(images)).to(images)
+        return _sum(images, share[:, None, None, None]), _sum(targets, share[:, None])
 
 
 class CutMix(ImageMixing):
@@ -71,68 +52,45 @@ class CutMix(ImageMixing):
     https://arxiv.org/abs/1905.04899
     """
 
-    def forward(self, images: Tensor, others: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Mix images [B, 3, h, w] in pairs; give them and the share [B] of the first."""
-        size = np.array(images.shape[-2:])
-        lengths = np.sqrt(1 - self.shares(draws))[:, None] * size
-        middles = draws.uniform(2) * size
-        starts = (middles - lengths / 2).round().clip(0, size).astype(np.int64)
-        ends = (middles + lengths / 2).round().clip(0, size).astype(np.int64)
-        pasted = boxes(images, starts, ends)
-        share = 1 - pasted.float().mean((1, 2, 3))  # of what is seen: boxes are cut at the edges
-        return torch.where(pasted, others, images), share
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix images [B, 3, h, w] in pairs, and their targets [B, C]."""
+        size = torch.tensor(images.shape[-2:])
+        lengths = (1 - self.shares(len(images))).sqrt()[:, None] * size  # [B, 2]
+        middles = torch.rand(len(images), 2) * size
+        starts, ends = ((middles + side * lengths / 2).round() for side in (-1, 1))
+        is_pasted = boxes(images, starts, ends)
+        share = 1 - is_pasted.float().mean((1, 2, 3))  # of what is seen: edges cut the boxes
+        return torch.where(is_pasted, images.roll(1, 0), images), _sum(targets, share[:, None])
+
+
+def _sum(values: Tensor, share: Tensor) -> Tensor:
+    return values * share + values.roll(1, 0) * (1 - share)
 
 
 def mix(
-    images: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    mix_transforms: Sequence[ImageMixing],
-    draws: Draws,
+    images: Tensor, targets: Tensor, mix_transforms: Sequence[nn.Module]
 ) -> tuple[Tensor, Tensor]:
-    """Mix each image with the one before it in the batch, by one of the ways, drawn for each.
+    """Mix a batch by one of the ways, which is drawn.
 
     Args:
-        images: [B, 3, h, w] uint8.
-        labels: [B] int64.
-        num_classes: C.
-        mix_transforms: the ways, at least one.
-        draws: random numbers for each of the B images.
+        images: [B, 3, h, w] float in [0, 1].
+        targets: [B, C], 1 for the class of each image.
+        mix_transforms: the ways, at least one: from images and targets to both, mixed.
 
     Returns:
-        The mixed images [B, 3, h, w] uint8, and their targets [B, C], which sum to 1.
+        The mixed images [B, 3, h, w], and their targets [B, C], the shares of the classes.
 
     Raises:
-        InputError: if one of the ways gives something else than it is asked for.
+        InputError: if a way gives something else.
     """
-    targets = F.one_hot(labels, num_classes).float()
-    others = images.roll(1, 0)
-    chosen = torch.from_numpy(draws.integers(len(mix_transforms))[:, 0]).to(images.device)
-    mixed, shares = images, torch.ones_like(targets[:, 0])
-    for number, mixing in enumerate(mix_transforms):
-        found, share = _checked(mixing, mixing(images, others, draws), images)
-        mixed = torch.where((chosen == number)[:, None, None, None], found, mixed)
-        shares = torch.where(chosen == number, share, shares)
-    return mixed, targets * shares[:, None] + targets.roll(1, 0) * (1 - shares[:, None])
-
-
-def _checked(mixing: ImageMixing, found: object, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What a way of mixing gives, if that is what was wanted.
-
-    Raises:
-        InputError: naming the class and what was wanted.
-    """
-    pair = found if isinstance(found, tuple | list) and len(found) == 2 else (found, None)
-    mixed, share = check_images(mixing, pair[0], images), pair[1]
-    wanted = f"wanted is the share of the first of each pair, [{len(images)}] in 0..1"
-    name = type(mixing).__name__
-    if mixed.shape != images.shape:
-        raise InputError(f"the mixing {name} gives images of another size: {list(mixed.shape)}.")
-    if not isinstance(share, Tensor) or share.shape != images.shape[:1] or share.dtype.is_complex:
-        shown = list(share.shape) if isinstance(share, Tensor) else type(share).__name__
-        raise InputError(f"the mixing {name} gives {shown} beside the images; {wanted}.")
-    # Those of this file are in 0..1; to look at numbers of a device takes waiting for it.
-    if type(mixing) not in (MixUp, CutMix) and not bool(((share >= 0) & (share <= 1)).all()):
-        low, high = share.min().item(), share.max().item()
-        raise InputError(f"the mixing {name} gives shares from {low:g} to {high:g}; {wanted}.")
-    return mixed, share.to(images.device, torch.float32)
+    transform = mix_transforms[int(torch.randint(len(mix_transforms), ()))]
+    found = transform(images, targets)
+    mixed, shares = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    mixed = check_images(transform, mixed, len(images), images.device)
+    if not isinstance(shares, Tensor) or shares.shape != targets.shape:
+        shown = list(shares.shape) if isinstance(shares, Tensor) else type(shares).__name__
+        raise InputError(
+            f"{type(transform).__name__} gives {shown} beside the images; expected are the shares "
+            f"of the classes, {list(targets.shape)}."
+        )
+    return mixed, shares
