@@ -26,8 +26,8 @@ from transformers import AutoModelForSequenceClassification
 from benchmarks.arguments import add_results, count, model_name, parser_of
 from benchmarks.record import record
 from lit_hf.speed.attention import apply_cpu_patches
-from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
-from lit_hf.speed.prepacked_linear import PackedWeights, can_pack
+from lit_hf.speed.callback import keep_kernels, keep_memory
+from lit_hf.speed.prepacked_linear import can_pack, pack_linears
 from lit_hf.speed.prune_last_layer import read_first_token
 
 SHAPES = {
@@ -70,7 +70,7 @@ def step_seconds(model_folder: str, stage: str, parts: str, shape: str, num_step
     if "first" in parts:
         read_first_token(model)
     if "packed" in parts:
-        PackedWeights(model).begin_batch()
+        pack_linears(model)
     optimizer = AdamW(model.parameters(), lr=5e-5, fused=True)
     step = partial(train, optimizer) if stage == "training" else evaluate
     model.train(stage == "training")

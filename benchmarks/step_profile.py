@@ -30,8 +30,8 @@ from benchmarks.cpu_step import evaluate, train
 from benchmarks.record import record
 from benchmarks.speed.__main__ import matrix_rate
 from lit_hf.speed.attention import apply_cpu_patches
-from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
-from lit_hf.speed.prepacked_linear import PackedWeights, can_pack
+from lit_hf.speed.callback import keep_kernels, keep_memory
+from lit_hf.speed.prepacked_linear import can_pack, pack_linears
 from lit_hf.speed.prune_last_layer import read_first_token
 
 Step = Callable[[dict[str, Tensor]], None]
@@ -132,7 +132,7 @@ def main() -> None:
             steps[name] = train_one if stage == "training" else partial(evaluate, model)
             operations[name] = num_operations(steps[name], batches[0])
         if stage == "evaluation" and can_pack():
-            PackedWeights(quick).begin_batch()
+            pack_linears(quick)
         for step in steps.values():
             seconds_by_kind(step, batches)  # what is made once
         totals, rate = profiled(steps, batches, options.rounds)

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from lit_hf.modules.image_classification import ImageClassifier as ImageClassifier
     from lit_hf.modules.text_classification import TextClassifier as TextClassifier
     from lit_hf.predictor import Predictor as Predictor
-    from lit_hf.speed.cpu_speed import CPUSpeed as CPUSpeed
-    from lit_hf.speed.first_token import PruneLastLayer as PruneLastLayer
+    from lit_hf.speed.callback import CPUSpeed as CPUSpeed
+    from lit_hf.speed.callback import PruneLastLayer as PruneLastLayer
 
 __version__ = "0.1.0"
 show_log_lines()
@@ -60,7 +60,7 @@ HOMES = {
     "AnswerScore": "lit_hf.metrics.answer_score",
     "AttentionHead": "lit_hf.modules.heads",
     "CIFAR10DataModule": "lit_hf.data.cifar10",
-    "CPUSpeed": "lit_hf.speed.cpu_speed",
+    "CPUSpeed": "lit_hf.speed.callback",
     "ClsHead": "lit_hf.modules.heads",
     "ConfusionMatrixWriter": "lit_hf.callbacks.confusion",
     "CropAndFlip": "lit_hf.data.augmentation.basic",
@@ -68,7 +68,7 @@ HOMES = {
     "ExportPretrained": "lit_hf.callbacks.export",
     "ExtractiveQA": "lit_hf.modules.extractive_qa",
     "ExtractiveQADataModule": "lit_hf.data.extractive_qa",
-    "PruneLastLayer": "lit_hf.speed.first_token",
+    "PruneLastLayer": "lit_hf.speed.callback",
     "GenerativeQA": "lit_hf.modules.generative_qa",
     "GenerativeQADataModule": "lit_hf.data.generative_qa",
     "HFDataModule": "lit_hf.data.base",

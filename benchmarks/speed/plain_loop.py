@@ -24,7 +24,7 @@ from lit_hf import (
 from lit_hf.data.augmentation.basic import augment, seeded
 from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
 from lit_hf.speed.attention import apply_cpu_patches
-from lit_hf.speed.cpu_speed import keep_kernels, keep_memory
+from lit_hf.speed.callback import keep_kernels, keep_memory
 from lit_hf.speed.prune_last_layer import read_first_token
 
 _LABELS = {"start_positions": "first_token", "end_positions": "last_token"}

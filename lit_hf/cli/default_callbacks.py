@@ -5,8 +5,7 @@ from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
 from lit_hf.callbacks.results import ResultsWriter
 from lit_hf.callbacks.trained_weights import TrainedWeights
-from lit_hf.speed.cpu_speed import CPUSpeed
-from lit_hf.speed.first_token import PruneLastLayer
+from lit_hf.speed.callback import CPUSpeed, PruneLastLayer
 
 EVERY_RUN = (
     *(LastCheckpoint, ResultsWriter, ConfusionMatrixWriter),

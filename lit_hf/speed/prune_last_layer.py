@@ -3,84 +3,60 @@
 Letters: B sequences, L tokens, H values of a token.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-
-class _Known(NamedTuple):
-    """A model whose head reads the first token.
-
-    Attributes:
-        cut_at: the part of a layer from which on each token goes its own way; residual connections
-            begin there too, or are added to what comes out of it.
-        head: its parts behind the layers, and their classes.
-    """
-
-    cut_at: str
-    head: Mapping[str, str]
-
-
-_KNOWN = {
-    "BertForSequenceClassification": _Known(
-        "attention.output", {"bert.pooler": "BertPooler", "classifier": "Linear"}
-    ),
-    "CamembertForSequenceClassification": _Known(
-        "attention.output", {"classifier": "CamembertClassificationHead"}
-    ),
-    "DebertaV2ForSequenceClassification": _Known(
-        "attention.output", {"pooler": "ContextPooler", "classifier": "Linear"}
-    ),
-    "DistilBertForSequenceClassification": _Known(
-        "sa_layer_norm", {"pre_classifier": "Linear", "classifier": "Linear"}
-    ),
-    "ElectraForSequenceClassification": _Known(
-        "attention.output", {"classifier": "ElectraClassificationHead"}
-    ),
-    "MPNetForSequenceClassification": _Known(
-        "attention.LayerNorm", {"classifier": "MPNetClassificationHead"}
-    ),
-    "RobertaForSequenceClassification": _Known(
-        "attention.output", {"classifier": "RobertaClassificationHead"}
-    ),
-    "ViTForImageClassification": _Known("layernorm_after", {"classifier": "Linear"}),
-    "XLMRobertaForSequenceClassification": _Known(
-        "attention.output", {"classifier": "XLMRobertaClassificationHead"}
-    ),
+_HEADS = {
+    "BertForSequenceClassification": {"bert.pooler": "BertPooler", "classifier": "Linear"},
+    "CamembertForSequenceClassification": {"classifier": "CamembertClassificationHead"},
+    "DebertaV2ForSequenceClassification": {"pooler": "ContextPooler", "classifier": "Linear"},
+    "DistilBertForSequenceClassification": {"pre_classifier": "Linear", "classifier": "Linear"},
+    "ElectraForSequenceClassification": {"classifier": "ElectraClassificationHead"},
+    "MPNetForSequenceClassification": {"classifier": "MPNetClassificationHead"},
+    "RobertaForSequenceClassification": {"classifier": "RobertaClassificationHead"},
+    "ViTForImageClassification": {"classifier": "Linear"},
+    "XLMRobertaForSequenceClassification": {"classifier": "XLMRobertaClassificationHead"},
 }
-"""By the names of transformers' classes."""
+"""The classes of transformers whose heads read the first token: the parts of a head by their paths,
+with their classes."""
+_CUT_AT = {
+    "DistilBertForSequenceClassification": "sa_layer_norm",
+    "MPNetForSequenceClassification": "attention.LayerNorm",
+    "ViTForImageClassification": "layernorm_after",
+}
+"""The part of a layer from which on each token goes its own way, where it isn't "attention.output".
+Residual connections begin there too, or are added to what comes out of it."""
 
 
 def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     """Let the last layer of a classifier compute the first token only, behind its attention.
 
-    The logits are the same and so are all gradients, since no head reads the other tokens: of a
-    layer's matrix products three quarters are left out. Where hidden states are asked for, where
-    gradients are checkpointed and where the encoder is called by itself, nothing is left out.
+    The logits and all gradients stay the same, since no head reads the other tokens: three quarters
+    of a layer's matrix products are left out. Where hidden states are asked for, where gradients
+    are checkpointed and where the encoder is called by itself, nothing is left out.
 
     Args:
-        model: any; one that is not known, has a `forward` or a head of its own, or layers that are
-            wrapped or used twice, stays as it is.
+        model: any; one of another class, with a `forward` or a head of its own, or with wrapped
+            layers, stays as it is.
 
     Returns:
-        What puts the model back as it was; None where it stayed so.
+        A function that restores the model; None where it stays as it is.
     """
-    known = _known_as(model)
-    has_chunks = bool(getattr(model.config, "chunk_size_feed_forward", None))
-    if known is None or has_chunks:  # one token is no whole chunk
+    kinds = [kind for kind in type(model).__mro__ if kind.__name__ in _HEADS]
+    if not kinds or not _is_library_model(model, kinds[0]):
         return None
-    paths = [path for path, _ in model.named_modules() if path.endswith("." + known.cut_at)]
+    cut_at = _CUT_AT.get(kinds[0].__name__, "attention.output")
+    paths = [path for path, _ in model.named_modules() if path.endswith(f".{cut_at}")]
     is_wrapped = any("_checkpoint_wrapped_module" in path for path in paths)
-    if not paths or len(paths) != model.config.num_hidden_layers or is_wrapped:
+    if is_wrapped or len(paths) != model.config.num_hidden_layers:
         return None
-    cut = _Cut(model)
+    pruning = _Pruning()
     hooks = (
-        model.register_forward_pre_hook(cut.begin, with_kwargs=True),
-        model.register_forward_hook(cut.end, always_call=True),
-        model.get_submodule(paths[-1]).register_forward_pre_hook(cut.cut),
+        model.register_forward_pre_hook(pruning.begin, with_kwargs=True),
+        model.register_forward_hook(pruning.end, always_call=True),
+        model.get_submodule(paths[-1]).register_forward_pre_hook(pruning.cut),
     )
 
     def undo() -> None:
@@ -90,53 +66,35 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     return undo
 
 
-def _known_as(model: PreTrainedModel) -> _Known | None:
-    """What is known of a model that runs as transformers wrote it."""
-    for kind in type(model).__mro__:
-        if kind.__name__ in _KNOWN and kind.__module__.startswith("transformers.models."):
-            known = _KNOWN[kind.__name__]
-            own = cast("type[PreTrainedModel]", kind).forward
-            is_own = type(model).forward is own and "forward" not in vars(model)
-            has_head = all(_is_library(model, *part) for part in known.head.items())
-            return known if is_own and has_head else None
-    return None
+class _Pruning:
+    """Hooks that leave out tokens while a model runs as a whole; a copied model has its own."""
 
+    is_active = False
 
-def _is_library(model: PreTrainedModel, path: str, name: str) -> bool:
-    """Whether a part of a model has the class of this name of transformers or torch."""
-    part: nn.Module | None = model
-    for step in path.split("."):
-        part = getattr(part, step, None)
-    kind = type(part)
-    is_known = kind.__module__.startswith(("transformers.models.", "torch.nn.modules."))
-    return is_known and kind.__name__ == name and "forward" not in vars(part)
-
-
-class _Cut:
-    """Hooks that leave out tokens while a model runs as a whole; a copy of it has its own."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.layers = [part for part in model.modules() if hasattr(part, "gradient_checkpointing")]
-        names = list(inspect.signature(type(model).forward).parameters)[1:]
-        known = "output_hidden_states" in names
-        self.place = names.index("output_hidden_states") if known else len(names)
-        self.is_within = False
-
-    def begin(
-        self, model: PreTrainedModel, args: tuple[object, ...], options: Mapping[str, object]
-    ) -> None:
+    def begin(self, model: PreTrainedModel, args: object, kwargs: Mapping[str, object]) -> None:
         """Look whether this run of the model needs all tokens."""
-        asked = options.get("output_hidden_states", next(iter(args[self.place :]), None))
-        if asked is None:
-            asked = model.config.output_hidden_states
+        asked = kwargs.get("output_hidden_states")
+        needs_all = model.config.output_hidden_states if asked is None else asked
         # Checkpointed layers run once more in the backward pass, on their own.
-        is_twice = any(layer.gradient_checkpointing for layer in self.layers)
-        self.is_within = not asked and not is_twice
+        is_twice = any(getattr(part, "gradient_checkpointing", False) for part in model.modules())
+        self.is_active = not needs_all and not is_twice
 
     def end(self, *_: object) -> None:
         """Compute all tokens again."""
-        self.is_within = False
+        self.is_active = False
 
     def cut(self, _: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Keep the first token of [B, L, H]."""
-        return tuple(hidden[:, :1] for hidden in args) if self.is_within else args
+        return tuple(hidden[:, :1] for hidden in args) if self.is_active else args
+
+
+def _is_library_model(model: PreTrainedModel, kind: type) -> bool:
+    """Whether a model computes as its class of transformers does, with the head of that class."""
+    if getattr(model.config, "chunk_size_feed_forward", 0):  # one token is no chunk
+        return False
+    is_own = getattr(type(model), "forward", None) is not getattr(kind, "forward", None)
+    parts = {model.get_submodule(path): name for path, name in _HEADS[kind.__name__].items()}
+    classes = {kind: kind.__name__, **{type(part): name for part, name in parts.items()}}
+    homes = ("transformers.models.", "torch.nn.modules.")
+    is_library = all(k.__name__ == n and k.__module__.startswith(homes) for k, n in classes.items())
+    return is_library and not is_own and not any("forward" in vars(p) for p in (model, *parts))

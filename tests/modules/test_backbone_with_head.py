@@ -24,8 +24,7 @@ from lit_hf import (
 from lit_hf.batches import TextBatch
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.backbone_with_head import BackboneWithHead, join, without_pooler
-from lit_hf.speed.cpu_speed import CPUSpeed
-from lit_hf.speed.first_token import PruneLastLayer
+from lit_hf.speed.callback import CPUSpeed, PruneLastLayer
 from tests.trainers import quiet_trainer
 
 MakeBatch = Callable[..., TextBatch]
