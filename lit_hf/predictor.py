@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -11,13 +11,15 @@ from torch import Tensor
 from lit_hf.batches import Prediction
 from lit_hf.callbacks.export import load_module
 from lit_hf.checkpointing.reader import load_verified
-from lit_hf.data.items.data_class import data_class
-from lit_hf.data.items.items import Item, checked_size, is_list, no_pairs, remedy
+from lit_hf.data.base import HFDataModule
+from lit_hf.data.items import Item, is_list, pairs_of
+from lit_hf.data.sources.table import Row
 from lit_hf.data.tokenization.unknown_tokens import warn_of_items
-from lit_hf.errors import InputError, told_as_input
+from lit_hf.errors import InputError, at_least, told_as_input
 from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
 from lit_hf.files.urls import check_local
 from lit_hf.files.write_errors import naming
+from lit_hf.functional.class_lookup import class_named, declaring
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.folder_weights import exported_settings
 from lit_hf.modules.loss_guard import check_answers
@@ -62,11 +64,11 @@ class Predictor:
         self.module = module
         if not is_being_trained(module):
             module.train(False)
-        self._has_told_unknown = False
+        self._has_warned = False
         self.tokenizer = module.prepared_processor(tokenizer)
         known = dict(inputs or {})
-        data = data_class(module.task, known.get("data"), type(self).__name__)
-        self._inputs = data.for_items(self.tokenizer, module.model.config, known)
+        kind = _data_class(module.task, known.get("data"))
+        self._data = kind.for_items(self.tokenizer, module.model.config, known)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -85,10 +87,10 @@ class Predictor:
             module = load_module(path, checkpoint)
             with scratch_folder() as folder, told_as_input(path):
                 with naming(Path(folder), remedy=OTHER_SCRATCH):
-                    held = write_processor(checkpoint, Path(folder))
-                about = data_description(checkpoint)
-                known = known_inputs(about)
-                processor = module.load_processor(folder if held else module.model_name, known)
+                    has_files = write_processor(checkpoint, Path(folder))
+                known = known_inputs(data_description(checkpoint))
+                place = folder if has_files else module.model_name
+                processor = module.load_processor(place, known)
         else:
             with told_as_input(path):
                 module, known = _from_folder(str(path))
@@ -118,60 +120,74 @@ class Predictor:
             batch_size: items run at once.
 
         Returns:
-            For each item in order what `lit-hf predict` tells of it, such as `prediction` and
+            For each item in order what `lit-hf predict` writes of it, such as `prediction` and
             `probability`, without its name.
 
         Raises:
-            InputError: naming the item that is none, or that is no pair where others are; if the
-                model gives no numbers.
+            InputError: naming the item that cannot be read; if the model gives no numbers.
         """
-        size = checked_size(batch_size)
-        parts = self._inputs.read(self._listed(items, second, question, context))
-        order = sorted(range(len(parts)), key=lambda i: sum(map(len, parts[i])))
-        answers: list[Prediction] = [{} for _ in parts]
+        at_least(1, batch_size=batch_size)
+        first = items if question is None else question
+        second = second if context is None else context
+        rows = self._data.read_items(self._listed(first, second))
+        order = sorted(range(len(rows)), key=lambda n: _length(rows[n]))  # little padding
+        answers: list[Prediction] = [{} for _ in rows]
         token_ids: list[Tensor] = []
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            batch = self._inputs.batch([parts[i] for i in rows])
+        for start in range(0, len(order), batch_size):
+            numbers = order[start : start + batch_size]
+            batch = self._data.batch_of_rows([rows[n] for n in numbers])
             token_ids += [cast("Tensor", batch["input_ids"])] if "input_ids" in batch else []
-            for row, answer in zip(rows, self._answer(batch), strict=True):
-                answers[row] = {k: v for k, v in answer.items() if k not in ("id", "index")}
-        check_answers([{**answer, "id": f"item {row}"} for row, answer in enumerate(answers)])
-        if token_ids and not self._has_told_unknown:
+            for number, answer in zip(numbers, self._answer(batch), strict=True):
+                answers[number] = {k: v for k, v in answer.items() if k not in ("id", "index")}
+        check_answers([{**answer, "id": f"item {n}"} for n, answer in enumerate(answers)])
+        if token_ids and not self._has_warned:
             tokenizer = cast("PreTrainedTokenizerBase", self.tokenizer)
-            self._has_told_unknown = warn_of_items(parts, token_ids, tokenizer)
+            self._has_warned = warn_of_items(rows, token_ids, tokenizer)
         return answers
 
-    def _listed(
-        self, items: object, second: object, question: object, context: object
-    ) -> Iterable[object]:
+    def _listed(self, items: object, second: object) -> Iterable[object]:
         """The items of a call in a list."""
-        if question is not None or context is not None:
-            if items is not None or second is not None:
-                raise InputError("wanted are items, or `question` with `context`, not both.")
-            items, second = question, context
-            if items is None or second is None:
-                raise no_pairs(items, second)
         if second is not None:
-            return self._inputs.paired(items, second)
-        if self._inputs.is_one(items):
+            return pairs_of(items, second)
+        if self._data.is_item(items):
             return [items]
         if not is_list(items):
             raise InputError(
-                "wanted a list of texts, pairs of texts, images or dicts of columns (of a pandas "
+                "expected a list of texts, pairs of texts, images or dicts of columns (of a pandas "
                 f"frame: `frame.to_dict('records')`), but got a {type(items).__name__}."
-                f"{remedy(items)}"
             )
         return items
 
     def _answer(self, batch: Mapping[str, object]) -> list[Prediction]:
         device = self.module.device
-        moved = {
+        moved: Any = {
             name: value.to(device) if isinstance(value, Tensor) else value
             for name, value in batch.items()
         }
         with answering(self.module), torch.inference_mode():
-            return self.module.predict_step(moved, 0)
+            return self.module.predict_step(self._data.on_after_batch_transfer(moved, 0), 0)
+
+
+def _length(row: Row) -> int:
+    return sum(len(value) for value in row.values() if isinstance(value, str | list))
+
+
+def _data_class(task: str, name: object) -> type[HFDataModule]:
+    """The class whose batches a module was trained on, else the first one that has its `task`.
+
+    Raises:
+        InputError: if it is not imported, or if there is none for the task.
+    """
+    kinds = declaring(HFDataModule, "task")  # imports those of the package
+    if isinstance(name, str):
+        return class_named(HFDataModule, name, Predictor.__name__)
+    for kind in kinds:
+        if kind.task == task:
+            return kind
+    raise InputError(
+        f"no data class of the task {task!r} is imported, which says how rows become batches: a "
+        f"subclass of HFDataModule with `task = {task!r}`."
+    )
 
 
 def _from_folder(path: str) -> tuple[HFModule, dict[str, object] | None]:

@@ -144,7 +144,7 @@ def test_rows__with_a_template(saved: Callable[..., tuple[Path, Path, Rows]]) ->
         _same(predictor("fire: in town 7"), wanted[:1])
         gap = float("nan")  # as pandas has it
         _same(predictor({"keyword": gap, "place": gap, "text": "a song"}), wanted[1:])
-        with pytest.raises(InputError, match=r"item 1: no column 'place'; found \['keyword', 'te"):
+        with pytest.raises(InputError, match="item 1: no column 'place'"):
             predictor([rows[0], {"keyword": "fire", "text": "x"}])
 
 
@@ -190,9 +190,9 @@ def test_pairs__as_tuples_and_rows(saved: Callable[..., tuple[Path, Path, Rows]]
         _same(predictor(("a fire in town", "people leave")), wanted[:1])
         _same(predictor("a fire in town", "people leave"), wanted[:1])
         _same(predictor([str(row["a"]) for row in rows], [str(row["b"]) for row in rows]), wanted)
-        with pytest.raises(InputError, match="mixed in one call"):
+        with pytest.raises(InputError, match="in one call"):
             predictor([("a", "b"), "c " * 99], batch_size=1)
-        with pytest.raises(InputError, match="trained on pairs, but got single texts"):
+        with pytest.raises(InputError, match="trained on pairs"):
             predictor(["a"])
 
 
@@ -218,26 +218,36 @@ def test_other_problems__have_their_own_answers(
         assert ("probabilities" in answers[0]) == several
 
 
-def test_items__that_are_none(trained: Path) -> None:
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (None, "expected a list of texts.*NoneType"),
+        (5, "expected a list of texts"),
+        (pd.DataFrame({"text": ["a"]}), "expected a list of texts"),
+        ({"a"}, "expected a list of texts"),
+        (["fine", 5], "item 1: .*no text but int"),
+        (["fine", None], "item 1: expected a dict of columns or text"),
+        (["fine", ["a", "b"]], r"item 1: .*a pair is a tuple"),
+        (["fine", ("a", "b", "c")], "item 1: expected a dict"),
+        ([{"\x1b[31m": "a"}], "item 0: no column 'text'; found "),
+        (["a", "\ud800"], "item 1: .*surrogate"),
+        ([("a", "b")], "trained on single texts"),
+        (["a", ("a", "b")], "in one call"),
+    ],
+)
+def test_items__that_cannot_be_read_are_named(items: Any, message: str, trained: Path) -> None:  # noqa: ANN401 - wrong on purpose
+    with pytest.raises(InputError, match=message):
+        Predictor.from_pretrained(trained / "pretrained")(items)
+
+
+def test_calls__that_cannot_be_are_refused(trained: Path) -> None:
     predictor = Predictor.from_pretrained(trained / "pretrained")
-    for item in (None, 5, b"x", ["a", "b"], ("a",), ("a", None), ("a", "b", "c"), {"text": None}):
-        with pytest.raises(InputError, match=r"item 1: wanted a text, a pair of texts \(a tuple"):
-            predictor(["fine", item])  # type: ignore[list-item]  # wrong on purpose
-    with pytest.raises(InputError, match=r"got \['a', 'b'\]\. For a pair write \(…, …\), not"):
-        predictor([["a", "b"]])
-    for items in (None, 5, pd.DataFrame({"text": ["a"]}), np.array("a"), torch.tensor(1), {"a"}):
-        with pytest.raises(InputError, match=r"wanted a list of texts.* but got a "):
-            predictor(items)  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(InputError, match="item 0: no column 'text'"):
-        predictor({"\x1b[31m": "a"})
-    with pytest.raises(InputError, match="item 1: the text holds half a surrogate pair"):
-        predictor(["a", "\ud800"])
-    with pytest.raises(InputError, match="trained on texts, but got pairs"):
-        predictor([("a", "b")])
-    for size in (0, -1, True):
-        with pytest.raises(InputError, match=f"`batch_size` to be a whole number.* but got {size}"):
-            predictor(["a"], batch_size=size)
-    assert len(predictor(list(pd.Series(["a", ""])))) == 2
+    with pytest.raises(InputError, match="`batch_size`"):
+        predictor(["a fire"], batch_size=0)
+    with pytest.raises(InputError, match="`batch_size`"):
+        predictor(["a fire"], 32)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(InputError, match="`device` 'nowhere'"):
+        Predictor.from_pretrained(trained / "pretrained", device="nowhere")
 
 
 def test_folder__of_another_program(tiny_model: str, tmp_path: Path) -> None:
@@ -326,24 +336,6 @@ def test_head__that_is_not_known_is_told_in_one_clause(tmp_path: Path, fit: Fit)
         Predictor.from_pretrained(tmp_path / "pretrained")
     with pytest.raises(InputError, match=wanted):  # built with no weights
         TextClassifier(str(tmp_path / "pretrained"), pretrained=False).configure_model()
-
-
-@pytest.mark.parametrize("item", [b"a fire", None, 5, {"context": "a fire"}, {"text": None}])
-def test_items__of_a_wrong_kind_are_refused_alone_and_in_a_list(
-    item: object, trained: Path
-) -> None:
-    predictor = Predictor.from_pretrained(trained / "pretrained")
-    for items in (item, [item]):
-        with pytest.raises(InputError, match=r"wanted a|no column 'text'"):
-            predictor(items)  # type: ignore[arg-type]  # wrong on purpose
-
-
-def test_two_texts__for_a_model_of_single_ones_are_refused(trained: Path) -> None:
-    predictor = Predictor.from_pretrained(trained / "pretrained")
-    with pytest.raises(InputError, match=r"on texts, but got pairs. Several texts are one list"):
-        predictor("a fire", "a song")
-    with pytest.raises(InputError, match=r"`batch_size=32`"):
-        predictor(["a fire"], 32)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("kind", [TextClassifier, ExtractiveQA, GenerativeQA, ImageClassifier])

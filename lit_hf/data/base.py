@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -10,9 +10,8 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from lit_hf.data.items.item_batches import ItemBatches
+from lit_hf.data.items import ItemReader
 from lit_hf.data.model_of_data import ModelOfData
-from lit_hf.data.own_rows import OwnRows
 from lit_hf.data.rows.row_weights import check_weights, without_weights
 from lit_hf.data.rows.same_rows import check_same_rows, left_to_setup, raised_together
 from lit_hf.data.sampling.batching import Batching, sizes_of
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class HFDataModule(OwnRows, ItemBatches, ModelOfData):
+class HFDataModule(ItemReader, ModelOfData):
     """Rows of any source to batches; the base of the data modules of all tasks.
 
     A subclass says how a row is read (`features`, `read_row`), how rows become tokens or the like
@@ -124,10 +123,6 @@ class HFDataModule(OwnRows, ItemBatches, ModelOfData):
         return f"{type(self).__name__}({self.model_name!r})"
 
     # What a subclass says.
-
-    def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
-        raise NotImplementedError
 
     def collator(self) -> Collate:
         """What does the same without the data module: a small object that goes to workers."""

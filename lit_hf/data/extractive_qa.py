@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from datasets import Dataset, Features
 
 from lit_hf.data.cache import cached_map, key_of
-from lit_hf.data.items.question_items import QuestionInputs
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import locate
 from lit_hf.data.rows.labels import values_of
@@ -144,17 +143,19 @@ class ExtractiveQADataModule(QuestionDataModule):
 
     def encode_rows(self, columns: Columns) -> Columns:
         """Tokenise checked questions: columns `question`, `context`, and perhaps the answers."""
-        return encode_windows(columns, self.processor, self.max_length, self.doc_stride)
+        return {
+            **columns,
+            **encode_windows(columns, self.processor, self.max_length, self.doc_stride),
+        }
 
-    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> QuestionInputs:
-        """How items of a Predictor become batches: by windows as in training, or as go in."""
+    def set_lengths(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> None:
+        """As long windows as in training, or as tokenizer and model take."""
         longest = self._max_length
         if "max_length" not in known:
             longest = min(longest, default_length(self.processor, config))
         self.max_length = min(longest, positions_of(config) or longest)
         if "doc_stride" not in known:
             self.doc_stride = min(self.doc_stride, self.max_length // 2)
-        return QuestionInputs(self)
 
     def _tell_lost(self, split: Split, encoded: Dataset) -> None:
         if split == "predict":

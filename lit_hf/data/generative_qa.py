@@ -12,7 +12,6 @@ import numpy as np
 from datasets import Dataset, Features
 
 from lit_hf.data.cache import cached_map, key_of
-from lit_hf.data.items.question_items import QuestionInputs
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import told_place
 from lit_hf.data.rows.row_weights import weight_features
@@ -170,7 +169,7 @@ class GenerativeQADataModule(QuestionDataModule):
 
     def encode_rows(self, columns: Columns) -> Columns:
         """Tokenise checked questions, columns `question` and `context`, in their prompts."""
-        return encode_prompts(columns, self.texts, self.prompts)
+        return {**columns, **encode_prompts(columns, self.texts, self.prompts)}
 
     @classmethod
     def settings_in(cls, known: Mapping[str, object]) -> dict[str, Any]:
@@ -180,15 +179,14 @@ class GenerativeQADataModule(QuestionDataModule):
             found["doc_stride"] = min(_DOC_STRIDE, found["max_length"] // 2)
         return found
 
-    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> QuestionInputs:
-        """How items of a Predictor become batches: by windows as in training, or as go in."""
+    def set_lengths(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> None:
+        """As long windows as in training, or as tokenizer and model take."""
         longest = self.prompts.max_length
         self.max_length = longest = min(longest, positions_of(config) or longest)
         stride = self.prompts.doc_stride
         if "doc_stride" not in known:
             stride = min(stride, longest // 2)
         self.prompts = self.prompts._replace(max_length=longest, doc_stride=stride)
-        return QuestionInputs(self)
 
     def _tell(self, split: Split, encoded: Dataset) -> None:
         """Say what the model will not be taught as it stands in the rows."""

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
+from PIL import Image
 from torch import Tensor, nn
 
 from lit_hf.data.augmentation.basic import (
@@ -23,8 +25,13 @@ from lit_hf.data.augmentation.basic import (
 )
 from lit_hf.data.augmentation.mix import ImageMixing, mix
 from lit_hf.data.classification import ClassificationDataModule
-from lit_hf.data.items.image_items import ImageInputs
 from lit_hf.data.model_of_data import image_processor_of
+from lit_hf.data.rows.decode_image import (
+    decode,
+    image_bytes,
+    pixels_of_array,
+    pixels_of_image,
+)
 from lit_hf.data.rows.image_columns import (
     table_of_images,
     under_names,
@@ -37,10 +44,11 @@ from lit_hf.data.rows.labels import (
 )
 from lit_hf.data.rows.report import RowSummary
 from lit_hf.data.sampling.collating import ImageCollate
+from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import FileSettings
 from lit_hf.data.sources.image_folder import refuse_unclassed, table_of_files
 from lit_hf.data.sources.resolve import Split
-from lit_hf.data.sources.table import Table
+from lit_hf.data.sources.table import Row, Table
 from lit_hf.errors import InputError
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.labels import checked_names
@@ -50,7 +58,7 @@ from lit_hf.pretrained.hf_objects import ProcessorSource
 from lit_hf.pretrained.processors import pixel_settings, set_image_size
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, PreTrainedConfig
+    from transformers import BaseImageProcessor
 
 log = logging.getLogger(__name__)
 
@@ -236,9 +244,33 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         """The image processor holds all of them."""
         return {}
 
-    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> ImageInputs:
-        """How items of a Predictor become batches."""
-        return ImageInputs(pixel_settings(self.processor))
+    # Items of a Predictor.
+
+    def is_item(self, items: object) -> bool:
+        """Whether this is an image alone, no list of them."""
+        if isinstance(items, np.ndarray | Tensor):
+            return items.ndim < 4
+        return isinstance(items, Path | Image.Image) or super().is_item(items)
+
+    def read_item(self, item: object) -> Row:
+        """The pixels of a path, a file's content, a Pillow image, an array or a tensor."""
+        cell = item.get("image", item) if isinstance(item, Mapping) else item
+        if isinstance(cell, Tensor):
+            cell = cell.cpu().float().numpy() if cell.is_floating_point() else cell.cpu().numpy()
+        if isinstance(cell, np.ndarray):
+            pixels = pixels_of_array(cell, "image")
+        elif isinstance(cell, Image.Image):
+            pixels = pixels_of_image(cell, "image")
+        else:
+            cell = str(cell) if isinstance(cell, Path) else cell
+            pixels = decode(image_bytes(cell, "image"), "image", item)
+        height, width, _ = pixels.shape
+        size = {"height": height, "width": width, "is_decoded": True}
+        return {"image": pixels.tobytes(), **size}
+
+    def encode_rows(self, columns: Columns) -> Columns:
+        """Images as they are, which are resized on the device."""
+        return columns
 
     def training_facts(self) -> dict[str, Fact]:
         """Augmentations and mix_transforms, with their numbers."""

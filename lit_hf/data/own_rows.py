@@ -79,6 +79,10 @@ class OwnRows(KnownRows):
         """
         raise NotImplementedError
 
+    def collate(self, columns: Columns) -> Mapping[str, object]:
+        """Make a batch of encoded columns; `id`, `index` and `is_padding` are added to it."""
+        raise NotImplementedError
+
     def save_processor(self, folder: Path) -> None:
         """Write the tokenizer, or what there is in its place, as a Hugging Face folder."""
         save_tokenizer(self.processor, folder)

@@ -3,7 +3,7 @@
 Letters: B examples in a batch, W windows of all of them, L tokens of the longest window.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,17 @@ from datasets import Dataset
 
 from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.items import columns_of_item
 from lit_hf.data.rows.answer_places import FindAnswer
+from lit_hf.data.rows.cells import text_of
 from lit_hf.data.rows.context_split import check_contexts, split_by_context
 from lit_hf.data.rows.questions import QuestionColumns, read_questions
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources.resolve import Split
+from lit_hf.data.sources.table import Row
 from lit_hf.data.tokenization.max_question_tokens import with_room
+from lit_hf.errors import InputError
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
 from lit_hf.pretrained.tokenizer_saving import save_tokenizer
@@ -52,7 +56,7 @@ class QuestionDataModule(HFDataModule):
         settings: those of `HFDataModule`, but for `column_names`.
     """
 
-    input_columns = ("question", "context")
+    input_columns = item_columns = ("question", "context")
 
     def __init__(
         self,
@@ -88,6 +92,27 @@ class QuestionDataModule(HFDataModule):
     def question_lengths(self, questions: Sequence[str]) -> list[int]:
         """How many tokens each question has, with what else is in each of its windows."""
         raise NotImplementedError
+
+    # Items of a Predictor.
+
+    def read_items(self, items: Iterable[object]) -> list[Row]:
+        """Question and context of each item; a question leaves room for its context."""
+        rows = super().read_items(items)
+        questions = [str(row["question"]) for row in rows]
+        for number, length in enumerate(self.question_lengths(questions) if rows else []):
+            if length > self.question_room:
+                raise InputError(
+                    f"item {number}: the question has {length} tokens, there is room for "
+                    f"{self.question_room}."
+                )
+        return rows
+
+    def read_item(self, item: object) -> Row:
+        """Question and context of an item: a tuple, or a dict of both."""
+        cells = columns_of_item(item, self.item_columns)
+        texts = {name: cells[name] for name in self.item_columns}  # both are there
+        row = {name: text_of(texts, name, strict=True) for name in texts}
+        return {**row, "answers": []}
 
     # What is shared.
 

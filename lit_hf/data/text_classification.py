@@ -3,7 +3,9 @@
 Letters: B examples in a batch, L tokens of the longest, C classes.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from datasets import Dataset
 
 from lit_hf.data.cache import key_of
 from lit_hf.data.classification import ClassificationDataModule
-from lit_hf.data.items.text_items import TextInputs
+from lit_hf.data.items import columns_of_item
+from lit_hf.data.rows.cells import is_blank, text_of
 from lit_hf.data.rows.labels import (
     check_flags,
     check_lists,
@@ -23,8 +26,8 @@ from lit_hf.data.sampling.collating import Padding, TextCollate
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
 from lit_hf.data.sources.resolve import Split
-from lit_hf.data.sources.table import Table
-from lit_hf.data.tokenization.templates import TemplateTokenizer
+from lit_hf.data.sources.table import Row, Table
+from lit_hf.data.tokenization.templates import TemplateTokenizer, fill, trimmed
 from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
 from lit_hf.data.tokenization.tokens import check_padding, encode_batch, encode_texts
 from lit_hf.errors import InputError
@@ -37,6 +40,8 @@ from lit_hf.pretrained.positions import check_length, default_length, positions_
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
@@ -103,6 +108,7 @@ class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
         self.problem_type: ProblemType = problem_type
         self._max_length = max_length
         self._texts: TemplateTokenizer | None = None
+        self._knows_columns = True
 
     @cached_property
     def max_length(self) -> int:
@@ -130,12 +136,64 @@ class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
         """Tokenise checked rows: columns `text`, and where there are such `pair` and `values`."""
         return encode_batch(columns, self.texts, self.max_length)
 
-    def inputs(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> TextInputs:
-        """How items of a Predictor become batches: as long texts as in training, or as go in."""
+    # Items of a Predictor.
+
+    def set_lengths(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> None:
+        """As long texts as in training, or as tokenizer and model take."""
         is_known = "max_length" in known and self._max_length is not None
         longest = self._max_length if is_known else default_length(self.processor, config)
         self.max_length = min(longest or 0, positions_of(config) or longest or 0)
-        return TextInputs(self, known)
+        self._knows_columns = bool(known.get("text_template") or known.get("text_column"))
+
+    def read_items(self, items: Iterable[object]) -> list[Row]:
+        """The texts of each item, alone or in pairs as in training."""
+        rows = super().read_items(items)
+        are_pairs = {"pair" in row for row in rows}
+        expected = {self.columns.pair is not None} if self._knows_columns else are_pairs
+        if len(are_pairs) > 1 or not are_pairs <= expected:
+            trained = "pairs of texts (tuples)" if True in expected else "single texts"
+            trained = f"; the model was trained on {trained}" if self._knows_columns else ""
+            raise InputError(f"expected either single texts or pairs in one call{trained}.")
+        if True in are_pairs and not separates_pairs(self.processor):
+            raise inseparable_pairs("{first}", "{second}")
+        empty = [n for n, row in enumerate(rows) if not row["text"] or not row.get("pair", "-")]
+        if empty:
+            log.warning(
+                f"{len(empty)} of {len(rows)} items have an empty text, the first is item "
+                f"{empty[0]}: their answers mean little."
+            )
+        return rows
+
+    def read_item(self, item: object) -> Row:
+        """The text of an item: a text, a pair of texts, or a row of columns as in training."""
+        columns = self.columns
+        if not isinstance(item, Mapping):
+            if self.texts.has_marks:
+                names = ", ".join(columns.texts())
+                raise ValueError(
+                    f"the model was trained on texts of the template {columns.template!r}, whose "
+                    f"special tokens a text alone lacks: give a dict of {names}"
+                )
+            pair = "second text" if isinstance(item, tuple) else None
+            columns = replace(columns, text="text", pair=pair, template=None)
+        cells = columns_of_item(item, columns.texts())
+        cells = {name: cells[name] for name in columns.texts()}  # all are there
+        texts = {name: self._text_of(cells, name, columns) for name in cells}
+        template = columns.template
+        text = trimmed(fill(template, texts)) if template else texts[columns.text]
+        row: dict[str, object] = {"text": "" if is_blank(text) else text}
+        if self.columns.template:  # where in the text the cells stand
+            row["values"] = getattr(row["text"], "values", ())
+        if columns.pair:
+            row["pair"] = "" if is_blank(texts[columns.pair]) else texts[columns.pair]
+        return row
+
+    @staticmethod
+    def _text_of(cells: Row, name: str, columns: TextColumns) -> str:
+        may_be_number = columns.template is not None and name != columns.pair
+        return text_of(cells, name, strict=False, may_be_number=may_be_number)
+
+    # Rows of a split.
 
     def read_rows(
         self, split: Split, tables: list[Table], columns: TextColumns, listed: frozenset[str]

@@ -14,7 +14,7 @@ from tests.trainers import quiet_trainer
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
-    from lit_hf.data.items.items import Item
+    from lit_hf.data.items import Item
 
 
 def test_evaluating__gives_each_part_its_own_mode_back() -> None:

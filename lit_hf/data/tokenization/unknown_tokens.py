@@ -65,7 +65,7 @@ def warn_of_rows(
 
 
 def warn_of_items(
-    items: Sequence[tuple[object, ...]],
+    items: Sequence[object],
     token_ids: Sequence[Tensor],
     tokenizer: "PreTrainedTokenizerBase",
 ) -> bool:

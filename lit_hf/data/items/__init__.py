@@ -1,1 +1,0 @@
-"""What a Predictor is given, put in batches as training rows are."""
