@@ -16,7 +16,6 @@ from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import locate
 from lit_hf.data.rows.labels import values_of
 from lit_hf.data.rows.row_weights import weight_features
-from lit_hf.data.sampling.collating import QuestionCollate
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
@@ -60,6 +59,7 @@ class ExtractiveQADataModule(QuestionDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
+    pad_windows = staticmethod(pad_windows)
     task = "extractive_qa"
 
     def __init__(
@@ -186,11 +186,6 @@ class ExtractiveQADataModule(QuestionDataModule):
         """Whether questions without answer were found."""
         parts = [rows for split, rows in self.splits.items() if split != "predict"]
         return any(not answers for rows in parts for answers in values_of(rows, "answers"))
-
-    def collator(self) -> QuestionCollate:
-        """What does the same without the data module."""
-        pad_token_id = int(self.processor.pad_token_id or 0)
-        return QuestionCollate(pad_windows, pad_token_id, self.pad_to_multiple_of)
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

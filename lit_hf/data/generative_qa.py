@@ -15,7 +15,6 @@ from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import told_place
 from lit_hf.data.rows.row_weights import weight_features
-from lit_hf.data.sampling.collating import QuestionCollate
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.tokenization.prompts import (
@@ -69,6 +68,7 @@ class GenerativeQADataModule(QuestionDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
+    pad_windows = staticmethod(pad_prompts)
     task = "generative_qa"
 
     def __init__(
@@ -215,11 +215,6 @@ class GenerativeQADataModule(QuestionDataModule):
             return rows
         drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
         return rows.select(sorted(drawn.tolist()))
-
-    def collator(self) -> QuestionCollate:
-        """What does the same without the data module."""
-        pad_token_id = int(self.processor.pad_token_id or 0)
-        return QuestionCollate(pad_prompts, pad_token_id, self.pad_to_multiple_of)
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

@@ -5,7 +5,7 @@ Letters: B images, h and w their height and width, H and W those that the model 
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,7 +43,7 @@ from lit_hf.data.rows.labels import (
     values_of,
 )
 from lit_hf.data.rows.report import RowSummary
-from lit_hf.data.sampling.collating import ImageCollate
+from lit_hf.data.sampling.collating import Collate, collate_images
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import FileSettings
 from lit_hf.data.sources.image_folder import refuse_unclassed, table_of_files
@@ -199,9 +199,9 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
 
     # Batches.
 
-    def collator(self) -> ImageCollate:
+    def collator(self) -> Collate:
         """What does the same without the data module."""
-        return ImageCollate(self.pixels)
+        return partial(collate_images, settings=self.pixels)
 
     def on_after_batch_transfer(
         self, batch: Mapping[str, object], dataloader_idx: int

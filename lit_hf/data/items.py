@@ -118,7 +118,7 @@ def columns_of_item(item: object, names: Sequence[str]) -> dict[str, object]:
     cells = item if isinstance(item, tuple) else (item,)
     if isinstance(item, Mapping):
         return {str(name): plain_value(value) for name, value in item.items()}
-    if len(cells) == len(names) and not isinstance(item, list | None):
+    if len(cells) == len(names) and item is not None:
         return dict(zip(names, cells, strict=True))
     hint = " (a pair is a tuple, no list)" if isinstance(item, list) else ""
     shown = printable(repr(item), 100)

@@ -3,12 +3,13 @@
 Letters: B examples in a batch, W windows of all of them, L tokens of the longest window.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from datasets import Dataset
+from torch import Tensor
 
 from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
 from lit_hf.data.base import HFDataModule
@@ -17,6 +18,7 @@ from lit_hf.data.rows.answer_places import FindAnswer
 from lit_hf.data.rows.cells import text_of
 from lit_hf.data.rows.context_split import check_contexts, split_by_context
 from lit_hf.data.rows.questions import QuestionColumns, read_questions
+from lit_hf.data.sampling.collating import Collate, collate_questions
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources.resolve import Split
@@ -57,6 +59,7 @@ class QuestionDataModule(HFDataModule):
     """
 
     input_columns = item_columns = ("question", "context")
+    pad_windows: Callable[[Columns, int, int], dict[str, Tensor]]
 
     def __init__(
         self,
@@ -153,8 +156,17 @@ class QuestionDataModule(HFDataModule):
         """Draw the questions that are trained, and those set aside; each context in one part."""
         return split_by_context(examples, self.val_fraction, self.seed)
 
+    def collator(self) -> Collate:
+        """Lays the windows of a batch under each other, padded to the longest."""
+        return partial(
+            collate_questions,
+            pad=self.pad_windows,
+            pad_token_id=int(self.processor.pad_token_id or 0),
+            multiple=self.pad_to_multiple_of,
+        )
+
     def collate(self, columns: Columns) -> Mapping[str, object]:
-        """Lay the windows of a batch under each other, padded to the longest."""
+        """Make a batch, by what goes to workers."""
         return self.collator()(columns)
 
     def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:

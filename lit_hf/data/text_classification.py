@@ -6,7 +6,7 @@ Letters: B examples in a batch, L tokens of the longest, C classes.
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
@@ -22,7 +22,7 @@ from lit_hf.data.rows.labels import (
 )
 from lit_hf.data.rows.report import RowSummary
 from lit_hf.data.rows.text import TextColumns, read_examples
-from lit_hf.data.sampling.collating import Padding, TextCollate
+from lit_hf.data.sampling.collating import Collate, Padding, collate_texts
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import DataSettings
 from lit_hf.data.sources.resolve import Split
@@ -230,12 +230,17 @@ class TextClassificationDataModule(ClassificationDataModule[TextColumns]):
         super().check_fit()
         check_lists(self.splits["train"], self.problem_type, self.columns.separator)
 
-    def collator(self) -> TextCollate:
+    def collator(self) -> Collate:
         """What does the same without the data module."""
         # Rows to predict need no names of classes, and there may be none; others have read them.
         names = vars(self).get("label_names") or self._label_names or []
-        padding = Padding.of(self.processor)
-        return TextCollate(padding, self.pad_to_multiple_of, self.problem_type, len(names))
+        return partial(
+            collate_texts,
+            padding=Padding.of(self.processor),
+            multiple=self.pad_to_multiple_of,
+            problem_type=self.problem_type,
+            num_classes=len(names),
+        )
 
     def describe(self) -> dict[str, object]:
         """Sources, counts and settings, for the model card and the Predictor."""

@@ -35,26 +35,11 @@ def joins(character: str) -> bool:
     return any(low <= first <= high for low, high in ranges)
 
 
-@cache
-def is_spaced_accent(character: str) -> bool:
-    """Whether a character is an accent that stands alone, such as ´, ¨, ˚ and ‾.
-
-    NFKD makes a space with an accent of it, of which a tokenizer that strips accents leaves
-    nothing.
-
-    >>> is_spaced_accent("´"), is_spaced_accent("a"), is_spaced_accent(" ")
-    (True, False, False)
-    """
-    parts = unicodedata.normalize("NFKD", character)
-    return parts[0] == " " and len(parts) > 1 and unicodedata.category(parts[1])[0] == "M"
-
-
 def completed_ends(text: str, spans: Iterable[Span]) -> dict[int, int]:
     r"""Ends of tokens that leave out what is written into their last character.
 
     Only characters that no token stands for are added, so that tokens of single accents keep their
-    places. An accent that stands alone is added where no letter or number follows: to "6´", but not
-    to "Ada" in "Ada´s".
+    places.
 
     Args:
         text: the text.
@@ -68,25 +53,19 @@ def completed_ends(text: str, spans: Iterable[Span]) -> dict[int, int]:
     >>> completed_ends("e\u0301te\u0301", [(0, 1), (1, 2), (2, 5)])
     {}
     """
-    letters = set() if text.isascii() else set(text)
-    joining = {c for c in letters if joins(c)}
-    accents = {c for c in letters if is_spaced_accent(c)} - joining
-    if not joining and not accents:
+    joining = {c for c in set(text) if joins(c)} if not text.isascii() else set()
+    if not joining:
         return {}
-    claimed = bytearray(len(text))
+    claimed = bytearray(len(text))  # which characters a token stands for
     ends = set()
     for start, end in spans:
         if start < end:
             claimed[start:end] = b"\1" * (end - start)
             ends.add(end)
     changed = {}
-    for end in sorted(ends):
+    for end in ends:
         last = end
-        while last < len(text) and not claimed[last]:
-            behind = text[last + 1 : last + 2]
-            is_last = behind in accents or not behind.isalnum()
-            if text[last] not in joining and not (is_last and text[last] in accents):
-                break
+        while last < len(text) and not claimed[last] and text[last] in joining:
             last += 1
         if last > end:
             changed[end] = last

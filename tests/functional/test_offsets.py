@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from lit_hf.functional.offsets import completed_ends, is_spaced_accent, joins
+from lit_hf.functional.offsets import completed_ends, joins
 
 
 @pytest.mark.parametrize(
@@ -51,28 +51,3 @@ def test_ends__leave_tokens_of_single_accents_alone() -> None:
 def test_ends__never_reach_for_letters_signs_or_from_nothing() -> None:
     assert completed_ends("서울x, é", [(0, 2)]) == {}
     assert completed_ends("\u0301a", [(0, 0), (1, 2)]) == {}  # (0, 0) is no token of the text
-
-
-SPACED = "¨¯´¸˘˙˚˛˜˝ͺ΄΅᾽᾿῀῁῍῎῏῝῞῟῭΅´῾‗‾゛゜\ufc5e\ufc63﹉﹊﹋﹌\ufe70\ufe7e￣"
-
-
-@pytest.mark.parametrize("accent", SPACED)
-def test_ends__take_in_accents_that_stand_alone(accent: str) -> None:
-    """Albert's NFKD makes a space with an accent of each, and strips both."""
-    assert is_spaced_accent(accent)
-    for behind in ("", " b", ".", accent):
-        text = "6" + accent + behind
-        spans = [(0, 1), (len(text) - 1, len(text))][: 1 + (behind in (" b", "."))]
-        assert completed_ends(text, spans) == {1: len(text) if behind == accent else 2}
-    assert completed_ends(f"6{accent}", [(0, 1), (1, 2)]) == {}
-
-
-def test_ends__leave_an_accent_in_place_of_an_apostrophe() -> None:
-    assert completed_ends("Ada´s", [(0, 3), (4, 5)]) == {}
-    assert completed_ends("28˚C", [(0, 2), (3, 4)]) == {}
-    assert completed_ends("カ゛だ", [(0, 1), (2, 3)]) == {1: 2}  # which belongs to カ
-
-
-@pytest.mark.parametrize("character", list("a1 .か^`'°\u0301\u3099ﾞ\u00a0\u3000"))
-def test_spaced_accents__are_no_letters_signs_spaces_or_accents_of_letters(character: str) -> None:
-    assert not is_spaced_accent(character)

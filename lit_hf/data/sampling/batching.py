@@ -1,12 +1,10 @@
 """Which rows make a step: as many as asked for, of like length, within a budget of tokens.
 
-Letters: N rows, P processes.
+A step is one batch of each process. Letters: N rows, P processes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +13,6 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
-_Length = TypeVar("_Length", int, Numbers)
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,14 @@ class Sizes:
     counts: Numbers
     multiple: int = 1
 
+    @property
+    def padded_lengths(self) -> Numbers:
+        """[N] tokens of a sequence where it is the longest of its batch."""
+        return -(-self.lengths // self.multiple) * self.multiple
+
     def of_step(self, step: Numbers) -> int:
         """Tokens of a step, padding counted."""
-        longest = int(self.lengths[step].max())
-        return rounded_up(longest, self.multiple) * int(self.counts[step].sum())
+        return int(self.padded_lengths[step].max()) * int(self.counts[step].sum())
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,11 @@ class Batching:
     max_tokens: int | None = None
 
     @property
-    def is_sorted(self) -> bool:
-        """Whether rows are put together by length."""
-        return self.sizes is not None and (
-            self.length_group_size > 1 or self.max_tokens is not None
-        )
-
-    @property
     def num_beyond(self) -> int:
         """Rows that are beyond the budget of tokens by themselves."""
         if self.sizes is None or self.max_tokens is None:
             return 0
-        tokens = rounded_up(self.sizes.lengths, self.sizes.multiple) * self.sizes.counts
-        return int((tokens > self.max_tokens).sum())
+        return int((self.sizes.padded_lengths * self.sizes.counts > self.max_tokens).sum())
 
     def steps(self, order: Numbers, num_processes: int) -> list[Numbers]:
         """The rows of each step, those of all processes together.
@@ -81,58 +74,59 @@ class Batching:
         >>> [s.tolist() for s in Batching(2, sizes, length_group_size=2).steps(np.arange(4), 1)]
         [[1, 3], [0, 2]]
         """
+        if not len(order):
+            return []
         most = self.batch_size * num_processes
-        if self.sizes is None or not self.is_sorted:
-            return _cut(order, np.arange(most, len(order), most))
-        groups = np.arange(len(order)) // min(most * self.length_group_size, len(order) or 1)
-        order = order[np.lexsort((-self.sizes.lengths[order], groups))]
-        if self.max_tokens is None:
-            return _cut(order, np.arange(most, len(order), most))
-        lengths = rounded_up(self.sizes.lengths[order], self.sizes.multiple)
-        counts = self.sizes.counts[order]
-        return _cut(order, _cuts(lengths, counts, self.max_tokens, most, num_processes))
+        if self.sizes is not None and (self.length_group_size > 1 or self.max_tokens):
+            # Groups of so many batches stay where they are; in each the longest rows come first.
+            group = min(most * self.length_group_size, len(order))
+            groups = np.arange(len(order)) // group
+            order = order[np.lexsort((-self.sizes.lengths[order], groups))]
+        if self.sizes is None or self.max_tokens is None:
+            return np.split(order, np.arange(most, len(order), most))
+        lengths, counts = self.sizes.padded_lengths[order], self.sizes.counts[order]
+        return np.split(order, _cuts(lengths, counts, self.max_tokens, most, num_processes))
 
     def shuffled(self, num_rows: int, num_processes: int, seed: int, epoch: int) -> list[Numbers]:
         """The steps of an epoch of a training, the largest first where rows are sorted.
 
-        With `max_tokens` the batches are made once and come in a new order in every epoch, so that
-        all epochs have equally many; else they are made anew.
+        So a batch that is too large for the memory fails at once. With `max_tokens` the batches are
+        made once and come in a new order in every epoch, so that all epochs have equally many; else
+        they are made anew.
         """
-        drawn = np.random.default_rng([seed, 0 if self.max_tokens else epoch])
-        steps = self.steps(drawn.permutation(num_rows), num_processes)
-        if self.sizes is None or not self.is_sorted:
+        rng = np.random.default_rng([seed, 0 if self.max_tokens else epoch])
+        steps = self.steps(rng.permutation(num_rows), num_processes)
+        if self.sizes is None or (self.length_group_size == 1 and self.max_tokens is None):
             return steps
         order = np.random.default_rng([seed, epoch, 1]).permutation(len(steps))
         largest = int(np.argmax([self.sizes.of_step(step) for step in steps]))
         return [steps[largest], *(steps[place] for place in order if place != largest)]
 
 
-def _cut(order: Numbers, places: "Numbers | list[int]") -> list[Numbers]:
-    return np.split(order, places) if len(order) else []
-
-
 def _cuts(
     lengths: Numbers, counts: Numbers, max_tokens: int, most: int, num_processes: int
 ) -> list[int]:
-    """Where a new step begins, so that no process has more rows or more tokens than allowed."""
-    tokens, sequences = lengths.tolist(), counts.tolist()
-    places: list[int] = []
-    first, longest, held = 0, 0, [0] * num_processes
-    for row in range(0, len(tokens), num_processes):
+    """Where a new step begins, so that no process has more rows or more tokens than allowed.
+
+    Rows are dealt one to each process in turn, so P rows are added at a time, or none.
+    """
+    places = []
+    first, longest = 0, 0  # of the step that is being filled
+    sequences = np.zeros(num_processes, np.int64)  # that each process has of it
+    for row in range(0, len(lengths), num_processes):
         after = row + num_processes
-        longest = max(longest, *tokens[row:after])
-        held = [sum(pair) for pair in zip(held, _dealt(sequences, row, after, first), strict=True)]
-        if row > first and (longest * max(held) > max_tokens or after - first > most):
+        dealt = counts[row:after]
+        if missing := num_processes - len(dealt):  # rows end: the step's first come again
+            dealt = np.append(dealt, np.resize(counts[first:], missing))
+        longest = max(longest, int(lengths[row:after].max()))
+        sequences = sequences + dealt
+        is_full = after - first > most or longest * int(sequences.max()) > max_tokens
+        if is_full and row > first:
             places.append(row)
-            first, longest = row, max(tokens[row:after])
-            held = _dealt(sequences, row, after, first)
+            first, longest, sequences = row, int(lengths[row:after].max()), dealt
+            if missing:
+                sequences = np.append(counts[row:after], np.resize(counts[row:], missing))
     return places
-
-
-def _dealt(sequences: list[int], row: int, after: int, first: int) -> list[int]:
-    """The sequences of the next row of each process; where rows end, of the step's first again."""
-    copies = islice(cycle(sequences[first:]), max(0, after - len(sequences)))
-    return [*sequences[row:after], *copies]
 
 
 def padding_share(steps: Sequence[Numbers], sizes: Sizes) -> float:
@@ -142,15 +136,6 @@ def padding_share(steps: Sequence[Numbers], sizes: Sizes) -> float:
     """
     total = sum(sizes.of_step(step) for step in steps)
     return 1 - int((sizes.lengths * sizes.counts).sum()) / total if total else 0.0
-
-
-def rounded_up(length: _Length, multiple: int) -> _Length:
-    """The least multiple that is not below a length.
-
-    >>> rounded_up(17, 8), rounded_up(16, 8)
-    (24, 16)
-    """
-    return -(-length // multiple) * multiple
 
 
 def sizes_of(rows: Dataset, multiple: int = 1, column: str = "input_ids") -> Sizes:
@@ -165,18 +150,13 @@ def sizes_of(rows: Dataset, multiple: int = 1, column: str = "input_ids") -> Siz
     counts: list[Numbers] = [np.zeros(0, np.int64)]
     for table in rows.select_columns([column]).with_format("arrow").iter(batch_size=10_000):
         lists = table.column(column).combine_chunks()
-        num_parts = _numbers(pc.list_value_length(lists))
-        if pa.types.is_list(lists.type.value_type):
-            inner = _numbers(pc.list_value_length(lists.flatten()))
-            ends = np.cumsum(num_parts)
-            parts = np.split(inner, ends[:-1])
+        sizes = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+        if pa.types.is_list(lists.type.value_type):  # several sequences a row
+            inner = pc.list_value_length(lists.flatten()).to_numpy(zero_copy_only=False)
+            parts = np.split(inner, np.cumsum(sizes)[:-1])
             lengths.append(np.array([part.max(initial=0) for part in parts], np.int64))
-            counts.append(num_parts)
+            counts.append(sizes.astype(np.int64))
         else:
-            lengths.append(num_parts)
-            counts.append(np.ones_like(num_parts))
+            lengths.append(sizes.astype(np.int64))
+            counts.append(np.ones(len(sizes), np.int64))
     return Sizes(np.concatenate(lengths), np.concatenate(counts), multiple)
-
-
-def _numbers(values: pa.Array) -> Numbers:
-    return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)

@@ -19,16 +19,11 @@ Batch = TypeVar("Batch")
 LOOK_AFTER = 5
 """Seconds without a batch after which a loader looks whether its workers are there."""
 
-_NEVER_BEGAN = (
-    "a process that loads batches has ended before its first one and has printed why. Where they "
-    "are spawned (macOS, Windows, Linux from Python 3.14 on), each imports the script anew: let a "
-    'training begin under `if __name__ == "__main__":`, and move a `collate` of yours from a '
-    "notebook to a file. `num_workers=0` loads in the training process."
-)
-_NOT_SENT = (
-    "workers are spawned here (macOS, Windows, Linux from Python 3.14 on), so what a data set or a "
-    "`collate` of yours holds is sent to them: a lambda, a function in a function, a lock or an "
-    "open file cannot be. Use a function at the top of a file, or `num_workers=0`."
+_SPAWNED = (
+    "Processes that load batches may be spawned (macOS, Windows, Linux from Python 3.14 on). Each "
+    'imports the script: begin a training under `if __name__ == "__main__":`. Each is sent what '
+    "loads its rows: move a `collate` of yours from a notebook or a function to a file, without "
+    "lambdas, locks and open files. `num_workers=0` loads in the training process."
 )
 
 
@@ -39,11 +34,7 @@ def check_not_importing() -> None:
         InputError: before rows and weights are loaded, and the run folder is found in use.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # as Python asks itself
-        raise InputError(
-            "a process that was started to load batches imports the script, and the script begins "
-            'a training there: put what it does under `if __name__ == "__main__":`, or set '
-            "`num_workers=0`."
-        )
+        raise InputError(f"a process that loads batches begins a training itself. {_SPAWNED}")
 
 
 def begin_worker(worker: int) -> None:
@@ -52,7 +43,9 @@ def begin_worker(worker: int) -> None:
     PyTorch's workers watch the process that has started them. That is not the training where a
     server forks them: both wait for each other's end, and stay when a training is killed.
     """
-    leave_signals(worker)
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGBREAK"):  # the training decides what they mean
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, signal.SIG_IGN)
     if (training := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_with, args=(training,), daemon=True).start()
 
@@ -60,13 +53,6 @@ def begin_worker(worker: int) -> None:
 def _end_with(training: BaseProcess) -> None:
     training.join()  # a pipe that closes with it
     os._exit(1)
-
-
-def leave_signals(worker: int) -> None:
-    """Let the training process decide what a signal means that its workers get as well."""
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGBREAK"):
-        if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -98,22 +84,16 @@ class WatchfulLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a generator does as well
         patience = self.timeout
-        if not patience:
-            return self._started()
         self.timeout = min(patience, LOOK_AFTER)  # what the iterator reads
         try:
-            batches = self._started()
-        finally:
-            self.timeout = patience
-        return _waiting(batches, patience)
-
-    def _started(self) -> Iterator[Batch]:
-        try:
-            return super().__iter__()
+            batches = super().__iter__()
         except (AttributeError, TypeError, PicklingError) as error:
             if "pickle" in str(error) or "local object" in str(error):
-                error.add_note(_NOT_SENT)
+                error.add_note(_SPAWNED)
             raise
+        finally:
+            self.timeout = patience
+        return _waiting(batches, patience) if patience else batches
 
 
 def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:
@@ -127,7 +107,7 @@ def _waiting(batches: Iterator[Batch], patience: float) -> Iterator[Batch]:
         except RuntimeError as error:
             if not str(error).startswith("DataLoader timed out after"):
                 if is_first and "exited unexpectedly" in str(error):
-                    error.add_note(_NEVER_BEGAN)
+                    error.add_note(_SPAWNED)
                 raise
             if time.monotonic() - asked >= patience:
                 raise RuntimeError(f"DataLoader timed out after {patience} seconds") from error

@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 from datasets import Dataset
 from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.states import TrainerStatus
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lit_hf.data.sampling.batching import Batching, Numbers, padding_share
@@ -19,7 +18,6 @@ from lit_hf.data.sources.resolve import Split
 from lit_hf.errors import InputError
 
 log = logging.getLogger(__name__)
-_WRITERS = {"PredictionWriter", "BasePredictionWriter"}  # ours, and what Lightning's users extend
 
 
 class LengthGroupedBatchSampler(DistributedSampler[list[SampledRow]]):
@@ -82,7 +80,8 @@ class LengthGroupedBatchSampler(DistributedSampler[list[SampledRow]]):
             InputError: if each of its processes would get all rows, as of a loader that was made
                 by a data module that does not know the Trainer.
         """
-        num_processes = dist.get_world_size() if _is_shared() else self.num_replicas
+        is_shared = dist.is_available() and dist.is_initialized()
+        num_processes = dist.get_world_size() if is_shared else self.num_replicas
         if num_processes != self.num_replicas:
             raise InputError(
                 f"this loader deals its rows to {self.num_replicas} of {num_processes} processes, "
@@ -94,13 +93,10 @@ class LengthGroupedBatchSampler(DistributedSampler[list[SampledRow]]):
     def __iter__(self) -> Iterator[list[SampledRow]]:
         world_size = self.num_replicas
         for step in self._steps()[self.num_done() :]:
+            # Every process gets as many rows; where they do not suffice, the first come again.
             places = np.arange(self.rank, len(step) + -len(step) % world_size, world_size)
             numbers, is_padding = step[places % len(step)], places >= len(step)
             yield list(map(SampledRow, numbers.tolist(), is_padding.tolist()))
-
-
-def _is_shared() -> bool:
-    return dist.is_available() and dist.is_initialized()
 
 
 def num_trained(trainer: Trainer) -> int:
@@ -118,46 +114,11 @@ def keeps_order(trainer: Trainer | None, split: Split) -> bool:
     """
     if split == "train":
         return False
-    if trainer is None or trainer.state.status in (
-        TrainerStatus.FINISHED,
-        TrainerStatus.INTERRUPTED,
-    ):
+    if trainer is None or trainer.state.status in ("finished", "interrupted"):
         return True
-    limits = {
-        "val": trainer.limit_val_batches,
-        "test": trainer.limit_test_batches,
-        "predict": trainer.limit_predict_batches,
-    }
+    limit = getattr(trainer, f"limit_{split}_batches")
     gives_back = trainer.predicting and trainer.predict_loop.return_predictions
-    is_limited = limits[split] != 1 or isinstance(limits[split], int)  # 1 is one batch, 1.0 all
-    return bool(gives_back) or is_limited
-
-
-def tell_shares(trainer: Trainer) -> None:
-    """Say that each process gets the answers to its own rows, where nothing puts them together.
-
-    Args:
-        trainer: who is about to deal rows; with a callback that writes answers nothing is said.
-    """
-    if trainer.world_size == 1 or not (trainer.predicting and trainer.is_global_zero):
-        return
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-    kinds = {kind.__name__ for callback in callbacks for kind in type(callback).__mro__}
-    if trainer.predict_loop.return_predictions and not kinds & _WRITERS:
-        log.warning(
-            f"`predict` gives each of the {trainer.world_size} processes the answers to its own "
-            "rows alone; the callback `PredictionWriter` writes all of them to a file, in the "
-            "order of the rows."
-        )
-
-
-def _steps_of_epoch(num_steps: int, trainer: Trainer | None) -> str:
-    """How many of the steps an epoch takes, which Lightning limits by number or by share."""
-    limit = 1.0 if trainer is None else trainer.limit_train_batches
-    num_taken = min(limit, num_steps) if isinstance(limit, int) else int(limit * num_steps)
-    if num_taken == num_steps:
-        return f"{num_steps} steps an epoch"
-    return f"{num_taken} steps an epoch (`trainer.limit_train_batches`) of {num_steps}"
+    return bool(gives_back) or limit != 1 or isinstance(limit, int)  # 1 is one batch, 1.0 all
 
 
 class ResumableDataLoader(WatchfulLoader[Columns]):
@@ -204,10 +165,9 @@ def make_loader(
     sampler = LengthGroupedBatchSampler(rows.num_rows, batching, world_size, rank, is_train, seed)
     if trainer is not None:
         sampler.follow(trainer)
-        tell_shares(trainer)
     if is_train and rank == 0 and batching.sizes is not None:
         share = f"{sampler.padding:.1%} of their tokens are padding"
-        log.info(f"train: {_steps_of_epoch(len(sampler), trainer)}, {share}.")
+        log.info(f"train: {len(sampler)} steps an epoch, {share}.")
     if rank == 0 and batching.num_beyond:
         log.warning(
             f"{batching.num_beyond} rows have more than {batching.max_tokens} tokens "

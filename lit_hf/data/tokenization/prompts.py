@@ -6,20 +6,21 @@ A tokens of the longest answer.
 """
 
 from collections.abc import Mapping, Sequence
-from string import Formatter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from datasets import List, Value
 from torch import Tensor
 
-from lit_hf.data.sampling.batching import rounded_up
 from lit_hf.data.tokenization.templates import TemplateTokenizer, fill
+from lit_hf.data.tokenization.windows import flat, lay_windows
 from lit_hf.errors import InputError
 from lit_hf.functional.offsets import completed_ends
+from lit_hf.functional.padding import padded
 from lit_hf.functional.places import find_places
 from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
+from lit_hf.functional.templates import template_columns
 from lit_hf.pretrained.tokenizing import cutting_ends, tokenize
 
 if TYPE_CHECKING:
@@ -70,14 +71,7 @@ def check_prompt(prompt: str) -> None:
     Raises:
         InputError: showing what it has to hold.
     """
-    try:
-        prompt.encode("utf-8")
-        parts = list(Formatter().parse(prompt))
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"`prompt` {prompt!r}: {error}.") from None
-    names = [name for _, name, _, _ in parts if name is not None]
-    is_plain = all(not spec and kind is None for _, name, spec, kind in parts if name is not None)
-    if sorted(names) != ["context", "question"] or not is_plain or prompt.count("{context}") != 1:
+    if sorted(template_columns(prompt, "prompt")) != ["context", "question"]:
         raise InputError(
             f"Expected `prompt` to hold {{question}} and {{context}}, each once and nothing else "
             f"in braces, but got {prompt!r}."
@@ -131,7 +125,7 @@ def encode_prompts(
         For each question `input_ids`, its windows' token ids, and `covers`, from which to which
         character of the context each window holds.
     """
-    names = [name for _, name, _, _ in Formatter().parse(settings.prompt) if name is not None]
+    names = template_columns(settings.prompt)
     texts, places, gaps = [], [], []
     for question, context in zip(batch["question"], batch["context"], strict=True):
         text = fill(settings.prompt, {"question": question, "context": context})
@@ -224,8 +218,14 @@ def encode_taught(
     for answer, ids, known, context, covers in zip(
         *(answers, tokens["input_ids"], starts, batch["context"], prompts["covers"]), strict=True
     ):
-        places = _places(str(context), answer, known[0] if known else -1)
-        held = [not answer or _holds(span, places) for span in cast("list[Span]", covers)]
+        start = known[0] if known else -1  # where unknown, all places that hold its text
+        end = start + len(answer)
+        places = [(start, end)] if start >= 0 else find_places(str(context), answer)
+        spans = cast("list[Span]", covers)
+        held = [
+            not answer or any(first <= start and end <= last for start, end in places)
+            for first, last in spans
+        ]
         if any(held):
             labels = [list(ids) if is_held else nothing for is_held in held]
         else:  # in the writer's own words, or cut by the windows: where to read it is not known
@@ -234,16 +234,6 @@ def encode_taught(
         columns["holds"].append([bool(answer) and ids not in ([], nothing) for ids in labels])
         columns["num_held"].append(sum(held) if answer else 0)
     return {**prompts, **columns}
-
-
-def _places(context: str, answer: str, start: int) -> list[Span]:
-    """Where an answer stands: where it is told to or, where unknown, wherever its text does."""
-    return [(start, start + len(answer))] if start >= 0 else find_places(context, answer)
-
-
-def _holds(span: Span, places: Sequence[Span]) -> bool:
-    """Whether a window holds an answer, of which it is enough to stand there once."""
-    return any(span[0] <= start and end <= span[1] for start, end in places)
 
 
 def pad_prompts(
@@ -256,30 +246,9 @@ def pad_prompts(
         that a window is of; `covers` [W, 2]; and where there are `labels`, these [W, A], -100 where
         padded, and `holds` [W].
     """
-    windows = _flat(columns["input_ids"])
-    counts = torch.tensor([len(cast("list[object]", ids)) for ids in columns["input_ids"]])
-    batch = {
-        "input_ids": padded(windows, pad_token_id, multiple),
-        "attention_mask": padded([[1] * len(ids) for ids in windows], 0, multiple),
-        "window_of": torch.repeat_interleave(torch.arange(len(counts)), counts),
-        "covers": torch.tensor(_flat(columns["covers"])),
-    }
+    batch = lay_windows(columns, pad_token_id, multiple)
+    batch["covers"] = torch.tensor(flat(columns["covers"]))
     if "labels" in columns:
-        batch["labels"] = padded(_flat(columns["labels"]), IGNORED, multiple)
-        holds = cast("list[list[bool]]", columns["holds"])
-        batch["holds"] = torch.tensor([is_held for windows in holds for is_held in windows])
+        batch["labels"] = padded(flat(columns["labels"]), IGNORED, multiple)
+        batch["holds"] = torch.tensor(flat(columns["holds"]))
     return batch
-
-
-def _flat(column: Sequence[object]) -> list[list[int]]:
-    return [row for rows in cast("list[list[list[int]]]", column) for row in rows]
-
-
-def padded(rows: Sequence[Sequence[int]], fill: int, multiple: int = 1) -> Tensor:
-    """Lists of numbers as one tensor, filled up at their ends to the longest, or to a multiple.
-
-    >>> padded([[1, 2], [3]], fill=0).tolist()
-    [[1, 2], [3, 0]]
-    """
-    length = rounded_up(max(len(row) for row in rows), multiple)
-    return torch.tensor([[*row, *[fill] * (length - len(row))] for row in rows])

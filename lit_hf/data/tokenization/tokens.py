@@ -11,11 +11,11 @@ from lit_hf.data.cache import cached_map
 from lit_hf.data.model_of_data import ModelOfData, tokenizer_from
 from lit_hf.data.rows.fingerprint import text_key
 from lit_hf.data.rows.row_weights import WEIGHT
-from lit_hf.data.sampling.batching import rounded_up
 from lit_hf.data.tokenization.templates import FilledText, TemplateTokenizer
 from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.offsets import completed_ends
+from lit_hf.functional.padding import rounded_up
 from lit_hf.functional.spans import Span
 from lit_hf.pretrained.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.pretrained.tokenizing import tokenize

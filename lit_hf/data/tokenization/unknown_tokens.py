@@ -1,9 +1,8 @@
 """Texts that a tokenizer does not know, as Korean ones for an English model: said in one line."""
 
 import logging
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -25,18 +24,6 @@ MOST_UNKNOWN = 0.2
 _NUM_ROWS = 1000  # how many rows of a split are looked at
 
 
-class PlacedText(NamedTuple):
-    """A text and where it stands.
-
-    Attributes:
-        place: such as "row '7'".
-        text: as it was written.
-    """
-
-    place: str
-    text: str
-
-
 def warn_of_rows(
     encoded: Dataset, tokenizer: "PreTrainedTokenizerBase", split: str, columns: Sequence[str]
 ) -> None:
@@ -55,13 +42,13 @@ def warn_of_rows(
         ids = pc.list_flatten(ids)
     share = unknown_share(ids.to_numpy(), tokenizer)
     if share > MOST_UNKNOWN:
-        texts = (
-            PlacedText(f"row {row['id']!r}", text)
+        placed = (
+            (f"row {row['id']!r}", text)
             for row in rows.select_columns(["id", *columns])
             for name in columns
             for text in row[name].split(" ‖ ")  # what stands between the texts of a pair
         )
-        log.warning(f"{split}: {unknown_message(share, tokenizer, texts)}")
+        log.warning(f"{split}: {unknown_message(share, tokenizer, placed)}")
 
 
 def warn_of_items(
@@ -82,12 +69,8 @@ def warn_of_items(
     found = [ids.flatten().numpy() for ids in token_ids]
     share = unknown_share(np.concatenate(found), tokenizer) if found else 0.0
     if share > MOST_UNKNOWN:
-        texts = (
-            PlacedText(f"item {n}", text)
-            for n, item in enumerate(items)
-            for text in _texts_in(item)
-        )
-        log.warning(unknown_message(share, tokenizer, texts))
+        placed = ((f"item {n}", text) for n, item in enumerate(items) for text in _texts_in(item))
+        log.warning(unknown_message(share, tokenizer, placed))
     return share > MOST_UNKNOWN
 
 
@@ -119,41 +102,31 @@ def unknown_share(ids: NDArray[np.generic], tokenizer: "PreTrainedTokenizerBase"
 
 
 def unknown_message(
-    share: float, tokenizer: "PreTrainedTokenizerBase", texts: Iterable[PlacedText]
+    share: float, tokenizer: "PreTrainedTokenizerBase", placed: Iterable[tuple[str, str]]
 ) -> str:
     """What to say of texts with many unknown tokens, with the first unknown word and what to do.
 
     Args:
         share: of the unknown tokens.
         tokenizer: of the model.
-        texts: where the first unknown word is looked for.
+        placed: places such as "row '7'", with the text that stands there.
     """
-    remedy, example = "Take a model of the language of these texts.", ""
-    for place, text in texts:
-        unknown = _unknown_words(text, tokenizer)
-        if unknown:
-            example = f", the first is {printable(repr(unknown[0]), 40)} in {place}"
-            composed = unicodedata.normalize("NFC", text)
-            if len(_unknown_words(composed, tokenizer)) < len(unknown):
-                remedy = (
-                    "The letters are decomposed (NFD), as macOS writes file names: bring the texts "
-                    'into the composed form, `unicodedata.normalize("NFC", text)`.'
-                )
-            break
+    words = ((place, word) for place, text in placed for word in _unknown_words(text, tokenizer))
+    found = next(words, None)
+    example = f", the first is {printable(repr(found[1]), 40)} in {found[0]}" if found else ""
     return (
         f"{share:.0%} of the tokens are unknown to the model ({tokenizer.unk_token}){example}. "
-        f"They all look alike to it. {remedy}"
+        "They all look alike to it. Take a model of the language of these texts; letters that are "
+        'decomposed, as on macOS, are composed by `unicodedata.normalize("NFC", text)`.'
     )
 
 
-def _unknown_words(text: str, tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+def _unknown_words(text: str, tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
     """The word around each unknown token."""
     tokens = tokenize(
         tokenizer, text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
     )
-    words = []
     for number, (start, end) in zip(tokens["input_ids"], tokens["offset_mapping"], strict=True):
         if number == tokenizer.unk_token_id:
             before, after = text[:start].split(" ")[-1], text[end:].split(" ")[0]
-            words.append(f"{before}{text[start:end]}{after}".strip())
-    return words
+            yield f"{before}{text[start:end]}{after}".strip()

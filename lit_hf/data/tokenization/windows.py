@@ -4,34 +4,25 @@ Letters: W windows of all examples of a batch, L tokens of the longest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from datasets import Features, List, Value
 from torch import Tensor
 
-from lit_hf.data.sampling.batching import rounded_up
 from lit_hf.functional.offsets import completed_ends
+from lit_hf.functional.padding import padded
 from lit_hf.functional.spans import Span, token_span
 from lit_hf.pretrained.tokenizing import cutting_ends, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 Windows = dict[str, list[object]]
-
-
-class _Window(NamedTuple):
-    """What is kept of a window, see `encode_windows`."""
-
-    input_ids: list[int]
-    token_type_ids: list[int]
-    char_starts: list[int]
-    char_ends: list[int]
-    first_token: int
-    last_token: int
-    no_answer_token: int
+_OF_TOKENS = ("input_ids", "token_type_ids", "char_starts", "char_ends")
+_OF_WINDOWS = ("first_token", "last_token", "no_answer_token")
 
 
 def question_room(tokenizer: "PreTrainedTokenizerBase", max_length: int, doc_stride: int) -> int:
@@ -50,18 +41,16 @@ def question_lengths(questions: Sequence[str], tokenizer: "PreTrainedTokenizerBa
 
 def window_features(tokenizer: "PreTrainedTokenizerBase") -> Features:
     """How encoded questions lie on disk: as small as their numbers allow, 13 bytes a token."""
-    kinds = {"input_ids": "int32", "char_starts": "int32", "char_ends": "int32"}
-    if "token_type_ids" in tokenizer.model_input_names:
-        kinds["token_type_ids"] = "int8"
-    texts = {name: Value("string") for name in ("id", "question", "context")}
-    marks = ("first_token", "last_token", "no_answer_token")
+    kinds = dict.fromkeys(_OF_TOKENS, "int32") | {"token_type_ids": "int8"}
+    if "token_type_ids" not in tokenizer.model_input_names:
+        del kinds["token_type_ids"]
     return Features(
         {
-            **texts,
+            **{name: Value("string") for name in ("id", "question", "context")},
             "answers": List(Value("string")),
             "starts": List(Value("int32")),
             **{name: List(List(Value(kind))) for name, kind in kinds.items()},
-            **{name: List(Value("int32")) for name in marks},
+            **{name: List(Value("int32")) for name in _OF_WINDOWS},
             "num_held": Value("int32"),
         }
     )
@@ -90,14 +79,21 @@ def encode_windows(
         whole; `no_answer_token`. And `num_held`, in how many windows the answer is whole.
     """
     contexts = cast("list[str]", list(batch["context"]))
-    tokens = _tokens(batch, tokenizer, max_length, doc_stride)
-    answers = list(_answers(batch, len(contexts)))
-    owners = list(tokens["overflow_to_sample_mapping"])
-    names = [name for name in _Window._fields if name != "token_type_ids" or name in tokens]
-    columns: Windows = {name: [[] for _ in contexts] for name in names}
-    num_held = [0] * len(contexts)
-    encodings = tokens.encodings or []
+    with cutting_ends(tokenizer):  # windows from the beginning of a context to its end
+        tokens = tokenize(
+            tokenizer,
+            list(batch["question"]),
+            contexts,
+            truncation="only_second",
+            max_length=max_length,
+            stride=doc_stride,
+            return_overflowing_tokens=True,
+        )
+    owners, encodings = list(tokens["overflow_to_sample_mapping"]), tokens.encodings or []
     places = _context_offsets(contexts, encodings, owners)
+    answers = list(_answers(batch, len(contexts)))
+    columns: Windows = {name: [[] for _ in contexts] for name in [*_OF_TOKENS, *_OF_WINDOWS]}
+    num_held = [0] * len(contexts)
     for number, (owner, encoding, offsets) in enumerate(
         zip(owners, encodings, places, strict=True)
     ):
@@ -105,29 +101,16 @@ def encode_windows(
         answer = answers[owner]
         held = token_span(offsets, covered, answer) if answer is not None else None
         num_held[owner] += held is not None
-        window = _window(encoding, offsets, held, tokenizer.cls_token_id)
-        for name in names:
-            cast("list[list[object]]", columns[name])[owner].append(getattr(window, name))
+        ids, no_answer = encoding.ids, tokenizer.cls_token_id
+        nothing = ids.index(no_answer) if no_answer in ids else 0
+        starts, ends = zip(*offsets, strict=True)
+        of_tokens = (ids, encoding.type_ids, list(starts), list(ends))
+        window = (*of_tokens, *(held or (nothing, nothing)), nothing)
+        for column, value in zip(columns.values(), window, strict=True):
+            cast("list[list[object]]", column)[owner].append(value)
+    if "token_type_ids" not in tokens:
+        del columns["token_type_ids"]
     return {**columns, "num_held": list(num_held)}
-
-
-def _tokens(
-    batch: Mapping[str, Sequence[object]],
-    tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
-    doc_stride: int,
-) -> "BatchEncoding":
-    """All windows, those of a context from its beginning to its end, however the tokenizer cuts."""
-    with cutting_ends(tokenizer):
-        return tokenize(
-            tokenizer,
-            list(batch["question"]),
-            list(batch["context"]),
-            truncation="only_second",
-            max_length=max_length,
-            stride=doc_stride,
-            return_overflowing_tokens=True,
-        )
 
 
 def _context_offsets(
@@ -154,21 +137,11 @@ def _context_offsets(
 def _covered(offsets: Sequence[Span], owners: Sequence[int], window: int, length: int) -> Span:
     """The characters of a context of this length that a window holds, spaces at its ends too."""
     own = [place for place in offsets if place[0] < place[1]]
-    if not own:
+    if not own:  # of a context that is no token
         return 0, length
     is_first = window == 0 or owners[window - 1] != owners[window]
     is_last = window + 1 == len(owners) or owners[window + 1] != owners[window]
     return 0 if is_first else own[0][0], length if is_last else own[-1][1]
-
-
-def _window(
-    encoding: "Encoding", offsets: Sequence[Span], held: Span | None, no_answer_id: object
-) -> _Window:
-    ids = encoding.ids
-    nothing = ids.index(no_answer_id) if no_answer_id in ids else 0
-    first, last = held or (nothing, nothing)
-    starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
-    return _Window(ids, encoding.type_ids, starts, ends, first, last, nothing)
 
 
 def _answers(batch: Mapping[str, Sequence[object]], num_rows: int) -> Iterator[Span | None]:
@@ -190,32 +163,27 @@ def pad_windows(
         [W, L, 2]; `first_token`, `last_token` and `no_answer_token` [W]; `window_of` [W], the
         example in the batch that a window is of.
     """
-    columns = {
-        **columns,
-        "attention_mask": [
-            [[1] * len(ids) for ids in windows]
-            for windows in cast("list[list[list[int]]]", columns["input_ids"])
-        ],
+    batch = lay_windows(columns, pad_token_id, multiple)
+    of_tokens = [name for name in _OF_TOKENS[1:] if name in columns]
+    batch |= {name: padded(flat(columns[name]), 0, multiple) for name in of_tokens}
+    offsets = torch.stack([batch.pop("char_starts"), batch.pop("char_ends")], dim=2)
+    numbers = {name: torch.tensor(flat(columns[name])) for name in _OF_WINDOWS}
+    return {**batch, **numbers, "offsets": offsets}
+
+
+def lay_windows(
+    columns: Mapping[str, Sequence[object]], pad_token_id: int, multiple: int
+) -> dict[str, Tensor]:
+    """`input_ids` and `attention_mask` of all windows [W, L], and `window_of` [W]."""
+    windows = flat(columns["input_ids"])
+    counts = torch.tensor([len(cast("list[object]", ids)) for ids in columns["input_ids"]])
+    return {
+        "input_ids": padded(windows, pad_token_id, multiple),
+        "attention_mask": padded([[1] * len(ids) for ids in windows], 0, multiple),
+        "window_of": torch.repeat_interleave(torch.arange(len(counts)), counts),
     }
-    nested = {
-        name: [
-            window for windows in cast("list[list[list[int]]]", columns[name]) for window in windows
-        ]
-        for name in ("input_ids", "attention_mask", "token_type_ids", "char_starts", "char_ends")
-        if name in columns
-    }
-    length = rounded_up(max(len(ids) for ids in nested["input_ids"]), multiple)
-    padded = {}
-    for name, windows in nested.items():
-        fill = pad_token_id if name == "input_ids" else 0
-        padded[name] = torch.tensor([ids + [fill] * (length - len(ids)) for ids in windows])
-    offsets = torch.stack([padded.pop("char_starts"), padded.pop("char_ends")], dim=2)
-    counts = torch.tensor(
-        [len(windows) for windows in cast("list[list[int]]", columns["input_ids"])]
-    )
-    flat = {
-        name: torch.tensor([x for row in cast("list[list[int]]", columns[name]) for x in row])
-        for name in ("first_token", "last_token", "no_answer_token")
-    }
-    window_of = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    return {**padded, **flat, "offsets": offsets, "window_of": window_of}
+
+
+def flat(column: Sequence[object]) -> list[Any]:
+    """What the windows of all examples have, in one list."""
+    return list(chain.from_iterable(cast("Sequence[Sequence[object]]", column)))

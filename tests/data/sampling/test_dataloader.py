@@ -16,7 +16,7 @@ from torch.utils.data._utils import signal_handling
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.cli.error_messages import advice_on
-from lit_hf.data.sampling.dataloader import LOOK_AFTER, WatchfulLoader, leave_signals, naming_rows
+from lit_hf.data.sampling.dataloader import LOOK_AFTER, WatchfulLoader, begin_worker, naming_rows
 from lit_hf.data.sampling.encoded_rows import Columns
 
 Rows = list[dict[str, object]]
@@ -198,7 +198,7 @@ def test_loader__that_fails_to_begin_is_told_of_sending_where_that_is_why(
 def test_worker__leaves_signals_to_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[int, object] = {}
     monkeypatch.setattr(signal, "signal", found.__setitem__)
-    leave_signals(0)
+    begin_worker(0)
     assert found[signal.SIGINT] is signal.SIG_IGN
     assert signal.SIGTERM not in found  # by which PyTorch ends its workers
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 
-from lit_hf import PredictionWriter, TextClassificationDataModule, TextClassifier
+from lit_hf import TextClassificationDataModule, TextClassifier
 from lit_hf.data.sampling.batching import Batching, Sizes
 from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
 from lit_hf.errors import InputError
@@ -91,30 +90,6 @@ def test_budget__smaller_than_a_row_is_told(
         data = TextClassificationDataModule(tiny_model, max_tokens=max_tokens, val_fraction=0)
         data.with_rows(train=rows).train_dataloader()
         assert ("2 rows have more than 20 tokens (`max_tokens`)" in caplog.text) is told
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({}, "train: 5 steps an epoch, "),
-        (
-            {"limit_train_batches": 2},
-            "train: 2 steps an epoch (`trainer.limit_train_batches`) of 5",
-        ),
-        ({"limit_train_batches": 0.5}, "train: 2 steps an epoch"),
-        ({"limit_train_batches": 9}, "train: 5 steps an epoch, "),
-        ({"overfit_batches": 1}, "train: 1 steps an epoch"),
-    ],
-)
-def test_steps__of_an_epoch_are_those_that_it_takes(
-    tiny_model: str, settings: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = TextClassificationDataModule(tiny_model, batch_size=2, val_fraction=0)
-    data.with_rows(train=[{"text": f"fire {n}", "label": n % 2} for n in range(10)])
-    data.trainer = quiet_trainer(**settings)
-    with caplog.at_level("INFO"):
-        data.train_dataloader()
-    assert told in caplog.text
 
 
 class _Rows(Callback):
@@ -216,31 +191,3 @@ def test_sampler__for_fewer_processes_than_there_are(
         return
     with pytest.raises(InputError, match="2 of 3 processes"):
         sampler.set_epoch(1)
-
-
-def test_predict__of_several_processes_says_that_each_gets_its_own_rows(
-    tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    told = "`predict` gives each of the 2 processes the answers to its own rows alone"
-    own = type("OwnWriter", (BasePredictionWriter,), {})("batch")
-    cases: list[tuple[int, list[Callback], bool, bool]] = [
-        (2, [], True, True),
-        (2, [PredictionWriter()], True, False),
-        (2, [own], True, False),
-        (2, [], False, False),
-        (1, [], True, False),
-    ]
-    for devices, callbacks, gives_back, is_told in cases:
-        caplog.clear()
-        settings: dict[str, Any] = {"strategy": "ddp"} if devices > 1 else {}
-        trainer = quiet_trainer(
-            default_root_dir=tmp_path, devices=devices, callbacks=callbacks, **settings
-        )
-        data = TextClassificationDataModule(tiny_model)
-        data.with_rows(predict=[{"text": text} for text in "abc"])
-        data.trainer = trainer
-        trainer.predicting = True
-        trainer.predict_loop.return_predictions = gives_back
-        rows = [row for batch in data.predict_dataloader() for row in batch["index"]]
-        assert rows == ([0, 2] if devices == 2 else [0, 1, 2])
-        assert (told in caplog.text) == is_told, (devices, callbacks, gives_back)

@@ -212,7 +212,6 @@ def test_batch__is_padded_and_knows_its_owners(tokenizer: PreTrainedTokenizerBas
         "{} {context}",
         "{question!r} {context}",
         "{question:>9} {context}",
-        "{{context}} {context} {question}",
     ],
 )
 def test_prompt__without_its_parts_is_refused(prompt: str) -> None:

@@ -1,5 +1,4 @@
 import logging
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +15,6 @@ from lit_hf import (
 )
 from lit_hf.data.tokenization.unknown_tokens import (
     MOST_UNKNOWN,
-    PlacedText,
-    unknown_message,
     unknown_share,
     warn_of_items,
 )
@@ -67,6 +64,7 @@ def test_texts__of_another_language(tiny_model: str, told: Told, split: str) -> 
     assert message.startswith(f"{split}: 100% of the tokens")
     assert "[UNK]), the first is '저는' in row '0'" in message
     assert "a model of the language" in message
+    assert 'normalize("NFC"' in message
     given = {split: known}
     data.with_rows(**given).setup(stages.get(split, split))
     assert not told()
@@ -112,19 +110,6 @@ def test_bytes__have_no_unknown_tokens() -> None:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe)  # type: ignore[no-untyped-call]  # has no types
     assert unknown_share(np.array(tokenizer(KOREAN)["input_ids"]), tokenizer) == 0.0
-
-
-def test_decomposed_letters__are_to_be_composed() -> None:
-    from tokenizers.normalizers import BertNormalizer
-
-    tokenizer = word_pieces(KOREAN, 60, 32)
-    tokenizer.backend_tokenizer.normalizer = BertNormalizer(lowercase=False, strip_accents=False)
-    texts = [PlacedText("row '3'", unicodedata.normalize("NFD", KOREAN))]
-    assert "row '3'. They all look alike to it. The letters are decomposed" in unknown_message(
-        0.9, tokenizer, texts
-    )
-    other = [PlacedText("row '3'", unicodedata.normalize("NFD", "뷁"))]
-    assert "a model of the language" in unknown_message(0.9, tokenizer, other)
 
 
 def test_predictor__says_so_once(tiny_model: str, told: Told) -> None:

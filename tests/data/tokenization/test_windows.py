@@ -293,16 +293,3 @@ def test_tokens__at_the_end_of_a_window_take_in_the_rest_of_their_letter() -> No
             if first:
                 begin = _rows(windows, "char_starts")[window][first]
                 assert context[begin : ends[window][last]] == context[start - 5 : start + 3]
-
-
-@pytest.mark.parametrize("normalizer", NORMALIZERS)
-@pytest.mark.parametrize("parts", [_words, _pieces, _unigrams, _bytes])
-@pytest.mark.parametrize("accent", list("゛゜´¨˚‾᾽"))
-def test_tokens__hold_accents_that_stand_alone(
-    parts: Callable[[], tuple[Any, Any, Any]], normalizer: str, accent: str
-) -> None:
-    """Also at the end of the text, and where the normalizer leaves nothing of them."""
-    context = f"はカ{accent} 서울{accent}"
-    tokenizer = _built(parts(), NORMALIZERS[normalizer]())
-    answers = [(0, 3), (4, 7)]
-    assert _taught(tokenizer, context, answers) == [context[start:end] for start, end in answers]
