@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,12 +18,10 @@ from lit_hf.errors import InputError
 from lit_hf.files.atomic import new_folder
 from lit_hf.files.scratch import sweep
 from lit_hf.files.urls import check_local
-from lit_hf.files.write_errors import FULL
 
 log = logging.getLogger(__name__)
 _SUMS = "checksums.json"
-_PATIENCE = 20.0
-"""Seconds of waiting for another process that prepares the same rows, after which that is told."""
+_PATIENCE = 20.0  # seconds of waiting for another process, after which that is logged
 _ROOM = "Make room there, or set LIT_HF_CACHE to a folder on another disk."
 
 
@@ -33,7 +31,7 @@ def cache_folder() -> Path:
     Raises:
         InputError: if the folder cannot be written.
     """
-    folder = _named_folder()
+    folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -46,20 +44,11 @@ def cache_folder() -> Path:
     return folder
 
 
-def _named_folder() -> Path:
-    folder = Path(os.environ.get("LIT_HF_CACHE") or _usual_folder())
+def _folder() -> Path:
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lit_hf"
+    folder = Path(os.environ.get("LIT_HF_CACHE") or usual)
     check_local("LIT_HF_CACHE", folder)
     return folder
-
-
-def _usual_folder() -> Path:
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_hf"
-    except RuntimeError as error:  # as in a container, for a user of no name
-        raise InputError(
-            "prepared data needs a folder, and the system knows no home of this user. Set "
-            "LIT_HF_CACHE to a folder that can be written."
-        ) from error
 
 
 def key_of(*parts: object) -> str:
@@ -77,9 +66,9 @@ def key_of(*parts: object) -> str:
 
 @cache
 def code_stamp(package: Path) -> str:
-    """What changes with the code of this floor or the one below: other code, other rows."""
+    """Changes with the code that reads and encodes rows: other code, other rows."""
     digest = hashlib.sha256()
-    for path in sorted([*package.glob("data/*.py"), *package.glob("functional/*.py")]):
+    for path in sorted([*package.glob("data/**/*.py"), *package.glob("functional/*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -87,7 +76,6 @@ def code_stamp(package: Path) -> str:
 def cached_map(
     rows: Dataset,
     function: Callable[..., object],
-    settings: Mapping[str, object],
     key: str,
     desc: str,
     remove: Sequence[str],
@@ -97,8 +85,7 @@ def cached_map(
 
     Args:
         rows: what is encoded.
-        function: from columns and `settings` to the encoded columns.
-        settings: its further arguments.
+        function: from columns to the encoded columns.
         key: determines the result, see `key_of`.
         desc: what the progress bar says.
         remove: columns that the result does not keep.
@@ -112,7 +99,6 @@ def cached_map(
             batch_size=200,
             remove_columns=list(remove),
             features=features,
-            fn_kwargs=dict(settings),
             cache_file_name=str(folder / "rows.arrow"),
             new_fingerprint=key,
             desc=desc,
@@ -134,17 +120,16 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
     Raises:
         WriteError: if the disk is full, or the folder cannot be written any more.
-        InputError: if another user prepares or has prepared these rows in the same folder.
     """
-    target = _named_folder() / key
-    if _is_whole(target):  # also in a folder that cannot be written
+    target = _folder() / key
+    if _is_valid(target):  # also in a folder that cannot be written
         return target
     cache_folder()
-    with _alone(Path(f"{target}.lock")):
-        if _is_whole(target):  # by another process, meanwhile
+    with _locked(Path(f"{target}.lock")):
+        if _is_valid(target):  # by another process, meanwhile
             return target
         if target.exists():
-            log.warning(f"{target}: damaged since it was written, so it is prepared anew.")
+            log.warning(f"{target}: corrupt, so these rows are prepared again.")
         sweep(target.parent)
         with new_folder(target, _ROOM) as folder:
             folder.chmod(0o700)  # rows may be nobody else's business
@@ -154,30 +139,9 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait for others that prepare the same rows; where the disk knows no locks, go on without."""
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for others that prepare the same rows; where the disk has no locks, do not wait."""
     lock = FileLock(path)
-    try:
-        _acquire(lock, path)
-    except PermissionError as error:
-        raise InputError(
-            f"{path}: belongs to another user, whose prepared rows nobody else reads. Set "
-            "LIT_HF_CACHE to a folder of your own."
-        ) from error
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        log.warning(
-            f"{path}: this disk knows no locks ({error}), so several processes may prepare the "
-            "same rows. LIT_HF_CACHE can name a folder on a disk of this machine."
-        )
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquire(lock: FileLock, path: Path) -> None:
     try:
         lock.acquire(timeout=_PATIENCE)
     except Timeout:
@@ -186,16 +150,23 @@ def _acquire(lock: FileLock, path: Path) -> None:
             "as after a kill on another machine, remove this file."
         )
         lock.acquire()
+    except OSError as error:
+        log.warning(
+            f"{path}: cannot be locked ({error}), so several processes may prepare the same rows. "
+            "LIT_HF_CACHE can name a folder of yours on a disk of this machine."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_valid(folder: Path) -> bool:
     """Whether the files of a folder are those that were written; each is read once a process."""
     try:
-        if not all(path.is_file() for path in folder.iterdir()):  # a pipe would be waited for
-            return False
         written = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
         return bool(written == _checksums(folder))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return False
 
 

@@ -5,22 +5,18 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from datasets import Dataset, Features
+from datasets import Dataset
 
-from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import locate
 from lit_hf.data.rows.labels import values_of
-from lit_hf.data.rows.row_weights import weight_features
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sources.resolve import Split
-from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
 from lit_hf.data.tokenization.tokens import check_padding
-from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.data.tokenization.windows import (
     encode_windows,
     pad_windows,
@@ -31,7 +27,6 @@ from lit_hf.data.tokenization.windows import (
 from lit_hf.errors import InputError
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
-from lit_hf.pretrained.model_inputs import padded_at_the_end
 from lit_hf.pretrained.positions import check_length, default_length, positions_of
 
 if TYPE_CHECKING:
@@ -59,6 +54,7 @@ class ExtractiveQADataModule(QuestionDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
+    find_answer = staticmethod(locate)
     pad_windows = staticmethod(pad_windows)
     task = "extractive_qa"
 
@@ -96,41 +92,14 @@ class ExtractiveQADataModule(QuestionDataModule):
             )
         return self._max_length
 
-    def encode(self, split: Split) -> Dataset:
-        """Check and tokenise the questions of a split; cached on disk by content."""
-        questions = self.read(split, locate)
-        questions = self.with_room(split, questions, self.doc_stride)
-        tokenizer = padded_at_the_end(self.processor, self.model_config)
-        self.processor, max_length = tokenizer, self.max_length
-        self.check_tokens(tokenizer)
-        vocabulary = stamp_of(tokenizer)
-        stamps = [table.stamp for table in self.tables(split)]
-        key = key_of(
-            "windows",
-            questions._fingerprint,
-            stamps,
-            vars(self.columns_of(split)),
-            vocabulary,
-            max_length,
-            self.doc_stride,
-        )
-        settings = {
-            "tokenizer": tokenizer,
-            "max_length": max_length,
-            "doc_stride": self.doc_stride,
-        }
-        encoded = cached_map(
-            questions,
-            encode_windows,
-            settings,
-            key,
-            f"tokenising {split}",
-            remove=[],
-            features=Features(window_features(tokenizer) | weight_features(questions)),
-        )
-        warn_of_rows(encoded, tokenizer, split, ["question", "context"])
-        self._tell_lost(split, encoded)
-        return encoded
+    def window_settings(self) -> dict[str, object]:
+        """What decides how windows are made."""
+        return {"max_length": self.max_length, "doc_stride": self.doc_stride}
+
+    def encoding(self, is_taught: bool) -> tuple[Callable[..., object], Mapping[str, object]]:
+        """Questions to windows, with the places of the answers where they are known."""
+        settings = {"tokenizer": self.processor, **self.window_settings()}
+        return partial(encode_windows, **settings), window_features(self.processor)
 
     @property
     def question_room(self) -> int:
@@ -157,22 +126,20 @@ class ExtractiveQADataModule(QuestionDataModule):
         if "doc_stride" not in known:
             self.doc_stride = min(self.doc_stride, self.max_length // 2)
 
-    def _tell_lost(self, split: Split, encoded: Dataset) -> None:
-        if split == "predict":
-            return
-        held = encoded.with_format("arrow")["num_held"].to_pylist()
-        answers = values_of(encoded, "answers")
-        answered = [count for count, texts in zip(held, answers, strict=True) if texts]
-        num_lost = sum(count == 0 for count in answered)
-        ends = zip(values_of(encoded, "first_token"), values_of(encoded, "last_token"), strict=True)
-        self._lengths[split] = Counter(
-            max(last - first + 1 for first, last in zip(*windows, strict=True))
-            for windows, count in zip(ends, held, strict=True)
-            if count
-        )
+    def warn_of_answers(self, split: Split, encoded: Dataset) -> None:
+        """Count the answers that are whole in no window, and the tokens of the others."""
+        names = ("answers", "num_held", "first_token", "last_token")
+        columns = [values_of(encoded, name) for name in names]
+        self._lengths[split], num_answers, num_lost = Counter(), 0, 0
+        for answers, num_held, firsts, lasts in zip(*columns, strict=True):
+            num_answers += bool(answers)
+            num_lost += bool(answers) and not num_held
+            if num_held:  # of the windows without it both are the token of "no answer"
+                tokens = max(map(int.__sub__, lasts, firsts)) + 1
+                self._lengths[split][tokens] += 1
         if num_lost:
             log.warning(
-                f"{split}: {num_lost} of {len(answered)} answers ({num_lost / len(answered):.1%}) "
+                f"{split}: {num_lost} of {num_answers} answers ({num_lost / num_answers:.1%}) "
                 "are whole in no window; a larger `doc_stride` or `max_length` would keep them."
             )
 
@@ -186,12 +153,3 @@ class ExtractiveQADataModule(QuestionDataModule):
         """Whether questions without answer were found."""
         parts = [rows for split, rows in self.splits.items() if split != "predict"]
         return any(not answers for rows in parts for answers in values_of(rows, "answers"))
-
-    def describe(self) -> dict[str, object]:
-        """Sources, counts and settings, for the model card and the Predictor."""
-        inputs = {
-            "max_length": self.max_length,
-            "doc_stride": self.doc_stride,
-            "split_special_tokens": self.processor.split_special_tokens,
-        }
-        return {**super().describe(), **inputs, "inputs": {**self.known_inputs(), **inputs}}

@@ -4,17 +4,15 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset, Features
+from datasets import Dataset
 
-from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
 from lit_hf.data.rows.answer_places import told_place
-from lit_hf.data.rows.row_weights import weight_features
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.tokenization.prompts import (
@@ -29,14 +27,11 @@ from lit_hf.data.tokenization.prompts import (
     prompt_lengths,
 )
 from lit_hf.data.tokenization.templates import TemplateTokenizer
-from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
 from lit_hf.data.tokenization.tokens import check_padding
-from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
-from lit_hf.pretrained.model_inputs import padded_at_the_end
 from lit_hf.pretrained.positions import check_length, positions_of
 
 if TYPE_CHECKING:
@@ -68,6 +63,7 @@ class GenerativeQADataModule(QuestionDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
+    find_answer = staticmethod(told_place)
     pad_windows = staticmethod(pad_prompts)
     task = "generative_qa"
 
@@ -94,7 +90,7 @@ class GenerativeQADataModule(QuestionDataModule):
             if not isinstance(value, int) or value < least:
                 raise InputError(f"Expected `{name}` to be at least {least}, but got {value}.")
         self.prompts = PromptSettings(prompt, max_length, doc_stride, max_answer_length)
-        self.val_sample = val_sample
+        self.doc_stride, self.val_sample = doc_stride, val_sample
         self._texts: TemplateTokenizer | None = None
 
     @cached_property
@@ -119,37 +115,16 @@ class GenerativeQADataModule(QuestionDataModule):
         """Longest answer in tokens that is taught."""
         return self.prompts.max_answer_length
 
-    def encode(self, split: Split) -> Dataset:
-        """Check and tokenise the questions of a split; cached on disk by content."""
-        questions = self.read(split, told_place)
-        tokenizer = padded_at_the_end(self.processor, self.model_config)
-        self.processor = tokenizer
-        questions = self.with_room(split, questions, self.prompts.doc_stride)
-        self.check_tokens(tokenizer)
-        check_end(tokenizer, self.model_name, self.prompts.max_answer_length)
-        key = key_of(
-            "prompts",
-            questions._fingerprint,
-            [table.stamp for table in self.tables(split)],
-            vars(self.columns_of(split)),
-            stamp_of(tokenizer),
-            self.prompts,
-        )
-        is_known = split != "predict"
-        kinds = PROMPT_FEATURES | (ANSWER_FEATURES if is_known else {})
-        encoded = cached_map(
-            questions,
-            encode_taught if is_known else encode_prompts,
-            {"tokenizer": self.texts, "settings": self.prompts},
-            key,
-            f"tokenising {split}",
-            remove=[],
-            features=Features(kinds | weight_features(questions)),
-        )
-        warn_of_rows(encoded, tokenizer, split, ["question", "context"])
-        if is_known:
-            self._tell(split, encoded)
-        return encoded
+    def window_settings(self) -> dict[str, object]:
+        """What decides how windows are made."""
+        return self.prompts._asdict()
+
+    def encoding(self, is_taught: bool) -> tuple[Callable[..., object], Mapping[str, object]]:
+        """Questions to prompts, with the tokens of the answers where they are known."""
+        check_end(self.processor, self.model_name, self.prompts.max_answer_length)
+        encode = encode_taught if is_taught else encode_prompts
+        features = PROMPT_FEATURES | (ANSWER_FEATURES if is_taught else {})
+        return partial(encode, tokenizer=self.texts, settings=self.prompts), features
 
     @property
     def texts(self) -> TemplateTokenizer:
@@ -161,7 +136,7 @@ class GenerativeQADataModule(QuestionDataModule):
     @property
     def question_room(self) -> int:
         """Tokens that a prompt may have without its context."""
-        return self.max_length - self.prompts.doc_stride - 1
+        return self.max_length - self.doc_stride - 1
 
     def question_lengths(self, questions: Sequence[str]) -> list[int]:
         """How many tokens the prompt of each question has without its context."""
@@ -182,29 +157,35 @@ class GenerativeQADataModule(QuestionDataModule):
     def set_lengths(self, config: "PreTrainedConfig", known: Mapping[str, object]) -> None:
         """As long windows as in training, or as tokenizer and model take."""
         longest = self.prompts.max_length
-        self.max_length = longest = min(longest, positions_of(config) or longest)
-        stride = self.prompts.doc_stride
+        self.max_length = min(longest, positions_of(config) or longest)
         if "doc_stride" not in known:
-            stride = min(stride, longest // 2)
-        self.prompts = self.prompts._replace(max_length=longest, doc_stride=stride)
+            self.doc_stride = min(self.doc_stride, self.max_length // 2)
+        self.prompts = self.prompts._replace(max_length=self.max_length, doc_stride=self.doc_stride)
 
-    def _tell(self, split: Split, encoded: Dataset) -> None:
-        """Say what the model will not be taught as it stands in the rows."""
-        columns = encoded.select_columns(["answers", "covers", "num_held", "is_cut", "is_unknown"])
-        num_cut = num_lost = num_empty = num_unknown = 0
-        for row in columns.with_format(None):
-            num_cut += row["is_cut"]
-            num_unknown += row["is_unknown"]
-            num_empty += not row["answers"]
-            num_lost += bool(row["answers"]) and len(row["covers"]) > 1 and not row["num_held"]
-        longest = self.prompts.max_answer_length
-        for count, what in (
-            (num_cut, f"answers are longer than `max_answer_length` {longest} tokens and cut"),
-            (num_lost, "answers are cut by the windows; a larger `doc_stride` would keep them"),
-            (num_unknown, "answers hold signs that the tokenizer does not know"),
-            (num_empty, "questions have no answer; to write nothing is right there"),
+    def warn_of_answers(self, split: Split, encoded: Dataset) -> None:
+        """Say which answers the model is not taught as they stand in the rows."""
+        names = ["answers", "covers", "num_held", "is_cut", "is_unknown"]
+        rows = list(encoded.select_columns(names).with_format(None))
+        cut_by_windows = [
+            row["answers"] and len(row["covers"]) > 1 and not row["num_held"] for row in rows
+        ]
+        longest = self.max_answer_length
+        for found, what in (
+            (
+                [row["is_cut"] for row in rows],
+                f"answers are longer than `max_answer_length` {longest} tokens and cut",
+            ),
+            (cut_by_windows, "answers are cut by the windows; a larger `doc_stride` keeps them"),
+            (
+                [row["is_unknown"] for row in rows],
+                "answers hold signs that the tokenizer does not know",
+            ),
+            (
+                [not row["answers"] for row in rows],
+                "questions have no answer; to write nothing is right there",
+            ),
         ):
-            if count:
+            if count := sum(map(bool, found)):
                 log.warning(f"{split}: {count} of {encoded.num_rows} {what}.")
 
     def rows(self, split: Split) -> Dataset:
@@ -215,13 +196,3 @@ class GenerativeQADataModule(QuestionDataModule):
             return rows
         drawn = np.random.default_rng(self.seed).permutation(rows.num_rows)[: self.val_sample]
         return rows.select(sorted(drawn.tolist()))
-
-    def describe(self) -> dict[str, object]:
-        """Sources, counts and settings, for the model card and the Predictor."""
-        inputs = {
-            name: value
-            for name, value in self.prompts._asdict().items()
-            if name != "max_answer_length"
-        }
-        inputs["split_special_tokens"] = self.processor.split_special_tokens
-        return {**super().describe(), **inputs, "inputs": {**self.known_inputs(), **inputs}}

@@ -139,7 +139,7 @@ class OwnRows(KnownRows):
         key = key_of("encoded", rows._fingerprint, stamps, self._stamp_of_rows(), is_labelled)
         encode = self.without_rows().encode_rows
         gone = [name for name in rows.column_names if name not in ("id", WEIGHT)]
-        encoded = cached_map(rows, encode, {}, key, f"encoding {split}", gone)
+        encoded = cached_map(rows, encode, key, f"encoding {split}", gone)
         if self._has_tokenizer and "input_ids" in encoded.column_names:
             warn_of_rows(encoded, self.processor, split, [])
         return encoded

@@ -8,25 +8,30 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from datasets import Dataset
+from datasets import Dataset, Features
 from torch import Tensor
 
 from lit_hf.data.answer_forms import AnswerForm, Described, SquadForm
 from lit_hf.data.base import HFDataModule
+from lit_hf.data.cache import cached_map, key_of
 from lit_hf.data.items import columns_of_item
 from lit_hf.data.rows.answer_places import FindAnswer
 from lit_hf.data.rows.cells import text_of
 from lit_hf.data.rows.context_split import check_contexts, split_by_context
 from lit_hf.data.rows.questions import QuestionColumns, read_questions
+from lit_hf.data.rows.row_weights import weight_features
 from lit_hf.data.sampling.collating import Collate, collate_questions
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.shared_settings import BatchSettings, FileSettings, LengthSettings
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.sources.table import Row
 from lit_hf.data.tokenization.max_question_tokens import with_room
+from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
+from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
+from lit_hf.pretrained.model_inputs import padded_at_the_end
 from lit_hf.pretrained.tokenizer_saving import save_tokenizer
 from lit_hf.pretrained.tokenizing import cutting_ends
 
@@ -59,6 +64,8 @@ class QuestionDataModule(HFDataModule):
     """
 
     input_columns = item_columns = ("question", "context")
+    find_answer: FindAnswer
+    doc_stride: int  # context tokens that neighbouring windows share
     pad_windows: Callable[[Columns, int, int], dict[str, Tensor]]
 
     def __init__(
@@ -96,6 +103,26 @@ class QuestionDataModule(HFDataModule):
         """How many tokens each question has, with what else is in each of its windows."""
         raise NotImplementedError
 
+    @cached_property
+    def max_length(self) -> int:
+        """Longest window in tokens, which the model can take."""
+        raise NotImplementedError
+
+    def encoding(self, is_taught: bool) -> tuple[Callable[..., object], Mapping[str, object]]:
+        """What encodes columns of questions, and how the encoded columns lie on disk.
+
+        Args:
+            is_taught: whether the answers are encoded, too.
+        """
+        raise NotImplementedError
+
+    def warn_of_answers(self, split: Split, encoded: Dataset) -> None:
+        """Say which answers the model is not taught as they stand in the rows."""
+
+    def window_settings(self) -> dict[str, object]:
+        """What decides how windows are made, in plain types."""
+        raise NotImplementedError
+
     # Items of a Predictor.
 
     def read_items(self, items: Iterable[object]) -> list[Row]:
@@ -130,21 +157,39 @@ class QuestionDataModule(HFDataModule):
         on_bad_row = "all" if split == "predict" else self.on_bad_row
         return read_questions(tables, columns, find_answer, on_bad_row)[0]
 
-    def with_room(self, split: Split, questions: Dataset, doc_stride: int) -> Dataset:
-        """The questions that leave room for their context; others are bad rows."""
-        return with_room(
+    def encode(self, split: Split) -> Dataset:
+        """Check and tokenise the questions of a split; cached on disk by content."""
+        questions = self.read(split, self.find_answer)
+        tokenizer = self.processor = padded_at_the_end(self.processor, self.model_config)
+        questions = with_room(
             questions,
             self.question_lengths,
             self.question_room,
-            f"`max_length` {self.max_length} and `doc_stride` {doc_stride}",
+            f"`max_length` {self.max_length} and `doc_stride` {self.doc_stride}",
             self.tables(split)[0].name,
             "error" if split == "predict" else self.on_bad_row,
         )
-
-    @cached_property
-    def max_length(self) -> int:
-        """Longest window in tokens."""
-        raise NotImplementedError
+        self.check_tokens(tokenizer)
+        function, features = self.encoding(is_taught=split != "predict")
+        encoded = cached_map(
+            questions,
+            function,
+            key_of(
+                self.task,
+                questions._fingerprint,
+                [table.stamp for table in self.tables(split)],
+                vars(self.columns_of(split)),
+                stamp_of(tokenizer),
+                self.window_settings(),
+            ),
+            f"tokenising {split}",
+            remove=[],
+            features=Features(features | weight_features(questions)),
+        )
+        warn_of_rows(encoded, tokenizer, split, ["question", "context"])
+        if split != "predict":
+            self.warn_of_answers(split, encoded)
+        return encoded
 
     def check_fit(self) -> None:
         """Compare questions and contexts of the training and the validation part."""
@@ -168,6 +213,13 @@ class QuestionDataModule(HFDataModule):
     def collate(self, columns: Columns) -> Mapping[str, object]:
         """Make a batch, by what goes to workers."""
         return self.collator()(columns)
+
+    def describe(self) -> dict[str, object]:
+        """Sources, counts and settings, for the model card and the Predictor."""
+        how = {"split_special_tokens": self.processor.split_special_tokens}
+        inputs = {"max_length": self.max_length, **self.window_settings(), **how}
+        inputs.pop("max_answer_length", None)  # which says nothing of what the model reads
+        return {**super().describe(), **inputs, "inputs": {**self.known_inputs(), **inputs}}
 
     def answer_form(self, names: Sequence[str], trained: Described) -> AnswerForm | None:
         """`predictions.json`, as SQuAD's script reads it."""

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
-from lit_hf.data.cache import _is_whole, cache_folder, cached, code_stamp, key_of
+from lit_hf.data.cache import cache_folder, cached, code_stamp, key_of
 from lit_hf.errors import InputError
-from tests.pipes import filled_pipe, needs_pipes
 
 
 @pytest.fixture(autouse=True)
@@ -43,29 +42,12 @@ def test_cached__failed_build_leaves_nothing(own_folder: Path) -> None:
     assert [path.name for path in own_folder.iterdir()] == ["key.lock"]
 
 
-def test_folder__is_asked_for_where_the_user_has_no_home(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", refuse)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_folder() == own_folder
-    monkeypatch.delenv("LIT_HF_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(own_folder))
-    assert cache_folder() == own_folder / "lit_hf"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    with pytest.raises(InputError, match="Set LIT_HF_CACHE"):
-        cache_folder()
-
-
 def _count(folder: Path) -> None:
     (folder / "rows").write_bytes(bytes(range(256)) * 1000)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "none said", "more", "{", "["])
-def test_cached__damaged_since_is_built_anew(
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "more"])
+def test_cached__corrupt_since_is_built_again(
     damage: str, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cached("key", _count)
@@ -78,12 +60,10 @@ def test_cached__damaged_since_is_built_anew(
         rows.write_bytes(content[:5])
     elif damage == "more":
         (own_folder / "key" / "other").write_text("")
-    elif damage in "{[":
-        (own_folder / "key" / "checksums.json").write_text(damage * 100_000)
     else:
-        (rows if damage == "gone" else own_folder / "key" / "checksums.json").unlink()
+        rows.unlink()
     cached("key", _count)
-    assert "key: damaged since it was written, so it is prepared anew" in caplog.text
+    assert "key: corrupt, so these rows are prepared again" in caplog.text
     assert rows.read_bytes() == bytes(range(256)) * 1000
     assert sorted(path.name for path in rows.parent.iterdir()) == ["checksums.json", "rows"]
 
@@ -162,7 +142,7 @@ def test_code__that_changes_gives_other_names(
     """Rows that other code has prepared are not taken for those of this one."""
     stamps = []
     for number, content in enumerate(["x = 1", "x = 2", "x = 1"]):
-        file = tmp_path / str(number) / "data" / "rows.py"
+        file = tmp_path / str(number) / "data" / "rows" / "text.py"
         file.parent.mkdir(parents=True)
         file.write_text(content)
         stamps.append(code_stamp(tmp_path / str(number)))
@@ -170,14 +150,6 @@ def test_code__that_changes_gives_other_names(
     before = key_of("a")
     monkeypatch.setattr("lit_hf.data.cache.code_stamp", lambda package: "other code")
     assert key_of("a") != before
-
-
-@needs_pipes
-def test_folder__of_a_pipe_is_not_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "key"
-    folder.mkdir()
-    with filled_pipe(folder / "checksums.json", "{}"):
-        assert not _is_whole(folder)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
@@ -189,33 +161,10 @@ def test_cached__on_a_disk_without_locks_tells_it(
 
     monkeypatch.setattr(FileLock, "acquire", refuse)
     assert (cached("key", _count) / "rows").is_file()
-    assert "knows no locks" in caplog.text
+    assert "cannot be locked" in caplog.text
     caplog.clear()
     cached("key", lambda _: pytest.fail("built anew"))  # what is there needs none
     assert not caplog.text
-
-
-def test_cached__on_a_full_disk_is_no_disk_without_locks(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(lock: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(FileLock, "acquire", refuse)
-    with pytest.raises(OSError, match="No space left"):
-        cached("key", _count)
-    assert not caplog.text
-
-
-def test_cached__of_another_user_is_refused(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(lock: object, **options: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(FileLock, "acquire", refuse)
-    with pytest.raises(InputError, match=r"another user.*LIT_HF_CACHE"):
-        cached("key", _count)
 
 
 def test_cached__tells_that_it_waits(

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets import Dataset
 
@@ -84,7 +85,7 @@ def encode_batch(
 
 def encode_texts(
     examples: Dataset,
-    settings: Mapping[str, object],
+    settings: Mapping[str, Any],
     texts: TemplateTokenizer,
     key: str,
     split: str,
@@ -99,8 +100,8 @@ def encode_texts(
         split: its name.
     """
     remove = [name for name in examples.column_names if name not in ("id", WEIGHT)]
-    settings = {"tokenizer": texts, **settings}
-    encoded = cached_map(examples, encode_batch, settings, key, f"tokenising {split}", remove)
+    encode = partial(encode_batch, tokenizer=texts, **settings)
+    encoded = cached_map(examples, encode, key, f"tokenising {split}", remove)
     num_cut = sum(encoded.with_format("arrow")["is_cut"].to_pylist())
     if num_cut:
         log.info(
