@@ -1,11 +1,14 @@
 """`python -m lit_hf` is the `lit-hf` command."""
 
-from lit_hf.cli.working_folder import leave_working_folder
+import os
+import sys
 
 if __name__ == "__main__":
-    leave_working_folder()
+    # Python puts the working folder first: a `yaml.py` beside somebody's data would be imported in
+    # place of the library. A checkout that is not installed is found there.
+    if not sys.flags.safe_path and not os.path.isdir("lit_hf"):
+        del sys.path[0]
 
-from lit_hf.cli.command import run
+    from lit_hf.cli.command import run
 
-if __name__ == "__main__":
     run()

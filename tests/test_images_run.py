@@ -243,10 +243,10 @@ def test_stopped_run__goes_on_as_if_it_had_not_stopped(
 
     fit("whole")
     stop = ("--trainer.callbacks+=tests.stopping.StopBefore", "--trainer.callbacks.epoch", "1")
-    assert "stopped; the same command goes on from" in fit("parts", *stop, code=130)
+    assert "stopped; the same command resumes from" in fit("parts", *stop, code=130)
     last: Any = read_checkpoint(tmp_path / "parts" / "checkpoints" / "last.ckpt")
     assert last["global_step"] == 3
-    assert "going on from" in fit("parts")
+    assert "resuming from" in fit("parts")
     whole: Any = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.ckpt")
     parts: Any = read_checkpoint(tmp_path / "parts" / "checkpoints" / "last.ckpt")
     assert whole["global_step"] == parts["global_step"] == 9

@@ -105,7 +105,7 @@ def test_package__trains_stops_and_answers(
     (tmp_path / "stop.py").write_text(STOP, encoding="utf-8")
     words = [str(TWEETS), tiny_model, tiny_t5, tiny_vit]
     done = _run(COMMANDS + CLASSES, *words, folder=tmp_path)
-    assert "going on from" in done.stdout
+    assert "resuming from" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     assert results["validate"]["step"] == results["fit"]["last"]["step"] == 3
     assert (tmp_path / "run" / "predictions.jsonl").is_file()

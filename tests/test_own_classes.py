@@ -159,7 +159,7 @@ def test_training__stopped_and_resumed_is_the_same(
     assert done.returncode == 130, done.stderr
     monkeypatch.delenv("MINE_STOPS")
     done = _fit(own, tiny_model, kind, "mine.FirstWord", run="again")
-    assert "going on from" in done.stdout, done.stderr
+    assert "resuming from" in done.stdout, done.stderr
     one, other = (
         torch.load(own / run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for run in ("run", "again")

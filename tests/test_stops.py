@@ -182,5 +182,5 @@ def test_signal_to_one_of_two_processes__ends_both(
     assert found == code, log[-2000:]
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert len(last["random_states"]) == 2
-    message = "the same command goes on" if name == "SIGTERM" else "process 1 by SIGKILL"
+    message = "the same command resumes" if name == "SIGTERM" else "process 1 by SIGKILL"
     assert message in log

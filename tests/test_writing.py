@@ -196,15 +196,16 @@ def test_pair__that_is_cut_off_is_of_one_run(
 def test_full_disk__is_told_with_the_file(
     fit: Fit, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = atomic._open_no_link
-
     def refuse(found: str) -> str:
         if Path(found).name == name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return found
 
     monkeypatch.setattr(atomic, "own_name", lambda found: own_name(refuse(found)))
-    monkeypatch.setattr(atomic, "_open_no_link", lambda path, flags: opened(refuse(path), flags))
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *args, **given: opened(Path(refuse(str(path))), *args, **given)
+    )
 
     def run() -> None:
         module, data = _fitted(fit, tmp_path)

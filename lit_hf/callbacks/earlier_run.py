@@ -15,7 +15,7 @@ from lit_hf.callbacks.model_card import is_own_card
 from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.errors import DamagedError, InputError, WriteError
 from lit_hf.files.atomic import write_bytes
-from lit_hf.files.run_paths import CONFIG_NAME, started_in
+from lit_hf.files.run_paths import CONFIG_NAME, is_written_by_run
 from lit_hf.files.urls import is_url
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def set_aside(trainer: Trainer) -> None:
         home = _move(folder, found)
         config = folder / CONFIG_NAME
         is_written = any(hasattr(callback, "save_config") for callback in _callbacks(trainer))
-        if begins_here(trainer) and not is_written and started_in(config) is not None:
+        if begins_here(trainer) and not is_written and is_written_by_run(config):
             config.unlink()  # it would be taken for the configuration of this training
     except OSError as error:
         raise WriteError(

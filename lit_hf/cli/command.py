@@ -1,21 +1,21 @@
-"""The `lit-hf` command: help and errors here; the work is imported when it is needed."""
+"""The `lit-hf` command: help, errors and exit codes; the work is imported when it is needed."""
 
 import argparse
-import errno
 import logging
 import os
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
-from typing import Literal, TextIO, cast
+from typing import Literal
 
 from lit_hf import __version__
 from lit_hf.cli.error_messages import advice_on
-from lit_hf.cli.working_folder import import_named, lies_here
 from lit_hf.distributed.signals import exiting_at_signals
 from lit_hf.errors import InputError, SharedFaultError, WriteError, code_of_process, nearest
 from lit_hf.files.bundled import list_recipes, read_recipe
@@ -30,7 +30,7 @@ usage: lit-hf VERB [options]
 Fine-tune Hugging Face models with PyTorch Lightning.
 
 verbs:
-  fit        train from a recipe; the same command again goes on from its last checkpoint
+  fit        train from a recipe; the same command again resumes from its last checkpoint
   validate   score a checkpoint or a trained model on the validation rows
   test       score one on the test rows
   predict    answer rows without labels
@@ -42,7 +42,7 @@ options of fit, validate, test and predict:
   --run DIR         the folder of a run in place of a recipe; evaluates its best checkpoint
   --import MODULE   import a module of yours, by its name or file, from the working folder too,
                     so that its classes can stand in a class_path
-  --allow-changed   fit: go on though rows, batch size, seed, precision or devices have changed
+  --allow-changed   fit: resume though rows, batch size, seed, precision or devices have changed
   --print_config    show the whole configuration and stop
 
   lit-hf VERB --help shows the rest; lit-hf --version the version.
@@ -57,9 +57,25 @@ examples:
   lit-hf export runs/tweets/checkpoints/last.ckpt somewhere/
 
 exit codes: 0 done, 1 fault, 2 bad configuration or data, 130 Ctrl-C, 143 SIGTERM,
-SIGHUP or SIGUSR1; after both the same command goes on
+SIGHUP or SIGUSR1; after both the same command resumes
 """
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+VERBS = (*TRAINER_VERBS, "export", "recipes")
+_HELP_OF_CLASSES = {"--model.help": "TextClassifier", "--data.help": "TweetDataModule"}
+_REMARKS = (  # of libraries, which ask for nothing
+    # Rows are prepared before training: loading them needs no workers.
+    ".*does not have many workers.*",
+    # Between lightning 2.6 and torch 2.13; a matter of theirs.
+    ".*isinstance.treespec, LeafSpec.*",
+    # The summary of the model estimates megabytes without regard to bf16.
+    ".*is not supported by the model summary.*",
+    # A training that ends before its first validation: the export says so, in plain words.
+    ".*monitor='val/.*could not find the monitored key.*",
+    # What an earlier training left there is set aside.
+    "Checkpoint directory .* is not empty",
+    # Averages of weights are no matter of sharding here, nor of an evaluation.
+    "You're using the WeightAveraging callback.*",
+)
 
 
 def run() -> None:
@@ -67,52 +83,23 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
-    sys.stdout = cast("TextIO", _Unread(sys.stdout))
     sys.excepthook = _show_fault
-    if not lies_here():  # nor does a process that is started import from the working folder
-        os.environ.setdefault("PYTHONSAFEPATH", "1")
-    with exiting_at_signals():
-        code = main(sys.argv[1:])
-    sys.stdout.flush()
+    try:
+        with exiting_at_signals():
+            code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     sys.exit(code)
 
 
 def _show_fault(
     kind: type[BaseException], fault: BaseException, trace: TracebackType | None
 ) -> None:
-    """Write the traceback of a fault that nobody has put in words, without keys in addresses."""
+    """Write the traceback of a fault that no message tells of, without keys in addresses."""
     lines = traceback.format_exception(kind, fault, trace)
     print(without_credentials("".join(lines)), end="", file=sys.stderr)
-
-
-class _Unread:
-    """A stream that is written to nowhere when whoever read it has gone, as `| head` does.
-
-    A training goes on then, as one whose terminal is closed under `nohup`.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write, if anybody reads."""
-        return self._tried(lambda: self._stream.write(text))
-
-    def flush(self) -> None:
-        """Flush, if anybody reads."""
-        self._tried(self._stream.flush)
-
-    def _tried(self, act: Callable[[], int | None]) -> int:
-        try:
-            return act() or 0
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EINVAL):  # the second on Windows
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            return 0
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -133,17 +120,16 @@ def main(args: Sequence[str] | None = None) -> int:
             return _dispatch(words[0], words[1:])
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            time.sleep(1)  # one that all processes find, the first one tells, and ends the others
-        _tell(str(error))
-        return 2
+            time.sleep(1)  # the first process says it for all, and ends the others
+        return _failed(str(error), 2)
     except (SharedFaultError, WriteError) as error:
-        _tell(str(error))
-        return code_of_process(1)
+        return _failed(str(error), code_of_process(1))
+    except BrokenPipeError:
+        raise
     except (RuntimeError, MemoryError, OSError, EOFError) as error:
         if (advice := advice_on(error)) is None:
             raise
-        _tell(advice)
-        return 1
+        return _failed(advice, 1)
     except KeyboardInterrupt:
         print("lit-hf: interrupted", file=sys.stderr)
         return 130
@@ -151,9 +137,11 @@ def main(args: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
 
 
-def _tell(message: str) -> None:
+def _failed(message: str, code: int) -> int:
+    """Print an error in one message; the exit code."""
     lines = without_credentials(f"lit-hf: error: {message}").splitlines()
     print("\n".join(printable(line, 4000) for line in lines), file=sys.stderr)
+    return code
 
 
 def _dispatch(verb: str, words: list[str]) -> int:
@@ -162,10 +150,7 @@ def _dispatch(verb: str, words: list[str]) -> int:
     if verb == "recipes":
         return _recipes(words)
     if verb not in TRAINER_VERBS:
-        known = (*TRAINER_VERBS, "export", "recipes")
-        if verb.startswith("-"):
-            raise InputError(f"{verb}: the verb comes first, one of {', '.join(known)}.")
-        raise InputError(f"unknown verb {verb!r}; known: {', '.join(known)}.{nearest(verb, known)}")
+        raise InputError(f"unknown verb {verb!r}, known: {', '.join(VERBS)}.{nearest(verb, VERBS)}")
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     flags.add_argument("--run", dest="run_folder")
     flags.add_argument("--import", dest="imports", action="append", default=[])
@@ -177,9 +162,11 @@ def _dispatch(verb: str, words: list[str]) -> int:
     if ours.allow_changed and verb != "fit":
         raise InputError(f"--allow-changed: {verb} changes nothing; it is an option of fit.")
     check_local("--run", ours.run_folder)
-    _check_help(rest)
-    _set_up_messages()
-    imports = _import_all(ours.imports)
+    for word, following in pairwise([*rest, "-"]):
+        if word in _HELP_OF_CLASSES and following.startswith("-"):
+            raise InputError(f"{word}: name a class, such as {_HELP_OF_CLASSES[word]}.")
+    _hide_remarks()
+    imports = [import_named(module) for module in ours.imports]
     from lit_hf.cli.main import run_verb
 
     on_change: Literal["error", "warn"] = "warn" if ours.allow_changed else "error"
@@ -187,43 +174,35 @@ def _dispatch(verb: str, words: list[str]) -> int:
     return 0
 
 
-def _check_help(words: Sequence[str]) -> None:
-    """Ask for the class whose settings are wanted; that of all tasks would say little."""
-    classes = {
-        "--model.help": "TextClassifier, ExtractiveQA, GenerativeQA or ImageClassifier",
-        "--data.help": "TweetDataModule, ExtractiveQADataModule or CIFAR10DataModule",
-    }
-    for word, following in pairwise([*words, "-"]):
-        if word in classes and following.startswith("-"):
-            raise InputError(f"{word}: name a class, such as {classes[word]}.")
+def import_named(module: str) -> str:
+    """Import a module of the user, also from the working folder or by its file.
 
-
-def _import_all(modules: Sequence[str]) -> list[str]:
-    """Import the modules that the user named, from the working folder too; their names."""
-    names = []
-    for module in modules:
-        try:
-            names.append(import_named(module))
-        except (ImportError, ValueError, TypeError, SyntaxError) as error:
-            raise InputError(f"--import {module}: {_told_of_import(module, error)}") from None
-    return names
-
-
-def _told_of_import(module: str, error: Exception) -> str:
-    """Say why a module cannot be imported: a fault of its own by its line, or that it is not there.
+    A fault in the module itself is shown with its traceback.
 
     Args:
-        module: as the user named it.
-        error: that its import raised.
+        module: as the user has named it.
+
+    Returns:
+        The name that it is imported by.
+
+    Raises:
+        InputError: if there is none, or another module has its name.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename][-1]
-    if not own.filename.endswith(os.path.join("cli", "working_folder.py")):
-        return f"line {own.lineno} of {own.filename}: {type(error).__name__}: {error}"
-    files = [name for name in sorted(os.listdir()) if name.endswith(".py")]
-    names = files if module.endswith(".py") else [name.removesuffix(".py") for name in files]
-    meant = nearest(module, names) if isinstance(error, ModuleNotFoundError) else ""
-    return f"{error}; wanted is a module's name, or its file.{meant}"
+    path = Path(module).absolute()
+    name, file = path.name.removesuffix(".py"), path.with_suffix("").with_suffix(".py")
+    sys.path.append(str(path.parent))  # for processes that are started too
+    try:
+        found = import_module(name).__file__
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        near = nearest(name, [one.stem for one in Path().glob("*.py")])
+        raise InputError(f"--import {module}: there is no such module or file.{near}") from None
+    except (ValueError, TypeError):  # no name of a module
+        raise InputError(f"--import {module}: give the name of a module, or its file.") from None
+    if file.is_file() and not (found and file.samefile(found)):
+        raise InputError(f"--import {module}: {file} has the name of {found}: rename it.")
+    return name
 
 
 def _export(words: list[str]) -> int:
@@ -232,20 +211,15 @@ def _export(words: list[str]) -> int:
     )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument("folder", help="where to write; an earlier export there is replaced")
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        help="module of a class of yours",
-    )
-    known = parser.parse_args(words)
-    _set_up_messages()
-    _import_all(known.imports)
+    parser.add_argument("--import", dest="imports", action="append", default=[])
+    given = parser.parse_args(words)
+    _hide_remarks()
+    for module in given.imports:
+        import_named(module)
     from lit_hf.callbacks.export import export_checkpoint
 
-    folder = export_checkpoint(known.checkpoint, known.folder)
-    print(escaped(f"exported {known.checkpoint} to {folder}"))
+    folder = export_checkpoint(given.checkpoint, given.folder)
+    print(escaped(f"exported {given.checkpoint} to {folder}"))
     return 0
 
 
@@ -260,20 +234,9 @@ def _recipes(words: list[str]) -> int:
     return 0
 
 
-def _set_up_messages() -> None:
-    """Hide the remarks of libraries that ask for nothing."""
-    # Rows are prepared before training: loading them needs no workers.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # Between lightning 2.6 and torch 2.13; a matter of theirs.
-    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # The summary of the model estimates megabytes without regard to bf16.
-    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
-    # A training that ends before its first validation: the export says so, in plain words.
-    warnings.filterwarnings("ignore", ".*monitor='val/.*could not find the monitored key.*")
-    # What an earlier training left there is set aside.
-    warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
-    # Averages of weights are no matter of sharding here, nor of an evaluation.
-    warnings.filterwarnings("ignore", "You're using the WeightAveraging callback.*")
-    remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    remarks.addFilter(lambda record: "litlogger" not in record.getMessage())
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning draws a new head
+def _hide_remarks() -> None:
+    for remark in _REMARKS:
+        warnings.filterwarnings("ignore", remark)
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    log.addFilter(lambda record: "litlogger" not in record.getMessage())
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # every fine-tuning has a new head

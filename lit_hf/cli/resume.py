@@ -6,18 +6,14 @@ from collections.abc import Collection, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from jsonargparse._util import import_object
 from lightning.pytorch import Trainer
 
 from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, saved_fingerprint
 from lit_hf.callbacks.results_file import ended_at
 from lit_hf.callbacks.resume_guard import ResumeGuard
-from lit_hf.checkpointing.reader import (
-    load_verified,
-    read_checkpoint,
-    saved_config,
-)
+from lit_hf.checkpointing.reader import load_verified, read_checkpoint, saved_config
 from lit_hf.checkpointing.select import latest_valid_checkpoint
-from lit_hf.cli.short_names import class_of
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
@@ -42,23 +38,23 @@ def checkpoint_for(verb: str, given: str | None, folder: Path) -> str | None:
 
     Args:
         verb: fit, validate, test or predict.
-        given: the setting `ckpt_path`: a file, or "auto" for the newest whole one of a training,
+        given: the setting `ckpt_path`: a file, or "auto" for the latest valid one of a training,
             which is none for an evaluation.
         folder: where "auto" looks.
 
     Raises:
-        InputError: if it is no whole local file.
+        InputError: if it is no valid local file.
     """
     if given == "auto":
-        newest = latest_valid_checkpoint(folder) if verb == "fit" else None
-        return None if newest is None else str(newest)
+        latest = latest_valid_checkpoint(folder) if verb == "fit" else None
+        return None if latest is None else str(latest)
     if given is not None:
         check_local("ckpt_path", given)
         load_verified(given)
     return given
 
 
-def check_folder(verb: str, options: MutableMapping[str, Any]) -> None:
+def check_trained(verb: str, options: MutableMapping[str, Any]) -> None:
     """Refuse to evaluate a model that no training has made, where no checkpoint is given.
 
     A head that the settings would make, in place of the trained one, is left out.
@@ -79,30 +75,19 @@ def check_folder(verb: str, options: MutableMapping[str, Any]) -> None:
         "and its recipe with `--config`, or a trained model with `--model.model_name`."
     )
     if model.get("pretrained") is False:
-        raise InputError(
-            f"`model.pretrained` is false: the weights would be random. {remedy} For those of "
-            f"{name} set `--model.pretrained true`."
-        )
-    kind, config = class_of(options["model"]["class_path"]), load_config(name)
+        raise InputError(f"`model.pretrained` is false: the weights would be random. {remedy}")
+    kind, config = import_object(options["model"]["class_path"]), load_config(name)
     check_asked(kind, config, name, remedy)
-    for setting, held in kind.settings_in(config).items():
+    for setting, trained in kind.settings_in(config).items():
         given = data.get(setting, model.get(setting))
-        if given is not None and given != held:
+        if given is not None and given != trained:
             raise InputError(
-                f"`data.{setting}` is {given!r}, but model {name!r} is one of {held!r}. Set "
-                f"`--data.{setting} {held}`, and data to go with it."
+                f"`data.{setting}` is {given!r}, but model {name!r} is one of {trained!r}. Set "
+                f"`--data.{setting} {trained}`, and data to go with it."
             )
     if model.get("head") is not None:
         model["head"] = None
         print(escaped(f"`model.head` is left out: the head is the one in {name}"))
-
-
-def tell_start(path: str | None, folder: Path) -> None:
-    """Say where a training that may go on begins."""
-    if path is None:
-        print(escaped(f"no checkpoint in {folder}: a new training begins"))
-    else:
-        print(escaped(f"going on from {path}"))
 
 
 def take(
@@ -119,26 +104,26 @@ def take(
 
     Raises:
         InputError: if it is of another task or another model than was typed, or holds nothing to
-            go on from.
+            resume from.
     """
     checkpoint = read_checkpoint(path)
     module.checkpoint_config = saved_config(path, module.task)
-    if verb != "fit":
-        _refuse_overruled(path, checkpoint, module, typed)
-    if verb == "fit" and not {"loops", "optimizer_states"} <= checkpoint.keys():
-        raise InputError(f"`ckpt_path` {path}: it holds weights only; nothing to go on from.")
-    if verb != "fit" and (name := checkpoint["lit_hf"].get("averaged_by")):
-        print(escaped(f"the weights of {path} are averages ({name})"))
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
-    if verb != "fit":  # which takes no callbacks of the training
+    if verb == "fit":
+        if not {"loops", "optimizer_states"} <= checkpoint.keys():
+            raise InputError(f"`ckpt_path` {path}: it holds weights only, nothing to resume from.")
+    else:
+        _refuse_overruled(path, checkpoint, module, typed)
+        if name := checkpoint["lit_hf"].get("averaged_by"):
+            print(escaped(f"the weights of {path} are averages ({name})"))
+        # An evaluation takes no callbacks of the training.
         warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
     folder = scratch_folder()
     atexit.register(folder.cleanup)
     with told_as_input(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):
-        holds_files = write_model_files(checkpoint, Path(folder.name))
-    if holds_files:
-        data.model_name = folder.name
+        if write_model_files(checkpoint, Path(folder.name)):
+            data.model_name = folder.name
 
 
 def _refuse_overruled(
@@ -148,19 +133,20 @@ def _refuse_overruled(
 
     A recipe may say another: that of a training whose model was named on the command line.
     """
-    config = (held := checkpoint["hyper_parameters"])["config_overrides"]
+    saved = checkpoint["hyper_parameters"]
+    config = saved["config_overrides"]
     given = {name: value for name, value in module.config_overrides.items() if name in config}
     settings = {
-        "model_name": (module.model_name, held.get("model_name")),
+        "model_name": (module.model_name, saved.get("model_name")),
         "pretrained": (module.pretrained, not checkpoint["lit_hf"].get("from_scratch")),
         "config_overrides": (given, {name: config[name] for name in given}),
     }
-    for name, (value, known) in settings.items():
+    for name, (value, trained) in settings.items():
         is_typed = any(f"{word}.".startswith(f"--model.{name}.") for word in typed)
-        if is_typed and value != known:
+        if is_typed and value != trained:
             raise InputError(
                 f"`model.{name}` is {value!r}, but the checkpoint {path} brings its own model "
-                f"({known!r}): it would have no effect. Leave it out; or evaluate another model "
+                f"({trained!r}): it would have no effect. Leave it out; or evaluate another model "
                 "without `--run` and `--ckpt_path`."
             )
 
@@ -190,30 +176,36 @@ def end_of(trainer: Trainer) -> str:
     with told_as_input(path):
         checkpoint = read_checkpoint(path)
         num_epochs, num_steps = reached(checkpoint)
-    found = (
+    limits = [
         ("max_epochs", trainer.max_epochs, num_epochs),
         ("max_steps", trainer.max_steps, num_steps),
-    )
-    over = [(name, end, done) for name, end, done in found if end is not None and 0 <= end <= done]
+    ]
+    over = [(name, end, done) for name, end, done in limits if end is not None and 0 <= end <= done]
     is_cut_off = ended_at(Path(str(trainer.default_root_dir))) != num_steps
-    told = f"already finished: {path} has {num_epochs} epochs and {num_steps} steps"
+    message = f"already finished: {path} has {num_epochs} epochs and {num_steps} steps"
     if over and not (is_cut_off and all(end == done for _, end, done in over)):
         ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
-        return f"{told}; to go on raise {ends}."
+        return f"{message}; to resume raise {ends}."
     with told_as_input(path):
         is_other = changed_plan(saved_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
         if is_cut_off or over or is_other or changed_validation(trainer, saved_facts(checkpoint)):
             return ""
-    return (
-        f"{told}, where a time limit or a callback has ended it; to go on change what has ended "
-        "it, such as `trainer.max_time` or `patience`."
+    return f"{message}; a time limit or a callback ended it, change that to resume."
+
+
+def print_start(path: str | None, folder: Path) -> None:
+    """Say where a training that may resume begins."""
+    start = (
+        f"no checkpoint in {folder}: a new training begins"
+        if path is None
+        else (f"resuming from {path}")
     )
+    print(escaped(start))
 
 
-def tell_rest(folder: Path) -> None:
-    """Say what is left of a training that was stopped."""
-    newest = latest_valid_checkpoint(folder)
-    if newest is None:
-        print("stopped before the first checkpoint: the same command starts anew.")
+def print_stop(folder: Path) -> None:
+    """Say what a stopped training has left."""
+    if (latest := latest_valid_checkpoint(folder)) is None:
+        print("stopped before the first checkpoint: the same command starts from scratch.")
     else:
-        print(escaped(f"stopped; the same command goes on from {newest}."))
+        print(escaped(f"stopped; the same command resumes from {latest}."))

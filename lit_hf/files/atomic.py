@@ -1,4 +1,4 @@
-"""Writing files: each is whole under its name or not there, through no link, and errors name it.
+"""Writing files: each is complete under its name or not there, and errors name it.
 
 A file is written beside its name, under one that nobody else has, and renamed when all of it is on
 the disk. So a kill, a full disk or a crash of the machine leaves the old file or the new one; and a
@@ -7,15 +7,14 @@ link that has the name, in a folder made by somebody else, is replaced and not f
 
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from lit_hf.errors import InputError, WriteError
-from lit_hf.files.scratch import own_name, remove_work
+from lit_hf.errors import InputError
+from lit_hf.files.scratch import own_name
 from lit_hf.files.write_errors import ROOM, naming
 
 
@@ -74,41 +73,32 @@ def new_files(paths: Sequence[Path], before: Callable[[], None]) -> Iterator[Seq
 
 @contextmanager
 def _new_files(paths: Sequence[Path], before: Callable[[], None]) -> Iterator[Sequence[BinaryIO]]:
-    files: list[tuple[Path, BinaryIO]] = []
+    unfinished = [path.with_name(own_name(path.name)) for path in paths]
     try:
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(own_name(path.name))
-            files.append((temporary, temporary.open("xb")))  # x: made here, through no link
-        yield [stream for _, stream in files]
-        for _, stream in files:
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.close()
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            streams = [opened.enter_context(path.open("xb")) for path in unfinished]
+            yield streams
+            for stream in streams:
+                stream.flush()
+                os.fsync(stream.fileno())
         before()
         for path in paths[1:]:
             path.unlink(missing_ok=True)
-        for path, (temporary, _) in zip(paths, files, strict=True):
-            put_in_place(temporary, path)
+        for temporary, path in zip(unfinished, paths, strict=True):
+            _put_in_place(temporary, path)
     finally:
-        for temporary, stream in files:
-            with suppress(OSError):  # what it holds back finds no room either
-                stream.close()
+        for temporary in unfinished:
             with suppress(OSError):
                 temporary.unlink()
-    sync_folder(paths[0].parent)
+    _sync_folder(paths[0].parent)
 
 
-def put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
-    """Rename a file or folder to its final name, over a file that has it.
+def _put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
+    """Rename a file or folder to its final name.
 
     Windows refuses that while another program has one of them open, as a virus scanner has a new
-    file for a moment.
-
-    Args:
-        unfinished: written to its end.
-        target: the name.
-        patience: the seconds in which it is tried again.
+    file for a moment: it is tried again for some seconds.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -124,47 +114,20 @@ def put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
 def append_text(path: Path, text: str) -> None:
     """Add lines to a file of a run: all of them or none.
 
-    A file that has other names too, as of a copy by hard links, becomes one of its own first.
-
     Raises:
-        WriteError: naming the file; a link, a folder or a pipe is refused.
+        WriteError: naming the file.
     """
-    rest = content = text.encode("utf-8")
+    content = text.encode("utf-8")
     with naming(path, lambda: len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(path) and _is_shared(path, path.lstat()):
-            with path.open("rb") as old, new_file(path) as new:
-                shutil.copyfileobj(old, new)
-        with open(path, "ab", buffering=0, opener=_open_no_link) as stream:
-            found = os.fstat(stream.fileno())  # somebody may have put another file there since
-            if _is_shared(path, found):
-                raise WriteError(
-                    f"{path}: another name was given to this file while it is written."
-                )
-            size = found.st_size
+        with path.open("ab", buffering=0) as stream:
+            size, rest = stream.tell(), content
             try:
                 while rest:  # what is not written at once fails with a reason the next time
                     rest = rest[stream.write(rest) :]
             except BaseException:
                 os.ftruncate(stream.fileno(), size)
                 raise
-
-
-def _is_shared(path: Path, found: os.stat_result) -> bool:
-    """Whether a file that is to be changed has another name too."""
-    if not stat.S_ISREG(found.st_mode):
-        raise WriteError(
-            f"{path}: wanted is a file, but this is a link, a folder or a pipe, and nothing is "
-            "written through it. Move it away, and run the same command again."
-        )
-    return found.st_nlink > 1
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    """Open what has this name; a pipe would be waited for."""
-    for name in ("O_NOFOLLOW", "O_NONBLOCK"):
-        flags |= getattr(os, name, 0)
-    return os.open(path, flags, 0o666)
 
 
 @contextmanager
@@ -178,23 +141,27 @@ def new_folder(target: Path, remedy: str = ROOM) -> Iterator[Path]:
     Raises:
         WriteError: naming the folder; what was there before is unchanged.
     """
+    work, old = (target.with_name(own_name(target.name)) for _ in range(2))
     with naming(target, remedy=remedy):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = target.with_name(own_name(target.name))
-        work.mkdir(0o700)  # nobody else puts a link into it
         try:
-            (work / "new").mkdir()
-            (work / "old").mkdir()
-            yield work / "new"
+            work.mkdir(parents=True)
+            yield work
             if os.path.lexists(target):
-                os.replace(target, work / "old" / target.name)
-            os.replace(work / "new", target)
+                _put_in_place(target, old)
+            try:
+                _put_in_place(work, target)
+            except OSError:
+                os.replace(old, target)
+                raise
         finally:
-            remove_work(work)
-    sync_folder(target.parent)
+            shutil.rmtree(work, ignore_errors=True)
+        if old.is_symlink():
+            old.unlink()
+        shutil.rmtree(old, ignore_errors=True)
+    _sync_folder(target.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk, where the system can say so."""
     with suppress(OSError):  # Windows opens no folder; some disks of a network know no such wait
         number = os.open(folder, os.O_RDONLY)

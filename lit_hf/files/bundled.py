@@ -9,14 +9,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_hf.errors import InputError, nearest
+from lit_hf.errors import InputError, nearest, told_as_input
 from lit_hf.files.urls import check_local
 
 _PACKAGE = Path(__file__).parent.parent
-GROUPS = ("trainer", "model", "data", "checkpoint", "samples", "export", "predictions")
-_CLASSES = ("model.optimizer", "model.optimizer.class_path", "model.head", "model.head.class_path")
-"""Options that name a class of which other options give single settings."""
-"""What the settings of a verb belong to."""
+_WHOLE = (
+    *("trainer", "model", "data", "checkpoint", "samples", "export", "predictions"),
+    *("model.optimizer", "model.optimizer.class_path", "model.head", "model.head.class_path"),
+)
+"""Options that set a whole group, or a class of which other options give single settings."""
 _NAME = re.compile(r"[\w./-]+")
 
 
@@ -51,7 +52,11 @@ def find_recipe(name: str) -> str:
     check_local("--config", name)
     short = name.replace(os.sep, "/")
     is_named = short.lower().endswith((".yaml", ".yml")) and ": " not in short
-    if os.path.isfile(name) or not (is_named or _NAME.fullmatch(short)):
+    if os.path.isfile(name):
+        with told_as_input(name):
+            Path(name).read_text(encoding="utf-8")  # or it is refused by its name
+        return name
+    if not (is_named or _NAME.fullmatch(short)):
         return name
     short = short.removeprefix("configs/").removesuffix(".yaml")
     if short in (known := recipe_names()):
@@ -80,31 +85,23 @@ def recipes_first(words: Sequence[str]) -> tuple[list[str], list[str], list[str]
     (['{a: 1}'], ['--data=CIFAR10DataModule'], ['--data.seed', '1'])
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for names in (("-c", "--config"), *((f"--{group}",) for group in (*GROUPS, *_CLASSES))):
-        parser.add_argument(*names, action="append", default=[])
+    parser.add_argument("-c", "--config", action="append", default=[])
+    for name in _WHOLE:
+        parser.add_argument(f"--{name}", action="append", default=[])
     try:
-        known, others = parser.parse_known_args(words)
+        found, others = parser.parse_known_args(words)
     except argparse.ArgumentError as error:
-        if error.argument_name != "-c/--config":
-            raise InputError(str(error)) from None
-        known, others = argparse.Namespace(config=[""]), []
-    if not all(known.config):
-        raise InputError("--config: which recipe or file? `lit-hf recipes` lists the recipes.")
-    names = (*GROUPS, *_CLASSES)
-    groups = [f"--{name}={value}" for name in names for value in getattr(known, name)]
-    return [find_recipe(recipe) for recipe in known.config], groups, others
+        raise InputError(f"{error}; `lit-hf recipes` lists the recipes.") from None
+    groups = [f"--{name}={value}" for name in _WHOLE for value in getattr(found, name)]
+    return [find_recipe(recipe) for recipe in found.config], groups, others
 
 
 def list_recipes() -> str:
     """A line for each recipe: its name and what it is."""
     names = sorted(recipe_names(), key=lambda name: name.startswith("overlays/"))  # these come last
+    titles = [read_recipe(name).partition("\n")[0].removeprefix("#").strip() for name in names]
     width = max(map(len, names))
-    return "\n".join(f"{name:{width}}  {_title(name)}" for name in names)
-
-
-def _title(name: str) -> str:
-    first = read_recipe(name).partition("\n")[0]
-    return first.removeprefix("#").strip()
+    return "\n".join(f"{name:{width}}  {title}" for name, title in zip(names, titles, strict=True))
 
 
 def read_recipe(name: str) -> str:
@@ -113,11 +110,10 @@ def read_recipe(name: str) -> str:
     Raises:
         InputError: if there is none of this name.
     """
-    path = find_recipe(name)
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name!r}: no recipe can be read here ({error}).") from error
+    path = Path(find_recipe(name))
+    if not path.is_file():
+        raise InputError(f"{name!r}: no recipe can be read here.")
+    return path.read_text(encoding="utf-8")
 
 
 def find_bundled(path: str) -> str:

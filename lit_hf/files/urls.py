@@ -7,7 +7,6 @@ from lit_hf.functional.credentials import without_credentials
 
 # Two letters at least: C:/data is a drive. A path has one slash fewer; `::` chains addresses.
 _SCHEME = re.compile(r"(?:^|::)\s*([a-zA-Z][a-zA-Z0-9+.-]+):/")
-_HUB = re.compile(r"(?:hf:/{1,2}(?:(?:datasets|models)/)?|https?:/{1,2}huggingface\.co/)(.+)")
 
 
 def is_url(path: object) -> bool:
@@ -22,7 +21,7 @@ def is_url(path: object) -> bool:
 
 
 def check_local(name: str, *paths: object) -> None:
-    """Refuse an address in place of a file or folder of this machine.
+    """Refuse an address in place of a file or folder of this machine, or of a Hub id.
 
     Args:
         name: of the setting.
@@ -32,12 +31,8 @@ def check_local(name: str, *paths: object) -> None:
         InputError: naming it.
     """
     for path in filter(is_url, paths):
-        shown = without_credentials(str(path))
-        hub = _HUB.match(shown.strip())
-        if hub is not None and name in ("model_name", "dataset"):
-            parts = hub[1].removeprefix("datasets/").split("/")
-            raise InputError(f"`{name}` {shown}: give the Hub id alone, {'/'.join(parts[:2])!r}.")
+        hub = " or a Hub id such as org/name" if name in ("model_name", "dataset") else ""
         raise InputError(
-            f"`{name}` {shown}: wanted is a path on this machine, addresses are not read or "
-            "written. Copy what lies there to a local disk, or mount it as a folder."
+            f"`{name}` {without_credentials(str(path))}: expected a path on this machine{hub}, "
+            "addresses are not read or written. Copy the file to a local disk, or mount it."
         )

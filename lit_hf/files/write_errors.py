@@ -1,11 +1,10 @@
-"""Errors of writing, told in one message: the file, the reason, and what to do."""
+"""Errors of writing in one message: the file, the reason, and what to do."""
 
 import errno
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lit_hf.errors import WriteError
@@ -21,7 +20,7 @@ _RUST_ERROR = re.compile(r"\bos error (\d+)|\bOs \{ code: (\d+)")  # of safetens
 def naming(
     path: Path, num_bytes: Callable[[], int] | None = None, remedy: str = ROOM
 ) -> Iterator[None]:
-    """Tell an error of writing in one message that names the file.
+    """Give an error of writing one message that names the file.
 
     Args:
         path: what is written.
@@ -36,59 +35,38 @@ def naming(
     except OSError as error:
         if not _is_about(error, path):
             raise
-        raise write_error(path, error, num_bytes, remedy) from error
+        raise _write_error(path, error, num_bytes, remedy) from error
     except Exception as error:
         found = _RUST_ERROR.search(str(error))
         if found is None:
             raise
         number = int(found[1] or found[2])
         cause = OSError(number, os.strerror(number))
-        raise write_error(path, cause, num_bytes, remedy) from error
+        raise _write_error(path, cause, num_bytes, remedy) from error
 
 
-def write_error(
-    path: Path,
-    error: OSError,
-    num_bytes: Callable[[], int] | None = None,
-    remedy: str = ROOM,
+def _write_error(
+    path: Path, error: OSError, num_bytes: Callable[[], int] | None, remedy: str
 ) -> WriteError:
-    """What is told of an error of writing: the file, the reason, and what to do.
-
-    Args:
-        path: what was written.
-        error: of the system.
-        num_bytes: counts what it takes.
-        remedy: what to do where there is no room.
-    """
-    told = f"{path}: cannot be written: {error.strerror}"
+    message = f"{path}: cannot be written: {error.strerror}"
     if error.errno in FULL:
-        told += f"; it has {num_bytes()} bytes" if num_bytes is not None else ""
-        told += _free(path) if error.errno == errno.ENOSPC else ""
-    told += ". What was there before is unchanged."
-    if error.errno in FULL:
-        return WriteError(f"{told} {remedy}")
+        size = "" if num_bytes is None else f"; it has {num_bytes()} bytes"
+        return WriteError(f"{message}{size}. What was there before is unchanged. {remedy}")
+    hint = ""
     if error.errno in _REFUSED:  # the second on Windows
-        told += " Give a folder that can be written; or close it, if another program has it open."
-    return WriteError(told)
+        hint = " Give a folder that can be written; or close it, if another program has it open."
+    return WriteError(f"{message}. What was there before is unchanged.{hint}")
 
 
 def full_disk(error: BaseException) -> WriteError | None:
-    """What is told of a disk that was found full by whoever wrote, such as a logger; else None."""
+    """The message of a disk that was found full by whoever wrote, such as a logger; else None."""
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
-    if error.filename is not None:
-        return write_error(Path(os.fsdecode(error.filename)), error)
+    name = "a file" if error.filename is None else os.fsdecode(error.filename)
     return WriteError(
-        f"a file cannot be written: {error.strerror}. Make room on the disks that the run, its "
-        "loggers' files, caches and temporary files (TMPDIR) lie on, and run the same command "
-        "again."
+        f"{name}: cannot be written: {error.strerror}. Make room on the disks of the run, of "
+        "caches and of temporary files (TMPDIR), and run the same command again."
     )
-
-
-def _free(path: Path) -> str:
-    with suppress(OSError):
-        return f", {shutil.disk_usage(path.parent).free} bytes are free"
-    return ""
 
 
 def _is_about(error: OSError, path: Path) -> bool:

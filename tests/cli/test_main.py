@@ -1,64 +1,38 @@
+import csv
+import json
 from pathlib import Path
 
 import pytest
 
-from lit_hf import InputError
-from lit_hf.cli.main import run_verb
-from tests.commands import TWEETS, fit_words, run_command
-from tests.images import write_folder
-
-
-@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
-def test_run_verb__evaluation_wants_a_checkpoint(
-    verb: str, tiny_model: str, tmp_path: Path
-) -> None:
-    recipe = Path(__file__).parents[2] / "configs" / "text_classification" / "demo.yaml"
-    rows = str(TWEETS / "train.csv")
-    words = ["--config", str(recipe), "--model.model_name", tiny_model, "--ckpt_path", "null"]
-    words += ["--data.train_file", rows, "--data.test_file", rows, "--data.predict_file", rows]
-    root = ["--trainer.default_root_dir", str(tmp_path), "--trainer.logger", "false"]
-    with pytest.raises(InputError, match="give the folder of a run with `--run DIR`"):
-        run_verb(verb, [*words, *root], None, [])
-
+from tests.commands import ROOT, run_command
 
 TASKS = {
     "text": ("TextClassifier", "TextClassificationDataModule", "val/f1"),
     "images": ("ImageClassifier", "ImageClassificationDataModule", "val/accuracy"),
     "spans": ("ExtractiveQA", "ExtractiveQADataModule", "val/f1"),
-    "written": ("GenerativeQA", "GenerativeQADataModule", "val/f1"),
+    "generated": ("GenerativeQA", "GenerativeQADataModule", "val/f1"),
 }
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize(
-    ("verb", "option"), [("fit", "train_file"), ("validate", "val_file"), ("test", "test_file")]
-)
-def test_run_verb__names_the_option_that_gives_its_rows(
-    task: str, verb: str, option: str, tmp_path: Path
-) -> None:
+def test_fit__names_the_option_that_gives_its_rows(task: str, tmp_path: Path) -> None:
     model, data, monitor = TASKS[task]
     words = ["--model", model, "--data", data, "--model.model_name", "none is read"]
-    words += ["--checkpoint.monitor", monitor]
-    if verb != "fit":
-        done = run_command(verb, *words, folder=tmp_path)  # a model comes before its rows
-        assert "lit-hf: error: model 'none is read': the config cannot be loaded" in done.stderr
-        words += ["--ckpt_path", "none.ckpt"]
-    done = run_command(verb, *words, folder=tmp_path)
+    done = run_command("fit", *words, "--checkpoint.monitor", monitor, folder=tmp_path)
     assert done.returncode == 2
-    (told,) = [line for line in done.stderr.splitlines() if line.startswith("lit-hf: error")]
-    assert f"rows: set `--data.{option}` or `--data.dataset`." in told
+    assert "no train rows: set `train_file` or `dataset`" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "which model and which data? Give the folder of a run with `--run`, a recipe with"),
-        (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give the folder"),
-        (["--data", "TweetDataModule"], "which model? Give the folder"),
-        (["--model", "TextClassifier", "--data", "TweetDataModule"], "--model.model_name is miss"),
+        ([], "which data and which model? Give a recipe"),
+        (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give a recipe"),
+        (["--data", "TweetDataModule"], "which model? Give a recipe"),
+        (["--model", "TextClassifier", "--data", "TweetDataModule"], "model.model_name: is missin"),
     ],
 )
-def test_run_verb__names_what_has_no_default_as_it_is_typed(
+def test_predict__asks_for_what_has_no_default(
     words: list[str], message: str, tmp_path: Path
 ) -> None:
     done = run_command("predict", *words, folder=tmp_path)
@@ -66,44 +40,44 @@ def test_run_verb__names_what_has_no_default_as_it_is_typed(
     assert f"lit-hf: error: {message}" in done.stderr
 
 
-def test_run_verb__validation_after_more_batches_than_there_are(
-    tiny_vit: str, tmp_path: Path
-) -> None:
-    write_folder(tmp_path / "set" / "train", 12)
-    words = [
-        *("--model", "ImageClassifier", "--model.model_name", tiny_vit),
-        *("--data", "ImageClassificationDataModule", "--data.dataset", str(tmp_path / "set")),
-        *("--data.batch_size", "4", "--data.val_fraction", "0.25", "--trainer.max_epochs", "1"),
-        *("--checkpoint.monitor", "val/accuracy", "--trainer.accelerator", "cpu"),
-        *("--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.logger", "false"),
+def test_options__win_over_recipes_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("data: {eval_batch_size: 5, batch_size: 6}\n")
+    (tmp_path / "model.yaml").write_text("class_path: TextClassifier\ninit_args: {num_labels: 2}\n")
+    option, model = ["--data.batch_size", "7"], ["--model", "model.yaml"]
+    recipes = ["-c", "text_classification/demo", "-c", "more.yaml", "--model.model_name", "x"]
+    shown = [
+        run_command("test", *words, "--print_config", folder=tmp_path).stdout
+        for words in ([*option, *model, *recipes], [*recipes, *model, *option])
     ]
-    message = r"`trainer.val_check_interval` is 9, but an epoch has 3 batches: set it to at most"
-    with pytest.raises(InputError, match=message):
-        run_verb("fit", [*words, "--trainer.val_check_interval", "9"], None, [])
+    assert shown[0] == shown[1]
+    assert "  batch_size: 7" in shown[0]
+    assert "eval_batch_size: 5" in shown[0]
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "told"),
-    [
-        ("--data.max_tokens", "6", "(`--data.max_tokens`): each of them is a batch by itself"),
-        ("--model.warmup_ratio", "1", "Set a smaller `--model.warmup_ratio` (it is 1)"),
-    ],
-)
-def test_run_verb__names_settings_in_log_lines_as_they_are_typed(
-    option: str, value: str, told: str, tiny_model: str, tmp_path: Path
+def test_kaggle__from_train_file_to_submission(
+    tiny_model: str, real_data: Path, tmp_path: Path
 ) -> None:
-    words = fit_words(tiny_model, tmp_path / "run", option, value, "--trainer.max_epochs", "1")
-    done = run_command(*words, "--trainer.limit_train_batches", "2", folder=tmp_path)
+    files = real_data / "disaster_tweets"
+    recipe = ROOT / "configs" / "text_classification" / "disaster_tweets.yaml"
+    done = run_command(
+        "fit",
+        *("--config", str(recipe), "--model.model_name", tiny_model),
+        *("--data.train_file", str(files / "train.csv"), "--trainer.accelerator", "cpu"),
+        *("--trainer.default_root_dir", "run", "--trainer.max_steps", "3"),
+        *("--samples.num_samples", "0", "--data.batch_size", "8"),
+        folder=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
-    assert told in done.stderr
-
-
-def test_run_verb__names_the_data_modules_that_have_an_option(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    words = ["--config", "text_classification/demo", "--model.model_name", tiny_model]
-    for option in (["--data.problem_type", "regression"], ["--data", "{problem_type: regression}"]):
-        done = run_command("fit", *words, *option, folder=tmp_path)
-        assert done.returncode == 2
-        told = "TweetDataModule has no option 'problem_type', TextClassificationDataModule has it"
-        assert f"data: {told}" in done.stderr
+    done = run_command("validate", "--run", "run", "--samples.num_samples", "0", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["validate"]["num_examples"] == 1523
+    predict_file = ["--data.predict_file", str(files / "test.csv")]
+    done = run_command("predict", "--run", "run", *predict_file, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (files / "sample_submission.csv").open(newline="") as stream:
+        expected = [row["id"] for row in csv.DictReader(stream)]
+    with (tmp_path / "run" / "submission.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["id"] for row in table] == expected
+    assert {row["target"] for row in table} <= {"0", "1"}

@@ -78,16 +78,6 @@ def test_recipe__by_a_path_of_another_system(monkeypatch: pytest.MonkeyPatch) ->
     assert Path(path) == recipes_folder() / "text_classification" / "demo.yaml"
 
 
-def test_command__lists_and_shows_recipes() -> None:
-    assert output_of("recipes") == list_recipes() + "\n"
-    assert output_of("recipes", "overlays/smoke") == (
-        ROOT / "configs" / "overlays" / "smoke.yaml"
-    ).read_text(encoding="utf-8")
-    for name in ("nope", "models", ".", "", "lit_hf/assets"):
-        done = run_command("recipes", name, folder=ROOT)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), name
-
-
 def test_bundled__files_are_found_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,54 +158,11 @@ def test_recipes_first__leaves_all_other_words_as_they_are() -> None:
     ]
     words = [*others[:2], "-c", "{a: 1}", *others[2:4], "-c={b: 2}", *others[4:], "-c{c: 3}"]
     assert recipes_first(words) == (["{a: 1}", "{b: 2}", "{c: 3}"], [], others)
-    for nothing in (["--config"], ["-c"], ["--config="], ["--config", "--data.seed", "1"]):
-        with pytest.raises(InputError, match="which recipe"):
+    for nothing in (["--config"], ["--config", "--data.seed", "1"]):
+        with pytest.raises(InputError, match="lists the recipes"):
             recipes_first(nothing)
     with pytest.raises(InputError, match="--model: expected one argument"):
         recipes_first(["--model", "--data.seed", "1"])
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        ["--config", "text_classification/demo"],
-        ["--config=text_classification/demo"],
-        ["-c", "text_classification/demo"],
-        ["-c", "overlays/smoke", "-ctext_classification/demo"],
-    ],
-)
-def test_options__win_over_recipes_wherever_they_stand(recipe: list[str], tiny_model: str) -> None:
-    options = ["--data.batch_size", "8", "--trainer.max_epochs", "1"]
-    callback = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/f1"]
-    model = ["--model.model_name", tiny_model]
-    words = [*options, *callback, *model]
-    shown = output_of("fit", *recipe, *words, "--print_config")
-    assert shown == output_of("fit", *words, *recipe, "--print_config")
-    assert shown == output_of("fit", *words[:5], *recipe, *words[5:], "--print_config")
-    for wanted in ("batch_size: 8", "max_epochs: 1", "EarlyStopping", "length_group_size: 50"):
-        assert wanted in shown
-
-
-def test_options__win_over_a_file_of_their_group_wherever_they_stand(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    (tmp_path / "model.yaml").write_text(
-        f"class_path: TextClassifier\ninit_args: {{model_name: {tiny_model}, warmup_ratio: 0.5}}\n"
-    )
-    recipe = ["--config", "text_classification/demo"]
-    groups = ["--model", str(tmp_path / "model.yaml"), "--trainer={max_epochs: 7, max_steps: 9}"]
-    options = ["--model.warmup_ratio", "0.25", "--trainer.max_epochs", "3"]
-    shown = output_of("fit", *recipe, *groups, *options, "--print_config")
-    for words in ([*options, *recipe, *groups], [*groups, *options, *recipe]):
-        assert output_of("fit", *words, "--print_config") == shown
-    for wanted in ("warmup_ratio: 0.25", "max_epochs: 3", "max_steps: 9", tiny_model):
-        assert wanted in shown
-
-
-def test_options__before_the_verb_are_refused_with_what_comes_first() -> None:
-    done = run_command("--config", "text_classification/demo", "fit", folder=ROOT)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "the verb comes first" in done.stderr
 
 
 def test_recipe__may_give_settings_of_a_class_that_the_command_line_names(

@@ -41,11 +41,3 @@ def test_matching__takes_a_folder_by_its_name(tmp_path: Path, name: str) -> None
     folder.mkdir()
     (folder / "train.csv").touch()
     assert matching(str(folder / "tr*.csv")) == [str(folder / "train.csv")]
-
-
-def test_matching__takes_patterns_of_folders(tmp_path: Path) -> None:
-    for name in ("a1", "a2", "b1"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "train.csv").touch()
-    found = sorted(matching(str(tmp_path / "a[12]" / "*.csv")))
-    assert found == [str(tmp_path / name / "train.csv") for name in ("a1", "a2")]
