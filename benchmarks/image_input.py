@@ -30,7 +30,7 @@ from benchmarks.record import record
 from lit_hf import CropAndFlip, ImageClassificationDataModule, TrivialAugment
 from lit_hf.data.augmentation.basic import augment
 from lit_hf.data.sources.cifar import CLASSES
-from lit_hf.pretrained.processors import load_image_processor
+from lit_hf.pretrained.image_processors import load_image_processor
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor

@@ -25,12 +25,9 @@ from lit_hf.modules.folder_weights import exported_settings
 from lit_hf.modules.loss_guard import check_answers
 from lit_hf.modules.modes import answering, is_being_trained
 from lit_hf.modules.trained_class import class_of_folder, settings_of
-from lit_hf.pretrained.complete_weights import check_complete
-from lit_hf.pretrained.model_files import check_files
+from lit_hf.pretrained.configs import load_config
+from lit_hf.pretrained.integrity import check_complete, check_files
 from lit_hf.pretrained.processor_files import data_description, known_inputs, write_processor
-from lit_hf.pretrained.processors import (
-    load_config,
-)
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase

@@ -1,13 +1,11 @@
 """Models, configs, tokenizers and image processors of transformers in place of their names."""
 
 import copy
-import json
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
-from tokenizers import Tokenizer
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -22,7 +20,6 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     DataCollatorWithPadding,
-    PreTrainedTokenizerFast,
 )
 
 from lit_hf import (
@@ -37,7 +34,6 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.cli.command import main
 from tests.images import NAMES
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer
@@ -100,45 +96,28 @@ def _fit(folder: Path, module: HFModule, data: Any, *callbacks: Any, **settings:
     return trainer
 
 
-def test_model__is_trained_as_it_is(task: Task, tmp_path: Path) -> None:
-    model = _model(task)
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    module = task.module(model_name=model)
-    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
-    data = _data(task)
-    first = trainer.validate(module, data, verbose=False)
-    assert module.model is model
-    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-    named = task.module(model_name=task.model)
-    named.model.load_state_dict(before)
-    same = trainer.validate(named, data, verbose=False)
-    assert first == same
-    trainer.fit(module, data)
-    assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-
-
-def test_model__is_loaded_from_checkpoint_export_and_by_predictor(
+def test_model__is_trained_and_loaded_from_checkpoint_export_and_by_predictor(
     task: Task, tmp_path: Path
 ) -> None:
-    module, data = task.module(model_name=_model(task)), _data(task)
+    model = _model(task)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    module, data = task.module(model_name=model), _data(task)
     trainer = _fit(tmp_path, module, data, SampleLogger(every_n_steps=1, num_samples=2))
+    assert module.model is model
+    assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     path = tmp_path / "some.ckpt"
     trainer.save_checkpoint(path)
     held = torch.load(path, weights_only=True)["hyper_parameters"]
-    assert isinstance(held["model_name"], str)
     assert held["model_name"].endswith(" (in memory)")
-    again = type(module).load_from_checkpoint(path)
-    for name, weight in module.model.state_dict().items():
-        assert torch.equal(again.model.state_dict()[name], weight)
-    rows = task.rows(0, 3)
+    again = type(module).load_from_checkpoint(path).model.state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in model.state_dict().items())
     items: list[Any] = [
         row["image"] if "image" in row else row.get("text") or (row["question"], row["context"])
-        for row in rows
+        for row in task.rows(0, 3)
     ]
-    wanted = Predictor.from_pretrained(path)(items)
+    expected = Predictor.from_pretrained(path)(items)
     folder = export_checkpoint(path, tmp_path / "out")
-    assert Predictor.from_pretrained(folder)(items) == wanted
-    assert "in memory" in (folder / "README.md").read_text()
+    assert Predictor.from_pretrained(folder)(items) == expected
 
 
 def test_model__that_is_resumed_ends_with_the_same_weights(task: Task, tmp_path: Path) -> None:
@@ -171,39 +150,13 @@ def test_config__makes_random_weights(task: Task, tmp_path: Path) -> None:
     assert torch.load(path, weights_only=True)["lit_hf"]["from_scratch"]
 
 
-def test_config__may_be_changed(task: Task) -> None:
-    config = AutoConfig.from_pretrained(task.model)
-    name = "num_layers" if task.name == "generative" else "num_hidden_layers"
-    module = task.module(model_name=config, config_overrides={name: 1})
-    assert getattr(module.model.config, name) == 1
-    assert getattr(config, name) == 2
-
-
-def test_model__is_not_changed_by_settings(task: Task) -> None:
-    with pytest.raises(InputError, match="`config_overrides`"):
-        task.module(model_name=_model(task), config_overrides={"hidden_size": 8})
-    with pytest.raises(InputError, match="`pretrained: false`"):
-        task.module(model_name=_model(task), pretrained=False)
-    wrong: Any = 3
-    with pytest.raises(InputError, match="got a int"):
-        task.module(model_name=wrong)
-
-
 def test_model__of_another_task_is_refused(task: Task, tiny_model: str, tiny_t5: str) -> None:
     other = AutoModel.from_pretrained(tiny_t5 if task.name != "generative" else tiny_model)
     module = task.module(model_name=other)
     with pytest.raises(
-        InputError, match=f"{type(module).__name__} was given a {type(other).__name__}"
+        InputError, match=f"{type(module).__name__} .* got a {type(other).__name__}"
     ):
         _ = module.model
-
-
-def test_model__in_half_precision_is_trained_in_single(task: Task) -> None:
-    model = _model(task).to(torch.bfloat16)
-    before = {name: weight.clone().float() for name, weight in model.state_dict().items()}
-    module = task.module(model_name=model)
-    assert {weight.dtype for weight in module.model.parameters()} == {torch.float32}
-    assert all(torch.equal(w.float(), before[name]) for name, w in model.state_dict().items())
 
 
 def test_module__with_a_model_is_copied_with_it(task: Task) -> None:
@@ -252,28 +205,6 @@ def test_processor__with_more_tokens_goes_with_a_model_that_has_them(
     assert "[E1]" in found.tokenizer.get_vocab()  # type: ignore[union-attr]  # of texts
 
 
-def test_processor__of_other_numbers_than_those_of_the_weights_is_refused(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    own: Any = AutoTokenizer.from_pretrained(tiny_model)
-    vocabulary = own.get_vocab()
-    words = [word for word in vocabulary if word.isalpha()][:2]
-    content = json.loads(own.backend_tokenizer.to_str())
-    held = content["model"]["vocab"]
-    held[words[0]], held[words[1]] = held[words[1]], held[words[0]]
-    other = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=Tokenizer.from_str(json.dumps(content)),
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    )
-    rows = [{"text": f"fire {n}", "label": NAMES[n % 2]} for n in range(8)]
-    data = TextClassificationDataModule(other, batch_size=4).with_rows(train=rows)
-    with pytest.raises(InputError, match="another number than that of model"):
-        _fit(tmp_path, TextClassifier(tiny_model), data)
-
-
 def test_processor__of_another_kind_is_refused(tiny_model: str, tiny_vit: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     images: Any = AutoImageProcessor.from_pretrained(tiny_vit)  # type: ignore[no-untyped-call]  # has no types
@@ -289,13 +220,14 @@ def test_processor__of_another_kind_is_refused(tiny_model: str, tiny_vit: str) -
 # Classes.
 
 
-def test_num_labels__is_as_in_transformers(classifier: Task) -> None:
+def test_num_labels__is_as_in_transformers(classifier: Task, tmp_path: Path) -> None:
     module = classifier.module(label_names=None, num_labels=5)
-    assert len(list(module.parameters()))  # known without any data
     plain = AUTOS[classifier.name].from_pretrained(classifier.model, num_labels=5)
     assert module.model.config.id2label == plain.config.id2label
-    shapes = {name: weight.shape for name, weight in plain.state_dict().items()}
-    assert {n: w.shape for n, w in module.model.state_dict().items()} == shapes
+    with pytest.raises(InputError, match="`num_labels` is 5, but there are 2 classes"):
+        _fit(tmp_path, module, _data(classifier))
+    with pytest.raises(InputError, match="`num_labels` is 3, but there are 2"):
+        classifier.module(label_names=["a", "b"], num_labels=3)
 
 
 @pytest.mark.parametrize("is_early", [False, True])
@@ -315,32 +247,6 @@ def test_num_labels__classes_are_named_by_the_data(
     again = type(module).load_from_checkpoint(path)
     assert again.label_names == sorted(NAMES)
     assert again.num_labels == 2
-
-
-@pytest.mark.parametrize("is_early", [False, True])
-def test_num_labels__of_the_data_has_to_be_the_same(
-    classifier: Task, tmp_path: Path, is_early: bool
-) -> None:
-    module = classifier.module(label_names=None, num_labels=5)
-    if is_early:
-        _ = module.model
-    with pytest.raises(InputError, match="`num_labels` is 5, but the data has 2 classes"):
-        _fit(tmp_path, module, _data(classifier))
-
-
-def test_num_labels__and_names_have_to_agree(classifier: Task) -> None:
-    assert classifier.module(label_names=["a", "b"], num_labels=2).num_labels == 2
-    with pytest.raises(InputError, match="`num_labels` is 3, but `label_names`"):
-        classifier.module(label_names=["a", "b"], num_labels=3)
-    for wrong in (0, 1, -2, 2.5, True):
-        with pytest.raises(InputError, match="Expected `num_labels`"):
-            classifier.module(label_names=None, num_labels=wrong)
-
-
-def test_num_labels__of_a_regression_is_one(tiny_model: str) -> None:
-    assert TextClassifier(tiny_model, None, "regression", num_labels=1).model.config.num_labels == 1
-    with pytest.raises(InputError, match="a regression has one number"):
-        TextClassifier(tiny_model, None, "regression", num_labels=2)
 
 
 def test_model__of_another_number_of_classes_than_the_data_is_refused(
@@ -440,20 +346,3 @@ def test_model__of_a_users_own_class_is_loaded_into_another_of_it(
     assert isinstance(again.model, Scaled)
     assert all(torch.equal(w, again.state_dict()[n]) for n, w in module.state_dict().items())
     assert again.label_names == module.label_names
-
-
-def test_num_labels__on_a_command_line_is_compared_with_the_data(
-    tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = "".join(f"fire {n},{NAMES[n % 2]}\n" for n in range(12))
-    (tmp_path / "train.csv").write_text(f"text,label\n{rows}")
-    words = ["fit", "--model", "TextClassifier", "--model.model_name", tiny_model]
-    words += ["--data", "TextClassificationDataModule"]
-    words += ["--data.train_file", str(tmp_path / "train.csv")]
-    words += ["--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.max_epochs", "1"]
-    words += ["--trainer.accelerator", "cpu", "--trainer.logger", "false"]
-    assert main([*words, "--model.num_labels", "5"]) == 2
-    assert "num_labels` is 5" in capsys.readouterr().err
-    assert main([*words, "--model.num_labels", "2"]) == 0
-    config = AutoConfig.from_pretrained(tmp_path / "run" / "pretrained")
-    assert config.id2label == dict(enumerate(sorted(NAMES)))

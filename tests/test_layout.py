@@ -157,7 +157,6 @@ def test_files__are_written_in_one_way() -> None:
     in_new_folders = {
         *("callbacks/export.py", "data/cache.py", "data/rows/validation.py"),
         *("pretrained/processor_files.py", "pretrained/tokenizer_files.py"),
-        "pretrained/tokenizer_saving.py",
     }
     names_only = {"callbacks/earlier_run.py"}
     found = set()

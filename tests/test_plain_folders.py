@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from PIL import Image
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -20,9 +19,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from lit_hf import ExtractiveQA, MeanHead, Predictor, TextClassificationDataModule, TextClassifier
+from lit_hf import ExtractiveQA, MeanHead, Predictor
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.pretrained.processors import load_image_processor
 from tests.commands import Done, run_command
 from tests.images import NAMES, write_folder
 from tests.tasks import TASKS, Task, task_of
@@ -187,31 +185,10 @@ def test_folder__is_scored_and_asked_without_a_checkpoint(
         assert _same({k: v for k, v in told[key].items() if k != "id"}, wanted)
 
 
-@pytest.mark.parametrize("name", ["text", "image"])
-def test_folder__answers_as_in_plain_transformers(name: str, make: Callable[[str], Made]) -> None:
-    made = make(name)
-    assert made.run("predict").returncode == 0
-    model = AUTO[name].from_pretrained(made.folder).eval()
-    told = {str(row["id"]): row for row in made.answers()}
-    for number, item in enumerate(_items(made)):
-        if name == "text":
-            inputs = AutoTokenizer.from_pretrained(made.folder)(item, return_tensors="pt")
-        else:
-            with Image.open(item) as image:
-                inputs = load_image_processor(str(made.folder))(image, return_tensors="pt")
-        with torch.no_grad():
-            wanted = model(**inputs).logits.softmax(1)[0].tolist()
-        key = next((k for k in told if str(item).endswith(k)), str(number))
-        assert list(told[key]["probabilities"].values()) == pytest.approx(wanted, abs=1e-4)
-
-
 @pytest.mark.parametrize("name", ["text", "image", "extractive"])
-@pytest.mark.parametrize("verb", SPLITS)
-def test_folder__of_a_base_model_is_refused(
-    name: str, verb: str, make: Callable[[str], Made]
-) -> None:
+def test_folder__of_a_base_model_is_refused(name: str, make: Callable[[str], Made]) -> None:
     made = make(name)
-    done = made.run(verb, model=made.task.model)
+    done = made.run("test", model=made.task.model)
     assert done.returncode == 2
     assert "has no trained head" in done.stderr
     assert "--run DIR" in done.stderr
@@ -238,20 +215,6 @@ def test_folder__with_random_weights_is_refused(make: Callable[[str], Made]) -> 
     made = make("text")
     done = made.run("test", "--model.pretrained", "false")
     assert (done.returncode, "the weights would be random" in done.stderr) == (2, True)
-    config = json.loads((made.folder / "config.json").read_text())
-    config.pop("architectures")
-    (made.folder / "config.json").write_text(json.dumps(config))
-    words = ["--data.label_names", json.dumps(NAMES)]
-    assert made.run("test", *words).returncode == 0  # does not say what it is, and has all weights
-    AutoModelForSequenceClassification.from_pretrained(made.folder).base_model.save_pretrained(
-        made.root / "bare"
-    )
-    AutoTokenizer.from_pretrained(made.folder).save_pretrained(made.root / "bare")
-    config = json.loads((made.root / "bare" / "config.json").read_text())
-    config.pop("architectures")
-    (made.root / "bare" / "config.json").write_text(json.dumps(config))
-    done = made.run("test", *words, model=made.root / "bare")
-    assert (done.returncode, "answers would be random" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +246,7 @@ def test_folder__with_other_classes_than_the_rows_is_refused(make: Callable[[str
     done = made.run("validate")
     assert (done.returncode, "the classes are 'dark', 'light'" in done.stderr) == (2, True)
     done = made.run("validate", "--data.label_names", "[red, blue]")
-    assert (done.returncode, "without a training it cannot answer" in done.stderr) == (2, True)
+    assert (done.returncode, "train it first" in done.stderr) == (2, True)
 
 
 def _export(task: Task, folder: Path, data: dict[str, Any], **module: object) -> Path:
@@ -356,21 +319,3 @@ def test_export__gives_its_settings_in_python_too(
     found = quiet_trainer().predict(module, data)
     assert found is not None
     assert {row["prediction"] for batch in found for row in batch} == {""}
-
-
-def test_results__of_a_folder_stay_where_a_training_begins(
-    tiny_model: str, make: Callable[[str], Made]
-) -> None:
-    made = make("text")
-    assert made.run("validate").returncode == 0
-    module = TextClassifier(tiny_model, label_names=NAMES)
-    data = TextClassificationDataModule(tiny_model).with_rows(
-        train=made.task.rows(0, 8), val=made.task.rows(8, 4)
-    )
-    from lit_hf.callbacks.results import ResultsWriter
-
-    quiet_trainer(default_root_dir=made.root / "run", max_steps=2, callbacks=[ResultsWriter()]).fit(
-        module, data
-    )
-    assert made.results()["validate"]["model"] == "../plain"
-    assert made.results()["fit"]["last"]["step"] == 2

@@ -1,5 +1,8 @@
 """An exported folder answers in plain transformers as the Predictor does, row by row."""
 
+import contextlib
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -7,12 +10,9 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from transformers import (
-    AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     pipeline,
 )
@@ -95,17 +95,6 @@ def test_pairs(kind: str, tmp_path: Path, exported: Folder) -> None:
     data = TextClassificationDataModule(base, max_length=LENGTH, pair_column="b", val_fraction=0)
     folder = exported(TextClassifier(base, pretrained=False), data.with_rows(train=rows))
     _same(folder, PAIRS, [{"text": text, "text_pair": pair} for text, pair in PAIRS])
-    (answer,) = Predictor.from_pretrained(folder)([("a fire", "")])
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    with torch.no_grad():
-        listed, alone = (
-            model(**tokenizer(*texts, return_tensors="pt")).logits.softmax(1)[0].tolist()
-            for texts in ((["a fire"], [""]), ("a fire", ""))
-        )
-    wanted = list(cast("dict[str, float]", answer["probabilities"]).values())
-    assert listed == pytest.approx(wanted, abs=1e-5)
-    assert alone != pytest.approx(wanted, abs=1e-5)  # an empty second text is no pair there
 
 
 def test_several_labels_and_numbers(tmp_path: Path, exported: Folder) -> None:
@@ -144,28 +133,6 @@ def _question_rows() -> list[dict[str, object]]:
     ]
 
 
-def _span(folder: Path, question: str, context: str) -> tuple[float, str]:
-    """The best span by the model and its tokenizer, with its score."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForQuestionAnswering.from_pretrained(folder)
-    cut = {"truncation": "only_second", "max_length": 60, "stride": 8, "padding": True}
-    asked = {"return_overflowing_tokens": True, "return_offsets_mapping": True}
-    windows = tokenizer(question, context, return_tensors="pt", **cut, **asked)
-    places = windows.pop("offset_mapping").tolist()
-    windows.pop("overflow_to_sample_mapping")
-    with torch.no_grad():
-        output = model(**windows)
-    spans = []
-    for window, place in enumerate(places):
-        sides = windows.sequence_ids(window)
-        own = [n for n, side in enumerate(sides) if side == 1 and place[n][0] < place[n][1]]
-        for first in own:
-            for last in (n for n in own if first <= n < first + 30):
-                score = output.start_logits[window, first] + output.end_logits[window, last]
-                spans.append((score.item(), context[place[first][0] : place[last][1]].strip()))
-    return max(spans)
-
-
 @pytest.mark.parametrize("kind", ["Bert", "Roberta", "XLMRoberta", "DebertaV2", "ModernBert"])
 def test_spans(kind: str, tmp_path: Path, exported: Folder) -> None:
     base = write_texts(kind, tmp_path / "base")
@@ -173,11 +140,16 @@ def test_spans(kind: str, tmp_path: Path, exported: Folder) -> None:
     module = ExtractiveQA(base, pretrained=False, max_answer_length=30)
     folder = exported(module, data.with_rows(train=_question_rows()))
     items = [*QUESTIONS, ("When did boat 3 leave?", LONG)]
-    for item, answer in zip(items, Predictor.from_pretrained(folder)(items), strict=True):
-        score, text = _span(folder, *item)
-        (best, *_) = cast("list[dict[str, Any]]", answer["n_best"])
-        assert text == answer["prediction"]
-        assert score == pytest.approx(best["score"], abs=1e-4)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import torch.*?)```", card, re.DOTALL)
+    for (question, context), answer in zip(
+        items, Predictor.from_pretrained(folder)(items), strict=True
+    ):
+        asked = f"question, context = {question!r}, {context!r}"
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.chdir(folder):
+            exec(re.sub("question, context = .*", lambda _: asked, code), {})  # noqa: B023 - at once
+        assert out.getvalue().rstrip("\n") == answer["prediction"]
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -250,22 +222,6 @@ def test_images(kind: str, tmp_path: Path, exported: Folder) -> None:
     told = [row for batch in trainer.predict(module, data) or [] for row in cast("Any", batch)]
     for row, ours in zip(told, wanted, strict=True):  # in one batch of several sizes
         assert row["probabilities"] == pytest.approx(ours, abs=1e-5)
-    _converted(folder)
-
-
-def _converted(folder: Path) -> None:
-    """Plain transformers reads transparent images and those of 16 bits otherwise, or converted."""
-    clear = _waves(40, 50).convert("RGBA")
-    clear.putalpha(_waves(40, 50).convert("L").point(lambda level: 255 - level))
-    white = Image.new("RGBA", clear.size, "white")
-    deep = np.asarray(_waves(40, 50).convert("L")).astype(np.uint16)
-    images = [clear, Image.fromarray(deep * 257)]
-    bytes_of = [Image.alpha_composite(white, clear), Image.fromarray(deep.astype(np.uint8))]
-    found, wanted = _seen(folder, images)
-    for plain, ours in zip(found, wanted, strict=True):
-        assert plain != pytest.approx(ours, abs=1e-3)
-    for plain, ours in zip(_seen(folder, bytes_of)[0], wanted, strict=True):
-        assert plain == pytest.approx(ours, abs=1e-3)
 
 
 def test_images_of_another_size(tmp_path: Path, exported: Folder) -> None:

@@ -28,8 +28,9 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.pretrained.processors import load_image_processor, load_tokenizer
+from lit_hf.pretrained.image_processors import load_image_processor
 from lit_hf.pretrained.tokenizer_files import read_settings, write_settings
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.model_families import write_texts
 from tests.trainers import quiet_trainer
 

@@ -34,7 +34,8 @@ from lit_hf import (
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.graceful_shutdown import GracefulShutdown
 from lit_hf.checkpointing.select import latest_valid_checkpoint
-from lit_hf.pretrained.processors import load_image_processor, load_tokenizer
+from lit_hf.pretrained.image_processors import load_image_processor
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.commands import ROOT, fit_words, run_command
 from tests.stopped_trainings import TASKS, digest_of
 from tests.trainers import quiet_trainer

@@ -23,7 +23,7 @@ from transformers.trainer_utils import PredictionOutput
 from benchmarks.speed.hf_scores import class_scores, span_scores, text_scores
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.work import Work
-from lit_hf.pretrained.processors import load_image_processor
+from lit_hf.pretrained.image_processors import load_image_processor
 
 Columns = dict[str, Any]
 PROMPT = "question: {question} context: {context}"

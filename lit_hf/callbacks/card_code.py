@@ -20,7 +20,7 @@ def code_of(
     own_head = _imports_of_head(config)
     ours = [*usage.imports, "from lit_hf import Predictor", "", FOLDER]
     ours += ["predictor = Predictor.from_pretrained(folder)", f"print(predictor({usage.item}))"]
-    plain = list(usage.plain)
+    plain = usage.plain.splitlines()
     if own_head is not None:
         plain = ["from lit_hf import TextClassifier  # knows the head", *plain]
     head = own_head or []

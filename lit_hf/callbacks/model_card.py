@@ -8,7 +8,7 @@ from typing import cast
 from lit_hf.callbacks.card_code import code_of
 from lit_hf.functional.text import markdown_cell, short_number
 from lit_hf.modules.usage import Usage
-from lit_hf.pretrained.trained_names import ordered_names
+from lit_hf.pretrained.label_names import ordered_names
 
 _SETTINGS = ("scheduler", "warmup_ratio", "max_answer_length", "label_smoothing", "language")
 _SETTINGS_OF_DATA = ("prompt", "max_length", "doc_stride", "batch_size", "weight_column")

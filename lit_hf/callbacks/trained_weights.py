@@ -6,7 +6,7 @@ from lit_hf.callbacks.rendering.table import show
 from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.folder_weights import folder_of
-from lit_hf.pretrained.complete_weights import check_complete
+from lit_hf.pretrained.integrity import check_complete
 
 
 class TrainedWeights(Callback):

@@ -24,8 +24,8 @@ from lit_hf.modules.base import HFModule
 from lit_hf.modules.early_stops import reached
 from lit_hf.modules.trained_class import check_asked
 from lit_hf.modules.training_record import changed_validation, saved_facts
+from lit_hf.pretrained.configs import load_config
 from lit_hf.pretrained.processor_files import write_model_files
-from lit_hf.pretrained.processors import load_config
 
 
 def checkpoints_of(trainer: Trainer) -> Path:

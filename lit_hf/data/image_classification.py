@@ -55,7 +55,7 @@ from lit_hf.functional.labels import checked_names
 from lit_hf.functional.pixels import PixelSettings, fit, normalise
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
-from lit_hf.pretrained.processors import pixel_settings, set_image_size
+from lit_hf.pretrained.image_processors import pixel_settings, set_image_size
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor

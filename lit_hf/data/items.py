@@ -16,7 +16,7 @@ from lit_hf.data.sources.table import Row, plain_value
 from lit_hf.errors import InputError
 from lit_hf.functional.given_settings import accepted_by, own_settings
 from lit_hf.functional.text import printable
-from lit_hf.pretrained.special_tokens import KEY
+from lit_hf.pretrained.special_tokens import SPLIT_SPECIAL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -46,8 +46,8 @@ class ItemReader(OwnRows):
         Those are the arguments that only a class of the user's own has, saved under their names,
         and how a tokenizer reads special tokens.
         """
-        how = getattr(getattr(self, "processor", None), KEY, None)
-        return {**own_settings(self), **({} if how is None else {KEY: how})}
+        how = getattr(getattr(self, "processor", None), SPLIT_SPECIAL, None)
+        return {**own_settings(self), **({} if how is None else {SPLIT_SPECIAL: how})}
 
     @classmethod
     def for_items(

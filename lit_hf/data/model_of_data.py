@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 from lit_hf.errors import InputError
+from lit_hf.pretrained.configs import load_config
 from lit_hf.pretrained.hf_objects import ProcessorSource, name_of_object
+from lit_hf.pretrained.image_processors import load_image_processor
 from lit_hf.pretrained.positions import positions_of
-from lit_hf.pretrained.processors import (
-    check_vocabulary,
-    load_config,
-    load_image_processor,
-    load_tokenizer,
-    prepare,
-)
+from lit_hf.pretrained.tokenizers import check_vocabulary, load_tokenizer, prepare
 
 if TYPE_CHECKING:
     Processor = PreTrainedTokenizerBase | BaseImageProcessor
@@ -76,7 +72,7 @@ class ModelOfData:
             InputError: naming both numbers.
         """
         if self.given is None:
-            check_vocabulary(tokenizer, self.model_name)
+            check_vocabulary(tokenizer, self.model_config)
 
 
 def tokenizer_from(given: object, model_name: str) -> PreTrainedTokenizerBase:

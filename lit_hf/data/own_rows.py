@@ -25,7 +25,7 @@ from lit_hf.data.tokenization.tokens import tokenizer_of
 from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.functional.differences import Fact
 from lit_hf.functional.given_settings import arguments_of
-from lit_hf.pretrained.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.tokenizer_files import save_tokenizer
 
 _OF_NO_ROW = {
     "batch_size",

@@ -31,9 +31,8 @@ from lit_hf.data.tokenization.unknown_tokens import warn_of_rows
 from lit_hf.errors import InputError
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
-from lit_hf.pretrained.model_inputs import padded_at_the_end
-from lit_hf.pretrained.tokenizer_saving import save_tokenizer
-from lit_hf.pretrained.tokenizing import cutting_ends
+from lit_hf.pretrained.tokenizer_files import save_tokenizer
+from lit_hf.pretrained.tokenizers import cutting_ends, padded_at_the_end
 
 
 class OfQuestions(FileSettings, LengthSettings, total=False):

@@ -35,8 +35,8 @@ from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.templates import template_columns
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.pretrained.hf_objects import ProcessorSource
-from lit_hf.pretrained.model_inputs import inseparable_pairs, padded_at_the_end, separates_pairs
 from lit_hf.pretrained.positions import check_length, default_length, positions_of
+from lit_hf.pretrained.tokenizers import inseparable_pairs, padded_at_the_end, separates_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -58,8 +58,8 @@ def class_named(base: type[KindT], name: str, path: object) -> type[KindT]:
     Raises:
         InputError: with what to import.
     """
-    module, _, own = name.rpartition(".")
-    if module.rpartition(".")[0] == base.__module__.rpartition(".")[0]:
+    module, package = name.rpartition(".")[0], base.__module__.rpartition(".")[0]
+    if module.rpartition(".")[0] == package:
         try:
             import_module(module)
         except ImportError:
@@ -67,12 +67,7 @@ def class_named(base: type[KindT], name: str, path: object) -> type[KindT]:
     found = [kind for kind in subclasses(base) if name_of(kind) == name]
     if found:
         return found[0]
+    remedy = f"Give `--import {module}`; in Python `import {module}` first."
     if module == "__main__":
-        raise InputError(
-            f"{path}: made by a class of the program itself, {own!r}. Define it here too, or "
-            "better in a module of its own, which can be imported."
-        )
-    raise InputError(
-        f"{path}: made by the class {name}, which is not imported. Give `--import {module}`; in "
-        f"Python `import {module}` first."
-    )
+        remedy = "Define it here too, or better in a module of its own, which can be imported."
+    raise InputError(f"{path}: made by the class {name}, which is not imported. {remedy}")

@@ -4,8 +4,9 @@ Letters: B examples, L tokens, H width of the backbone, C classes.
 """
 
 import inspect
+import sys
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from transformers import (
 from transformers.utils.generic import ModelOutput
 
 from lit_hf.errors import InputError
-from lit_hf.modules.head_descriptions import build_head, describe_head
-from lit_hf.pretrained.models import config_from_dict, from_config
+from lit_hf.pretrained.configs import config_from_dict
+from lit_hf.pretrained.models import from_config
 
 
 # `__init_subclass__` of transformers has no types.
@@ -30,8 +31,6 @@ class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     Args:
         backbone: the backbone's own config, as a dict with its `model_type`.
         head: `class`, the import path of the head, and `init_args`.
-        has_pooler: whether the backbone has its pooler; models that were written without it say
-            nothing of it.
     """
 
     model_type = "lit_hf_text_classifier"
@@ -40,20 +39,12 @@ class BackboneWithHeadConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     def __init__(
         self,
         backbone: dict[str, object] | None = None,
-        head: dict[str, object] | None = None,
-        has_pooler: bool = False,
+        head: dict[str, Any] | None = None,
         **kwargs: object,  # the signature transformers asks of a config
     ) -> None:
         self.backbone = backbone or {}
         self.head = head or {}
-        if has_pooler:  # else the config stays as it was written
-            self.has_pooler = has_pooler
         super().__init__(**kwargs)  # type: ignore[arg-type]  # passed on as given
-
-    @property
-    def head_labels(self) -> object:
-        """For how many labels the head is made."""
-        return cast("dict[str, object]", self.head.get("init_args") or {}).get("num_labels")
 
 
 @dataclass
@@ -106,8 +97,6 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.loss_type = "ForSequenceClassification"  # by which transformers finds `loss_function`
         if backbone is None:
             backbone = from_config(AutoModel, config_from_dict(config.backbone))
-            if not getattr(config, "has_pooler", False):
-                backbone = without_pooler(backbone)
         self.backbone: PreTrainedModel = backbone
         # What the backbone can do is what the whole can do.
         config._attn_implementation_internal = backbone.config._attn_implementation
@@ -116,7 +105,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
         freeze_unused(self)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Parts draw their own first weights."""
+        """Parts initialise themselves."""
 
     def forward(
         self,
@@ -124,9 +113,7 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        **others: Tensor,
+        **others: Any,  # noqa: ANN401 - of any backbone
     ) -> BackboneWithHeadOutput:
         """Logits [B, C] of token ids [B, L], with what the head reads.
 
@@ -135,22 +122,22 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
             attention_mask: [B, L]; without it nothing is padding.
             token_type_ids: [B, L], for models that know two segments.
             labels: [B] or [B, C], to give the loss too.
-            output_attentions: give the attentions too.
-            output_hidden_states: give the hidden states of all layers too.
-            others: what else the backbone takes, such as `position_ids`.
+            others: what else the backbone takes, such as `position_ids` or `output_attentions`.
         """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        output = self.backbone(
-            input_ids=input_ids,
-            attention_mask=mask,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            **segments,
-            **others,
-        )
+        if token_type_ids is not None:
+            others["token_type_ids"] = token_type_ids
+        output = self.backbone(input_ids=input_ids, attention_mask=mask, **others)
         pooled = getattr(output, "pooler_output", None)
-        logits = self.head(output.last_hidden_state, mask, **self._pooled(pooled))
+        if not reads_pooler(self.head):
+            logits = self.head(output.last_hidden_state, mask)
+        elif pooled is not None:
+            logits = self.head(output.last_hidden_state, mask, pooler_output=pooled)
+        else:
+            raise InputError(
+                f"head {type(self.head).__name__} reads `pooler_output`, but "
+                f"{self.backbone.config.model_type!r} has no pooler: read `hidden_states` alone."
+            )
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
@@ -162,22 +149,6 @@ class BackboneWithHead(PreTrainedModel):  # type: ignore[no-untyped-call]
             hidden_states=output.hidden_states,
             attentions=output.attentions,
         )
-
-    def _pooled(self, pooled: Tensor | None) -> dict[str, Tensor | None]:
-        """What the head takes of a pooler, by name.
-
-        Raises:
-            InputError: if the backbone has none.
-        """
-        if not reads_pooler(self.head):
-            return {}
-        if pooled is None:
-            raise InputError(
-                f"head {type(self.head).__name__} reads `pooler_output`, but "
-                f"{self.backbone.config.model_type!r} has no pooler here: read `hidden_states` "
-                "alone, such as those of the first token."
-            )
-        return {"pooler_output": pooled}
 
 
 AutoConfig.register(BackboneWithHeadConfig.model_type, BackboneWithHeadConfig)
@@ -201,18 +172,6 @@ def freeze_unused(model: BackboneWithHead) -> None:
             parameter.requires_grad = False
 
 
-def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
-    """Drop the pooler: models that were written without theirs have no weights for it."""
-    if _may_lack_pooler(backbone):
-        backbone.register_module("pooler", None)
-    return backbone
-
-
-def _may_lack_pooler(backbone: PreTrainedModel) -> bool:
-    """Whether a backbone is made with a pooler or without."""
-    return "add_pooling_layer" in inspect.signature(type(backbone).__init__).parameters
-
-
 def join(backbone: PreTrainedModel, head: nn.Module, config: PreTrainedConfig) -> BackboneWithHead:
     """Put a head on a backbone.
 
@@ -224,9 +183,71 @@ def join(backbone: PreTrainedModel, head: nn.Module, config: PreTrainedConfig) -
     whole = BackboneWithHeadConfig(
         backbone=backbone.config.to_dict(),
         head=describe_head(head),
-        has_pooler=_may_lack_pooler(backbone) and getattr(backbone, "pooler", None) is not None,
         id2label=config.id2label,
         label2id=config.label2id,
         problem_type=config.problem_type,
     )
     return BackboneWithHead(whole, backbone, head)
+
+
+# Heads in plain types: written by their import path and arguments, and built again.
+
+
+def describe_head(head: nn.Module) -> dict[str, object]:
+    """Write a head as its import path and plain arguments.
+
+    Raises:
+        InputError: if an argument of its constructor is not kept in an attribute of the same name,
+            or is no plain value, or if the class does not stand at the top of a module.
+    """
+    kind = type(head)
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    if _imported_class(path) is not kind:
+        raise InputError(
+            f"head {kind.__name__}: define the class at the top of a module, not inside a function "
+            f"({path}), so that the head can be found and built again."
+        )
+    arguments: dict[str, object] = {}
+    for name in inspect.signature(kind).parameters:
+        arguments[name] = getattr(head, name, inspect.Parameter.empty)
+        if not isinstance(arguments[name], str | int | float | bool | None):
+            raise InputError(
+                f"head {kind.__name__}: keep the argument `{name}` as `self.{name}`, a plain "
+                "value, so that the head can be saved and built again."
+            )
+    return {"class": path, "init_args": arguments}
+
+
+def build_head(spec: dict[str, object], **changes: object) -> nn.Module:
+    """Build a head from its description, out of classes that are imported already.
+
+    A config file never makes us import a module, nor call a class that is no head.
+
+    Args:
+        spec: what `describe_head` wrote.
+        changes: arguments that take the place of written ones.
+
+    Raises:
+        InputError: if the class is not imported or is no head.
+    """
+    path = str(spec.get("class"))
+    kind, module = _imported_class(path), path.rpartition(".")[0]
+    if kind is None:
+        remedy = f"`import {module}` first (on the command line `--import {module}`)."
+        if module == "__main__":
+            remedy = "it was defined in a notebook or script, define it in this one first."
+        raise InputError(f"the head {path!r} is not known here: {remedy}")
+    arguments = {**cast("dict[str, Any]", spec.get("init_args") or {}), **changes}
+    sizes = [arguments.get(name) for name in list(inspect.signature(kind).parameters)[:2]]
+    if not all(isinstance(size, int) for size in sizes) or len(sizes) < 2:
+        raise InputError(
+            f"head {kind.__name__}: the first two arguments of its constructor have to be the "
+            "width of the backbone and the number of labels, `Head(hidden_size, num_labels, …)`."
+        )
+    return kind(**arguments)
+
+
+def _imported_class(path: str) -> type[nn.Module] | None:
+    module_name, _, class_name = path.rpartition(".")
+    kind = getattr(sys.modules.get(module_name), class_name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, nn.Module) else None

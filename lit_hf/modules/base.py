@@ -18,7 +18,7 @@ from lit_hf.modules.contract import TaskModule
 from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.fit_end import tell_end
 from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
-from lit_hf.modules.folder_weights import is_export_of, take_exported, tell_other_settings
+from lit_hf.modules.folder_weights import is_export_of, take_exported, warn_of_other_settings
 from lit_hf.modules.half_precision import report_half_precision
 from lit_hf.modules.loss_guard import LossGuard, check_answers
 from lit_hf.modules.losses import LossFunction, for_each_row
@@ -43,10 +43,11 @@ from lit_hf.modules.step_mean import StepMean
 from lit_hf.modules.task_model import TaskModel
 from lit_hf.modules.training_record import TrainingRecord
 from lit_hf.modules.validated import WeightsStep, save_validated
-from lit_hf.pretrained.complete_weights import settle_gaps
-from lit_hf.pretrained.given_model import given_model, parts_of, prepared, tell_changed_parts
+from lit_hf.pretrained.configs import ConfigValue, config_from_dict
+from lit_hf.pretrained.given_model import given_model, prepared
 from lit_hf.pretrained.hf_objects import ModelSource
-from lit_hf.pretrained.models import ConfigValue, config_from_dict, other_weights
+from lit_hf.pretrained.integrity import load_added_parts
+from lit_hf.pretrained.models import other_weights
 
 
 class HFModule(
@@ -82,7 +83,6 @@ class HFModule(
 
     task: str
     checkpoint_config: Mapping[str, object] | None = None  # of a checkpoint that will be loaded
-    _parts: Mapping[str, type] = {}  # of the model when it was made
 
     def __init__(
         self,
@@ -129,14 +129,15 @@ class HFModule(
         if "transformers_version" not in overrides or self.given.model is not None:
             config = self.given.own_config(self.config_overrides)
             self.complete_config(config)
-        complete_padding(config, self._trainer, overrides, self.model_name)
+        is_whole = "transformers_version" in overrides
+        complete_padding(config, self._trainer, None if is_whole else self.model_name)
         if self.given.model is None:
             self.model = self.load_model(config, pretrained)
         else:
             self.model = self.use_model(prepared(self.given.model))
-        if pretrained and self.given.model is None:
-            settle_gaps(self.model, self.model_name, is_export_of(type(self), config))
-        self._parts = parts_of(self.model)
+        is_loaded = pretrained and self.given.model is None
+        if is_loaded and is_export_of(type(self), config):
+            load_added_parts(self.model, self.model_name)
         self.model.train(self.training)  # from_pretrained returns eval mode and Lightning keeps it
         make_precise(self.setup_metrics)
         self.to(self.device)  # it may have been moved before the model was first touched
@@ -149,7 +150,7 @@ class HFModule(
         compile_forward_alone(self)
         self.connect_data(stage)
         self._record.check_data(self.trainer, self)
-        tell_other_settings(self.trainer, self)
+        warn_of_other_settings(self)
         report_half_precision(self.trainer)
 
     def connect_data(self, stage: str) -> None:
@@ -158,7 +159,7 @@ class HFModule(
         self.take_names(stage)
         take_exported(self.trainer, self)
         if "model" in self._modules:
-            complete_padding(self.model.config, self.trainer, self.config_overrides)
+            complete_padding(self.model.config, self.trainer)
 
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""
@@ -263,7 +264,6 @@ class HFModule(
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
-        self._parts = tell_changed_parts(self._parts, self.model)
         self._resume.save(self._trainer, checkpoint, self.device)
         save_validated(self._trainer, self, checkpoint)
         checkpoint["state_dict"] = plain_names(cast("Any", checkpoint.get("state_dict") or {}))

@@ -27,16 +27,14 @@ from lit_hf.modules.decoding.classification import (
     score_classes,
     truth_of,
 )
-from lit_hf.modules.label_names import check_loaders
 from lit_hf.modules.losses import LossFunction, class_terms, plain_loss
-from lit_hf.modules.module_classes import ModuleClasses
-from lit_hf.modules.num_labels import check_number
+from lit_hf.modules.module_classes import ModuleClasses, check_loaders
 from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.stage_metrics import taking_nothing
 from lit_hf.modules.stage_scores import Stage
 from lit_hf.modules.target_checks import check_labels
 from lit_hf.pretrained.hf_objects import ModelSource
-from lit_hf.pretrained.trained_names import names_of
+from lit_hf.pretrained.label_names import check_number, names_of
 
 log = logging.getLogger(__name__)
 ClassBatch = TextBatch | ImageBatch

@@ -19,6 +19,7 @@ class Exportable(LightningModule):
 
     task: str
     model: PreTrainedModel
+    exported: Mapping[str, Any] = {}  # what the folder says that an evaluation asks
 
     def write_processor(self, folder: Path) -> None:
         """Write the tokenizer or image processor of the data, or of the base model."""

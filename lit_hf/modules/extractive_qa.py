@@ -23,7 +23,6 @@ from lit_hf.modules.decoding.answer_checks import warn_of_answers
 from lit_hf.modules.decoding.no_answer import note_threshold, take_threshold
 from lit_hf.modules.decoding.spans import SpanCandidates, best_texts, decode_spans, predict_extracts
 from lit_hf.modules.losses import LossFunction, described_loss, own_or_smoothed
-from lit_hf.modules.num_labels import check_number_of_given
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import (
     Answers,
@@ -37,6 +36,7 @@ from lit_hf.modules.usage import Usage, span_usage
 from lit_hf.modules.validated import ValidatedNumber
 from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.label_names import check_number_of_given
 from lit_hf.pretrained.models import Auto
 
 _OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
@@ -123,7 +123,7 @@ class ExtractiveQA(QuestionAnswering):
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Two outputs a token: start and end."""
         if self.given.model is not None:
-            check_number_of_given(config, ["start", "end"], self.model_name)
+            check_number_of_given(config, 2, self.model_name)
         config.num_labels = 2
 
     @classmethod

@@ -14,7 +14,7 @@ from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.optimizers import prepare_steps
 from lit_hf.modules.precision import warn_of_lost_updates
 from lit_hf.modules.validation_steps import validate_behind_steps
-from lit_hf.pretrained.models import check_room
+from lit_hf.pretrained.models import check_data_fits
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def begin_fit(trainer: Trainer, module: LightningModule, model: PreTrainedModel)
         module.train()
     warn_of_lost_updates(trainer, model)
     tell_unused_losses(model)
-    check_room(model, DataFacts(trainer).source)
+    check_data_fits(model, DataFacts(trainer).source)
     check_callbacks(trainer, module)
     # All weights are there, alike on every process. Each process takes examples of its own, also
     # where weights are in parts; a training that goes on sets what its checkpoint holds later.

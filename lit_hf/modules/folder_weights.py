@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
@@ -10,7 +11,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.class_lookup import name_of
 from lit_hf.functional.text import printable
 from lit_hf.modules.validated import WeightsStep
-from lit_hf.pretrained.processors import load_config
+from lit_hf.pretrained.configs import load_config
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -25,6 +26,7 @@ class Loaded(Protocol):
     model_name: str
     pretrained: bool
     weights_step: WeightsStep
+    exported: Mapping[str, Any]
     _modules: dict[str, nn.Module | None]
 
     def settings(self) -> dict[str, object]:
@@ -36,9 +38,8 @@ class Loaded(Protocol):
 
 def exported_settings(config: "PreTrainedConfig") -> dict[str, Any] | None:
     """What an export says of its training, its class among it; None for other models."""
-    held = getattr(config, "task_specific_params", None)
-    found = held.values() if isinstance(held, dict) else []
-    ours = [one for one in found if isinstance(one, dict) and isinstance(one.get("class"), str)]
+    params = getattr(config, "task_specific_params", None) or {}  # of others by their tasks
+    ours = [one for one in params.values() if isinstance(one, dict) and "class" in one]
     return ours[-1] if ours else None
 
 
@@ -61,37 +62,29 @@ def folder_of(trainer: "Trainer", module: object) -> str | None:
     return str(getattr(module, "model_name", ""))
 
 
-def _settings_beside(trainer: "Trainer", module: object) -> dict[str, Any]:
-    """What an export says, where an evaluation asks its weights; else {}."""
-    folder = None if trainer.state.fn == "fit" else folder_of(trainer, module)
-    try:
-        return exported_settings(load_config(folder)) or {} if folder is not None else {}
-    except InputError:  # of a module that was built from a config of its own
-        return {}
-
-
 def take_exported(trainer: "Trainer", module: Loaded) -> None:
     """Let a module answer as the export says, where an evaluation asks its weights."""
-    if known := _settings_beside(trainer, module):
-        module.take_settings(known)
-
-
-def tell_other_settings(trainer: "Trainer", module: Loaded) -> None:
-    """Say which settings of the answers are other than those of the export."""
-    known = _settings_beside(trainer, module)
-    if not known or "model" not in module._modules:  # of a sharded one, which is made later
+    module.exported = {}
+    folder = None if trainer.state.fn == "fit" else folder_of(trainer, module)
+    if folder is None:
         return
+    with suppress(InputError):  # of a module that was built from a config of its own
+        module.exported = exported_settings(load_config(folder)) or {}
+        module.take_settings(module.exported)
+
+
+def warn_of_other_settings(module: Loaded) -> None:
+    """Say which settings of the answers are other than those of the export."""
+    if "model" not in module._modules:  # of a sharded one, which is made later
+        return
+    known, settings = module.exported, module.settings()
     changes = [
-        f"`{name}` is {_shown(value)}, was {_shown(known[name])}"
-        for name, value in module.settings().items()
-        if name in known and known[name] != value
+        f"`{name}` is {printable(repr(settings[name]), 200)}, was {printable(repr(value), 200)}"
+        for name, value in known.items()
+        if name in settings and settings[name] != value
     ]
-    if changes and trainer.is_global_zero:
+    if changes:
         log.warning(
             f"answers are made otherwise than in the training of {module.model_name} "
             f"({'; '.join(changes)}). Set it as it was, unless you mean that."
         )
-
-
-def _shown(value: object) -> str:
-    return "not set" if value is None else printable(repr(value), 200)

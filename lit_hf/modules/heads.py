@@ -12,6 +12,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from lit_hf.errors import InputError
+from lit_hf.modules.modes import evaluating
 
 HeadCallable = Callable[[int, int], nn.Module]
 
@@ -92,3 +96,31 @@ class AttentionHead(PoolingHead):
         scores = self.score(hidden_states).squeeze(-1)  # [B, L]
         scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         return torch.einsum("bl,blh->bh", scores.softmax(1), hidden_states)
+
+
+def check_head(backbone: PreTrainedModel, head: nn.Module) -> None:
+    """Refuse a head on the first token of a causal model.
+
+    Raises:
+        InputError: naming heads that read more.
+    """
+    if isinstance(head, ClsHead) and is_causal(backbone):
+        raise InputError(
+            f"`head`: {type(head).__name__} reads the first token, which sees no other in a causal "
+            f"model ({backbone.config.model_type!r}): all texts of the same first word would have "
+            "one answer. Take `lit_hf.MeanHead`, which reads all tokens, or leave `head` out: the "
+            "model's own head reads the last."
+        )
+
+
+def is_causal(backbone: PreTrainedModel) -> bool:
+    """Whether the first token of a model sees no other, tried on two inputs.
+
+    Attributes of models do not tell it: few have one, and BERT can be a decoder by its config.
+    """
+    ids = torch.arange(5, 21, device=backbone.device).view(2, 8) % backbone.config.vocab_size
+    ids[1, 0] = ids[0, 0]
+    with evaluating(backbone), torch.no_grad():
+        states = backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    first, second = states[:, 0].float()  # [H] each
+    return torch.allclose(first, second, rtol=1e-5, atol=1e-6)

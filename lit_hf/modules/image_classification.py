@@ -26,9 +26,9 @@ from lit_hf.modules.shared_settings import SharedSettings
 from lit_hf.modules.usage import Usage, image_usage
 from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.image_processors import load_image_processor, pixel_settings
+from lit_hf.pretrained.label_names import names_of
 from lit_hf.pretrained.models import Auto
-from lit_hf.pretrained.processors import load_image_processor, pixel_settings
-from lit_hf.pretrained.trained_names import names_of
 
 
 class ImageSettings(SharedSettings, total=False):

@@ -11,8 +11,8 @@ from lit_hf.errors import InputError
 from lit_hf.functional.text import printable
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.folder_weights import exported_settings
+from lit_hf.pretrained.configs import load_config
 from lit_hf.pretrained.hf_objects import name_of_object
-from lit_hf.pretrained.processors import load_config
 
 log = logging.getLogger(__name__)
 _COLUMN = re.compile(r"\{([^{}]+)\}")

@@ -2,6 +2,8 @@
 
 from typing import cast
 
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import CombinedLoader
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
@@ -9,21 +11,18 @@ from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.exportable import Exportable
 from lit_hf.modules.heads import HeadCallable
-from lit_hf.modules.label_names import (
-    keeps_given_head,
+from lit_hf.modules.task_model import TaskModel, names_remedy
+from lit_hf.pretrained.given_model import GivenModel
+from lit_hf.pretrained.label_names import (
+    check_names,
+    check_number,
+    check_number_of_given,
     keeps_head,
-    names_with_data,
+    names_of,
+    numbers_of,
     positive_class,
     write_names,
 )
-from lit_hf.modules.num_labels import (
-    check_number_of_data,
-    check_number_of_given,
-    numbered_names,
-)
-from lit_hf.modules.task_model import TaskModel
-from lit_hf.pretrained.given_model import GivenModel
-from lit_hf.pretrained.trained_names import names_of, numbers_of
 
 
 class ModuleClasses(Exportable, TaskModel):
@@ -39,7 +38,6 @@ class ModuleClasses(Exportable, TaskModel):
     pretrained: bool
     _chose_positive: bool
     _chose_problem: bool
-    _keeps_head = True
     _is_unnamed = False  # the names are the numbers that stand in the model's config
     _make_head: HeadCallable | None = None
 
@@ -65,8 +63,8 @@ class ModuleClasses(Exportable, TaskModel):
             InputError: if an evaluation reads the labels of its data otherwise.
         """
         found = cast("ProblemType | None", type(self).settings_in(config).get("problem_type"))
-        is_number = found == "regression"
-        is_new = is_number and (self.label_names is not None or self.num_labels is not None)
+        is_counted = self.label_names is not None or self.num_labels is not None
+        is_new = found == "regression" and is_counted  # a head of one output gets classes
         if self._chose_problem or is_new or found in (None, self.problem_type):
             return
         if DataFacts(self._trainer).problem_type is None:
@@ -100,16 +98,15 @@ class ModuleClasses(Exportable, TaskModel):
             InputError: if the data has other classes, or another number of them.
         """
         found = DataFacts(self.trainer).label_names if stage != "predict" else None
-        check_number_of_data(self.num_labels, found)
-        names = names_with_data(self.trainer, stage, self.label_names)
+        check_number(self.num_labels, found, self.problem_type)
+        self.label_names = self.names_with_data(stage)
         if found is not None and self._is_unnamed:  # the model was made before
             keeps_head(self.model.config, found, self.model_name)
             write_names(self.model.config, found)
-            self.hparams["label_names"] = names = list(found)
+            self.hparams["label_names"] = self.label_names = list(found)
             self._is_unnamed = False
             if not self._chose_positive:
                 self.positive_label = None
-        self.label_names = names
         self.check_positive()
 
     def learn_names(self, config: PreTrainedConfig) -> None:
@@ -127,24 +124,41 @@ class ModuleClasses(Exportable, TaskModel):
                 has another number of outputs.
         """
         is_given = self.given.model is not None and self._make_head is None
-        if self.problem_type == "regression":
-            if is_given:
-                check_number_of_given(config, ["a number"], self.model_name)
-            config.num_labels = 1
-            return
-        names = self.label_names
+        names = ["a number"] if self.problem_type == "regression" else self.label_names
         if names is None and self.num_labels not in (None, len(names_of(config))):
-            names = numbered_names(self.num_labels or 0)
+            names = [f"LABEL_{index}" for index in range(self.num_labels or 0)]
         if names is None:
             return
         if is_given:
-            check_number_of_given(config, names, self.model_name)
-            keeps_given_head(config, names, self.model_name, self._trainer)
-        elif self.pretrained and self._make_head is None:
-            self._keeps_head = keeps_head(config, names, self.model_name, self._trainer)
+            check_number_of_given(config, len(names), self.model_name)
+        if self.problem_type == "regression":
+            config.num_labels = 1
+            return
+        if is_given or (self.pretrained and self._make_head is None):
+            fits = keeps_head(config, names, self.model_name, self.will_train(), is_given)
+            self._keeps_head = fits or is_given
         write_names(config, names)
 
     def check_config(self, config: PreTrainedConfig) -> None:
         """Refuse a checkpoint of other classes, or of another number of them."""
-        check_number_of_data(self.num_labels, names_of(config))
+        check_number(self.num_labels, names_of(config), self.problem_type)
         super().check_config(config)
+
+
+def check_loaders(trainer: Trainer, loaders: object, config: PreTrainedConfig) -> None:
+    """Refuse loaders of a data module, given without it, whose classes are not those of a model.
+
+    Args:
+        trainer: one with a data module has compared that.
+        loaders: one of the Trainer's, or a list or dict of them; others than ours know no classes.
+        config: that of the model, with the names of its classes.
+
+    Raises:
+        InputError: naming both.
+    """
+    is_alone = DataFacts(trainer).source is None and loaders is not None
+    for loader in CombinedLoader(loaders).flattened if is_alone else []:
+        found = getattr(getattr(loader, "collate_fn", None), "label_names", None)
+        if found is not None:
+            remedy = names_remedy(trainer.state.fn, found)
+            check_names(names_of(config), found, "the module", remedy)

@@ -1,6 +1,7 @@
 """What turns the tokens of a module's batches into text."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -10,12 +11,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from lit_hf.modules.data_facts import DataFacts, Processor
 from lit_hf.modules.padding import follow_padding
 from lit_hf.pretrained.hf_objects import is_in_memory
-from lit_hf.pretrained.model_inputs import ask_for_segments, padded_at_the_end
 from lit_hf.pretrained.positions import positions_of
-from lit_hf.pretrained.processors import load_tokenizer
-from lit_hf.pretrained.special_tokens import KEY, settled, write_for_plain
-from lit_hf.pretrained.tokenizer_files import forget_calls, limit_to_positions
-from lit_hf.pretrained.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.special_tokens import SPLIT_SPECIAL, with_split_tokens
+from lit_hf.pretrained.tokenizer_files import (
+    forget_calls,
+    limit_to_positions,
+    save_tokenizer,
+    write_for_plain,
+)
+from lit_hf.pretrained.tokenizers import ask_for_segments, load_tokenizer, padded_at_the_end
 
 
 class ModuleTokenizer(LightningModule):
@@ -46,23 +50,21 @@ class ModuleTokenizer(LightningModule):
     def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
         """The tokenizer beside a model, and how it reads special tokens in texts.
 
-        Where its files do not say that, how the data was read in training does; and where that does
-        not either, lit_hf trained the model when they were still the real ones.
-
         Args:
             path: Hub id or folder.
-            known: the inputs of the training, where lit_hf trained the model.
+            known: the inputs of the training, where lit_hf trained the model. They say how special
+                tokens in texts are read where the tokenizer's files do not.
         """
-        are_text = True if known is None else bool(known.get(KEY, False))
-        tokenizer = load_tokenizer(path, are_text)
-        if known is None:
-            ask_for_segments(tokenizer, self.model.config)
+        if known is not None:
+            return load_tokenizer(path, bool(known.get(SPLIT_SPECIAL)))
+        tokenizer = load_tokenizer(path)
+        ask_for_segments(tokenizer, self.model.config)
         return tokenizer
 
     def prepared_processor(self, processor: Processor) -> Processor:
-        """A tokenizer that gives all that the model reads, padded as it wants it; or a copy."""
+        """A tokenizer that gives all that the model reads, padded as it needs it; or a copy."""
         own = cast("PreTrainedTokenizerBase", processor)
-        config, tokenizer = self.model.config, settled(own)
+        config, tokenizer = self.model.config, with_split_tokens(own)
         if tokenizer is not own:  # a copy of a plain one, for which training asks as well
             ask_for_segments(tokenizer, config)
         self.tokenizer = tokenizer = padded_at_the_end(tokenizer, config)
@@ -83,7 +85,7 @@ class ModuleTokenizer(LightningModule):
             folder: with model and tokenizer.
             literals: what the template of a text holds besides its values.
         """
-        forget_calls(folder)  # of earlier checkpoints
+        forget_calls(folder)
         limit_to_positions(folder, positions_of(getattr(model, "backbone", model).config))
         follow_padding(model.config, load_tokenizer(str(folder)).pad_token_id)
         model.config.save_pretrained(folder)
@@ -101,13 +103,9 @@ class ModuleTokenizer(LightningModule):
         if self.is_without_tokenizer():
             return " ".join(map(str, ids))
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
-        parts: list[list[int]] = [[]]
-        for token in ids:
-            if token in special:
-                parts.append([])
-            else:
-                parts[-1].append(token)
         texts = [
-            self.tokenizer.decode(part, clean_up_tokenization_spaces=True) for part in parts if part
+            self.tokenizer.decode(list(part), clean_up_tokenization_spaces=True)
+            for is_special, part in groupby(ids, special.__contains__)
+            if not is_special
         ]
         return " ‖ ".join(str(text).strip() for text in texts)

@@ -6,7 +6,7 @@ from typing import TypedDict
 from lit_hf.metrics.added import MetricLike
 from lit_hf.modules.losses import LossFunction
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
-from lit_hf.pretrained.models import ConfigValue
+from lit_hf.pretrained.configs import ConfigValue
 
 
 class SharedSettings(TypedDict, total=False):

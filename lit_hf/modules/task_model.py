@@ -1,5 +1,6 @@
 """TaskModel: how the Hugging Face model of a task is loaded, and what its classes are called."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -7,10 +8,16 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise
-from lit_hf.modules.label_names import keeps_head, names_of_trained, names_with_data, write_names
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.stage_scores import Stage
-from lit_hf.pretrained.models import Auto, from_config, from_pretrained, redraw_head
-from lit_hf.pretrained.trained_names import names_of
+from lit_hf.pretrained.label_names import (
+    check_names,
+    keeps_head,
+    names_of,
+    names_of_trained,
+    write_names,
+)
+from lit_hf.pretrained.models import Auto, from_config, from_pretrained, reinit_head
 
 
 class TaskModel(LightningModule):
@@ -36,12 +43,30 @@ class TaskModel(LightningModule):
             return from_config(self.auto_class, config)
         model = from_pretrained(self.auto_class, self.model_name, config)
         if not self._keeps_head:
-            redraw_head(model)
+            reinit_head(model)
         return model
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """Take the model that was given in place of a name, or make one of the task of it."""
         return model
+
+    def will_train(self) -> bool:
+        """Whether a training follows, as far as is known."""
+        return self._trainer is None or self._trainer.state.fn == "fit"
+
+    def names_with_data(self, stage: str) -> list[str] | None:
+        """The names of the classes; where the module has none, those of the Trainer's data.
+
+        Args:
+            stage: what the Trainer does; rows to predict know no classes.
+
+        Raises:
+            InputError: if both have names, and these are others.
+        """
+        found = DataFacts(self.trainer).label_names if stage != "predict" else None
+        if found is not None and self.label_names is not None:
+            check_names(self.label_names, found, "the module", names_remedy(stage, found))
+        return list(self.label_names or found or []) or None
 
     def take_names(self, stage: str) -> None:
         """Take the names of the classes from the Trainer's data, where both have such.
@@ -49,7 +74,7 @@ class TaskModel(LightningModule):
         Raises:
             InputError: if the data has other classes, or more than a model that is there already.
         """
-        self.label_names = names_with_data(self.trainer, stage, self.label_names)
+        self.label_names = self.names_with_data(stage)
         if self.label_names is None or "model" not in self._modules:
             return
         trained = names_of(self.model.config)
@@ -69,7 +94,8 @@ class TaskModel(LightningModule):
         if self.label_names is None:
             return
         if self.pretrained:
-            self._keeps_head = keeps_head(config, self.label_names, self.model_name, self._trainer)
+            fits = keeps_head(config, self.label_names, self.model_name, self.will_train())
+            self._keeps_head = fits
         write_names(config, self.label_names)
 
     def check_config(self, config: PreTrainedConfig) -> None:
@@ -89,3 +115,10 @@ class TaskModel(LightningModule):
             What the other hooks read, such as `logits`.
         """
         return {"logits": precise(self(batch).logits)}
+
+
+def names_remedy(stage: str | None, found: Sequence[str]) -> str:
+    """What gives module and data the same classes: a trained module keeps those that it has."""
+    if stage == "fit":
+        return f"Give the module `label_names={list(found)}` when it is made."
+    return "Give the data `label_names=module.label_names` (its rows need not have every class)."

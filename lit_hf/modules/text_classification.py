@@ -26,20 +26,20 @@ from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
 from lit_hf.modules.backbone_with_head import (
     BackboneWithHead,
     BackboneWithHeadConfig,
+    build_head,
     freeze_unused,
     join,
 )
-from lit_hf.modules.causal import check_head
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.compiled import plain_model
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.decoding.classification import in_words, truth_of
-from lit_hf.modules.head_descriptions import build_head
-from lit_hf.modules.heads import HeadCallable
+from lit_hf.modules.heads import HeadCallable, check_head
 from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.usage import Usage, text_usage
 from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
+from lit_hf.pretrained.label_names import names_of
 from lit_hf.pretrained.models import (
     Auto,
     HFProblem,
@@ -47,7 +47,6 @@ from lit_hf.pretrained.models import (
     from_config,
     from_pretrained,
 )
-from lit_hf.pretrained.trained_names import names_of
 
 log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
@@ -200,7 +199,7 @@ class TextClassifier(Classifier):
         num_labels = len(names_of(config))
         if self._make_head is not None:
             head = self._make_head(model.backbone.config.hidden_size, num_labels)
-        elif self._keeps_head and config.head_labels == num_labels:
+        elif self._keeps_head and config.head["init_args"]["num_labels"] == num_labels:
             return model
         else:
             head = build_head(config.head, num_labels=num_labels)

@@ -37,8 +37,8 @@ def class_taking(config: "PreTrainedConfig", path: object) -> type[HFModule]:
             return kind
     tasks = ", ".join(dict.fromkeys(kind.task for kind in kinds if hasattr(kind, "task")))
     raise InputError(
-        f"{path}: holds no trained model of a known task ({tasks}) but "
-        f"{', '.join(config.architectures or [])}."
+        f"model {str(path)!r} ({', '.join(config.architectures or [])}) has no trained head of a "
+        f"known task ({tasks}), so its answers would be random."
     )
 
 
@@ -56,32 +56,19 @@ def check_asked(
     Raises:
         InputError: if the model has no trained head, is of another task or of another class.
     """
-    known = exported_settings(config)
-    if known is None and kind.takes(config):
+    if exported_settings(config) is None and kind.takes(config):
         return
     try:
         found = class_of_folder(config, path)
     except InputError as error:
-        if known is not None:
-            raise
-        raise InputError(
-            f"model {str(path)!r} ({', '.join(config.architectures or [])}) has no trained head "
-            f"for {kind.task}, so its answers would be random. {remedy}"
-        ) from error
+        raise InputError(f"{error} {remedy}") from error
     if not issubclass(kind, found):
+        name = found.__name__ if found.__module__.startswith(_PACKAGE) else name_of(found)
         raise InputError(
             f"model {str(path)!r} is one of {found.__name__} ({found.task}), and `model` is "
-            f"{kind.__name__} ({kind.task}). Give `--model {_short_name(found)}` and the data of "
-            "its task, or another model."
+            f"{kind.__name__} ({kind.task}). Give `--model {name}` and the data of its task, or "
+            "another model."
         )
-
-
-def _class_of(known: Mapping[str, object], path: object) -> type[HFModule]:
-    return class_named(HFModule, str(known["class"]), path)
-
-
-def _short_name(kind: type) -> str:
-    return kind.__name__ if kind.__module__.startswith(_PACKAGE) else name_of(kind)
 
 
 def class_of_folder(config: "PreTrainedConfig", path: object) -> type[HFModule]:
@@ -90,8 +77,9 @@ def class_of_folder(config: "PreTrainedConfig", path: object) -> type[HFModule]:
     Raises:
         InputError: if that class is not imported, or none takes it.
     """
-    known = exported_settings(config)
-    return class_taking(config, path) if known is None else _class_of(known, path)
+    if (known := exported_settings(config)) is not None:
+        return class_named(HFModule, known["class"], path)
+    return class_taking(config, path)
 
 
 def settings_of(kind: type[HFModule], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lit_hf.modules.early_stops import stop_again
 from lit_hf.modules.input_checks import Pretrained, check_tokens, exported_inputs, warn_of_inputs
 from lit_hf.modules.monitors import forget_best
 from lit_hf.pretrained.processor_files import data_description
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]

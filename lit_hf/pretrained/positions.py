@@ -1,4 +1,4 @@
-"""How many tokens a model takes, by the places that it knows."""
+"""How many tokens a model takes, by the positions that it knows."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -7,69 +7,53 @@ from lit_hf.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-# Those that number places from behind the padding token's id on: of RoBERTa's 514 places 0 and 1
-# stand for no token. Of the others' no place is lost (BART has two more than its config says).
+# These number positions from behind the padding token's id on: of RoBERTa's 514 positions 0 and 1
+# are of no token. BART has two more than its config says, so there none is lost.
 _BEHIND_PADDING = frozenset(
-    {
+    (
         *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke"),
         *("markuplm", "mpnet", "prophetnet", "roberta", "roberta-prelayernorm", "xlm-roberta"),
         *("xlm-roberta-xl", "xmod"),
-    }
+    )
 )
-_UNKNOWN = 10**6  # tokenizers whose files name no longest text say 1e30
+_UNKNOWN = 10**6  # tokenizers whose files name no longest text have 1e30
 _DEFAULT = 512
 
 
 def positions_of(
     config: "PreTrainedConfig", part: Literal["encoder", "decoder"] = "encoder"
 ) -> int | None:
-    """How many tokens a model takes at most; None where it has no limit.
-
-    Fewer than `max_position_embeddings` where the padding token's place comes first; no limit where
-    places are told by their distance, as in T5.
+    """How many tokens a model takes at most; None where it has no limit, as T5.
 
     Args:
         config: of the model; of one with a head of one's own the backbone's counts.
         part: of an encoder-decoder the part that reads or the one that writes.
     """
-    config = _of_backbone(config)
+    if isinstance(backbone := getattr(config, "backbone", None), dict):
+        from transformers import AutoConfig
+
+        config = AutoConfig.for_model(**backbone)
     names = (f"max_{part}_position_embeddings", "max_position_embeddings")
-    given = [getattr(config, name, None) for name in names]
-    limit = next((number for number in given if isinstance(number, int) and number > 0), None)
-    # DeBERTa-v3 adds no places to its tokens, and its largest distances are one.
+    found = [getattr(config, name, None) for name in names]
+    limit = next((number for number in found if isinstance(number, int) and number > 0), None)
+    # DeBERTa-v3 adds no positions to its tokens: its number is the largest distance.
     if limit is None or getattr(config, "position_biased_input", True) is False:
         return None
     if config.model_type == "led" and part == "encoder":  # it pads to whole windows of attention
         window = config.attention_window
         widest = window if isinstance(window, int) else max(window)
         return limit // widest * widest
-    return limit - _num_unused(config, part)
+    is_rotary = getattr(config, "position_embedding_type", None) == "rotary"  # of some ESM
+    if not begins_behind_padding(config) or is_rotary:
+        return limit
+    padding = 1 if config.model_type == "mpnet" else int(config.pad_token_id or 0)
+    looks_ahead = config.model_type == "prophetnet" and part == "decoder"  # by a token
+    return limit - padding - 1 - looks_ahead
 
 
 def begins_behind_padding(config: "PreTrainedConfig") -> bool:
-    """Whether a model numbers its places from behind the padding token's id on."""
+    """Whether a model numbers its positions from behind the padding token's id on."""
     return config.model_type in _BEHIND_PADDING
-
-
-def _of_backbone(config: "PreTrainedConfig") -> "PreTrainedConfig":
-    backbone = getattr(config, "backbone", None)
-    if not isinstance(backbone, dict):
-        return config
-    from transformers import AutoConfig
-
-    found: PreTrainedConfig = AutoConfig.for_model(**backbone)
-    return found
-
-
-def _num_unused(config: "PreTrainedConfig", part: str) -> int:
-    """How many places stand for no token."""
-    kind = config.model_type
-    is_rotary = getattr(config, "position_embedding_type", None) == "rotary"  # of some ESM
-    if kind not in _BEHIND_PADDING or is_rotary:
-        return 0
-    padding = 1 if kind == "mpnet" else int(getattr(config, "pad_token_id", None) or 0)
-    looks_ahead = kind == "prophetnet" and part == "decoder"  # by a token
-    return padding + 1 + looks_ahead
 
 
 def default_length(tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedConfig") -> int:

@@ -32,7 +32,7 @@ from lit_hf import (
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.export import export_checkpoint, load_module
 from lit_hf.pretrained.processor_files import write_model_files
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.commands import output_of
 from tests.damage import flip_weight
 from tests.images import drawn

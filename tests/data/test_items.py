@@ -20,7 +20,7 @@ from lit_hf import (
     TextClassificationDataModule,
 )
 from lit_hf.data.items import is_list, pairs_of
-from lit_hf.pretrained.processors import load_image_processor
+from lit_hf.pretrained.image_processors import load_image_processor
 from tests.data.test_own_rows import Lengths
 from tests.images import drawn, png
 

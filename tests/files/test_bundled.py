@@ -138,7 +138,7 @@ def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_p
     assert "model_name: configs/image_classification/vit_32" in vit
     code = (
         "from lit_hf.files.bundled import __file__ as home\n"
-        "from lit_hf.pretrained.processors import load_config\n"
+        "from lit_hf.pretrained.configs import load_config\n"
         "print(load_config('configs/image_classification/vit_32').model_type, home)"
     )
     command = [sys.executable, "-c", code]

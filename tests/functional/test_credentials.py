@@ -50,8 +50,3 @@ def test_long_text__is_read_once(part: str) -> None:
     text = part * 500_000  # read anew from every word it would take hours
     assert without_credentials(text) == text
     assert without_credentials(f"{text} https://me:{SECRET}@b").endswith(" https://***@b")
-
-
-def test_settings__that_are_no_texts_stay() -> None:
-    settings = {"api_key": None, "token": 3, "lr": 0.1, "names": ("a", 1), "secret": "***"}
-    assert without_secrets(settings) == settings

@@ -1,30 +1,32 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
+    DebertaV2Config,
     DistilBertConfig,
-    DistilBertModel,
-    PreTrainedModel,
 )
 
 from lit_hf import (
+    AttentionHead,
     FreezeBackbone,
     InputError,
+    MaxHead,
     MeanHead,
-    Predictor,
     TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.batches import TextBatch
 from lit_hf.functional.labels import ProblemType
-from lit_hf.modules.backbone_with_head import BackboneWithHead, join, without_pooler
-from lit_hf.speed.callback import CPUSpeed, PruneLastLayer
+from lit_hf.modules.backbone_with_head import BackboneWithHead, build_head, describe_head
+from lit_hf.pretrained.models import from_config
 from tests.trainers import quiet_trainer
 
 MakeBatch = Callable[..., TextBatch]
@@ -32,45 +34,51 @@ NAMES = ["anger", "joy", "optimism"]
 
 
 class Pooled(nn.Module):
-    """A head on what the pooler gives, beside the mean of all tokens."""
+    """A user's own head on what the pooler gives, beside the mean of all tokens."""
 
-    def __init__(self, hidden_size: int, num_labels: int) -> None:
+    def __init__(self, hidden_size: int, num_labels: int, scale: float = 2.0) -> None:
         super().__init__()
-        self.hidden_size, self.num_labels = hidden_size, num_labels
+        self.hidden_size, self.num_labels, self.scale = hidden_size, num_labels, scale
         self.linear = nn.Linear(2 * hidden_size, num_labels)
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor, pooler_output: Tensor
     ) -> Tensor:
-        return cast("Tensor", self.linear(torch.cat([hidden_states.mean(1), pooler_output], 1)))
+        """Logits."""
+        joined = torch.cat([hidden_states.mean(1), pooler_output], 1)
+        return cast("Tensor", self.linear(joined) * self.scale)
 
 
-def _inputs(batch: TextBatch) -> dict[str, Tensor]:
-    return {
-        n: v for n, v in cast("dict[str, Any]", batch).items() if n in TextClassifier.input_names
-    }
+HEADS = pytest.mark.parametrize("head", [MeanHead, Pooled])
 
 
-def _model(module: TextClassifier) -> BackboneWithHead:
-    module.train(False)
+@pytest.fixture
+def inputs(make_batch: MakeBatch) -> dict[str, Tensor]:
+    """Inputs of six texts."""
+    batch = cast("dict[str, Tensor]", make_batch())
+    return {name: batch[name] for name in TextClassifier.input_names}
+
+
+def _model(*args: Any, **settings: Any) -> BackboneWithHead:  # noqa: ANN401 - of a module
+    module = TextClassifier(*args, **settings).eval()
     assert isinstance(module.model, BackboneWithHead)
     return module.model
 
 
-@pytest.mark.parametrize("head", [MeanHead, Pooled])
+@HEADS
 def test_output__has_what_the_backbone_gives(
-    tiny_model: str, make_batch: MakeBatch, head: type[nn.Module]
+    tiny_model: str, inputs: dict[str, Tensor], head: type[nn.Module]
 ) -> None:
-    inputs = _inputs(make_batch())
-    model = _model(TextClassifier(tiny_model, NAMES, head=head))
+    model = _model(tiny_model, NAMES, head=head)
     plain: Any = AutoModel.from_pretrained(tiny_model)
     with torch.no_grad():
-        found, wanted = model(**inputs), plain(**inputs)
-    assert torch.equal(found.last_hidden_state, wanted.last_hidden_state)
-    assert torch.equal(found.pooler_output, wanted.pooler_output)
-    assert found.logits.shape == (len(inputs["input_ids"]), 3)
-    assert found.loss is None
+        found, expected = model(**inputs), plain(**inputs)
+        bare = model(input_ids=torch.full((2, 4), 7)).logits
+        whole = model(torch.full((2, 4), 7), torch.ones(2, 4, dtype=torch.int64)).logits
+    assert torch.equal(found.last_hidden_state, expected.last_hidden_state)
+    assert torch.equal(found.pooler_output, expected.pooler_output)
     assert found.keys() == {"logits", "last_hidden_state", "pooler_output"}
+    assert torch.equal(bare, whole)  # without a mask nothing is padding
 
 
 @pytest.mark.parametrize(("head", "learns"), [(MeanHead, False), (Pooled, True)])
@@ -86,9 +94,8 @@ def test_pooler__learns_only_under_a_head_that_reads_it(
     module.freeze()
     module.unfreeze()  # all weights
     before = {name: weight.clone() for name, weight in module.model.state_dict().items()}
-    quiet_trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[FreezeBackbone(0)]).fit(
-        module, data
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1, callbacks=[FreezeBackbone(0)])
+    trainer.fit(module, data)
     changed = {n for n, w in module.model.state_dict().items() if not torch.equal(w, before[n])}
     assert any(name.startswith("backbone.encoder") for name in changed)
     assert any("pooler" in name for name in changed) is learns
@@ -97,120 +104,158 @@ def test_pooler__learns_only_under_a_head_that_reads_it(
 
 
 @pytest.mark.parametrize(
-    ("problem", "names", "labels"),
+    ("problem", "labels", "loss"),
     [
-        ("single_label", NAMES, torch.tensor([0, 2, 1, 0, 1, 2])),
-        ("multi_label", NAMES, torch.eye(3)[[0, 1, 2, 0, 1, 2]]),
-        ("regression", None, torch.tensor([0.5, 1.0, 2.0, 0.1, 0.0, 1.0])),
+        ("single_label", torch.tensor([0, 2, 1, 0, 1, 2]), cross_entropy),
+        ("multi_label", torch.eye(3)[[0, 1, 2, 0, 1, 2]], binary_cross_entropy_with_logits),
+        ("regression", torch.arange(6) / 4, lambda x, y: mse_loss(x[:, 0], y)),
     ],
 )
-def test_loss__is_that_of_the_ready_head_of_the_same_logits(
+def test_loss__is_that_of_the_logits(
     tiny_model: str,
-    make_batch: MakeBatch,
+    inputs: dict[str, Tensor],
     problem: ProblemType,
-    names: list[str] | None,
     labels: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
-    inputs = _inputs(make_batch())
-    module = TextClassifier(tiny_model, names, problem, head=MeanHead)
-    model = _model(module)
+    names = None if problem == "regression" else NAMES
+    model = _model(tiny_model, names, problem, head=MeanHead)
     with torch.no_grad():
-        found = module(**inputs, labels=labels)
-        logits = model(**inputs).logits
-    losses: dict[ProblemType, Callable[[Tensor, Tensor], Tensor]] = {
-        "single_label": nn.functional.cross_entropy,
-        "multi_label": nn.functional.binary_cross_entropy_with_logits,
-        "regression": lambda x, y: nn.functional.mse_loss(x[:, 0], y),
-    }
-    assert torch.allclose(found.loss, losses[problem](logits, labels))
+        found = model(**inputs, labels=labels)
+    assert torch.allclose(found.loss, loss(found.logits, labels))
     assert torch.equal(found[0], found.loss)
-    assert torch.equal(found[1], logits)
 
 
-def test_folder__keeps_the_pooler(tiny_model: str, make_batch: MakeBatch, tmp_path: Path) -> None:
-    inputs = _inputs(make_batch())
-    model = _model(TextClassifier(tiny_model, NAMES, head=Pooled))
-    model.save_pretrained(tmp_path / "out")
-    again: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
-    with torch.no_grad():
-        found, wanted = again(**inputs), model(**inputs)
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-
-
-def _former(tiny_model: str) -> BackboneWithHead:
-    """A model as it was written when its backbone lost the pooler."""
-    module = TextClassifier(tiny_model, NAMES, head=MeanHead)
-    model = _model(module)
-    backbone = cast("PreTrainedModel", AutoModel.from_pretrained(tiny_model))
-    former = join(without_pooler(backbone), model.head, model.config)
-    former.train(False)
-    assert not hasattr(former.config, "has_pooler")
-    assert "has_pooler" not in former.config.to_dict()
-    return former
-
-
-def test_folder__without_pooler_of_before_still_loads(
-    tiny_model: str, make_batch: MakeBatch, tmp_path: Path
+@pytest.mark.parametrize("head", [MeanHead, AttentionHead, Pooled])
+def test_folder__loads_in_plain_transformers_with_equal_logits(
+    tiny_model: str, inputs: dict[str, Tensor], head: type[nn.Module], tmp_path: Path
 ) -> None:
-    former = _former(tiny_model)
-    former.save_pretrained(tmp_path / "out")
-    inputs = _inputs(make_batch())
-    module = TextClassifier(str(tmp_path / "out"), NAMES)
-    plain: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    model = _model(tiny_model, NAMES, head=head)
+    plain = AutoModel.from_pretrained(tiny_model).state_dict()
+    assert all(torch.equal(model.backbone.state_dict()[name], plain[name]) for name in plain)
+    model.save_pretrained(tmp_path)
     with torch.no_grad():
-        wanted = former(**inputs).logits
-        for model in (_model(module), plain):
-            assert not any("pooler" in name for name in model.state_dict())
-            assert torch.equal(model(**inputs).logits, wanted)
-            assert model(**inputs).pooler_output is None
+        expected = model(**inputs).logits
+        loaded: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+        assert torch.equal(loaded(**inputs).logits, expected)
+        assert torch.equal(_model(str(tmp_path), NAMES)(**inputs).logits, expected)
+    assert loaded.config.id2label == dict(enumerate(NAMES))
+    assert loaded.config.head["class"] == f"{head.__module__}.{head.__name__}"
 
 
-def test_checkpoint__without_pooler_of_before_still_loads(
-    tiny_model: str, tmp_path: Path, make_batch: MakeBatch, tweet_rows: list[dict[str, object]]
+@pytest.mark.parametrize("names", [["no", "yes"], ["fear", "love", "hope"], None])
+def test_folder__gets_a_new_head_of_the_same_kind_for_other_labels(
+    tiny_model: str, names: list[str] | None, tmp_path: Path
 ) -> None:
-    data = TextClassificationDataModule(tiny_model, batch_size=8).with_rows(train=tweet_rows)
-    module = TextClassifier(tiny_model, ["0", "1"], head=MeanHead)
-    module.model = _former(tiny_model)
-    with torch.no_grad():
-        module.model.config.id2label = {0: "0", 1: "1"}
-        module.model.config.label2id = {"0": 0, "1": 1}
-        module.model.head = MeanHead(16, 2)
-    cast("Any", module.model.config).head["init_args"]["num_labels"] = 2
-    module.setup_metrics()
-    module.train()
-    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
-    trainer.fit(module, data)
-    path = tmp_path / "last.ckpt"
-    trainer.save_checkpoint(path)
-    again = TextClassifier.load_from_checkpoint(path)
-    assert not any("pooler" in name for name in again.state_dict())
-    texts = [str(row["text"]) for row in tweet_rows]
-    assert len(Predictor.from_pretrained(path)(texts)) == len(texts)
+    first = _model(tiny_model, NAMES, head=Pooled)
+    first.save_pretrained(tmp_path)
+    again = _model(str(tmp_path), names, "single_label" if names else "regression")
+    num_labels = len(names or [""])
+    expected = {"hidden_size": 16, "num_labels": num_labels, "scale": 2.0}
+    assert again.config.head["init_args"] == expected
+    assert isinstance(again.head, Pooled)
+    old, new = cast("Pooled", first.head).linear.weight, again.head.linear.weight
+    assert old.shape != new.shape or not torch.equal(old, new)
+    for name, weight in first.backbone.state_dict().items():
+        assert torch.equal(again.backbone.state_dict()[name], weight)
+    assert isinstance(_model(str(tmp_path), NAMES, head=MaxHead).head, MaxHead)
+
+
+def test_own_head__of_a_ready_model_takes_no_order_of_classes_from_it(
+    make_ready: Callable[[list[str]], str],
+) -> None:
+    names = ["optimism", "anger", "joy"]
+    model = _model(make_ready(NAMES), names, head=MeanHead)
+    assert model.config.id2label == dict(enumerate(names))
 
 
 def test_head__that_reads_a_pooler_is_refused_where_there_is_none(
-    make_batch: MakeBatch, tmp_path: Path
+    inputs: dict[str, Tensor], tmp_path: Path
 ) -> None:
     config = DistilBertConfig(vocab_size=600, dim=8, n_layers=1, n_heads=2, hidden_dim=8)
-    DistilBertModel(config).save_pretrained(tmp_path)
-    module = TextClassifier(str(tmp_path), NAMES, head=Pooled)
+    from_config(AutoModel, config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="Pooled reads `pooler_output`"):
-        module(**_inputs(make_batch()))
+        TextClassifier(str(tmp_path), NAMES, head=Pooled)(**inputs)
 
 
-@pytest.mark.parametrize("head", [MeanHead, Pooled])
-def test_speed_ups__leave_the_logits(
-    tiny_model: str, tmp_path: Path, tweet_rows: list[dict[str, object]], head: type[nn.Module]
+def test_attentions__of_a_backbone_without_fast_paths_are_there(
+    make_batch: MakeBatch, tmp_path: Path
 ) -> None:
-    data = TextClassificationDataModule(tiny_model, batch_size=4)
-    data.with_rows(train=tweet_rows, predict=tweet_rows)
-    module = TextClassifier(tiny_model, ["0", "1"], head=head)
-    answers: list[list[float]] = []
-    used: list[list[Any]] = [[], [PruneLastLayer()], [CPUSpeed(), PruneLastLayer()]]
-    for callbacks in used:
-        found: Any = quiet_trainer(default_root_dir=tmp_path, callbacks=callbacks).predict(
-            module, data
-        )
-        answers.append([row["probability"] for batch in found for row in batch])
-    assert answers[1] == answers[0]
-    assert answers[2] == pytest.approx(answers[0], abs=1e-5)
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 8, "max_position_embeddings": 16, "type_vocab_size": 2}
+    config = DebertaV2Config(vocab_size=300, **sizes)
+    from_config(AutoModel, config).save_pretrained(tmp_path)
+    with torch.no_grad():
+        module = TextClassifier(str(tmp_path), NAMES, head=MeanHead).eval()
+        output = module(make_batch(), output_attentions=True)
+    assert [layer.shape for layer in output.attentions] == [(6, 2, 9, 9)]
+    assert module.model.config._attn_implementation == "eager"
+
+
+# Descriptions.
+
+
+class Loader(nn.Module):
+    """No head: like others that a program imports, it loads what its argument names."""
+
+    loaded: ClassVar[list[str]] = []
+
+    def __init__(self, name: str, num_labels: int = 2) -> None:
+        super().__init__()
+        self.name, self.num_labels = name, num_labels
+        self.loaded.append(name)
+
+
+class Forgetful(MeanHead):
+    """Does not keep what it was made with."""
+
+    def __init__(self, hidden_size: int, num_labels: int, width: int = 4) -> None:
+        super().__init__(hidden_size, num_labels)
+
+
+def test_description__builds_the_same_head() -> None:
+    spec = describe_head(Pooled(8, 3, 0.25))
+    again = build_head(spec, num_labels=5)
+    assert isinstance(again, Pooled)
+    assert (again.scale, again.linear.out_features) == (0.25, 5)
+    assert describe_head(build_head(spec)) == spec
+
+
+def test_head__that_cannot_be_built_again_is_refused_before_training(tiny_model: str) -> None:
+    class Hidden(MeanHead):
+        pass
+
+    for head, message in ((Forgetful, r"Forgetful.*`self\.width`"), (Hidden, "top of a module")):
+        with pytest.raises(InputError, match=message):
+            _ = TextClassifier(tiny_model, NAMES, head=head).model
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        *((path, {}, "is not known here") for path in ("os.system", "pathlib.Path", "lit_hf", "")),
+        ("__main__.Head", {}, "in a notebook or script"),
+        (f"{__name__}.Loader", {"name": "someone/model"}, "the first two arguments"),
+        ("torch.nn.Sequential", {}, "the first two arguments"),
+    ],
+)
+def test_build__makes_nothing_but_heads(
+    path: str, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build_head({"class": path, "init_args": arguments})
+    assert not Loader.loaded
+
+
+def test_build__imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from lit_hf import MeanHead\nclass Head(MeanHead): pass\n"
+    (tmp_path / "not_yet_imported.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec: dict[str, object] = {"class": "not_yet_imported.Head"}
+    spec["init_args"] = {"hidden_size": 4, "num_labels": 2}
+    with pytest.raises(InputError, match="`import not_yet_imported` first"):
+        build_head(spec)
+    assert "not_yet_imported" not in sys.modules
+    __import__("not_yet_imported")
+    assert isinstance(build_head(spec), MeanHead)
+    del sys.modules["not_yet_imported"]

@@ -18,11 +18,10 @@ class Scaled(TextClassifier):
         model_name: str,
         scale: float,
         marks: list[str] | None = None,
-        password: str = "",
         **settings: Any,  # noqa: ANN401 - of the base class
     ) -> None:
         super().__init__(model_name, **settings)
-        self.scale, self.marks, self.password = scale, marks, password
+        self.scale, self.marks = scale, marks
 
 
 class Fixed(TextClassifier):
@@ -43,13 +42,12 @@ def _trained(module: TextClassifier, path: Path) -> Path:
 
 def test_arguments__of_a_class_of_ones_own_come_back(tiny_model: str, tmp_path: Path) -> None:
     given: Any = {"scale": 0.5, "marks": ["!"], "warmup_ratio": 0.3, "problem_type": "single_label"}
-    path = _trained(Scaled(tiny_model, password="s3cr3t", **given), tmp_path)
+    path = _trained(Scaled(tiny_model, **given), tmp_path)
     loaded = Scaled.load_from_checkpoint(path, weights_only=True)
     assert {name: getattr(loaded, name) for name in given} == given
     export_checkpoint(path, tmp_path / "folder")
     module: Any = Predictor.from_pretrained(tmp_path / "folder").module
     assert (type(module), module.scale, module.marks) == (Scaled, 0.5, ["!"])
-    assert "s3cr3t" not in (tmp_path / "folder" / "config.json").read_text(encoding="utf-8")
 
 
 def test_arguments__that_a_class_decides_are_not_asked_for_again(

@@ -2,8 +2,6 @@ import copy
 import pickle
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import cast
 
 import lightning.pytorch as pl
 import pytest
@@ -14,7 +12,6 @@ from torch import nn
 from torch.optim import AdamW
 
 from lit_hf import HFModule, InputError, TextClassificationDataModule, TextClassifier
-from tests.commands import fit_words, run_command
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
 
@@ -37,19 +34,9 @@ def test_weights__frozen_before_a_training_stay_as_they_are(any_task: Task) -> N
     assert changed == names[-1:]
 
 
-def test_freeze__and_count_before_a_training(any_task: Task) -> None:
-    module = any_task.module()
-    module.freeze()
-    assert not any(weight.requires_grad for weight in module.model.parameters())
-    plain = sum(weight.numel() for weight in module.model.parameters())
-    assert sum(weight.numel() for weight in any_task.module().parameters()) == plain
-
-
 def test_module__that_is_printed_or_set_to_evaluate_makes_no_model(any_task: Task) -> None:
     module = any_task.module()
-    assert f"(model: {any_task.model!r}, loaded when it is first used" in repr(module).replace(
-        "\n  ", ""
-    )
+    assert "loaded when it is first used" in repr(module)
     module.eval()
     assert "model" not in module._modules
     assert not module.model.training
@@ -62,13 +49,10 @@ def test_whoever_asks_for_the_weights__gets_all_of_them(any_task: Task) -> None:
     optimizer = AdamW(any_task.module().parameters())
     assert len(optimizer.param_groups[0]["params"]) == len(wanted)
     assert set(wanted) <= set(any_task.module().state_dict())
-    assert wanted[-1].rpartition(".")[0] in dict(any_task.module().named_modules())
-    summary = ModelSummary(any_task.module())
-    assert summary.total_parameters == sum(p.numel() for p in ready.parameters())
-    assert "model" in summary.layer_names
+    assert ModelSummary(any_task.module()).total_parameters == sum(
+        weight.numel() for weight in ready.parameters()
+    )
     assert any(isinstance(part, nn.Linear) for part in any_task.module().modules())
-    outer = nn.ModuleDict({"inner": any_task.module()})  # a part of a module of one's own
-    assert len(list(outer.parameters())) == len(wanted)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -117,18 +101,6 @@ def test_averages__are_of_the_weights(any_task: Task) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(found, averaging.trained, strict=True))
 
 
-def test_averages__of_a_module_whose_names_the_data_knows(
-    tiny_model: str, tweet_rows: list[dict[str, object]]
-) -> None:
-    module = TextClassifier(tiny_model, scheduler="constant")
-    data = TextClassificationDataModule(tiny_model).with_rows(train=tweet_rows)
-    averaging = _Averaging(swa_lrs=1e-2, swa_epoch_start=1)
-    quiet_trainer(max_epochs=2, enable_checkpointing=False, callbacks=[averaging]).fit(module, data)
-    assert module.label_names == ["0", "1"]
-    assert averaging.trained
-    assert len(list(cast("nn.Module", averaging._average_model).parameters())) > 10
-
-
 def test_pruning__takes_weights_away(any_task: Task) -> None:
     module = any_task.module()
     pruning = ModelPruning("l1_unstructured", amount=0.5)
@@ -136,19 +108,3 @@ def test_pruning__takes_weights_away(any_task: Task) -> None:
     quiet_trainer(max_epochs=1, enable_checkpointing=False, callbacks=[pruning]).fit(module, data)
     weights = torch.cat([w.flatten() for n, w in module.named_parameters() if w.ndim >= 2])
     assert float((weights == 0).float().mean()) > 0.3
-
-
-@pytest.mark.parametrize(
-    "callback",
-    [
-        ("StochasticWeightAveraging", "swa_lrs", "0.01"),
-        ("ModelPruning", "pruning_fn", "l1_unstructured"),
-    ],
-)
-def test_command__gives_callbacks_the_weights(
-    callback: tuple[str, str, str], tiny_model: str, tmp_path: Path
-) -> None:
-    name, setting, value = callback
-    words = fit_words(tiny_model, tmp_path / "run", f"--trainer.callbacks+={name}")
-    done = run_command(*words, f"--trainer.callbacks.{setting}", value, folder=tmp_path)
-    assert done.returncode == 0, done.stderr

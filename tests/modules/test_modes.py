@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from lit_hf import HFModule, Predictor, TextClassifier
 from lit_hf.modules.modes import answering, evaluating
-from lit_hf.pretrained.processors import load_image_processor, load_tokenizer
+from lit_hf.pretrained.image_processors import load_image_processor
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.tasks import Task
 from tests.trainers import quiet_trainer
 

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import pytest
 
 from lit_hf import TextClassificationDataModule, TextClassifier
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 
 MakeTrainer = Callable[..., pl.Trainer]
 

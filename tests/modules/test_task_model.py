@@ -13,8 +13,8 @@ from transformers import (
 
 from lit_hf import HFModule, InputError
 from lit_hf.data.base import HFDataModule
+from lit_hf.pretrained.label_names import names_of
 from lit_hf.pretrained.models import Auto
-from lit_hf.pretrained.trained_names import names_of
 from tests.trainers import quiet_trainer
 
 NAMES = ["O", "B-X", "I-X"]
@@ -66,7 +66,7 @@ def test_names__come_from_the_data(tiny_model: str) -> None:
         _with_data(other, tiny_model, "fit")
 
 
-def test_trained_head__keeps_its_classes_or_is_drawn_anew(
+def test_trained_head__keeps_its_classes_or_is_initialised(
     tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trained = Tagger(tiny_model, NAMES)
@@ -79,7 +79,7 @@ def test_trained_head__keeps_its_classes_or_is_drawn_anew(
     with caplog.at_level(logging.WARNING):
         others = Tagger(str(tmp_path), ["O", "B-Y", "I-Y"])
         assert not torch.equal(others.model.get_parameter("classifier.weight"), weight)
-    assert "its last layer is drawn anew" in caplog.text
+    assert "re-initialised" in caplog.text
 
 
 class Named(BertForTokenClassification):  # type: ignore[no-untyped-call]  # of transformers

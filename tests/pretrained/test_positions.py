@@ -1,9 +1,9 @@
-"""Places for tokens: what is said of each family against what its embedding holds."""
+"""Positions for tokens: what each family takes by `positions_of` and by its embedding."""
 
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +15,6 @@ from transformers import (
 )
 
 from lit_hf import (
-    ExtractiveQA,
-    ExtractiveQADataModule,
     InputError,
     MeanHead,
     Predictor,
@@ -29,40 +27,33 @@ from tests.tiny_models import word_pieces
 from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, object]]
-SIZES = {
+SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "emb_dim", "embedding_size", "dim"), 24),
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_key_value_heads"), 2),
-    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads", "n_langs"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "encoder_attention_heads"), 2),
+    **dict.fromkeys(("decoder_attention_heads", "num_key_value_heads", "ngram"), 2),
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 1),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "num_decoder_layers"), 1),
     **dict.fromkeys(("num_encoder_layers", "num_encoder_attention_heads"), 1),
     **dict.fromkeys(("num_decoder_attention_heads", "channel_shrink_ratio"), 1),
-    **dict.fromkeys(("intermediate_size", "d_ff", "hidden_dim", "ffn_dim", "n_inner"), 24),
-    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim", "head_dim", "d_kv"), 12),
+    **dict.fromkeys(("intermediate_size", "d_ff", "hidden_dim", "encoder_ffn_dim"), 24),
+    **dict.fromkeys(("decoder_ffn_dim", "head_dim", "d_kv"), 12),
     **dict.fromkeys(("max_position_embeddings", "n_positions"), 40),
-    **dict.fromkeys(("max_encoder_position_embeddings", "max_decoder_position_embeddings"), 40),
-    **{"vocab_size": 60, "max_2d_position_embeddings": 8, "coordinate_size": 4, "shape_size": 4},
-    **{"visual_embed": False, "attention_window": 16, "languages": ["en_XX"], "ngram": 2},
-    **{"input_embedding_size": 24, "pooler_hidden_size": 24, "entity_vocab_size": 9},
+    **{"vocab_size": 60, "attention_window": 16, "entity_vocab_size": 9},
 }
-# The family, what is set otherwise, and how many of 40 places are left for tokens.
-READERS: list[tuple[str, dict[str, Any], int | None]] = [
-    *((kind, {}, 40) for kind in ("albert", "bert", "big_bird", "biogpt", "distilbert", "electra")),
-    *((kind, {}, 40) for kind in ("ernie", "gpt2", "gpt_neo", "layoutlm", "opt", "openai-gpt")),
-    *((kind, {}, 40) for kind in ("deberta", "deberta-v2", "roformer", "squeezebert", "xlm")),
-    *((kind, {}, 38) for kind in ("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3")),
-    *((kind, {}, 38) for kind in ("lilt", "longformer", "luke", "markuplm", "roberta", "xmod")),
-    *((kind, {}, 38) for kind in ("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl")),
-    *((kind, {"pad_token_id": 0}, 39) for kind in ("roberta", "esm", "luke")),
-    ("roberta", {"pad_token_id": 5}, 34),
-    *(("mpnet", {"pad_token_id": number}, 38) for number in (0, 1, 5)),
-    ("deberta-v2", {"position_biased_input": False, "relative_attention": True}, None),
-    *((kind, {}, None) for kind in ("bloom", "mpt")),
-]
-WRITERS: list[tuple[str, dict[str, Any], tuple[int | None, int | None]]] = [
-    *((kind, {}, (40, 40)) for kind in ("bart", "blenderbot", "marian", "mbart", "pegasus")),
-    ("led", {}, (32, 40)),
-    ("t5", {"decoder_start_token_id": 0}, (None, None)),
+# The family, what is set otherwise, how many of 40 positions are left to read and to write.
+Limit = int | None
+FAMILIES: list[tuple[str, dict[str, Any], Limit, Limit]] = [
+    *((kind, {}, 40, 40) for kind in ("albert", "bert", "distilbert", "electra", "gpt2", "opt")),
+    *((kind, {}, 40, 40) for kind in ("deberta", "deberta-v2", "big_bird", "ernie", "xlm")),
+    *((kind, {}, 38, 38) for kind in ("camembert", "esm", "ibert", "longformer", "luke")),
+    *((kind, {}, 38, 38) for kind in ("roberta", "xlm-roberta", "xlm-roberta-xl")),
+    ("roberta", {"pad_token_id": 0}, 39, 39),
+    ("mpnet", {"pad_token_id": 5}, 38, 38),
+    ("deberta-v2", {"position_biased_input": False, "relative_attention": True}, None, None),
+    ("bloom", {}, None, None),
+    *((kind, {}, 40, 40) for kind in ("bart", "marian", "mbart", "pegasus")),
+    ("led", {"max_encoder_position_embeddings": 40, "max_decoder_position_embeddings": 40}, 32, 40),
+    ("t5", {"decoder_start_token_id": 0}, None, None),
 ]
 
 
@@ -79,8 +70,6 @@ def _config(kind: str, changes: dict[str, Any]) -> PreTrainedConfig:
 def _model(config: PreTrainedConfig) -> PreTrainedModel:
     torch.manual_seed(0)
     model = from_config(AutoModel, config)
-    if config.model_type == "xmod":
-        cast("Any", model).set_default_language("en_XX")
     model.train(False)
     return model
 
@@ -101,27 +90,18 @@ def _takes(model: PreTrainedModel, name: str, length: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "wanted"), READERS, ids=[f"{r[0]}-{r[2]}-{r[1]}" for r in READERS]
+    ("kind", "changes", "reads", "writes"), FAMILIES, ids=[f"{f[0]}-{f[1]}" for f in FAMILIES]
 )
 def test_positions__are_those_of_the_embedding(
-    kind: str, changes: dict[str, Any], wanted: int | None
+    kind: str, changes: dict[str, Any], reads: Limit, writes: Limit
 ) -> None:
     config = _config(kind, changes)
-    assert positions_of(config) == wanted
+    assert (positions_of(config), positions_of(config, "decoder")) == (reads, writes)
     model = _model(config)
-    assert _takes(model, "input_ids", wanted or 90)
-    assert wanted is None or not _takes(model, "input_ids", wanted + 1)
-
-
-@pytest.mark.parametrize(("kind", "changes", "wanted"), WRITERS, ids=[w[0] for w in WRITERS])
-def test_positions__of_what_is_read_and_what_is_written(
-    kind: str, changes: dict[str, Any], wanted: tuple[int | None, int | None]
-) -> None:
-    config = _config(kind, changes)
-    limits = positions_of(config), positions_of(config, "decoder")
-    assert limits == wanted
-    model = _model(config)
-    for name, limit in zip(("input_ids", "decoder_input_ids"), limits, strict=True):
+    limits = {"input_ids": reads}
+    if config.is_encoder_decoder:
+        limits["decoder_input_ids"] = writes
+    for name, limit in limits.items():
         assert _takes(model, name, limit or 90)
         assert limit is None or not _takes(model, name, limit + 1)
 
@@ -135,7 +115,7 @@ def test_positions__of_a_decoder_that_looks_a_token_ahead() -> None:
     assert not _takes(model, "decoder_input_ids", 39)
 
 
-def test_positions__that_turn_with_the_token_are_those_that_the_config_names() -> None:
+def test_positions__of_rotary_models_are_those_that_the_config_names() -> None:
     """Nothing breaks behind them; it is what the model was trained with."""
     assert positions_of(_config("llama", {})) == 40
     assert positions_of(_config("esm", {"position_embedding_type": "rotary"})) == 40
@@ -174,7 +154,6 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 TEXTS: Rows = [{"text": "fire " * 60, "label": "a"}, {"text": "song " * 60, "label": "b"}]
-QUESTION = ("when did boat leave?", "the boat leave the harbour " * 20)
 
 
 @pytest.mark.parametrize("head", [None, MeanHead])
@@ -193,28 +172,6 @@ def test_texts__of_any_length_train_and_are_answered(
     assert positions_of(module.model.config) == 40
     with pytest.raises(InputError, match="`max_length` to be at most 40"):
         _ = TextClassificationDataModule(tiny_roberta, max_length=41).max_length
-
-
-def test_questions__of_any_length_are_answered(tiny_roberta: str) -> None:
-    with pytest.raises(InputError, match="`max_length` to be at most 40"):
-        ExtractiveQADataModule(tiny_roberta).with_rows(
-            predict=[{"question": QUESTION[0], "context": QUESTION[1]}]
-        ).prepare_data()
-    module = ExtractiveQA(tiny_roberta)
-    tokenizer = word_pieces("when did boat leave the harbour fire song a b", 60, 10**30)
-    for settings in ({}, {"max_length": 41, "doc_stride": 8}):  # as it was trained before
-        (answer,) = Predictor(module, tokenizer, settings)([QUESTION])
-        assert answer["prediction"]
-
-
-def test_length__that_was_typed_may_be_above_what_the_tokenizer_names(tiny_model: str) -> None:
-    """Such as that of a trained model, which names the length of its training."""
-    data = TextClassificationDataModule(tiny_model, max_length=100)
-    data.processor.model_max_length = 12
-    assert data.max_length == 100
-    shorter = TextClassificationDataModule(tiny_model)
-    shorter.processor.model_max_length = 12
-    assert shorter.max_length == 12
 
 
 def test_places__that_overrides_take_away_are_told_before_training(

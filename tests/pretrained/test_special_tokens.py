@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,33 +7,23 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
-from lit_hf.pretrained.processors import load_tokenizer
-from lit_hf.pretrained.special_tokens import (
-    KEY,
-    note_former_reading,
-    settled,
-    special_tokens,
-    write_for_plain,
-)
-from lit_hf.pretrained.tokenizer_saving import save_tokenizer
+from lit_hf.pretrained.special_tokens import SPLIT_SPECIAL, special_tokens, with_split_tokens
+from lit_hf.pretrained.tokenizer_files import save_tokenizer, write_for_plain
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.conftest import TWEETS
 from tests.model_families import BERT, ROBERTA, T5, byte_pairs, sentence_pieces
 
-KINDS = ["WordPiece", "Unigram", "T5", "XLMRoberta", "DebertaV2", "MBart", "Roberta", "MiniLM"]
+KINDS = ["WordPiece", "T5", "XLMRoberta", "DebertaV2", "MBart", "Roberta"]
 FolderOf = Callable[[str], Path]
 
 
 @pytest.fixture
-def folder_of(
-    tiny_model: str, tiny_t5: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> FolderOf:
-    """Folders with a tokenizer of a kind; that of MiniLM is a real one."""
+def folder_of(tiny_model: str, tmp_path: Path) -> FolderOf:
+    """Folders with a tokenizer of a kind."""
 
     def folder(kind: str) -> Path:
-        if kind == "MiniLM":
-            return Path(request.getfixturevalue("minilm"))
-        if kind in ("WordPiece", "Unigram"):
-            return Path(tiny_model if kind == "WordPiece" else tiny_t5)
+        if kind == "WordPiece":
+            return Path(tiny_model)
         make: Any = getattr(transformers, f"{kind}Tokenizer")
         config: Any = getattr(transformers, f"{kind}Config")
         parts = byte_pairs(*ROBERTA) if kind == "Roberta" else {"vocab": _pieces(kind)}
@@ -103,10 +92,6 @@ def test_other_texts__are_read_as_before(kind: str, folder_of: FolderOf) -> None
     marked = "[E1] fire [/E1] in callowmere"
     assert word in tokenizer(marked)["input_ids"]
     assert tokenizer(marked)["input_ids"] == plain(marked)["input_ids"]
-    if kind in ("WordPiece", "Roberta", "MiniLM"):
-        assert str(tokenizer.backend_tokenizer.pre_tokenizer) == str(
-            plain.backend_tokenizer.pre_tokenizer
-        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -144,20 +129,10 @@ def test_files__that_say_it_are_followed(tiny_model: str, tmp_path: Path) -> Non
 def test_settled__leaves_the_tokenizer_of_the_user_alone(tiny_t5: str) -> None:
     own = AutoTokenizer.from_pretrained(tiny_t5)
     before = own.backend_tokenizer.to_str()
-    copy = settled(own)
+    copy = with_split_tokens(own)
     assert (_real(own, "a </s> b"), _real(copy, "a </s> b")) == (["</s>"], [])
-    assert (own.backend_tokenizer.to_str(), KEY in own.init_kwargs) == (before, False)
-    assert settled(copy) is copy
-
-
-def test_files__that_say_nothing_get_how_it_was(tiny_model: str, tmp_path: Path) -> None:
-    note_former_reading(tmp_path)  # of images: nothing is there
-    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
-    note_former_reading(tmp_path)
-    assert json.loads((tmp_path / "tokenizer_config.json").read_text())[KEY] is False
-    load_tokenizer(tiny_model).save_pretrained(tmp_path)
-    note_former_reading(tmp_path)
-    assert json.loads((tmp_path / "tokenizer_config.json").read_text())[KEY] is True
+    assert (own.backend_tokenizer.to_str(), SPLIT_SPECIAL in own.init_kwargs) == (before, False)
+    assert with_split_tokens(copy) is copy
 
 
 @pytest.mark.parametrize(("literal", "real"), [("{x}", []), (" [SEP] ", ["[SEP]", "[MASK]"])])

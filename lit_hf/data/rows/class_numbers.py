@@ -22,7 +22,7 @@ from lit_hf.functional.labels import (
     hold_numbers,
     keys_of_names,
 )
-from lit_hf.pretrained.trained_names import numbers_of
+from lit_hf.pretrained.label_names import numbers_of
 
 log = logging.getLogger(__name__)
 

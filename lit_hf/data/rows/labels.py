@@ -22,7 +22,7 @@ from lit_hf.functional.labels import (
     spellings,
 )
 from lit_hf.functional.values import MISSING_WORDS
-from lit_hf.pretrained.trained_names import is_classifier, names_of, numbers_of
+from lit_hf.pretrained.label_names import is_classifier, names_of, numbers_of
 
 log = logging.getLogger(__name__)
 _FLAGS = ({"0", "1"}, {"false", "true"})

@@ -21,7 +21,7 @@ from lit_hf.functional.places import find_places
 from lit_hf.functional.sequences import IGNORED
 from lit_hf.functional.spans import Span
 from lit_hf.functional.templates import template_columns
-from lit_hf.pretrained.tokenizing import cutting_ends, tokenize
+from lit_hf.pretrained.tokenizers import cutting_ends, tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from lit_hf.functional.spans import Span
 from lit_hf.pretrained.special_tokens import special_tokens, spelling
-from lit_hf.pretrained.tokenizing import tokenize
+from lit_hf.pretrained.tokenizers import tokenize
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken

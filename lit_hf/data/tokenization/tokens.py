@@ -18,8 +18,7 @@ from lit_hf.errors import InputError
 from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.padding import rounded_up
 from lit_hf.functional.spans import Span
-from lit_hf.pretrained.model_inputs import ask_for_segments, padded_at_the_end
-from lit_hf.pretrained.tokenizing import tokenize
+from lit_hf.pretrained.tokenizers import ask_for_segments, padded_at_the_end, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

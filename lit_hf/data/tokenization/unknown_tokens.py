@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_hf.functional.text import printable
-from lit_hf.pretrained.tokenizing import tokenize
+from lit_hf.pretrained.tokenizers import tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

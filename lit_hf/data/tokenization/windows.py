@@ -14,7 +14,7 @@ from torch import Tensor
 from lit_hf.functional.offsets import completed_ends
 from lit_hf.functional.padding import padded
 from lit_hf.functional.spans import Span, token_span
-from lit_hf.pretrained.tokenizing import cutting_ends, tokenize
+from lit_hf.pretrained.tokenizers import cutting_ends, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

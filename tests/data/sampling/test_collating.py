@@ -15,7 +15,7 @@ from lit_hf.data.sampling.collating import (
     pad_tokens,
 )
 from lit_hf.data.sampling.encoded_rows import Columns
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from tests.tasks import Task

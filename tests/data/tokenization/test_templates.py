@@ -9,7 +9,7 @@ from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerBase
 
 from lit_hf.data.tokenization.templates import FilledText, TemplateTokenizer, fill, trimmed
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.model_families import write_texts
 
 SPELT = ["[SEP]", "[MASK]", "</s>", "<pad>"]

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.tokenization.tokenizer_fingerprint import stamp_of
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 
 ROWS = [{"text": "fire in the old town", "label": label} for label in "ab"]
 

@@ -5,7 +5,7 @@ from transformers import ByT5Tokenizer, T5Config
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.tokenization.tokens import encode_batch
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 
 
 def test_encode__cut_is_marked(tiny_model: str) -> None:

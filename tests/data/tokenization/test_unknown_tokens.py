@@ -18,7 +18,7 @@ from lit_hf.data.tokenization.unknown_tokens import (
     unknown_share,
     warn_of_items,
 )
-from lit_hf.pretrained.processors import load_tokenizer
+from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.tiny_models import word_pieces
 
 KOREAN = "저는 오늘 학교에 갑니다"
