@@ -16,8 +16,8 @@ from transformers import AutoModelForTokenClassification
 from lit_hf import HFDataModule, HFModule
 from lit_hf.batches import LossTerms, Prediction, Shown
 from lit_hf.modules.losses import LossFunction, apply_loss
-from lit_hf.pretrained.tokenizers import tokenize
 from lit_hf.pretrained.label_names import names_of
+from lit_hf.pretrained.tokenizers import tokenize
 
 IGNORED = -100
 Batch = Mapping[str, Any]

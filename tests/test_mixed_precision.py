@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,35 +10,22 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import pytest
 import torch
-import yaml
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, get_scheduler
 
 from lit_hf import (
-    ExtractiveQA,
-    ExtractiveQADataModule,
-    GenerativeQA,
-    GenerativeQADataModule,
-    HFDataModule,
     HFModule,
-    ImageClassificationDataModule,
-    ImageClassifier,
-    TextClassificationDataModule,
     TextClassifier,
 )
-from tests.images import NAMES, drawn
 from tests.trainers import quiet_trainer
 
-Rows = list[dict[str, object]]
 Batch = Mapping[str, Tensor]
-Make = Callable[[Iterable[nn.Parameter]], Optimizer]
-MakeTask = Callable[..., tuple[HFModule, HFDataModule]]
 SCALE = 2.0**12
 NO_DROPOUT: Any = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 _CLIPS: dict[str | None, tuple[float | None, Callable[[list[nn.Parameter]], object]]] = {
@@ -47,11 +33,6 @@ _CLIPS: dict[str | None, tuple[float | None, Callable[[list[nn.Parameter]], obje
     "value": (0.002, lambda weights: clip_grad_value_(weights, 0.002)),
     None: (None, lambda _: None),
 }
-RECIPES = sorted(
-    path
-    for path in (Path(__file__).parent.parent / "configs").rglob("*.yaml")
-    if path.parent.name != "overlays"
-)
 
 
 def _mixed(scale: float = SCALE) -> MixedPrecision:
@@ -197,124 +178,3 @@ def test_training__is_that_of_a_plain_loop(
     close = partial(torch.testing.assert_close, rtol=1e-3, atol=1e-5)
     close(watch.seen, seen)
     close(list(module.model.parameters()), list(model.parameters()))
-
-
-@pytest.fixture
-def make_task(
-    tiny_model: str, tiny_vit: str, tiny_bart: str, tweet_rows: Rows, question_rows: Rows
-) -> MakeTask:
-    """Makes module and data of a task, with the optimizer, and weights of the rows where given."""
-
-    def make(
-        task: str, make_optimizer: Make, weights: Sequence[float] = ()
-    ) -> tuple[HFModule, HFDataModule]:
-        torch.manual_seed(0)
-        pl.seed_everything(0, verbose=False)
-        short: Any = {"batch_size": 4, "val_fraction": 0}
-        if weights:
-            short["weight_column"] = "importance"
-
-        def weighed(rows: Rows) -> Rows:
-            pairs = zip(rows, itertools.cycle(weights or [1.0]), strict=False)
-            return [{**row, "importance": weight} for row, weight in pairs]
-
-        long = {**short, "max_length": 64, "doc_stride": 8}
-        if task == "TextClassifier":
-            texts = TextClassificationDataModule(tiny_model, label_names=["no", "yes"], **short)
-            classifier = TextClassifier(tiny_model, ["no", "yes"], optimizer=make_optimizer)
-            return classifier, texts.with_rows(train=weighed(tweet_rows))
-        if task == "ImageClassifier":
-            images = ImageClassificationDataModule(tiny_vit, **short)
-            rows: Rows = [{"image": drawn(n), "label": NAMES[n % 2]} for n in range(12)]
-            images.with_rows(train=weighed(rows))
-            return ImageClassifier(tiny_vit, optimizer=make_optimizer), images
-        if task == "ExtractiveQA":
-            questions = ExtractiveQADataModule(tiny_model, **long)
-            module = ExtractiveQA(tiny_model, no_answer_threshold=0, optimizer=make_optimizer)
-            return module, questions.with_rows(train=weighed(question_rows))
-        prompts = GenerativeQADataModule(tiny_bart, **long)
-        writer = GenerativeQA(tiny_bart, pretrained=False, optimizer=make_optimizer)
-        return writer, prompts.with_rows(train=weighed(question_rows))
-
-    return make
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe__trains_with_its_optimizer_and_clipping(
-    path: Path, make_task: MakeTask, tmp_path: Path
-) -> None:
-    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings = recipe["model"]["init_args"]["optimizer"]
-    kind: Any = operator.attrgetter(settings["class_path"].removeprefix("torch."))(torch)
-    make = partial(kind, **settings["init_args"])
-    module, data = make_task(recipe["model"]["class_path"], make)
-    watch = Watch()
-    quiet_trainer(
-        max_steps=2,
-        plugins=_mixed(),
-        gradient_clip_val=recipe["trainer"]["gradient_clip_val"],
-        callbacks=[watch],
-        enable_checkpointing=False,
-        default_root_dir=tmp_path,
-    ).fit(module, data)
-    assert [scale for scale, _ in watch.told] == [SCALE, SCALE]
-    assert all(bool(weight.isfinite().all()) for weight in module.parameters())
-    (optimizer,) = cast("list[Optimizer]", [module.optimizers(use_pl_optimizer=False)])
-    assert all(float(state["step"]) == 2 for state in optimizer.state.values())
-
-
-def _scales(module: HFModule, data: Any, scale: float, **trainer: Any) -> list[float]:  # noqa: ANN401 - data or a loader, and settings of the Trainer
-    """The scale after each step: it falls where one is left out."""
-    watch = Watch()
-    quiet_trainer(
-        plugins=_mixed(scale), callbacks=[watch], enable_checkpointing=False, **trainer
-    ).fit(module, data)
-    return [found for found, _ in watch.told]
-
-
-@pytest.mark.parametrize(
-    "task", ["TextClassifier", "ImageClassifier", "ExtractiveQA", "GenerativeQA"]
-)
-def test_weights__of_rows_overflow_no_sooner_than_means(
-    task: str, make_task: MakeTask, tmp_path: Path
-) -> None:
-    told = []
-    for weights in ((), (2e4, 5e4, 3e4)):
-        module, data = make_task(task, partial(SGD, lr=0.0), weights)
-        settings: Any = {"max_epochs": 1, "accumulate_grad_batches": 2}
-        told.append(_scales(module, data, SCALE, **settings, default_root_dir=tmp_path))
-    assert told[0] == told[1]
-    assert {*told[0]} == {SCALE}
-
-
-def test_weights__of_a_window_that_begins_with_nothing_overflow_no_sooner_than_means(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    batches = [
-        {**batch, "weight": torch.full((6,), 5e4 if n % 2 else 0.0)}
-        for n, batch in enumerate(_batches(8))
-    ]
-    torch.manual_seed(0)
-    module = TextClassifier(
-        tiny_model, ["a", "b", "c"], optimizer=partial(SGD, lr=0.0), scheduler="constant"
-    )
-    settings: Any = {"max_epochs": 1, "accumulate_grad_batches": 2, "default_root_dir": tmp_path}
-    assert {*_scales(module, _loader(batches), SCALE, **settings)} == {SCALE}
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_answers__of_accumulated_batches_overflow_no_sooner_than_means(
-    accumulate: int, make_task: MakeTask, tmp_path: Path
-) -> None:
-    module, data = make_task("GenerativeQA", partial(SGD, lr=0.1))
-    watch = Watch()
-    scale = 2.0**13
-    quiet_trainer(
-        max_epochs=2,
-        plugins=_mixed(scale),
-        accumulate_grad_batches=accumulate,
-        callbacks=[watch],
-        enable_checkpointing=False,
-        default_root_dir=tmp_path,
-    ).fit(module, data)
-    assert {found for found, _ in watch.told} == {scale}

@@ -107,15 +107,6 @@ def test_model__gives_the_loss_of_transformers(case: Case) -> None:
     assert float(step["loss"]) == pytest.approx(float(plain), abs=1e-5)
 
 
-def test_predictions__of_an_ordinary_loader_are_numbered_once(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    module, loader = TextClassifier(tiny_model, ["a", "b"]), text_rows(tiny_model)
-    found = quiet_trainer(default_root_dir=tmp_path).predict(module, loader)
-    rows: list[Any] = [row for part in found or [] for row in part]
-    assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
-
-
 def test_module__is_called_as_in_transformers(tiny_model: str) -> None:
     tokenizer, module = (
         AutoTokenizer.from_pretrained(tiny_model),

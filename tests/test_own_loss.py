@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from lit_hf import HFModule, InputError, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.callbacks.fingerprint import facts_of_module
 from lit_hf.callbacks.resume_guard import ResumeGuard
-from lit_hf.functional.labels import ProblemType
-from lit_hf.modules.losses import own_or_smoothed
-from tests.commands import TWEETS, Done, fit_words, run_command
+from tests.commands import Done, fit_words, run_command
 from tests.images import NAMES
 from tests.processes import run_script
 from tests.tasks import TASKS, Task, task_of
@@ -82,20 +80,6 @@ def test_loss__is_that_of_the_training_and_not_of_a_validation(
     assert found["doubled"]["val/loss"] == pytest.approx(found["own"]["val/loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["extractive", "generative", "image", "text"])
-def test_smoothing__is_finite_and_above_the_plain_loss(
-    name: str, make_task: Callable[[str], Task], tmp_path: Path
-) -> None:
-    """Over spans it spreads over the tokens that there are: padding has logits of -inf."""
-    values = []
-    for smoothing in (0.0, 0.2):
-        loss = nn.CrossEntropyLoss(label_smoothing=smoothing)
-        trainer, _ = _fit(make_task(name), tmp_path, loss=loss, optimizer=_still)
-        values.append(float(trainer.callback_metrics["train/loss"]))
-    assert values[1] != pytest.approx(values[0])
-    assert torch.tensor(values).isfinite().all()
-
-
 def test_learnt_loss__is_trained_saved_and_left_out_where_there_is_none(
     make_task: Callable[[str], Task], tmp_path: Path
 ) -> None:
@@ -122,28 +106,6 @@ def test_learnt_loss__is_trained_saved_and_left_out_where_there_is_none(
     TextClassifier.load_from_checkpoint(path, loss=weighted)
     assert torch.equal(cast("Tensor", weighted.weight), torch.tensor([1.0, 3.0]))
     assert Predictor.from_pretrained(path)(["a fire"])[0]["prediction"] in NAMES
-
-
-def test_learnt_loss__goes_on_as_if_it_had_not_been_stopped(
-    make_task: Callable[[str], Task], tmp_path: Path
-) -> None:
-    task = make_task("text")
-
-    def fit(epochs: int, ckpt_path: Path | None = None) -> tuple[pl.Trainer, Margin]:
-        pl.seed_everything(0, verbose=False)
-        module = task.module(pretrained=False, loss=Margin(), scheduler="constant")
-        data = task.data(batch_size=4, val_fraction=0).with_rows(train=task.rows(0, 8))
-        trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=epochs)
-        trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
-        assert isinstance(module.loss, Margin)
-        return trainer, module.loss
-
-    _, whole = fit(2)
-    trainer, _ = fit(1)
-    trainer.save_checkpoint(path := tmp_path / "first.ckpt")
-    _, resumed = fit(2, path)
-    assert torch.equal(whole.margin, resumed.margin)
-    assert torch.equal(whole.count, resumed.count)
 
 
 BOTH = """
@@ -240,49 +202,6 @@ def test_training__of_another_loss_is_another_one_and_of_another_metric_is_not(
     fit(2, path, loss=smoothed, metrics={"same": lambda predictions, labels: 1.0})
 
 
-def test_smoothing__of_the_task_is_no_loss_of_ones_own(tiny_vit: str) -> None:
-    from lit_hf import ImageClassifier
-
-    facts = facts_of_module(ImageClassifier(tiny_vit, ["a", "b"], label_smoothing=0.1))
-    assert (facts["model.loss"], facts["model.label_smoothing"]) == (None, 0.1)
-    with pytest.raises(InputError, match="label_smoothing"):
-        own_or_smoothed(nn.CrossEntropyLoss(), 0.1)
-
-
-@pytest.mark.parametrize("problem_type", ["multi_label", "regression"])
-def test_loss__of_flags_and_of_numbers(
-    problem_type: ProblemType, tiny_model: str, tmp_path: Path
-) -> None:
-    is_number = problem_type == "regression"
-    names = None if is_number else ["a", "b"]
-    rows: list[dict[str, object]] = [
-        {"text": f"fire {n}", "label": 0.5 * n if is_number else (["a"], ["a", "b"], [])[n % 3]}
-        for n in range(6)
-    ]
-    loss = (
-        nn.HuberLoss(delta=0.1)
-        if is_number
-        else nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 4.0]))
-    )
-    data = TextClassificationDataModule(
-        tiny_model, problem_type=problem_type, label_names=names, val_fraction=0, batch_size=6
-    ).with_rows(train=rows)
-    settings: dict[str, Any] = {"problem_type": problem_type, "label_names": names, "loss": loss}
-    module = TextClassifier(
-        tiny_model,
-        pretrained=False,
-        optimizer=_still,
-        **settings,
-    )
-    trainer = quiet_trainer(default_root_dir=tmp_path, max_epochs=1)
-    trainer.fit(module, data)
-    batch = next(iter(data.train_dataloader()))
-    logits = module.eval().step(batch, "val")["logits"]
-    inputs = logits[:, 0] if is_number else logits
-    expected = loss(inputs, batch["labels"]).mean()
-    assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(float(expected), rel=0.2)
-
-
 OWN = """
     import torch
 
@@ -323,26 +242,3 @@ def test_command__with_a_loss_of_a_file_trains_resumes_and_validates(
     words = ["--run", str(tmp_path / "run"), "--trainer.enable_progress_bar=false"]
     checked = run_command("validate", *words, folder=tmp_path)  # an evaluation needs no loss
     assert checked.returncode == 0, checked.stderr
-
-
-def test_command__with_a_loss_of_one_number_is_refused_in_words(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    done = _command(tmp_path, tiny_model, "--model.loss", "own_losses.mean")
-    assert done.returncode == 2
-    assert "the loss mean gives" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_command__refuses_to_weigh_places_of_answers(tiny_model: str, tmp_path: Path) -> None:
-    (tmp_path / "own_losses.py").write_text(textwrap.dedent(OWN))
-    words = [
-        *("fit", "--import", "own_losses", "--trainer.default_root_dir", "run"),
-        *("--model", "ExtractiveQA", "--model.loss", "own_losses.Weighted"),
-        *("--model.model_name", tiny_model, "--data", "ExtractiveQADataModule"),
-        *("--data.train_file", str(TWEETS.parent / "paragraphs" / "train.json")),
-    ]
-    done = run_command(*words, folder=tmp_path)
-    assert done.returncode == 2
-    assert "leave `weight` out" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -1,30 +1,26 @@
 """Metrics of the user's own in all four tasks: what they receive, and the command with them."""
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
-import yaml
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import (
     BinaryF1Score,
     MulticlassAccuracy,
-    MulticlassCohenKappa,
     MulticlassF1Score,
-    MultilabelF1Score,
 )
 from torchmetrics.regression import MeanSquaredError
 from torchmetrics.text import BLEUScore
 from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric
 
 from lit_hf import InputError, TextClassificationDataModule, TextClassifier
-from tests.commands import ROOT, Done, fit_words, run_command
+from tests.commands import Done, fit_words, run_command
 from tests.images import NAMES
 from tests.tasks import Task, task_of
 from tests.trainers import quiet_trainer
@@ -108,40 +104,6 @@ def test_class_metric__receives_probabilities_and_a_function_classes(
     assert found["mean"] == pytest.approx(found["accuracy"])
 
 
-def _of_texts(
-    model: str,
-    labels: Sequence[object],
-    metric: Metric,
-    **settings: Any,  # noqa: ANN401 - of module and data
-) -> dict[str, float]:
-    pl.seed_everything(0, verbose=False)
-    rows: list[dict[str, object]] = [
-        {"text": f"fire {number}", "label": label} for number, label in enumerate(labels)
-    ]
-    data = TextClassificationDataModule(model, val_fraction=0, eval_batch_size=2, **settings)
-    module = TextClassifier(
-        model,
-        pretrained=False,
-        config_overrides={"initializer_range": 0.4},
-        metrics={"mine": metric},
-        **settings,
-    )
-    (found,) = quiet_trainer().validate(module, data.with_rows(val=rows), verbose=False)
-    return dict(found)
-
-
-def test_metric__of_flags_receives_all_classes(tiny_model: str) -> None:
-    labels: list[list[str]] = [["a"], ["a", "b"], [], ["b"], ["c", "a"]]
-    settings: dict[str, Any] = {"problem_type": "multi_label", "label_names": ["a", "b", "c"]}
-    found = _of_texts(tiny_model, labels, MultilabelF1Score(3), **settings)
-    assert found["val/mine"] == pytest.approx(found["val/f1"], abs=1e-6)
-
-
-def test_metric__of_numbers_receives_numbers(tiny_model: str) -> None:
-    found = _of_texts(tiny_model, [0.5, 1.5, -2.0], MeanSquaredError(), problem_type="regression")
-    assert found["val/mine"] == pytest.approx(found["val/mse"], rel=1e-5)
-
-
 @pytest.mark.parametrize("name", ["extractive", "generative"])
 def test_metric__of_answers_receives_texts_and_all_gold_answers(
     name: str, make_task: Callable[[str], Task]
@@ -159,11 +121,6 @@ def test_metric__of_answers_receives_texts_and_all_gold_answers(
     ((texts, answers),) = seen
     assert answers == [[f"{n} o'clock"] for n in range(7)]  # in the order of the rows
     assert all(isinstance(text, str) for text in texts)
-
-
-def test_metric__that_does_not_fit_is_named(make_task: Callable[[str], Task]) -> None:
-    with pytest.raises(InputError, match=r"'mine' \(MulticlassF1Score\)"):
-        _validated(make_task("text"), metrics={"mine": MulticlassF1Score(5)})
 
 
 def _fit(
@@ -235,33 +192,3 @@ def test_command__trains_by_an_added_metric_resumes_and_validates(
     words += ["--checkpoint.monitor", "val/loss", "--print_config"]
     other = run_command("fit", *words, folder=tmp_path)
     assert "mode: min" in other.stdout
-
-
-def test_command__with_a_metric_of_other_classes_is_refused_in_words(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    wrong = ["--model.metrics.kappa", "MulticlassCohenKappa", "--model.metrics.kappa.num_classes=3"]
-    done = _command(tmp_path, tiny_model, *wrong)
-    assert done.returncode == 2
-    assert done.stderr.count("'kappa' (MulticlassCohenKappa)") == 1
-    assert "Traceback" not in done.stderr
-
-
-def test_page__is_right_as_it_is_written(tiny_model: str, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "change_one_thing.md").read_text(encoding="utf-8")
-    section = page.split("## A head")[0]
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (tmp_path / "own.yaml").write_text(recipe)
-    done = _command(tmp_path, tiny_model, "--config", "own.yaml", "--print_config")
-    assert done.returncode == 0, done.stderr
-    model = yaml.safe_load(done.stdout)["model"]["init_args"]
-    assert model["metrics"]["kappa"]["init_args"]["weights"] == "quadratic"
-    assert model["loss"]["init_args"]["label_smoothing"] == 0.1
-    names: dict[str, Any] = {
-        **{"torch": torch, "TextClassifier": TextClassifier},
-        "MulticlassCohenKappa": MulticlassCohenKappa,
-    }
-    exec(code.replace("FOLDER_OR_HUB_ID", tiny_model), names)
-    names["module"].configure_model()
-    assert {"kappa", "rows"} < {*names["module"].metric_names()}

@@ -153,7 +153,7 @@ def test_spans(kind: str, tmp_path: Path, exported: Folder) -> None:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_written_answers(kind: str, tmp_path: Path, exported: Folder) -> None:
+def test_generated_answers(kind: str, tmp_path: Path, exported: Folder) -> None:
     """By the prompt, the beams and the lengths that the folder names."""
     base = write_texts(kind, tmp_path / "base")
     prompt = "{context} Question: {question}"

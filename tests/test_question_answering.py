@@ -1,22 +1,17 @@
 """Questions from file to answer: the command, the exported folder, one process and two."""
 
 import json
-import runpy
 import shutil
-import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from transformers import AutoModelForQuestionAnswering
 
-from lit_hf import AnswerScore, ExtractiveQA, ExtractiveQADataModule, InputError, Predictor
-from lit_hf.batches import SpanBatch, SpanOutput
-from lit_hf.modules.decoding.spans import decode_spans, predict_extracts
+from lit_hf import ExtractiveQA, Predictor
 from tests.commands import output_of
 from tests.official_squad import evaluate
-from tests.processes import run_script
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "extractive_qa" / "squad_v2.yaml"
@@ -101,16 +96,6 @@ def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, so
     assert predictor(asked, contexts) == answers
 
 
-def test_predictor__wants_question_and_context(run_folder: Path) -> None:
-    predictor = Predictor.from_pretrained(run_folder / "pretrained")
-    for context in (None, 5):
-        wrong: Any = context
-        with pytest.raises(InputError, match=r"`question` with `context` .* a text or a list"):
-            predictor(question="Who?", context=wrong)
-    with pytest.raises(InputError, match="items, or `question` with `context`, not both"):
-        predictor(["x"], question="Who?", context="Ada did.")
-
-
 def test_export__loads_in_plain_transformers_with_the_same_logits(
     run_folder: Path, rows: Rows
 ) -> None:
@@ -130,59 +115,6 @@ def test_export__loads_in_plain_transformers_with_the_same_logits(
     module = ExtractiveQA.load_from_checkpoint(best, weights_only=True)
     assert held["no_answer_threshold"] == module.threshold
     assert (held["max_length"], held["doc_stride"]) == (64, 16)
-
-
-SCRIPT = """
-import json, sys, warnings
-from pathlib import Path
-import lightning.pytorch as pl
-import torch
-from lit_hf import ExtractiveQA, ExtractiveQADataModule
-
-def run(folder, devices):
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    rows = [json.loads(line) for line in Path(folder, "rows.jsonl").read_text().splitlines()]
-    trainer = pl.Trainer(
-        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto",
-        logger=False, enable_progress_bar=False, enable_model_summary=False, precision="64-true",
-        default_root_dir=folder,
-    )
-    found = {}
-    for num_rows in (1, 5, 7):
-        part = [{**rows[n % 5], "id": str(n)} for n in range(num_rows)]
-        data = ExtractiveQADataModule(f"{folder}/model", max_length=64, doc_stride=16,
-                                      eval_batch_size=2)
-        torch.manual_seed(0)
-        module = ExtractiveQA(f"{folder}/model", no_answer_threshold=0.0, pretrained=False,
-                              config_overrides={"initializer_range": 0.4})
-        (scores,) = trainer.validate(module, data.with_rows(val=part), verbose=False)
-        found[num_rows] = {name: float(value) for name, value in scores.items()}
-    Path(folder, f"found-{devices}-{trainer.global_rank}.json").write_text(json.dumps(found))
-
-if __name__ == "__main__":
-    run(sys.argv[1], int(sys.argv[2]))
-"""
-
-
-def test_validate__with_two_processes_tells_the_same_as_with_one(
-    tiny_model: str, rows: Rows, tmp_path: Path
-) -> None:
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "model").symlink_to(tiny_model)
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    run_script(script, str(tmp_path), "2")
-    with warnings.catch_warnings():
-        runpy.run_path(str(script))["run"](str(tmp_path), 1)
-    one, *two = (
-        cast("dict[str, dict[str, float]]", json.loads((tmp_path / name).read_text()))
-        for name in ("found-1-0.json", "found-2-0.json", "found-2-1.json")
-    )
-    for num_rows in ("1", "5", "7"):
-        assert one[num_rows]["val/num_examples"] == int(num_rows)
-        for found in two:
-            assert found[num_rows] == pytest.approx(one[num_rows], abs=1e-6, nan_ok=True)
 
 
 @pytest.fixture
@@ -211,43 +143,3 @@ def letters(tiny_model: str, tmp_path: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 512}))
     return str(folder)
-
-
-def test_korquad__answered_with_its_own_answers_scores_full(real_data: Path, letters: str) -> None:
-    """Through rows, windows, spans and metric, with logits that point at the labels."""
-    path = str(real_data / "korquad" / "KorQuAD_v1.0_dev.json")
-    data = ExtractiveQADataModule(
-        letters, val_file=path, max_length=512, doc_stride=128, eval_batch_size=32
-    )
-    score = AnswerScore("ko")
-    for loaded in data.val_dataloader():
-        batch = cast("SpanBatch", loaded)
-        windows = torch.arange(len(batch["input_ids"]))
-        starts, ends = torch.zeros(2, *batch["input_ids"].shape)
-        held = (batch["first_token"] != batch["no_answer_token"]).float() * 9
-        starts[windows, batch["first_token"]] = held
-        ends[windows, batch["last_token"]] = held
-        output = {"windows": windows, "start_logits": starts, "end_logits": ends}
-        found = decode_spans(batch, cast("SpanOutput", output), longest=110, num_best=1)
-        answers = [str(row["prediction"]) for row in predict_extracts(found, None)]
-        score.update(answers, batch["answers"])
-    values = {name: float(value) for name, value in score.compute().items()}
-    assert values == {"exact_match": 100.0, "f1": 100.0, "num_examples": 5774.0}
-
-
-def test_predictor__reads_special_tokens_in_texts_as_text(tiny_model: str, rows: Rows) -> None:
-    """As the data does, also by a tokenizer that the user has loaded, which stays as it was."""
-    context = f"The [CLS] mark. {rows[2]['context']} And [SEP] ends it."
-    row = {"id": "0", "question": "Does [SEP] end?", "context": context, "answers": ["[SEP]"]}
-    data = ExtractiveQADataModule(tiny_model, max_length=64, doc_stride=16).with_rows(predict=[row])
-    torch.manual_seed(0)
-    module = ExtractiveQA(tiny_model, pretrained=False, config_overrides={"initializer_range": 0.4})
-    module.configure_model()
-    batch = next(iter(data.predict_dataloader()))
-    own = AutoTokenizer.from_pretrained(tiny_model)
-    predictor = Predictor(module, own, {"max_length": 64, "doc_stride": 16})
-    with torch.inference_mode():
-        (wanted,) = predictor.module.predict_step(batch, 0)
-    (answer,) = predictor([row])
-    assert answer["n_best"] == wanted["n_best"]
-    assert own("a [SEP]")["input_ids"].count(own.sep_token_id) == 2

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from lit_hf import GenerativeQA, GenerativeQADataModule, InputError, Predictor
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf import Predictor
 from tests.commands import output_of
 from tests.official_squad import evaluate
 from tests.tiny_models import paragraph_rows
-from tests.trainers import quiet_trainer
 
 Rows = list[dict[str, Any]]
 RECIPE = Path(__file__).parent.parent / "configs" / "generative_qa" / "squad_t5.yaml"
@@ -83,21 +80,6 @@ def test_predictor__answers_as_the_command_does(run_folder: Path, rows: Rows, so
     assert predictor(rows[0]["question"], rows[0]["context"]) == [one]
 
 
-def test_predictor__takes_a_context_of_any_length(run_folder: Path, rows: Rows) -> None:
-    predictor = Predictor.from_pretrained(run_folder / "pretrained")
-    contexts = {row["context"] for row in paragraph_rows()}
-    (answer,) = predictor(question=rows[0]["question"], context=" ".join(sorted(contexts)))
-    assert isinstance(answer["n_best"], list)
-    assert len(answer["n_best"]) > 5
-    with pytest.raises(InputError, match=r"item 0: the question has \d+ tokens, .* room for 383"):
-        predictor([("why " * 400, "Ada did.")])
-    with pytest.raises(InputError, match="item 1: the question or the context is empty"):
-        predictor([("Who?", "Ada did."), ("Who?", " ")])
-    with pytest.raises(InputError, match="item 0: wanted a"):
-        predictor(["Who?"])
-    assert predictor([]) == []
-
-
 def test_export__writes_the_same_in_plain_transformers(run_folder: Path, rows: Rows) -> None:
     folder = run_folder / "pretrained"
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
@@ -115,58 +97,3 @@ def test_export__writes_the_same_in_plain_transformers(run_folder: Path, rows: R
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "pipeline_tag: text2text-generation" in card
     assert "| prompt | question: " in card
-
-
-def test_answers__are_written_as_long_as_those_taught(
-    tiny_t5: str, rows: Rows, tmp_path: Path
-) -> None:
-    """By validation, export and Predictor; answers that never end show where they are cut."""
-    data = GenerativeQADataModule(tiny_t5, max_answer_length=50, val_fraction=0)
-    data.with_rows(train=rows[:2], val=rows[:2])
-    module = GenerativeQA(tiny_t5, {"suppress_tokens": [1]})
-    trainer = quiet_trainer(max_steps=1, enable_checkpointing=False, default_root_dir=tmp_path)
-    trainer.fit(module, data)
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
-    folder = export_checkpoint(tmp_path / "a.ckpt", tmp_path / "model")
-    plain = AutoModelForSeq2SeqLM.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompt = f"question: {rows[0]['question']} context: {rows[0]['context']}"
-    ids = plain.generate(**tokenizer(prompt, return_tensors="pt"))[0]
-    assert len(ids) == 1 + 50
-    wanted = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
-    batch: Any = next(iter(data.val_dataloader()))
-    answers = [module.predict_step(batch, 0)[0]]
-    for source in (folder, tmp_path / "a.ckpt"):
-        answers += Predictor.from_pretrained(source)(rows[:1])
-    assert [answer["prediction"] for answer in answers] == [wanted] * 3
-
-
-def test_generation__can_be_changed_for_an_evaluation(run_folder: Path) -> None:
-    output_of("validate", "--run", str(run_folder), "--model.generation.max_new_tokens", "2")
-    scores = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["validate"]
-    assert scores["exact_match"] < 100
-
-
-def test_checkpoint__loads_with_the_weights_that_were_exported(run_folder: Path) -> None:
-    module = GenerativeQA.load_from_checkpoint(
-        run_folder / "checkpoints" / "last.ckpt", weights_only=True
-    )
-    plain = AutoModelForSeq2SeqLM.from_pretrained(run_folder / "pretrained")
-    for name, parameter in plain.named_parameters():
-        assert torch.equal(parameter, module.model.get_parameter(name))
-
-
-@pytest.mark.parametrize("mark", ["", " </s>"])
-def test_predictor__reads_special_tokens_in_texts_as_text(tiny_t5: str, mark: str) -> None:
-    """As the data does, with the real ones that a prompt has."""
-    row = {"id": "0", "question": "Does </s> end?", "context": "Ada wrote <pad> and </s>. " * 20}
-    settings: dict[str, Any] = {"max_length": 64, "doc_stride": 12}
-    settings["prompt"] = f"question: {{question}}{mark} context: {{context}}"
-    data = GenerativeQADataModule(tiny_t5, **settings).with_rows(predict=[row])
-    module = GenerativeQA(tiny_t5, {"max_new_tokens": 4})
-    module.configure_model()
-    predictor = Predictor(module, AutoTokenizer.from_pretrained(tiny_t5), settings)
-    with torch.inference_mode():
-        (wanted,) = module.predict_step(next(iter(data.predict_dataloader())), 0)
-    (answer,) = predictor([row])
-    assert answer["n_best"] == wanted["n_best"]

@@ -10,7 +10,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from lit_hf.errors import InputError
 
@@ -121,15 +121,11 @@ def check_prediction(prediction: object) -> None:
     Raises:
         InputError: saying what to give instead.
     """
-    if isinstance(prediction, str):
-        return
-    keys = ("prediction", "prediction_text")
-    key = next((k for k in keys if isinstance(prediction, Mapping) and k in prediction), None)
-    hint = "" if key is None else f' (of rows that are dicts `[row["{key}"] for row in rows]`)'
-    raise InputError(
-        f'Expected each prediction to be a text, "" for no answer{hint}, but got a '
-        f"{type(prediction).__name__}: {str(prediction)[:80]}."
-    )
+    if not isinstance(prediction, str):
+        raise InputError(
+            'Expected each prediction to be a text, "" for no answer (of a row of `Predictor` '
+            f'`row["prediction"]`), but got a {type(prediction).__name__}: {str(prediction)[:80]}.'
+        )
 
 
 def right_answers(answers: object) -> list[str]:
@@ -146,12 +142,11 @@ def right_answers(answers: object) -> list[str]:
     """
     if isinstance(answers, str):
         return [answers] if answers else []
-    if isinstance(answers, Iterable) and not isinstance(answers, Mapping | bytes):
-        found = list(answers)
-        if all(isinstance(answer, str) for answer in found):
-            return found
-    hint = ', of a row of SQuAD `row["answers"]["text"]`,' if isinstance(answers, Mapping) else ""
+    found: list[Any] = list(answers) if isinstance(answers, Iterable) else [answers]
+    if not isinstance(answers, Mapping) and all(isinstance(answer, str) for answer in found):
+        return found
     raise InputError(
-        f"Expected the right answers of each question as a list of texts{hint} with [] for no "
-        f"answer, but got a {type(answers).__name__}: {str(answers)[:80]}."
+        "Expected the right answers of each question as a list of texts (of a row of SQuAD `row["
+        '"answers"]["text"]`), [] for no answer, but got a '
+        f"{type(answers).__name__}: {str(answers)[:80]}."
     )

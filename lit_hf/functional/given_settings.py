@@ -10,11 +10,10 @@ from lit_hf.functional.credentials import without_secrets
 from lit_hf.functional.differences import Fact
 
 _GIVEN = "_given_arguments"
-_BEGUN = "_begun_with"  # what the constructor left under the names of the arguments
 
 
 def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact]:
-    """The arguments of a constructor that an object keeps under their names, in plain types.
+    """The arguments of a constructor that an object keeps under their names, as facts.
 
     Args:
         made: the object, before anything has changed it.
@@ -26,14 +25,10 @@ def given_settings(made: object, of_users_alone: bool = False) -> dict[str, Fact
     >>> given_settings(Noisy([1, 2]))
     {'size': '[1, 2]'}
     """
-    kept = kept_settings(made, of_users_alone)
-    return {name: _as_fact(value) for name, value in kept.items()}
-
-
-def _as_fact(value: object) -> Fact:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return json.dumps(value, sort_keys=True)
+    return {
+        name: value if isinstance(value, str | int | float | None) else json.dumps(value)
+        for name, value in kept_settings(made, of_users_alone).items()
+    }
 
 
 def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, object]:
@@ -43,22 +38,23 @@ def kept_settings(made: object, of_users_alone: bool = False) -> dict[str, objec
         made: the object.
         of_users_alone: leave out those that a class of this package has.
     """
-    names: dict[str, bool] = {}  # and whether the package knows them; base classes come last
+    given: dict[str, object] = vars(made).get(_GIVEN, {})
+    is_ours = dict.fromkeys(given, False)  # whether the package knows an argument
     for kind in constructors_of(type(made)):
-        names |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
-    given = {k: v for k, v in vars(made).get(_GIVEN, {}).items() if not names.get(k, False)}
-    wanted = [n for n in {**names, **given} if not (names.get(n, False) and of_users_alone)]
-    begun = vars(made).get(_BEGUN, {})
-    same = {k: v for k, v in given.items() if k in begun and _is_same(vars(made).get(k), begun[k])}
-    kept = {name: {**given, **vars(made), **same}.get(name, _GIVEN) for name in wanted}
-    return {k: v for k, v in kept.items() if v is not _GIVEN and is_plain(v)}
+        is_ours |= dict.fromkeys(_named(kind), kind.__module__.startswith("lit_hf."))
+    kept: dict[str, object] = {}
+    for name in is_ours:
+        values = vars(made) if is_ours[name] else {**vars(made), **given}
+        if name in values and is_plain(values[name]) and not (is_ours[name] and of_users_alone):
+            kept[name] = values[name]
+    return kept
 
 
 def remember_given(kind: type) -> None:
     """Let the objects of a class of the user's own know what its constructor was given.
 
     An argument that it takes out of its `**settings`, or keeps changed or under another name, is
-    found so; an attribute that somebody sets later counts as it is then.
+    found so.
 
     Args:
         kind: whose `__init__` is replaced; of a class of this package it stays.
@@ -70,20 +66,12 @@ def remember_given(kind: type) -> None:
 
     @functools.wraps(init)
     def begin(made: object, *args: object, **given: object) -> None:
-        if _GIVEN in vars(made):  # the outermost constructor is the one that is called again
-            init(made, *args, **given)
-            return
-        named = vars(made)[_GIVEN] = _by_name(signature, made, *args, **given)
+        if _GIVEN not in vars(made):  # the outermost constructor is the one that is called again
+            vars(made)[_GIVEN] = _by_name(signature, made, *args, **given)
         init(made, *args, **given)
-        vars(made)[_BEGUN] = {name: vars(made)[name] for name in named if name in vars(made)}
 
     begin.__signature__ = signature  # type: ignore[attr-defined]  # which Lightning looks at
     kind.__init__ = begin  # type: ignore[misc]  # of a class
-
-
-def _is_same(value: object, other: object) -> bool:
-    """Whether an attribute is as it was; numbers of a pickled object are other objects."""
-    return value is other or (is_plain(value) and is_plain(other) and value == other)
 
 
 def _by_name(signature: inspect.Signature, *args: object, **given: object) -> dict[str, object]:

@@ -1,28 +1,23 @@
-"""The metrics of a classification task, and why their scores may say little."""
+"""The metrics of the classification tasks."""
 
-from collections.abc import Mapping, Sequence
-from typing import cast
-
-from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import (
+    BinaryF1Score,
     MulticlassAccuracy,
+    MulticlassF1Score,
     MultilabelExactMatch,
     MultilabelF1Score,
 )
 
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.auroc import DefinedAUROC, OneVsRestAUROC
-from lit_hf.metrics.class_counts import ClassCounts
+from lit_hf.metrics.auroc import DefinedAUROC
 from lit_hf.metrics.regression import RegressionScore
 
 MOST_CLASSES = 1000
 """Classes up to which there is a confusion matrix (8 MB) and AUROC (4 kB a row)."""
 
 
-def text_metrics(
-    problem_type: ProblemType, num_labels: int, positive: int = 1
-) -> dict[str, Metric]:
+def text_metrics(problem_type: ProblemType, num_labels: int) -> dict[str, Metric]:
     """The metrics of text classification by name.
 
     | problem | scores |
@@ -37,59 +32,40 @@ def text_metrics(
     Args:
         problem_type: what the labels are.
         num_labels: C, how many classes there are.
-        positive: number of the positive class, of two.
     """
     if problem_type == "regression":
         return {"regression": RegressionScore()}
-    metrics: dict[str, Metric]
     if problem_type == "multi_label":
-        metrics = {
+        metrics: dict[str, Metric] = {
             "accuracy": MultilabelExactMatch(num_labels, validate_args=False),
             "f1": MultilabelF1Score(num_labels, average="macro", validate_args=False),
             "f1_micro": MultilabelF1Score(num_labels, average="micro", validate_args=False),
         }
-        auroc = DefinedAUROC()
     else:
-        names = ["accuracy", "f1"] if num_labels == 2 else ["accuracy", "f1", "f1_micro"]
-        metrics = {"classes": ClassCounts(num_labels, names, positive)}
-        auroc = OneVsRestAUROC()
-    return {**metrics, "auroc": auroc} if num_labels <= MOST_CLASSES else metrics
+        metrics = _exclusive(num_labels)
+        if num_labels > 2:
+            metrics["f1_micro"] = _accuracy(num_labels)
+    return {**metrics, "auroc": DefinedAUROC()} if num_labels <= MOST_CLASSES else metrics
 
 
-def image_metrics(num_labels: int, positive: int = 1) -> dict[str, Metric]:
-    """The metrics of image classification by name: accuracy, f1, and top 5 of more classes.
+def image_metrics(num_labels: int) -> dict[str, Metric]:
+    """The metrics of image classification by name: accuracy, f1, and top 5 of more classes."""
+    metrics = _exclusive(num_labels)
+    return {**metrics, "accuracy_top5": _accuracy(num_labels, 5)} if num_labels > 5 else metrics
 
-    F1 is that of the positive class where there are two, else the mean over the classes (macro).
 
-    Args:
-        num_labels: C, how many classes there are.
-        positive: number of the positive class, of two.
+def _exclusive(num_labels: int) -> dict[str, Metric]:
+    """Accuracy and F1 of classes of which each row has one.
+
+    F1 of two is that of the positive class, of more the mean over those that are in the truth or in
+    the predictions (macro).
     """
-    metrics: dict[str, Metric] = {"classes": ClassCounts(num_labels, positive=positive)}
-    if num_labels > 5:
-        metrics["accuracy_top5"] = MulticlassAccuracy(
-            num_labels, average="micro", top_k=5, validate_args=False
-        )
-    return metrics
+    f1 = MulticlassF1Score(num_labels, average="macro", validate_args=False)
+    return {
+        "accuracy": _accuracy(num_labels),
+        "f1": BinaryF1Score(validate_args=False) if num_labels == 2 else f1,
+    }
 
 
-def one_sided(metrics: nn.ModuleDict, values: Mapping[str, Tensor], names: Sequence[str]) -> str:
-    """Why scores say little or nothing of rows that are all alike; "" where they are not.
-
-    Args:
-        metrics: those of the task, since they were computed.
-        values: what they have given, with `loss`.
-        names: the C class names.
-    """
-    if "classes" in metrics:
-        only = cast("ClassCounts", metrics["classes"]).only_class
-        if only is None:
-            return ""
-        undefined = " and AUROC is undefined" if "auroc" in values else ""
-        return f"all rows are of the class {names[only]!r}: F1 says little{undefined}"
-    name = "pearson" if "regression" in metrics else "auroc"
-    if name not in values or not values[name].isnan() or not values["loss"].isfinite():
-        return ""
-    if name == "pearson":
-        return "all targets, or all predictions, are equal: correlation is undefined"
-    return "no label is on in some rows and off in others: AUROC is undefined"
+def _accuracy(num_labels: int, top_k: int = 1) -> Metric:
+    return MulticlassAccuracy(num_labels, average="micro", top_k=top_k, validate_args=False)

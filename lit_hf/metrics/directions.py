@@ -19,16 +19,14 @@ HIGHER_IS_BETTER = {
 """The scores of all tasks. Counts (`num_examples`) and thresholds are no scores."""
 _LOGGED = re.compile(
     r"(train|val|test)/(best_|HasAns_|NoAns_)?"  # stage, and which questions
-    rf"(?P<score>{'|'.join(HIGHER_IS_BETTER)})"
-    r"(_macro|_micro|_weighted|_top\d+)?(_step|_epoch)?"  # how classes are averaged; Lightning's
-    r"(/.+)?"  # of one class
+    rf"(?P<score>{'|'.join(HIGHER_IS_BETTER)})(_micro|_top\d+)?(_step|_epoch)?(/.+)?"
 )
 
 
 def mode_of(name: str) -> Mode | None:
     """What a callback that monitors a score has to look for; None where the name says nothing.
 
-    >>> mode_of("val/loss"), mode_of("test/accuracy_top5"), mode_of("val/f1/positive")
+    >>> mode_of("val/loss"), mode_of("test/accuracy_top5"), mode_of("val/f1_micro")
     ('min', 'max', 'max')
     >>> mode_of("val/mcc"), mode_of("val/best_f1_thresh"), mode_of("val/num_examples")
     (None, None, None)

@@ -30,7 +30,7 @@ class FunctionMetric(Metric):
             numbers.
 
     Raises:
-        InputError: if it wants scores of the classes.
+        InputError: if it takes scores of the classes.
 
     Example:
         >>> metric = FunctionMetric(lambda predictions, labels: (predictions == labels).mean())
@@ -61,8 +61,6 @@ class FunctionMetric(Metric):
         """What the function gives of all rows; a collective operation."""
         parts = over_processes(self.rows)
         rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
-        if not rows:
-            return torch.tensor(torch.nan)
         given = [_joined([row[1] for row in rows]), _joined([row[2] for row in rows])]
         found = self.function(*(reversed(given) if self.labels_first else given))
         if isinstance(found, dict):
@@ -79,7 +77,7 @@ def takes_labels_first(function: Callable[..., object]) -> bool:
     """Whether a function takes the labels before the predictions, by the names of its arguments.
 
     Raises:
-        InputError: if it wants scores of the classes, of which it gets none.
+        InputError: if it takes scores of the classes, of which it gets none.
 
     >>> takes_labels_first(lambda y_true, y_pred: 0.0), takes_labels_first(lambda a, b: 0.0)
     (True, False)
@@ -88,11 +86,11 @@ def takes_labels_first(function: Callable[..., object]) -> bool:
         names = [*inspect.signature(function).parameters][:2]
     except (TypeError, ValueError):  # written in C
         return False
-    if wanted := _SCORES & {*names}:
+    if _SCORES & {*names}:
         raise InputError(
-            f"a function of `metrics` receives predictions, but `{wanted.pop()}` of "
-            f"{getattr(function, '__name__', function)} wants scores of the classes: take a class "
-            "of torchmetrics, such as `MulticlassAUROC`, which gets probabilities."
+            f"a function of `metrics` receives predictions, but {names} of "
+            f"{getattr(function, '__name__', function)} are scores of the classes: take a class of "
+            "torchmetrics, such as `MulticlassAUROC`."
         )
     return len(names) == 2 and names[0] in _LABELS and names[1] not in _LABELS
 

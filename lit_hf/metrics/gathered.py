@@ -4,7 +4,7 @@ torchmetrics gathers each tensor of a list by itself, so that processes with lis
 (`ROUGEScore`), or with no rows at all (`SpearmanCorrCoef`), wait for each other for ever.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
@@ -32,41 +32,28 @@ def over_processes(value: Value) -> list[Value]:
     return everywhere
 
 
-def never() -> bool:
-    """Whether a metric itself asks other processes, for its `distributed_available_fn`."""
-    return False
-
-
-def parts_of(metric: nn.Module) -> list[Metric]:
-    """A metric; of one that wraps others these, which count."""
-    parts = [part for part in metric.modules() if isinstance(part, Metric)]
+def parts_of(metrics: Iterable[nn.Module]) -> list[Metric]:
+    """Metrics; of those that wrap others these, which count."""
+    parts = [part for metric in metrics for part in metric.modules() if isinstance(part, Metric)]
     return [part for part in parts if not isinstance(part, WrapperMetric)]
 
 
-def states_of(metric: nn.Module) -> list[State | None]:
-    """What each part of a metric holds, None where it was not updated; to be sent on the CPU."""
-    is_alone = num_processes() == 1
-    return [
-        ({} if is_alone else {name: _moved(getattr(part, name), "cpu") for name in part._defaults})
-        if part.update_called
-        else None
-        for part in parts_of(metric)
-    ]
-
-
 @contextmanager
-def holding(metric: nn.Module, everywhere: Sequence[Sequence[State | None]]) -> Iterator[None]:
-    """Let a metric hold for a while what all processes have counted.
+def gathered(metrics: Iterable[nn.Module]) -> Iterator[None]:
+    """Let metrics hold for a while what all processes have counted; a collective operation.
 
     Args:
-        metric: the same on each of them.
-        everywhere: of each process what `states_of` gives.
+        metrics: the same on each process.
     """
-    if len(everywhere) == 1:
+    if num_processes() == 1:
         yield
         return
-    parts = parts_of(metric)
-    before = [{name: getattr(part, name) for name in part._defaults} for part in parts]
+    parts = parts_of(metrics)
+    before = [_state_of(part) for part in parts]
+    own = [
+        _moved(s, "cpu") if p.update_called else None for p, s in zip(parts, before, strict=True)
+    ]
+    everywhere = over_processes(own)
     try:
         for part, states in zip(parts, zip(*everywhere, strict=True), strict=True):
             _set(part, _joined(part, [state for state in states if state is not None]))
@@ -94,10 +81,17 @@ def _joined(metric: Metric, states: Sequence[State]) -> State:
     return joined
 
 
+def _state_of(metric: Metric) -> State:
+    return {name: getattr(metric, name) for name in metric._defaults}
+
+
 def _set(metric: Metric, state: State) -> None:
-    for name, value in state.items():
-        setattr(metric, name, _moved(value, metric.device))
+    for name, value in _moved(state, metric.device).items():
+        setattr(metric, name, value)
 
 
-def _moved(value: Tensor | list[Tensor], device: torch.device | str) -> Tensor | list[Tensor]:
-    return value.to(device) if isinstance(value, Tensor) else [part.to(device) for part in value]
+def _moved(state: State, device: torch.device | str) -> State:
+    return {
+        name: value.to(device) if isinstance(value, Tensor) else [v.to(device) for v in value]
+        for name, value in state.items()
+    }

@@ -1,4 +1,4 @@
-"""Correlation and error of predicted numbers, exact on any number of processes."""
+"""Correlation and error of predicted numbers."""
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ from lit_hf.functional.precision import precise
 
 
 class RegressionScore(Metric):
-    """Pearson and Spearman correlation and mean squared error.
+    """Pearson and Spearman correlation and mean squared error, in double precision.
 
     Input of `update`: `predictions` [B] and `targets` [B], float. All values are kept until
-    `compute`, which is exact in double precision; a correlation of a constant is NaN, and so is
-    one with a value that is not finite.
+    `compute`. A correlation of a constant is NaN (torchmetrics gives 0, better than a negative
+    one), and so is one with a value that is not finite.
 
     Example:
         >>> metric = RegressionScore()
@@ -25,7 +25,6 @@ class RegressionScore(Metric):
     """
 
     full_state_update = False
-    takes_nothing = True  # an empty batch, too
     names = ("pearson", "spearman", "mse")
     predictions: list[Tensor]
     targets: list[Tensor]
@@ -42,18 +41,12 @@ class RegressionScore(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name, scalars."""
-        if len(self.predictions) == 0:  # never updated
-            return {name: torch.tensor(np.nan, device=self.device) for name in self.names}
         kept = dim_zero_cat(self.predictions)
-        predicted = kept.cpu().double().numpy()  # MPS has no float64
-        target = dim_zero_cat(self.targets).cpu().double().numpy()
-        finite = bool(np.isfinite(predicted).all() and np.isfinite(target).all())
-        scores = dict.fromkeys(self.names, np.nan)
-        if len(target):
-            scores["mse"] = ((predicted - target) ** 2).mean()
-        if len(target) > 1 and finite and np.ptp(predicted) > 0 and np.ptp(target) > 0:
-            scores["pearson"] = stats.pearsonr(predicted, target)[0]
-            scores["spearman"] = stats.spearmanr(predicted, target)[0]
+        both = torch.stack([kept, dim_zero_cat(self.targets).to(kept.dtype)]).cpu().double().numpy()
+        scores = {"pearson": np.nan, "spearman": np.nan, "mse": ((both[0] - both[1]) ** 2).mean()}
+        if np.isfinite(both).all() and (np.ptp(both, axis=1) > 0).all():
+            scores["pearson"] = stats.pearsonr(*both)[0]
+            scores["spearman"] = stats.spearmanr(*both)[0]
         return {
             name: torch.tensor(value, dtype=kept.dtype, device=kept.device)
             for name, value in scores.items()

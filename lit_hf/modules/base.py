@@ -1,7 +1,7 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -11,31 +11,30 @@ from lit_hf.batches import StepOutput
 from lit_hf.checkpointing.metadata import add_metadata
 from lit_hf.checkpointing.resume_state import ResumeState
 from lit_hf.distributed.fsdp import apply_fsdp
-from lit_hf.errors import told_as_input
+from lit_hf.errors import InputError, told_as_input
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.compiled import compile_forward_alone, names_in, plain_names
 from lit_hf.modules.contract import TaskModule
+from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.exportable import Exportable
-from lit_hf.modules.fit_end import tell_end
-from lit_hf.modules.fit_start import begin_fit, begin_steps, check_same_task
+from lit_hf.modules.fit_end import report_end
+from lit_hf.modules.fit_start import begin_fit, begin_steps
 from lit_hf.modules.folder_weights import is_export_of, take_exported, warn_of_other_settings
 from lit_hf.modules.half_precision import report_half_precision
-from lit_hf.modules.loss_guard import LossGuard, check_answers
+from lit_hf.modules.loss_guard import LossGuard
 from lit_hf.modules.losses import LossFunction, for_each_row
 from lit_hf.modules.model_call import ModelCall
 from lit_hf.modules.module_tokenizer import ModuleTokenizer
-from lit_hf.modules.monitors import MonitorCheck
+from lit_hf.modules.monitors import check_logged, check_monitors
 from lit_hf.modules.optimizers import (
     OptimizerCallable,
     PickledOptimizer,
     SchedulerName,
     make_optimizer,
-    num_steps_of,
     parameters_of,
     warmup_of,
     with_schedule,
 )
-from lit_hf.modules.other_parts import with_own_parts
 from lit_hf.modules.padding import complete_padding
 from lit_hf.modules.precision import make_precise
 from lit_hf.modules.safe_settings import SafeSettings
@@ -104,10 +103,11 @@ class HFModule(
         self.optimizer, self.config_overrides = optimizer, dict(config_overrides or {})
         self.scheduler, self.warmup_ratio = scheduler, warmup_of(scheduler, warmup_ratio)
         self.loss, self.added_metrics = for_each_row(loss), as_metrics(metrics or {})
-        self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
-        self._monitors, self._record = MonitorCheck(), TrainingRecord()
-        self.weights_step = WeightsStep()
+        self._resume, self._guard, self._mean = ResumeState(), LossGuard(), StepMean()
+        self.weights_step, self._record = WeightsStep(), TrainingRecord()
         self.save_hyperparameters({"model_name": self.model_name})  # others are kept by name
+
+    # The model.
 
     @torch.inference_mode(False)  # a model first touched under inference_mode must still learn
     def configure_model(self) -> None:
@@ -145,7 +145,7 @@ class HFModule(
     def setup(self, stage: str) -> None:
         """Take what the data knows, also where the model is there already."""
         if stage == "fit":  # nothing is of an earlier training, which may have been stopped
-            self._resume, self._finite, self._mean = ResumeState(), LossGuard(), StepMean()
+            self._resume, self._guard, self._mean = ResumeState(), LossGuard(), StepMean()
             self.weights_step.validated = None
         compile_forward_alone(self)
         self.connect_data(stage)
@@ -155,17 +155,35 @@ class HFModule(
 
     def connect_data(self, stage: str) -> None:
         """Take what the Trainer's data knows; refuse data of another task."""
-        check_same_task(self.trainer, self.task)
+        if DataFacts(self.trainer).task not in (None, self.task):
+            raise InputError(
+                f"the data is of the task {DataFacts(self.trainer).task!r}, the module of "
+                f"{self.task!r}."
+            )
         self.take_names(stage)
         take_exported(self.trainer, self)
         if "model" in self._modules:
             complete_padding(self.model.config, self.trainer)
 
+    # A training.
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The injected optimizer with two parameter groups, and a schedule per step."""
+        optimizer, trainer = make_optimizer(self.optimizer, self), self.trainer
+        num_steps = trainer.estimated_stepping_batches
+        return with_schedule(optimizer, self.scheduler, self.warmup_ratio, num_steps)
+
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""
         begin_fit(self.trainer, self, self.model)
         self.weights_step.begin_training(self.trainer)
-        self._monitors.begin(self.trainer, self.metric_names(), self.added_metrics)
+        check_monitors(self.trainer, self.metric_names(), self.added_metrics)
+
+    def on_train_start(self) -> None:
+        """Prepare the optimizers' steps; look which rows are trained and validated."""
+        self.check_loaders(self.trainer.train_dataloader)
+        begin_steps(self.trainer, self)
+        self._record.begin_training(self.trainer)
 
     def on_train_batch_start(self, batch: Mapping[str, object], batch_idx: int) -> None:
         """Draw the random numbers of the batch as an uninterrupted training would."""
@@ -175,36 +193,44 @@ class HFModule(
     def training_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
         """Loss, and detached losses and logits for whoever shows samples."""
         output = self.step(batch, "train")
-        self._finite.look(self.trainer, output, batch)
+        self._guard.check(self.trainer, output, batch)
         self.log("train/loss", output["loss"].detach(), prog_bar=True)
         output["loss"] = self._mean.weigh(self.trainer, output["loss"], output["weight"])
         return output
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop where a loss was no number; divide the gradients by what they are of."""
-        self._finite.settle(self.trainer)
+        self._guard.raise_if_bad(self.trainer)
         self._mean.divide(self.trainer, parameters_of(optimizer))
         self.weights_step.trained = self.trainer.global_step + 1
 
-    def validation_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
-        """Count a batch in `val/…`."""
-        return self.step(batch, "val")
+    def on_fit_end(self) -> None:
+        """Tell which weights and monitors got no score."""
+        report_end(self.trainer, self.weights_step.validated)
 
-    def test_step(self, batch: Mapping[str, object], batch_idx: int) -> StepOutput:
-        """Count a batch in `test/…`."""
-        return self.step(batch, "test")
-
-    def on_predict_batch_end(self, outputs: object, *args: object, **kwargs: object) -> None:
-        """Stop where an answer is no number."""
-        check_answers(outputs)
+    # An evaluation.
 
     def on_validation_start(self) -> None:
         """Count from nothing; draw the random numbers as an uninterrupted training would."""
-        self._num_rows = 0
-        self.reset_metrics("val")
-        self._record.begin_evaluation(self.trainer, "val")
-        self.weights_step.begin_evaluation(self.trainer)
+        self._begin_evaluation("val", self.trainer.val_dataloaders)
         self._resume.begin_validation(self.trainer, self.device)
+
+    def on_test_start(self) -> None:
+        """Count from nothing."""
+        self._begin_evaluation("test", self.trainer.test_dataloaders)
+
+    def on_predict_start(self) -> None:
+        """Number the rows from 0; say where better weights are known."""
+        self._num_rows = 0
+        self.check_loaders(None)
+        self.weights_step.begin_evaluation(self.trainer)
+
+    def _begin_evaluation(self, stage: Literal["val", "test"], loaders: object) -> None:
+        self._num_rows = 0
+        self.check_loaders(loaders)
+        self.reset_metrics(stage)
+        self._record.begin_evaluation(self.trainer, stage)
+        self.weights_step.begin_evaluation(self.trainer)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation."""
@@ -214,53 +240,9 @@ class HFModule(
 
     def on_validation_end(self) -> None:
         """Look for monitors of other names among what callbacks and subclasses have logged."""
-        self._monitors.after_validation(self.trainer)
+        check_logged(self.trainer)
 
-    def on_test_start(self) -> None:
-        """Count from nothing."""
-        self._num_rows = 0
-        self.reset_metrics("test")
-        self._record.begin_evaluation(self.trainer, "test")
-        self.weights_step.begin_evaluation(self.trainer)
-
-    def on_predict_start(self) -> None:
-        """Say where better weights are known."""
-        self._num_rows = 0
-        self.weights_step.begin_evaluation(self.trainer)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the scores of the test."""
-        self.log_metrics("test")
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The injected optimizer with two parameter groups, and a schedule per step."""
-        optimizer, length = make_optimizer(self.optimizer, self), num_steps_of(self.trainer)
-        return with_schedule(optimizer, self.scheduler, self.warmup_ratio, length)
-
-    def on_train_start(self) -> None:
-        """Prepare the optimizers' steps; look which rows are trained and validated."""
-        begin_steps(self.trainer, self)
-        self._record.begin_training(self.trainer)
-
-    def on_fit_end(self) -> None:
-        """Tell which weights and monitors got no score."""
-        tell_end(self.trainer, self.weights_step.validated)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
-    ) -> object:
-        """Take the weights of a checkpoint; those of another loss or of other metrics are skipped.
-
-        Raises:
-            InputError: if they are those of another model, such as one with another head.
-        """
-        self.configure_model()  # in a notebook other processes have trained, and made their own
-        state_dict = names_in(self, state_dict)
-        weights = with_own_parts(state_dict, self.state_dict(), ("loss.", "metrics."))
-        try:
-            return super().load_state_dict(weights, strict=strict, assign=assign)
-        except RuntimeError as error:
-            raise other_weights(error) from error
+    # Checkpoints.
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep the whole config, so that loading needs neither network nor pretrained weights."""
@@ -284,3 +266,22 @@ class HFModule(
         self._record.load(self._trainer, checkpoint)
         self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> object:
+        """Take the weights of a checkpoint; those of another loss or of other metrics are skipped.
+
+        Raises:
+            InputError: if they are those of another model, such as one with another head.
+        """
+        self.configure_model()  # in a notebook other processes have trained, and made their own
+        saved: Mapping[str, Any] = names_in(self, state_dict)
+        others = ("loss.", "metrics.")  # of which the module's own count where others are saved
+        own = {n: value for n, value in self.state_dict().items() if n.startswith(others)}
+        same = [n for n in saved if n in own and own[n].shape == saved[n].shape]
+        kept = {n: v for n, v in saved.items() if n in same or not n.startswith(others)}
+        try:
+            return super().load_state_dict({**own, **kept}, strict=strict, assign=assign)
+        except RuntimeError as error:
+            raise other_weights(error) from error

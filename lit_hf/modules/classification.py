@@ -15,23 +15,21 @@ from lit_hf.batches import ClassOutput, ImageBatch, LossTerms, Plain, Prediction
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType, checked_names
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.metrics.class_counts import ClassCounts
-from lit_hf.metrics.classification import MOST_CLASSES, one_sided
+from lit_hf.metrics.classification import MOST_CLASSES
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.decoding.classification import (
     ClassScores,
     decided,
+    in_plain,
     predict_classes,
     score_classes,
-    truth_of,
 )
 from lit_hf.modules.losses import LossFunction, class_terms, plain_loss
 from lit_hf.modules.module_classes import ModuleClasses, check_loaders
 from lit_hf.modules.shared_settings import ModuleSettings
-from lit_hf.modules.stage_metrics import taking_nothing
-from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.stage_metrics import Stage, without_warnings
 from lit_hf.modules.target_checks import check_labels
 from lit_hf.pretrained.hf_objects import ModelSource
 from lit_hf.pretrained.label_names import check_number, names_of
@@ -60,7 +58,7 @@ class Classifier(ModuleClasses, HFModule):
     """
 
     labels_are: str | None = None
-    _told: frozenset[str] = frozenset()
+    _reported: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -88,20 +86,9 @@ class Classifier(ModuleClasses, HFModule):
         super().setup(stage)
         self._take_reading()
 
-    def on_train_start(self) -> None:
-        """Look whether loaders that are given without their data have the classes of the model."""
-        super().on_train_start()
-        check_loaders(self.trainer, self.trainer.train_dataloader, self.model.config)
-
-    def on_validation_start(self) -> None:
-        """Look whether the loaders have the classes of the model."""
-        super().on_validation_start()
-        check_loaders(self.trainer, self.trainer.val_dataloaders, self.model.config)
-
-    def on_test_start(self) -> None:
-        """Look whether the loaders have the classes of the model."""
-        super().on_test_start()
-        check_loaders(self.trainer, self.trainer.test_dataloaders, self.model.config)
+    def check_loaders(self, loaders: object) -> None:
+        """Refuse loaders that are given without their data and have other classes."""
+        check_loaders(self.trainer, loaders, self.model.config)
 
     def _take_reading(self) -> None:
         """Take from the data whether labels are names or numbers of the classes.
@@ -113,21 +100,18 @@ class Classifier(ModuleClasses, HFModule):
         if trainer is None or trainer.state.fn == "predict":  # whose labels are not read
             return
         found = DataFacts(trainer).labels_are
-        if self.labels_are is None:
-            self.labels_are = found
-        elif found not in (None, self.labels_are):
-            names = self.label_names or []
+        if found is not None and self.labels_are not in (None, found):
             raise InputError(
-                f"labels of the rows are read as {found} of the classes {names}, those of the "
-                f"training of this model were their {self.labels_are}, so that they would mean "
-                "other classes. Give the training rows too, which decide (`train_file`), or the "
-                "exported folder of the model as `model_name`."
+                f"labels of the rows are read as {found} of the classes {self.label_names or []}, "
+                f"in the training of this model as their {self.labels_are}: give the training rows "
+                "too, which decide (`train_file`), or the exported folder as `model_name`."
             )
+        self.labels_are = self.labels_are or found
 
     def settings(self) -> dict[str, object]:
         """What an export keeps: how labels are read."""
-        held = {} if self.labels_are is None else {"labels_are": self.labels_are}
-        return {**super().settings(), **held}
+        reading = {} if self.labels_are is None else {"labels_are": self.labels_are}
+        return {**super().settings(), **reading}
 
     def take_settings(self, known: Mapping[str, Any]) -> None:
         """Take how labels are read."""
@@ -160,7 +144,7 @@ class Classifier(ModuleClasses, HFModule):
 
     def truth(self, batch: ClassBatch, row: int) -> Plain | list[str]:
         """The class of a row, its classes, or its number."""
-        truth = truth_of(batch["labels"][row], self.problem_type, self.label_names or [])
+        truth = in_plain(batch["labels"][row], self.problem_type, self.label_names or [])
         return cast("Plain | list[str]", truth)
 
     def metric_inputs(
@@ -174,37 +158,35 @@ class Classifier(ModuleClasses, HFModule):
         Raises:
             InputError: if a `Multiclass…` metric would get flags.
         """
-        labels = batch["labels"]
+        labels, is_single = batch["labels"], self.problem_type == "single_label"
         if self.problem_type == "regression":
-            inputs = scores.logits[:, 0], labels
-        elif isinstance(metric, FunctionMetric) or getattr(metric, "takes", None) == "classes":
-            inputs = decided(scores, self.problem_type).long(), labels.long()
-        elif getattr(metric, "takes", None) == "logits":
-            inputs = scores.logits, labels
-        elif _is_kind(metric, "Multiclass") and self.problem_type == "multi_label":
+            return scores.logits[:, 0], labels
+        if isinstance(metric, FunctionMetric):
+            return decided(scores, self.problem_type).long(), labels.long()
+        if getattr(metric, "takes", None) == "logits":
+            return scores.logits, labels
+        if _is_kind(metric, "Multiclass") and not is_single:
             # Of [B, C] and [B, C] torchmetrics makes numbers of something else.
             raise InputError(
                 f"`metrics`: {type(metric).__name__} counts rows of one class each, but these have "
                 "any number of labels; take a `Multilabel…` class, or a function."
             )
-        elif _is_kind(metric, "Binary") and self.problem_type == "single_label":
+        if _is_kind(metric, "Binary") and is_single:
             positive = self.positive_number()
-            inputs = scores.probabilities[:, positive], (labels == positive).long()
-        else:
-            inputs = scores.probabilities, labels.long()
-        return inputs
+            return scores.probabilities[:, positive], (labels == positive).long()
+        return scores.probabilities, labels.long()
 
     # Scores.
 
     def setup_metrics(self) -> None:
         """Make the metrics, and learn the names of the classes where none were given."""
-        names = names_of(self.model.config)
+        num_classes = len(names_of(self.model.config))
         self.learn_names(self.model.config)
         super().setup_metrics()
         self.confusion = nn.ModuleDict()
-        if self.problem_type == "single_label" and len(names) <= MOST_CLASSES:
+        if self.problem_type == "single_label" and num_classes <= MOST_CLASSES:
             for stage in ("val", "test"):
-                self.confusion[stage] = MulticlassConfusionMatrix(len(names), validate_args=False)
+                self.confusion[stage] = MulticlassConfusionMatrix(num_classes, validate_args=False)
 
     def count(self, batch: ClassBatch, scores: ClassScores, kept: Tensor, stage: Stage) -> None:
         """Count a batch in the confusion matrix too."""
@@ -213,21 +195,28 @@ class Classifier(ModuleClasses, HFModule):
             cast("Metric", self.confusion[stage]).update(*found)
 
     def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """The scores of an evaluation by name."""
+        """The scores of an evaluation by name; says what they are of, once in a training."""
         values = super().scores(stage)
         is_alone = self._trainer is not None and self._trainer.state.fn in ("validate", "test")
-        found = one_sided(self.metrics_of(stage).own, values, self.label_names or [])
-        self._tell_one_sided(stage, found, is_alone)
+        found = self._undefined(stage, values)
+        is_sane = self._trainer is not None and self._trainer.sanity_checking
+        if found and not is_sane and (is_alone or found not in self._reported):
+            self._reported = self._reported | {found}
+            log.warning(f"`{stage}`: {found}.")
         if is_alone and self.positive_label is not None:
             log.info(f"`{stage}/f1` is that of the positive class {self.positive_label!r}.")
         return values
 
-    def _tell_one_sided(self, stage: Stage, found: str, is_alone: bool) -> None:
-        """Warn of rows that are all alike: in a training once, of a sanity check not at all."""
-        is_sane = self._trainer is not None and self._trainer.sanity_checking
-        if found and not is_sane and (is_alone or found not in self._told):
-            self._told = self._told | {found}
-            log.warning(f"`{stage}`: {found}.")
+    def _undefined(self, stage: Stage, values: Mapping[str, Tensor]) -> str:
+        """Why scores say little or nothing of rows that are all alike; "" where they do."""
+        matrix = self.confusion_matrix(stage)
+        classes = [] if matrix is None else matrix.sum(1).nonzero().flatten().tolist()
+        if len(classes) == 1:
+            name = (self.label_names or [])[classes[0]]
+            return f"all rows are of the class {name!r}: F1 says little of them, AUROC nothing"
+        names = [n for n in ("auroc", "pearson") if n in values and values[n].isnan()]
+        is_number = bool(values["loss"].isfinite())
+        return f"{names[0]} is undefined, as the rows are all alike" if names and is_number else ""
 
     def confusion_matrix(self, stage: Stage) -> Tensor | None:
         """How often which class was taken for which, [C, C] int64: rows truth, columns prediction.
@@ -237,7 +226,7 @@ class Classifier(ModuleClasses, HFModule):
         """
         if stage not in self.confusion:
             return None
-        with taking_nothing():
+        with without_warnings():
             return cast("Tensor", cast("Metric", self.confusion[stage]).compute())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -266,15 +255,11 @@ class Classifier(ModuleClasses, HFModule):
         known = self.label_names[trained.index(held)]
         if not self._chose_positive:
             self.positive_label = known
-            for stage in ("val", "test"):
-                counts = cast("ClassCounts", self.metrics_of(stage).own["classes"])
-                counts.positive = self.positive_number()
         elif self.positive_label != known and self._trainer and self._trainer.state.fn == "fit":
             raise InputError(
-                f"`positive_label` is {self.positive_label!r}, that of the checkpoint {known!r}: "
-                "a training that goes on compares its F1 with the best one before, of the same "
-                f"class. Leave {known!r} and choose another one in `validate` or `test`; or begin "
-                "a new training with `ckpt_path: null`."
+                f"`positive_label` is {self.positive_label!r}, that of the checkpoint {known!r}, "
+                "and a training that resumes compares its F1 with the best one before: leave "
+                f"{known!r}, and choose another one in `validate` or `test`."
             )
 
 

@@ -20,10 +20,10 @@ from lit_hf.batches import (
     drop_padding,
     ids_and_indices,
 )
-from lit_hf.modules.hook_results import check_plain, check_terms
+from lit_hf.modules.loss_guard import check_answers
 from lit_hf.modules.losses import BatchLoss, LossFunction, reduce_terms
-from lit_hf.modules.stage_scores import Stage, StageScores
-from lit_hf.modules.target_checks import check_weights
+from lit_hf.modules.stage_metrics import Stage, StageScores
+from lit_hf.modules.target_checks import row_weights
 
 BatchT = TypeVar("BatchT", bound=Mapping[str, object])
 OutputT = TypeVar("OutputT", bound=Mapping[str, object])
@@ -93,6 +93,27 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """One row as a person reads it, with its truth and what the model predicts."""
         raise NotImplementedError
 
+    def truth(self, batch: BatchT, row: int) -> Plain | list[str]:
+        """The right answer to a row in plain types; unless a task says more, as it is shown."""
+        return self.show(batch, row, {"prediction": ""})["truth"]
+
+    def count(self, batch: BatchT, scores: ScoresT, kept: Tensor, stage: Stage) -> None:
+        """Count what is no metric that is logged, such as a confusion matrix.
+
+        Args:
+            batch: with labels.
+            scores: of all of its rows.
+            kept: [B] bool, false for padding copies.
+            stage: "val" or "test".
+        """
+
+    def check_loaders(self, loaders: object) -> None:
+        """Refuse rows that the model cannot read, before a training or an evaluation.
+
+        Args:
+            loaders: of the Trainer, perhaps a list or dict; None where labels do not count.
+        """
+
     def is_complete(self, batch: BatchT) -> bool:
         """Whether a batch says enough to make answers of its outputs, and to compare them."""
         return True
@@ -112,6 +133,11 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         is_training = stage == "train"
         batch = batch if is_training else self._numbered(batch)
         terms = self.loss_terms(batch, output, self.loss if is_training else None)
+        if not isinstance(terms, LossTerms):
+            raise TypeError(
+                f"`loss_terms` gives a {type(terms).__name__}, but `LossTerms(numerators, weights, "
+                "examples)` is expected, [N] each: the base takes the mean."
+            )
         found = self._reduced(batch, terms, is_training)
         step: dict[str, object] = {
             name: value.detach() if isinstance(value, Tensor) else value
@@ -124,11 +150,9 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
 
     def _reduced(self, batch: BatchT, terms: LossTerms, is_training: bool) -> BatchLoss:
         """The mean loss: copies count nothing, and rows of a training what their weight says."""
-        check_terms(terms)
         counts = self._kept(batch, terms.numerators.device).to(terms.numerators.dtype)
-        if is_training and (weight := batch.get("weight")) is not None:
-            weight = check_weights(weight, len(counts))
-            counts = counts * weight.to(counts).where(weight >= 0, torch.nan)  # ends the training
+        if is_training and (weights := batch.get("weight")) is not None:
+            counts = counts * row_weights(weights, len(counts)).to(counts)
         return reduce_terms(terms, counts)
 
     def _kept(self, batch: BatchT, device: torch.device) -> Tensor:
@@ -150,20 +174,22 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         metrics.update(terms, kept, inputs, numbers)
         self.count(batch, scores, kept, stage)
 
-    def count(self, batch: BatchT, scores: ScoresT, kept: Tensor, stage: Stage) -> None:
-        """Count what is no metric that is logged, such as a confusion matrix.
+    def validation_step(self, batch: BatchT, batch_idx: int) -> StepOutput:
+        """Count a batch in `val/…`."""
+        return self.step(batch, "val")
 
-        Args:
-            batch: with labels.
-            scores: of all of its rows.
-            kept: [B] bool, false for padding copies.
-            stage: "val" or "test".
-        """
+    def test_step(self, batch: BatchT, batch_idx: int) -> StepOutput:
+        """Count a batch in `test/…`."""
+        return self.step(batch, "test")
 
     def predict_step(self, batch: BatchT, batch_idx: int) -> list[Prediction]:
         """The answer for each example that is no padding copy, with its id and row number."""
         batch = self._numbered(batch)
-        return self._named(batch, self._answers(self.decode(batch, self.run(batch, "predict"))))
+        return self._named(batch, self.decide(self.decode(batch, self.run(batch, "predict"))))
+
+    def on_predict_batch_end(self, outputs: object, *args: object, **kwargs: object) -> None:
+        """Stop where an answer is no number."""
+        check_answers(outputs)
 
     def answers_with_truth(self, batch: BatchT, output: StepOutput) -> list[Prediction]:
         """The answers of a step of an evaluation, each with its `truth` and whether it is right.
@@ -174,26 +200,36 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         """
         if not self.is_complete(batch):
             return []
-        answers = self._answers(self.decode(batch, cast("OutputT", output)))
+        answers = self.decide(self.decode(batch, cast("OutputT", output)))
         for row, answer in enumerate(answers):
-            shown = self._shown(batch, row, answer)
+            shown = self.show(batch, row, answer)
             answer |= {"truth": self.truth(batch, row), "correct": shown["correct"]}
         return self._named(batch, answers)
 
-    def truth(self, batch: BatchT, row: int) -> Plain | list[str]:
-        """The right answer to a row in plain types; unless a task says more, as it is shown."""
-        return self.show(batch, row, {"prediction": ""})["truth"]
+    def samples(self, batch: BatchT, output: StepOutput, rows: Sequence[int]) -> list[Sample]:
+        """Show the examples at some rows of a batch: input, prediction and truth.
 
-    def _answers(self, scores: ScoresT) -> list[Prediction]:
-        answers = self.decide(scores)
-        for answer in answers:
-            check_plain("decide", answer)
-        return answers
-
-    def _shown(self, batch: BatchT, row: int, answer: Prediction) -> Shown:
-        shown = self.show(batch, row, answer)
-        check_plain("show", shown)
-        return shown
+        Args:
+            batch: with labels.
+            output: what a step made of it.
+            rows: which of them; none are shown of a batch that says too little.
+        """
+        if not rows or not self.is_complete(batch):
+            return []
+        answers = self.decide(self.decode(batch, cast("OutputT", output), rows))
+        marks = ids_and_indices(batch, self.num_examples(batch))
+        losses = output["losses"].tolist()
+        samples: list[Sample] = []
+        for row, answer in zip(rows, answers, strict=True):
+            probability = answer.get("probability")
+            sample = {
+                "id": marks[row][1],
+                "probability": probability if isinstance(probability, float) else None,
+                "loss": losses[row],
+                **self.show(batch, row, answer),
+            }
+            samples.append(cast("Sample", sample))
+        return samples
 
     def _named(self, batch: BatchT, answers: Sequence[Prediction]) -> list[Prediction]:
         marks = ids_and_indices(batch, len(answers))
@@ -213,28 +249,3 @@ class TaskModule(StageScores, Generic[BatchT, OutputT, ScoresT]):
         numbers = [rank + size * row for row in range(first, self._num_rows)]
         names = {"index": numbers, "id": [str(number) for number in numbers], **batch}
         return cast("BatchT", names)
-
-    def samples(self, batch: BatchT, output: StepOutput, rows: Sequence[int]) -> list[Sample]:
-        """Show the examples at some rows of a batch: input, prediction and truth.
-
-        Args:
-            batch: with labels.
-            output: what a step made of it.
-            rows: which of them; none are shown of a batch that says too little.
-        """
-        if not rows or not self.is_complete(batch):
-            return []
-        scores = self.decode(batch, cast("OutputT", output), rows)
-        marks = ids_and_indices(batch, self.num_examples(batch))
-        losses = output["losses"].tolist()
-        samples: list[Sample] = []
-        for row, answer in zip(rows, self._answers(scores), strict=True):
-            probability = answer.get("probability")
-            sample = {
-                "id": marks[row][1],
-                "probability": probability if isinstance(probability, float) else None,
-                "loss": losses[row],
-                **self._shown(batch, row, answer),
-            }
-            samples.append(cast("Sample", sample))
-        return samples

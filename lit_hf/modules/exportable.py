@@ -12,12 +12,18 @@ from lit_hf.errors import InputError
 from lit_hf.functional.given_settings import own_settings
 from lit_hf.modules.compiled import plain_model
 from lit_hf.modules.usage import Usage, own_usage
+from lit_hf.pretrained.given_model import check_kind, config_by_class
 
 
 class Exportable(LightningModule):
-    """Gives a model to write, and the settings that are to be known beside it."""
+    """Gives a model to write, and the settings that are to be known beside it.
+
+    Attributes:
+        model_kind: which models it takes in place of a name, in words; None for any.
+    """
 
     task: str
+    model_kind: str | None = None
     model: PreTrainedModel
     exported: Mapping[str, Any] = {}  # what the folder says that an evaluation asks
 
@@ -59,6 +65,12 @@ class Exportable(LightningModule):
         self.export_model().save_pretrained(folder)
         with suppress(InputError):  # a model without one of its own
             self.write_processor(Path(folder))
+
+    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
+        """Take the model that was given in place of a name, or make one of the task of it."""
+        if self.model_kind is not None:
+            check_kind(model, type(self), self.takes(config_by_class(model)), self.model_kind)
+        return model
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:

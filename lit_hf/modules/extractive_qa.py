@@ -3,6 +3,7 @@
 Letters: B questions in a batch, W windows of all of them, V windows that are run, L tokens.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from transformers import AutoModelForQuestionAnswering, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForQuestionAnswering, PreTrainedConfig
 
 from lit_hf.batches import LossTerms, Prediction, QuestionBatch, SpanBatch, SpanOutput
 from lit_hf.distributed.fsdp import is_sharded, passes
@@ -19,10 +20,8 @@ from lit_hf.functional.precision import precise
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.decoding.answer_checks import warn_of_answers
-from lit_hf.modules.decoding.no_answer import note_threshold, take_threshold
-from lit_hf.modules.decoding.spans import SpanCandidates, best_texts, decode_spans, predict_extracts
-from lit_hf.modules.losses import LossFunction, described_loss, own_or_smoothed
+from lit_hf.modules.decoding.spans import SpanCandidates, best_texts, decode_spans, predict_spans
+from lit_hf.modules.losses import LossFunction, chosen_windows, own_or_smoothed, span_terms
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import (
     Answers,
@@ -30,16 +29,15 @@ from lit_hf.modules.question_answering import (
     QuestionSettings,
     as_questions,
 )
-from lit_hf.modules.span_loss import chosen_windows, span_terms
-from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.stage_metrics import Stage
 from lit_hf.modules.usage import Usage, span_usage
 from lit_hf.modules.validated import ValidatedNumber
-from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
 from lit_hf.pretrained.label_names import check_number_of_given
 from lit_hf.pretrained.models import Auto
 
-_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+log = logging.getLogger(__name__)
+_THRESHOLD = "best_threshold._extra_state"  # among the weights of a checkpoint
 
 
 class ExtractiveQA(QuestionAnswering):
@@ -66,6 +64,7 @@ class ExtractiveQA(QuestionAnswering):
 
     task = "extractive_qa"
     auto_class: Auto = AutoModelForQuestionAnswering
+    model_kind = "one `…ForQuestionAnswering`"
 
     def __init__(
         self,
@@ -82,21 +81,18 @@ class ExtractiveQA(QuestionAnswering):
         **settings: Unpack[QuestionSettings],
     ) -> None:
         super().__init__(model_name, optimizer=optimizer, **settings)
-        for name, value in {"max_answer_length": max_answer_length, "num_best": num_best}.items():
-            if value < 1:
-                raise InputError(f"Expected `{name}` to be at least 1, but got {value}.")
-        if not 0 <= empty_window_weight <= 1:
+        if max_answer_length < 1 or num_best < 1 or not 0 <= empty_window_weight <= 1:
             raise InputError(
-                f"Expected `empty_window_weight` to lie in 0..1, but got {empty_window_weight}."
+                "Expected `max_answer_length` and `num_best` to be at least 1, and "
+                f"`empty_window_weight` to lie in 0..1, but got {max_answer_length}, {num_best} "
+                f"and {empty_window_weight}."
             )
-        self.max_answer_length = max_answer_length
-        self.num_best = num_best
+        self.max_answer_length, self.num_best = max_answer_length, num_best
         self.no_answer_threshold = self._trained_threshold = no_answer_threshold
         self.loss = own_or_smoothed(self.loss, label_smoothing)
-        if isinstance(self.loss, _OF_CLASSES) and self.loss.weight is not None:
+        if isinstance(self.loss, nn.CrossEntropyLoss) and self.loss.weight is not None:
             raise InputError(
-                f"`loss` is {described_loss(self.loss)}, which weighs classes, but answers are "
-                "places in a window, none of which counts more than another: leave `weight` out."
+                "`loss` weighs classes, but answers are places in a window: leave `weight` out."
             )
         self.label_smoothing = label_smoothing
         self.empty_window_weight = empty_window_weight
@@ -116,9 +112,22 @@ class ExtractiveQA(QuestionAnswering):
     # The model.
 
     def setup(self, stage: str) -> None:
-        """Warn of answers that would never be given."""
+        """Warn of right answers that would never be given."""
         super().setup(stage)
-        warn_of_answers(DataFacts(self.trainer), self.no_answer_threshold, self.max_answer_length)
+        data = DataFacts(self.trainer)
+        if self.no_answer_threshold is None and data.has_unanswerable:
+            log.warning(
+                "there are questions without answer, but the model always answers: set "
+                "`no_answer_threshold: 0` in the model."
+            )
+        lengths = data.answer_lengths
+        num_longer = sum(count for n, count in lengths.items() if n > self.max_answer_length)
+        if num_longer:
+            log.warning(
+                f"{num_longer} of {lengths.total()} answers are longer than `max_answer_length` "
+                f"{self.max_answer_length} tokens, the longest has {max(lengths)}: they are "
+                "taught, but never given; set a larger one in the model."
+            )
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Two outputs a token: start and end."""
@@ -134,12 +143,6 @@ class ExtractiveQA(QuestionAnswering):
     def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
         """How its export is used."""
         return span_usage(inputs, self.settings())
-
-    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The given model for questions."""
-        takes = self.takes(config_by_class(model))
-        check_kind(model, type(self), takes, "one `…ForQuestionAnswering`")
-        return model
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
@@ -162,14 +165,21 @@ class ExtractiveQA(QuestionAnswering):
                 self.no_answer_threshold = float(found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Keep beside the best threshold the one that was given."""
+        """Keep the given threshold beside the best one, which stands among the weights."""
         super().on_save_checkpoint(checkpoint)
-        note_threshold(checkpoint, self.no_answer_threshold)
+        known = cast("dict[str, object]", checkpoint["lit_hf"])
+        known["no_answer_threshold"] = self.no_answer_threshold
 
-    def take_checkpoint(self, checkpoint: dict[str, object]) -> None:
+    def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the best threshold that was found, unless another one is given now."""
         super().take_checkpoint(checkpoint)
-        take_threshold(checkpoint, self.no_answer_threshold, self.best_threshold)
+        given, known = self.no_answer_threshold, checkpoint.get("lit_hf") or {}
+        if given is None or given == known.get("no_answer_threshold"):
+            return
+        self.best_threshold.value = given  # where a strategy has taken the weights already
+        weights = checkpoint.get("state_dict") or {}
+        if _THRESHOLD in weights:
+            weights[_THRESHOLD] = torch.full_like(weights[_THRESHOLD], given)
 
     # The contract.
 
@@ -203,7 +213,7 @@ class ExtractiveQA(QuestionAnswering):
 
     def decide(self, scores: SpanCandidates) -> list[Prediction]:
         """The likeliest answer, or "" where "no answer" is likelier by more than the threshold."""
-        return predict_extracts(scores, self.current_threshold)
+        return predict_spans(scores, self.current_threshold)
 
     # Metrics.
 

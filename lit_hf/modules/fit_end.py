@@ -11,7 +11,7 @@ from lit_hf.modules.validated import step_of
 log = logging.getLogger(__name__)
 
 
-def tell_end(trainer: Trainer, validated: int | None) -> None:
+def report_end(trainer: Trainer, validated: int | None) -> None:
     """Say which weights no validation has scored, and warn of monitors that never got a score.
 
     Args:
@@ -20,25 +20,20 @@ def tell_end(trainer: Trainer, validated: int | None) -> None:
     """
     if not trainer.is_global_zero:
         return
-    step = trainer.global_step
+    step, logged = trainer.global_step, trainer.callback_metrics
     if validated not in (None, step):
         path = checkpoint_of_end(trainer)
-        remedy = f": validate `{path}` to score them." if path else ", and no checkpoint has them."
+        fix = f": validate `{path}` to score them." if path else ", and no checkpoint has them."
         log.info(
             f"the last validation was at step {validated}; the weights of the end, at step {step}, "
-            f"were not scored{remedy}"
+            f"were not scored{fix}"
         )
-    logged = trainer.callback_metrics
-    owners: dict[str, list[str]] = {}
-    for monitor in monitors_of(trainer) if validated is None and "train/loss" in logged else []:
-        if not comes_later(monitor.name) and monitor.name not in logged:
-            owners.setdefault(monitor.name, []).append(monitor.owner)
-    for name, found in owners.items():
+    missing = {m.name for m in monitors_of(trainer) if not comes_later(m.name)} - {*logged}
+    if validated is None and "train/loss" in logged and missing:
         log.warning(
-            f"{' and '.join(dict.fromkeys(found))}: the monitor {name!r} never got a score, as no "
-            f"validation came in these {step} steps: no checkpoint was kept by it, and nothing "
-            "stopped or slowed. Give validation rows, train longer, or validate sooner "
-            "(`check_val_every_n_epoch`, `val_check_interval`, `limit_val_batches`)."
+            f"the monitor {' and '.join(sorted(missing))} never got a score, as no validation came "
+            f"in these {step} steps. Give validation rows, train longer, or validate sooner "
+            "(`val_check_interval`)."
         )
 
 

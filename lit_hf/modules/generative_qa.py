@@ -4,6 +4,7 @@ Letters: B questions in a batch, W windows of all of them, V windows run at once
 window, A tokens of an answer, T tokens in the vocabulary.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,33 +20,30 @@ from lit_hf.functional.sequences import IGNORED, token_losses
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.modules.data_facts import DataFacts
 from lit_hf.modules.decoding.generated import (
-    WrittenAnswers,
+    GeneratedAnswers,
     answer_windows,
+    generated_answers,
     likeliest_tokens,
-    predict_written,
+    predict_generated,
     write_greedily,
-    written_answers,
 )
 from lit_hf.modules.decoding.generation import (
     GenerationValue,
     check_precision,
     check_seq2seq,
-    check_settings,
     default_generation,
-    follow_data,
     plain_generation,
     set_generation,
-    warn_of_cut_answers,
 )
-from lit_hf.modules.losses import LossFunction, token_terms
+from lit_hf.modules.losses import LossFunction, chosen_windows, token_terms
 from lit_hf.modules.optimizers import OptimizerCallable
 from lit_hf.modules.question_answering import QuestionAnswering, QuestionSettings, as_questions
-from lit_hf.modules.span_loss import chosen_windows
-from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.stage_metrics import Stage
 from lit_hf.modules.usage import Usage, answer_usage
-from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
 from lit_hf.pretrained.models import Auto
+
+log = logging.getLogger(__name__)
 
 
 class GenerativeQA(QuestionAnswering):
@@ -70,6 +68,7 @@ class GenerativeQA(QuestionAnswering):
 
     task = "generative_qa"
     auto_class: Auto = AutoModelForSeq2SeqLM
+    model_kind = "one `…ForConditionalGeneration` that reads and writes"
     input_names = ("input_ids", "attention_mask", "labels")
 
     def __init__(
@@ -83,7 +82,7 @@ class GenerativeQA(QuestionAnswering):
         **settings: Unpack[QuestionSettings],
     ) -> None:
         super().__init__(model_name, optimizer=optimizer, **settings)
-        self.generation = check_settings(generation)
+        self.generation = dict(generation or {})
         self._exported: dict[str, GenerationValue] = {}  # what the export of the weights says
         self._length: int | None = None  # of the longest answer that data has taught
 
@@ -112,12 +111,8 @@ class GenerativeQA(QuestionAnswering):
         return answer_usage(inputs)
 
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The given model that writes."""
-        takes = self.takes(config_by_class(model))
-        check_kind(
-            model, type(self), takes, "one `…ForConditionalGeneration` that reads and writes"
-        )
-        return self._writing(model)
+        """The given model, with the settings by which it writes."""
+        return self._writing(super().use_model(model))
 
     def _writing(self, model: PreTrainedModel) -> PreTrainedModel:
         defaults = default_generation(model.config, self._length, self._trainer)
@@ -127,9 +122,13 @@ class GenerativeQA(QuestionAnswering):
     def connect_data(self, stage: str) -> None:
         """Write as long answers as the data teaches; a trained module keeps what it was taught."""
         super().connect_data(stage)
-        if stage == "fit" or self._length is None:
-            model = self.model if "model" in self._modules else None
-            self._length = follow_data(self.trainer, model, self.generation, self._length)
+        if stage != "fit" and self._length is not None:
+            return
+        self._length = DataFacts(self.trainer).max_answer_length or self._length
+        if "model" in self._modules:
+            known = default_generation(self.model.config, self._length, self.trainer)
+            for name in known.keys() - {*self.generation, "num_beams"}:
+                setattr(self.model.generation_config, name, known[name])
 
     def settings(self) -> dict[str, object]:
         """What the answers depend on besides the weights."""
@@ -192,7 +191,7 @@ class GenerativeQA(QuestionAnswering):
 
     def decode(
         self, batch: PromptBatch, output: AnswerOutput, rows: Sequence[int] | None = None
-    ) -> list[WrittenAnswers]:
+    ) -> list[GeneratedAnswers]:
         """The answers to all windows of each question.
 
         In training it is the greedy answer to the window that holds the right one; under strategies
@@ -201,20 +200,27 @@ class GenerativeQA(QuestionAnswering):
         """
         asked = range(len(batch["context"])) if rows is None else rows
         if "tokens" in output:
-            answers = written_answers(batch, output, self.tokenizer)
+            answers = generated_answers(batch, output, self.tokenizer)
             return [answers[row] for row in asked]
         if self._in_step():
             return likeliest_tokens(batch, output, asked, self.decode_tokens)
         return write_greedily(self.model, batch, asked, self.tokenizer)
 
-    def decide(self, scores: list[WrittenAnswers]) -> list[Prediction]:
+    def decide(self, scores: list[GeneratedAnswers]) -> list[Prediction]:
         """The best answer to each question."""
-        return [predict_written(answers) for answers in scores]
+        return [predict_generated(answers) for answers in scores]
 
     def on_fit_start(self) -> None:
-        """Check data and monitor."""
+        """Warn where longer answers are taught than are written: nobody sees why they score low."""
         super().on_fit_start()
-        warn_of_cut_answers(DataFacts(self.trainer), self.model)
+        taught = DataFacts(self.trainer).max_answer_length or 0
+        written = self.model.generation_config.max_new_tokens
+        if written is not None and written < taught:
+            log.warning(
+                f"answers of up to {taught} tokens are taught (`max_answer_length`), but at most "
+                f"{written} are written (`generation.max_new_tokens`): longer ones are cut, in "
+                "scores and predictions. Set both alike."
+            )
 
     def _in_step(self) -> bool:
         return is_sharded(self._trainer)

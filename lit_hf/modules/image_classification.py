@@ -18,13 +18,12 @@ from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.classification import image_metrics
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.data_facts import DataFacts, Processor
-from lit_hf.modules.image_samples import show_image
 from lit_hf.modules.image_sizes import check_size_of_data, options_of
 from lit_hf.modules.losses import own_or_smoothed
 from lit_hf.modules.optimizers import OptimizerCallable, SchedulerName
+from lit_hf.modules.samples import show_image
 from lit_hf.modules.shared_settings import SharedSettings
 from lit_hf.modules.usage import Usage, image_usage
-from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
 from lit_hf.pretrained.image_processors import load_image_processor, pixel_settings
 from lit_hf.pretrained.label_names import names_of
@@ -56,6 +55,7 @@ class ImageClassifier(Classifier):
 
     task = "image_classification"
     auto_class: Auto = AutoModelForImageClassification
+    model_kind = "one `…ForImageClassification`"
     input_names = ("pixel_values", "interpolate_pos_encoding")
 
     def __init__(
@@ -88,21 +88,11 @@ class ImageClassifier(Classifier):
         super().on_fit_start()
         check_size_of_data(self.trainer, self.model)
 
-    def on_validation_start(self) -> None:
-        """Refuse such images, but for a validation while training, where that is done."""
-        super().on_validation_start()
-        if self.trainer.state.fn == "validate":
+    def check_loaders(self, loaders: object) -> None:
+        """Refuse such images in an evaluation too."""
+        super().check_loaders(loaders)
+        if self.trainer.state.fn != "fit":
             check_size_of_data(self.trainer, self.model)
-
-    def on_test_start(self) -> None:
-        """Refuse images of a size that the model cannot read."""
-        super().on_test_start()
-        check_size_of_data(self.trainer, self.model)
-
-    def on_predict_start(self) -> None:
-        """Refuse images of a size that the model cannot read."""
-        super().on_predict_start()
-        check_size_of_data(self.trainer, self.model)
 
     def complete_config(self, config: PreTrainedConfig) -> None:
         """Set number and names of the classes; refuse trained classes in another order.
@@ -145,12 +135,6 @@ class ImageClassifier(Classifier):
             )
         return {}
 
-    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The given classifier of images."""
-        takes = self.takes(config_by_class(model))
-        check_kind(model, type(self), takes, "one `…ForImageClassification`")
-        return model
-
     def load_processor(self, path: str, known: Mapping[str, object] | None) -> Processor:
         """The image processor beside a model."""
         return load_image_processor(path)
@@ -177,7 +161,7 @@ class ImageClassifier(Classifier):
 
     def configure_metrics(self) -> dict[str, Metric]:
         """Accuracy, F1 and top-5 accuracy."""
-        return image_metrics(len(names_of(self.model.config)), self.positive_number())
+        return image_metrics(len(names_of(self.model.config)))
 
     def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
         """The pixels, [B, 3, H, W], and what the model has to be told beside them.
@@ -187,9 +171,8 @@ class ImageClassifier(Classifier):
         """
         if "pixel_values" not in batch:
             raise InputError(
-                f"the batch holds no `pixel_values` but {', '.join(batch)}: a loader gives bytes, "
-                "which Lightning prepares on the device; by hand "
-                "`batch = data.on_after_batch_transfer(batch, 0)`."
+                f"the batch holds no `pixel_values` but {', '.join(batch)}: prepare it by "
+                "`batch = data.on_after_batch_transfer(batch, 0)`, as Lightning does."
             )
         pixels = cast("Tensor", batch["pixel_values"])
         height, width = pixels.shape[-2:]

@@ -1,20 +1,20 @@
-"""Losses, a task's own or one of the user's: what each row of a batch adds to it.
+"""Losses, a task's own or one of the user's: what each row of a batch adds to the mean.
 
-Letters: N rows (examples, windows or tokens), B examples in a batch, C classes.
+Letters: N rows (examples, windows or tokens), B examples in a batch, C classes, W windows of all
+questions, V windows that are run, L tokens of a window, A tokens of an answer, T of the vocabulary.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from lit_hf.batches import LossTerms
+from lit_hf.batches import LossTerms, SpanBatch, SpanOutput
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
-from lit_hf.functional.precision import precise
+from lit_hf.functional.precision import precise, precise_dtype
 from lit_hf.functional.sequences import IGNORED
-from lit_hf.modules.target_checks import check_rounding
 
 LossFunction = Callable[..., object]
 """`(input [N, C], target) -> [N]`, or `-> (numerators [N], weights [N])`; of numbers [N] and [N].
@@ -38,8 +38,11 @@ class BatchLoss(NamedTuple):
     losses: Tensor
 
 
+# Which function is the loss.
+
+
 def plain_loss(problem_type: ProblemType, label_smoothing: float = 0.0) -> nn.Module:
-    """The loss of a classification task: cross entropy, binary cross entropy or squared error."""
+    """The loss of a task: cross entropy, binary cross entropy or squared error."""
     if problem_type == "single_label":
         return nn.CrossEntropyLoss(reduction="none", label_smoothing=label_smoothing)
     if problem_type == "multi_label":
@@ -51,25 +54,21 @@ def own_or_smoothed(loss: LossFunction | None, label_smoothing: float) -> LossFu
     """The loss of the user, or cross entropy with smoothed targets.
 
     Raises:
-        InputError: if both are given, or for a share that is none.
+        InputError: if both are given, or a share outside 0..1.
     """
-    if not 0 <= label_smoothing < 1:
+    if not 0 <= label_smoothing < 1 or (loss is not None and label_smoothing):
         raise InputError(
-            f"Expected `label_smoothing` to be at least 0 and below 1, but got {label_smoothing}."
-        )
-    if loss is not None and label_smoothing:
-        raise InputError(
-            "`label_smoothing` is of the task's own loss: with a `loss` of yours set it there, as "
-            "`loss.label_smoothing`."
+            f"`label_smoothing` is a share of the target in 0..1, of the task's own loss (in a "
+            f"`loss` of yours set `loss.label_smoothing`), but got {label_smoothing}."
         )
     return plain_loss("single_label", label_smoothing) if loss is None else loss
 
 
 def for_each_row(loss: LossFunction | None) -> LossFunction | None:
-    """Let a loss give a number for each row, where it can be told to.
+    """Let a loss give a number for each row, where it has a `reduction`.
 
     Buffers of torch's losses, such as weights of classes, are settings: a checkpoint does not hold
-    them, and those that are given count where one is loaded.
+    them, so that those that are given count where one is loaded.
 
     Raises:
         InputError: if it is a class, or nothing that can be called.
@@ -77,17 +76,13 @@ def for_each_row(loss: LossFunction | None) -> LossFunction | None:
     if loss is None:
         return None
     if isinstance(loss, type) or not callable(loss):
-        raise InputError(
-            "`loss` takes the object of a loss or a function, such as "
-            f"`loss=torch.nn.CrossEntropyLoss(label_smoothing=0.1)`, but got {loss!r}."
-        )
+        raise InputError(f"Expected `loss` to be an object or a function, but got {loss!r}.")
     if isinstance(getattr(loss, "reduction", None), str):
         loss.reduction = "none"  # type: ignore[attr-defined]  # just seen
     for part in loss.modules() if isinstance(loss, nn.Module) else ():
-        if not type(part).__module__.startswith("torch.nn."):
-            continue  # what a class of the user's keeps may change while it trains
-        for name, buffer in [*part.named_buffers(recurse=False)]:
-            part.register_buffer(name, buffer, persistent=False)
+        if type(part).__module__.startswith("torch.nn."):
+            for name, buffer in [*part.named_buffers(recurse=False)]:
+                part.register_buffer(name, buffer, persistent=False)
     return loss
 
 
@@ -99,38 +94,45 @@ def described_loss(loss: LossFunction | None) -> str | None:
     >>> described_loss(nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 3.0])))
     'BCEWithLogitsLoss(pos_weight=[1.0, 3.0])'
     """
-    if loss is None:
-        return None
+    if not isinstance(loss, nn.Module):
+        return None if loss is None else name_of(loss)
     settings: dict[str, object] = {
         name: value
-        for name, value in getattr(loss, "__dict__", {}).items()
-        if name not in ("reduction", "training") and isinstance(value, bool | int | float | str)
+        for name, value in vars(loss).items()
+        if not name.startswith(("_", "reduction", "training"))
+        and isinstance(value, bool | int | float | str)
     }
-    if isinstance(loss, nn.Module) and type(loss).__module__.startswith("torch.nn."):
+    if type(loss).__module__.startswith("torch.nn."):
         settings |= {name: buffer.tolist() for name, buffer in loss.named_buffers()}
-    told = ", ".join(f"{n}={v}" for n, v in sorted(settings.items()) if not n.startswith("_"))
-    return name_of(loss) + (f"({told})" if isinstance(loss, nn.Module) else "")
+    return f"{name_of(loss)}({', '.join(f'{n}={v}' for n, v in sorted(settings.items()))})"
+
+
+def name_of(loss: LossFunction) -> str:
+    """The name of a function, or of the class of a loss."""
+    return getattr(loss, "__name__", type(loss).__name__)
+
+
+# What rows add to the loss.
 
 
 def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Numerators and weights of each row, [N] both.
+    """Numerators and weights of each row, [N] both; NaN where a weight is negative or no number.
 
     Args:
         loss: as `LossFunction` says.
         inputs: [N, C] logits, or [N] numbers of a regression.
         targets: [N] or [N, C].
 
-    A row whose weight is negative or no number has a loss that is none.
-
     Raises:
-        InputError: if it gives anything but a number for each row, or wants other inputs.
+        InputError: if it gives anything but a number for each row, or takes log-probabilities.
     """
-    _check_inputs(loss, inputs, targets)
+    # NLLLoss of logits has no least value; bfloat16 has 3 digits.
+    if isinstance(loss, nn.NLLLoss) and inputs.detach().float().logsumexp(1).abs().gt(0.05).any():
+        raise InputError("NLLLoss takes log-probabilities, not logits: take CrossEntropyLoss.")
     found = loss(inputs, targets)
-    if isinstance(found, tuple) and len(found) == 2:
-        numerators, weights = found
-    else:
-        numerators, weights = found, target_weights(loss, inputs, targets)
+    if not (isinstance(found, tuple) and len(found) == 2):
+        found = found, target_weights(loss, inputs, targets)
+    numerators, weights = cast("tuple[Any, Any]", found)
     is_of_classes = isinstance(numerators, Tensor) and numerators.ndim == 2
     if is_of_classes and numerators.shape in ((len(inputs), 1), inputs.shape):
         numerators = numerators.mean(1)
@@ -138,49 +140,11 @@ def apply_loss(loss: LossFunction, inputs: Tensor, targets: Tensor) -> tuple[Ten
         if not isinstance(value, Tensor) or value.shape != inputs.shape[:1]:
             got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
             raise InputError(
-                f"the loss {name_of(loss)} gives {got}, but a number for each of the "
-                f"{len(inputs)} rows is expected, shape [{len(inputs)}], or two such tensors, "
-                "numerators and weights: the module itself takes the mean, over all rows of an "
-                f"optimizer step. Its inputs were {list(inputs.shape)}, its targets "
-                f"{list(targets.shape)}; a function of torch takes `reduction='none'`."
+                f"the loss {name_of(loss)} gives {got}, but a number for each of {len(inputs)} "
+                "rows is expected (`reduction='none'`), or two such tensors, numerators and "
+                "weights: the module takes the mean, over all rows of an optimizer step."
             )
-    if inputs.requires_grad and not numerators.requires_grad:
-        raise InputError(
-            f"the loss {name_of(loss)} has no gradient, so nothing can be learnt of it: its "
-            "numbers are counted or detached, not computed of its inputs."
-        )
     return numerators.where((weights >= 0) & weights.isfinite(), torch.nan), weights
-
-
-def _check_inputs(loss: LossFunction, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse for a loss of torch what it would compute something else of.
-
-    Raises:
-        InputError: saying what it takes.
-    """
-    if isinstance(loss, nn.NLLLoss):
-        _check_logs(inputs)
-    is_of_classes = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss)
-    is_of_torch = type(loss).__module__.startswith("torch.nn.")
-    if is_of_torch and not is_of_classes and inputs.shape != targets.shape:
-        raise InputError(
-            f"{name_of(loss)} compares numbers one by one, but its inputs are "
-            f"{list(inputs.shape)}, its targets {list(targets.shape)}: take a loss of classes, "
-            "such as `torch.nn.CrossEntropyLoss`, or a function that makes such targets of them."
-        )
-
-
-def _check_logs(inputs: Tensor) -> None:
-    """Refuse logits [N, C] for a loss of log-probabilities, of which there is no least.
-
-    Raises:
-        InputError: unless the model gives log-probabilities itself.
-    """
-    if inputs.detach().float().logsumexp(1).abs().gt(0.05).any():  # bfloat16 has 3 digits
-        raise InputError(
-            "NLLLoss takes log-probabilities, but the model gives logits: set "
-            "`torch.nn.CrossEntropyLoss`, which takes these, or a head that ends in LogSoftmax."
-        )
 
 
 def target_weights(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -194,29 +158,22 @@ def target_weights(loss: LossFunction, inputs: Tensor, targets: Tensor) -> Tenso
     return loss.weight.to(ones)[targets.where(is_counted, 0)] * is_counted
 
 
-def name_of(loss: LossFunction) -> str:
-    """The name of a function, or of the class of a loss."""
-    return getattr(loss, "__name__", type(loss).__name__)
-
-
-def reduce_terms(terms: LossTerms, counts: Tensor) -> BatchLoss:
-    """The mean loss of a batch, and the loss of each example.
+def class_terms(
+    loss: LossFunction, logits: Tensor, targets: Tensor, problem_type: ProblemType
+) -> LossTerms:
+    """What each example of a classification adds to the loss.
 
     Args:
-        terms: of the batch.
-        counts: [B], what each example counts: 0 for a padding copy, the weight of a row.
+        loss: as `LossFunction` says.
+        logits: [B, C].
+        targets: [B] int64 or [B, C] shares of the classes (single_label), [B, C] flags, or [B].
+        problem_type: what they are.
     """
-    factors = counts.to(terms.numerators)[terms.examples]  # [N]
-    # Infinite times 0 is NaN, so what does not count is left out before it is multiplied.
-    numerators = terms.numerators.masked_fill(factors == 0, 0) * factors
-    weight = (terms.weights * factors).sum()
-    mean = numerators.sum() / torch.where(weight > 0, weight, 1)
-    mean = mean.where(weight.isfinite(), torch.nan)  # or it would be 0, as where all is learnt
-    sums, weights = (
-        torch.zeros_like(counts, dtype=values.dtype).index_add(0, terms.examples, values.detach())
-        for values in (terms.numerators, terms.weights.to(terms.numerators))
-    )
-    return BatchLoss(mean, weight.detach(), sums / torch.where(weights > 0, weights, 1))
+    inputs = logits[:, 0] if problem_type == "regression" else logits
+    if targets.is_floating_point():  # torch gives its losses the dtype of the targets
+        targets = targets.to(inputs.dtype)
+    numerators, weights = apply_loss(loss, inputs, targets)
+    return LossTerms(precise(numerators), weights, torch.arange(len(logits), device=logits.device))
 
 
 def token_terms(loss: LossFunction, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -235,20 +192,107 @@ def token_terms(loss: LossFunction, logits: Tensor, labels: Tensor) -> tuple[Ten
     return numerators, weights
 
 
-def class_terms(
-    loss: LossFunction, logits: Tensor, targets: Tensor, problem_type: ProblemType
+def span_terms(
+    loss: LossFunction | None, batch: SpanBatch, output: SpanOutput, empty_weight: float
 ) -> LossTerms:
-    """What each example of a classification adds to the loss.
+    """What each window that was run adds to the loss: the mean of its first and its last token.
 
     Args:
-        loss: as `LossFunction` says.
-        logits: [B, C].
-        targets: [B] int64 or [B, C] shares of the classes (single_label), [B, C] flags, or [B].
-        problem_type: what they are.
+        loss: of logits [V, L], -inf where there is no token, and targets [V].
+        batch: the questions.
+        output: the logits of the windows that were run.
+        empty_weight: of windows without the answer of a question that has one.
     """
-    check_rounding(targets, problem_type)
-    inputs = logits[:, 0] if problem_type == "regression" else logits
-    if targets.is_floating_point():  # torch gives its losses the dtype of the targets
-        targets = targets.to(inputs.dtype)
-    numerators, weights = apply_loss(loss, inputs, targets)
-    return LossTerms(precise(numerators), weights, torch.arange(len(logits), device=logits.device))
+    windows = output["windows"]
+    is_padding = batch["attention_mask"][windows] == 0
+    (first, first_weights), (last, last_weights) = (
+        _place_terms(loss, logits.masked_fill(is_padding, -torch.inf), targets[windows])
+        for logits, targets in (
+            (output["start_logits"], batch["first_token"]),
+            (output["end_logits"], batch["last_token"]),
+        )
+    )
+    weights = window_weights(batch, empty_weight)[windows].to(first)
+    return LossTerms(
+        (first + last) / 2 * weights,
+        (first_weights + last_weights) / 2 * weights,
+        batch["window_of"][windows],
+    )
+
+
+def _place_terms(
+    loss: LossFunction | None, logits: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Numerators and weights of windows, [V] both.
+
+    A target behind the last token, of an ordinary batch, counts nothing, as in transformers.
+    """
+    is_inside = targets < logits.shape[1]
+    targets = targets.where(is_inside, 0)
+    if loss is None or type(loss) is nn.CrossEntropyLoss:
+        weights = target_weights(loss or plain_loss("single_label"), logits, targets)
+        smoothing = loss.label_smoothing if isinstance(loss, nn.CrossEntropyLoss) else 0.0
+        numerators = _cross_entropy(logits, targets, smoothing) * weights
+    else:
+        numerators, weights = apply_loss(loss, logits, targets)
+    return numerators * is_inside, weights * is_inside
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Cross entropy of each row; torch's own spreads smoothing over logits of -inf too.
+
+    Args:
+        logits: [V, L], -inf where there is no token.
+        targets: [V].
+        smoothing: share of the target that goes to all tokens alike.
+    """
+    logs = logits.log_softmax(1)
+    losses = -logs.gather(1, targets[:, None])[:, 0]
+    if not smoothing:
+        return losses
+    is_token = logits.isfinite()
+    others = -logs.masked_fill(~is_token, 0).sum(1) / is_token.sum(1)
+    return (1 - smoothing) * losses + smoothing * others
+
+
+def window_weights(batch: SpanBatch, empty_weight: float) -> Tensor:
+    """Weight of each window in the loss, [W]: 1, or `empty_weight` as in `span_terms`."""
+    is_empty = batch["first_token"] == batch["no_answer_token"]
+    weights = torch.ones(len(is_empty), dtype=precise_dtype(), device=is_empty.device)
+    if "answers" not in batch:  # an ordinary batch does not say which questions have one
+        return weights
+    has_answer = torch.tensor([bool(texts) for texts in batch["answers"]])
+    is_answerable = has_answer.to(batch["window_of"].device)[batch["window_of"]]
+    return weights.masked_fill(is_answerable & is_empty, empty_weight)
+
+
+def chosen_windows(is_empty: Tensor, limit: int) -> Tensor:
+    """The numbers of up to `limit` windows, those that hold an answer before the others, [V].
+
+    Args:
+        is_empty: [W] whether a window holds no answer.
+        limit: V at most.
+    """
+    if len(is_empty) <= limit:
+        return torch.arange(len(is_empty), device=is_empty.device)
+    chance = torch.rand(len(is_empty), dtype=precise_dtype(), device=is_empty.device)  # below 1
+    return (is_empty + chance).argsort()[:limit].sort().values
+
+
+def reduce_terms(terms: LossTerms, counts: Tensor) -> BatchLoss:
+    """The mean loss of a batch, and the loss of each example.
+
+    Args:
+        terms: of the batch.
+        counts: [B], what each example counts: 0 for a padding copy, the weight of a row.
+    """
+    factors = counts.to(terms.numerators)[terms.examples]  # [N]
+    # Infinite times 0 is NaN, so what does not count is left out before it is multiplied.
+    numerators = terms.numerators.masked_fill(factors == 0, 0) * factors
+    weight = (terms.weights * factors).sum()
+    mean = numerators.sum() / weight.where(weight != 0, 1)
+    sums, weights = (
+        torch.zeros_like(counts, dtype=values.dtype).index_add(0, terms.examples, values.detach())
+        for values in (terms.numerators, terms.weights.to(terms.numerators))
+    )
+    return BatchLoss(mean, weight.detach(), sums / weights.where(weights > 0, 1))

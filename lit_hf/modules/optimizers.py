@@ -8,9 +8,8 @@ from typing import Literal, cast, get_args
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch.optim import Optimizer, SparseAdam
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
@@ -64,8 +63,8 @@ def warmup_of(scheduler: SchedulerName, warmup_ratio: float | None) -> float:
 
     Args:
         scheduler: name of the schedule.
-        warmup_ratio: the share that was asked for; None for 0.1, and for 0 where the schedule has
-            no warm-up.
+        warmup_ratio: the share that was given; None for 0.1, and for 0 where the schedule has no
+            warm-up.
 
     Raises:
         InputError: if there is no such schedule, or if it has no such warm-up.
@@ -77,12 +76,10 @@ def warmup_of(scheduler: SchedulerName, warmup_ratio: float | None) -> float:
         raise InputError(f"Expected `scheduler` to be one of {', '.join(names)}: {scheduler!r}.")
     if warmup_ratio is None:
         return 0.0 if scheduler == "constant" else 0.1
-    if not 0 <= warmup_ratio <= 1:
-        raise InputError(f"Expected `warmup_ratio` to lie in 0..1, but got {warmup_ratio}.")
-    if scheduler == "constant" and warmup_ratio:
+    if not 0 <= warmup_ratio <= 1 or (scheduler == "constant" and warmup_ratio):
         raise InputError(
-            f"`scheduler: constant` has no warm-up, but `warmup_ratio` is {warmup_ratio}: set "
-            "`scheduler: constant_with_warmup`, or `warmup_ratio: 0`."
+            f"Expected `warmup_ratio` to lie in 0..1 (`scheduler: constant` has none, "
+            f"`constant_with_warmup` does), but got {warmup_ratio}."
         )
     return float(warmup_ratio)
 
@@ -104,7 +101,7 @@ def with_schedule(
     """
     if name == "constant" or (name == "constant_with_warmup" and not warmup_ratio):
         return optimizer
-    if num_steps == float("inf") or num_steps < 0:
+    if not 0 <= num_steps < math.inf:
         raise InputError(
             "the learning rate schedule needs to know where training ends: set "
             "`trainer.max_epochs` (of rows without a number `trainer.max_steps`), or "
@@ -113,9 +110,8 @@ def with_schedule(
     num_warmup = round(warmup_ratio * num_steps)
     if num_warmup and num_warmup >= num_steps:
         log.warning(
-            f"the warm-up takes all steps of the training ({num_warmup}): the learning rate rises "
-            "from 0 in the first one and never gets to its full value. Set a smaller "
-            f"`warmup_ratio` (it is {warmup_ratio:g})."
+            f"the warm-up takes all {num_warmup} steps of the training, so that the learning rate "
+            f"never gets to its full value: set a smaller `warmup_ratio` than {warmup_ratio:g}."
         )
     schedule = get_scheduler(
         name, optimizer, num_warmup_steps=num_warmup, num_training_steps=int(num_steps)
@@ -124,24 +120,6 @@ def with_schedule(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": schedule, "interval": "step"},
     }
-
-
-def num_steps_of(trainer: Trainer) -> float:
-    """Optimizer steps of a whole training, as Lightning estimates them.
-
-    It leaves out accumulation that changes with the epoch, under which there are fewer.
-    """
-    total = trainer.estimated_stepping_batches
-    plans = [
-        callback
-        for callback in trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        if isinstance(callback, GradientAccumulationScheduler)
-    ]
-    if not plans or not 0 <= total < float("inf") or (trainer.max_epochs or -1) < 0:
-        return total
-    num_batches, epochs = trainer.num_training_batches, range(trainer.max_epochs or 0)
-    steps = sum(-(-num_batches // plans[0].get_accumulate_grad_batches(n)) for n in epochs)
-    return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
 
 
 def make_optimizer(make: OptimizerCallable, module: LightningModule) -> Optimizer:
@@ -157,11 +135,6 @@ def make_optimizer(make: OptimizerCallable, module: LightningModule) -> Optimize
         optimizer = make(decay_groups(module))  # type: ignore[arg-type]  # parameters or groups
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"`optimizer`: {error}") from error
-    if isinstance(optimizer, SparseAdam):
-        raise InputError(
-            "`optimizer`: SparseAdam takes sparse gradients alone, and those of a model are dense: "
-            "set AdamW or Adam."
-        )
     if (rate := rate_of(module)) is not None:
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -183,7 +156,55 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def let_trainer_unscale(optimizer: Optimizer) -> None:
+def prepare_steps(trainer: Trainer, module: LightningModule) -> None:
+    """Let a training start with the learning rate of its module, and with steps it can take.
+
+    Args:
+        trainer: with the optimizers, in the state of a checkpoint where one is resumed.
+        module: of which the Trainer scales losses and clips gradients, if it takes the steps.
+    """
+    for optimizer in trainer.optimizers:
+        if module.automatic_optimization:
+            _let_trainer_unscale(optimizer)
+    schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+    for schedule in schedules:
+        if not isinstance(schedule, LambdaLR):
+            continue
+        if not trainer.global_step:
+            _restart_at_rate(schedule, rate_of(module))
+        elif trainer.ckpt_path is not None and trainer.is_global_zero:
+            _report_other_rate(schedule)
+
+
+def _restart_at_rate(schedule: LambdaLR, rate: float | None) -> None:
+    """Let a schedule start at the rate of a module where that was found after it was made.
+
+    `LearningRateFinder` writes what it has found into the optimizer, and the schedule would write
+    over it in its first step.
+    """
+    if rate is None:
+        return
+    groups = schedule.optimizer.param_groups
+    schedule.base_lrs = [rate] * len(groups)
+    for group, share in zip(groups, schedule.lr_lambdas, strict=True):
+        group["initial_lr"], group["lr"] = rate, rate * share(schedule.last_epoch)
+
+
+def _report_other_rate(schedule: LambdaLR) -> None:
+    """Say where the schedule of a training that resumes is another one than that of before.
+
+    That of more epochs falls later, so that a rate which had come to 0 rises again.
+    """
+    before = float(schedule.optimizer.param_groups[0]["lr"])
+    now = float(schedule.base_lrs[0] * schedule.lr_lambdas[0](schedule.last_epoch))
+    if not math.isclose(before, now, rel_tol=1e-6):
+        log.warning(
+            "the length of the training or its schedule has changed: the learning rate goes on as "
+            f"in a training of the new length ({now:.3g} at this step, where it was {before:.3g})."
+        )
+
+
+def _let_trainer_unscale(optimizer: Optimizer) -> None:
     """Let the gradients of a fused optimizer be unscaled before hooks and clipping see them.
 
     Under 16-mixed the loss is multiplied by a scale, and the gradients with it. A fused optimizer
@@ -193,93 +214,3 @@ def let_trainer_unscale(optimizer: Optimizer) -> None:
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # of fused ones
-
-
-def prepare_steps(trainer: Trainer, module: LightningModule) -> None:
-    """Let a training begin with the learning rate of its module, and with steps it can take.
-
-    Fused optimizers step as others do where the device or the precision needs it.
-
-    Args:
-        trainer: with the optimizers, in the state of a checkpoint where one is resumed.
-        module: of which the Trainer scales losses and clips gradients, if it takes the steps.
-    """
-    for optimizer in trainer.optimizers:
-        unfuse(optimizer)
-        if module.automatic_optimization:
-            let_trainer_unscale(optimizer)
-    for config in trainer.lr_scheduler_configs:
-        if not trainer.global_step:
-            restart_at_rate(config.scheduler, rate_of(module))
-        elif trainer.ckpt_path is not None and trainer.is_global_zero:
-            tell_other_rate(config.scheduler)
-
-
-def restart_at_rate(schedule: object, rate: float | None) -> None:
-    """Let a schedule begin at the rate of a module where that was found after it was made.
-
-    `LearningRateFinder` writes what it has found into the optimizer, and the schedule would write
-    over it in its first step.
-    """
-    if not isinstance(schedule, LambdaLR) or rate is None:
-        return
-    groups = schedule.optimizer.param_groups
-    schedule.base_lrs = [rate] * len(groups)
-    for group, share in zip(groups, schedule.lr_lambdas, strict=True):
-        group["initial_lr"], group["lr"] = rate, rate * share(schedule.last_epoch)
-
-
-def tell_other_rate(schedule: object) -> None:
-    """Say where the schedule of a training that resumes is another one than that of before.
-
-    That of more epochs falls later, so that a rate which had come to 0 rises again.
-
-    Args:
-        schedule: with the state of a checkpoint, as its optimizer is.
-    """
-    if not isinstance(schedule, LambdaLR):
-        return
-    shares = [share(schedule.last_epoch) for share in schedule.lr_lambdas]
-    for group, base, share in zip(
-        schedule.optimizer.param_groups, schedule.base_lrs, shares, strict=True
-    ):
-        before, now = float(group["lr"]), float(base * share)
-        if not math.isclose(before, now, rel_tol=1e-6):
-            log.warning(
-                "the length of the training or its schedule has changed: from here on the learning "
-                f"rate is that of a training of the new length at this step ({now:.3g}); the steps "
-                f"before had the one of the old length, which has come to {before:.3g}."
-            )
-            return
-
-
-def unfuse(optimizer: Optimizer) -> None:
-    """Take ordinary steps, which come to the same, where PyTorch has no fused kernel.
-
-    Also after a checkpoint of another device, whose optimizer state holds `fused: true`.
-    """
-    for group in optimizer.param_groups:
-        if not group.get("fused"):
-            continue
-        for device, dtype in {(weight.device, weight.dtype) for weight in group["params"]}:
-            if has_fused_step(type(optimizer), device, dtype):
-                continue
-            group["fused"] = False
-            let_trainer_unscale(optimizer)
-            log.warning(
-                f"PyTorch has no fused {type(optimizer).__name__} for {dtype} on {device.type}: "
-                "the optimizer takes ordinary steps, with the same result."
-            )
-
-
-def has_fused_step(kind: type[Optimizer], device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether PyTorch has a fused step of an optimizer for such weights; it is tried on one."""
-    weight = torch.zeros(1, device=device, dtype=dtype, requires_grad=True)
-    weight.grad = torch.zeros_like(weight)
-    try:
-        kind([weight], fused=True).step()  # type: ignore[call-arg]  # those with fused steps do
-    except RuntimeError:
-        return False
-    except TypeError:  # a class with other arguments cannot be asked
-        return True
-    return True

@@ -1,7 +1,7 @@
 """What `trainer.precision` must not touch: the scores; and what it costs a training."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -27,43 +27,37 @@ class PreciseScores(LightningModule):
 
     def _apply(self, fn: Convert, recurse: bool = True) -> Self:
         """Convert or move all tensors; torch's `to`, `half`, `cuda` and others all come here."""
-        own = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
-        places = list(_metrics(self)) if recurse else []
-        if recurse and isinstance(loss := self._modules.get("loss"), nn.Module):
-            places.append((self, "loss", loss))
-        for parent, name, _ in places:
-            parent.add_module(name, None)
+        kept = [
+            (parent, name, child)
+            for parent in (self.modules() if recurse else ())
+            for name, child in parent._modules.items()
+            if isinstance(child, Metric) or (parent is self and name == "loss" and child)
+        ]
+        buffers = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
+        for parent, name, _ in kept:  # hidden, while the others are converted
+            parent._modules[name] = None
         try:
             super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch has no types
         finally:
-            for parent, name, metric in places:
-                parent.add_module(name, metric)
-        keep = _precisely(fn)
-        for _, _, metric in places:
-            metric._apply(keep)  # type: ignore[no-untyped-call]  # torch has no types
-        for name, buffer in own.items():
-            self._buffers[name] = keep(buffer)
+            for parent, name, child in kept:
+                parent._modules[name] = child
+        for _, _, child in kept:
+            assert child is not None
+            child._apply(_precisely(fn))  # type: ignore[no-untyped-call]  # torch has no types
+        self._buffers.update({name: _precisely(fn)(buffer) for name, buffer in buffers.items()})
         return self
-
-
-def _metrics(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """Each metric, with the module that holds it and its name there."""
-    for parent in module.modules():
-        for name, child in parent._modules.items():  # a module that is moved may have no model yet
-            if isinstance(child, Metric):
-                yield parent, name, child
 
 
 def _precisely(fn: Convert) -> Convert:
     """The same conversion, but to no dtype of fewer bits than float32."""
 
-    def keep(tensor: Tensor) -> Tensor:
+    def convert(tensor: Tensor) -> Tensor:
         converted = fn(tensor)
         if not is_half(converted):
             return converted
         return tensor.to(converted.device, precise_dtype(converted.dtype))
 
-    return keep
+    return convert
 
 
 def make_precise(make: Callable[[], None]) -> None:
@@ -85,6 +79,6 @@ def warn_of_lost_updates(trainer: Trainer, model: nn.Module) -> None:
     log.warning(
         f"`trainer.precision: {trainer.precision}` keeps the weights in {str(dtype)[6:]}: a change "
         f"of less than 1/{round(2 / torch.finfo(dtype).eps)} of a weight is lost, and at learning "
-        "rates for fine-tuning most are, so little is learnt. Set `trainer.precision: bf16-mixed` "
-        "(or 16-mixed): it computes in half precision and keeps the weights in float32."
+        "rates for fine-tuning most are. Set `trainer.precision: bf16-mixed` (or 16-mixed), which "
+        "keeps the weights in float32."
     )

@@ -3,7 +3,6 @@
 Letters: B questions in a batch, W windows of all of them, L tokens.
 """
 
-from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import torch
@@ -16,13 +15,13 @@ from lit_hf.functional.answers import Language
 from lit_hf.functional.unpacking import Unpack
 from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.modules.base import HFModule
-from lit_hf.modules.decoding.generated import WrittenAnswers
+from lit_hf.modules.decoding.generated import GeneratedAnswers
 from lit_hf.modules.decoding.spans import SpanCandidates
-from lit_hf.modules.question_samples import show_question
+from lit_hf.modules.samples import show_question
 from lit_hf.modules.shared_settings import ModuleSettings, ScheduledSettings
 from lit_hf.pretrained.hf_objects import ModelSource
 
-Answers = SpanCandidates | list[WrittenAnswers]
+Answers = SpanCandidates | list[GeneratedAnswers]
 BatchT = TypeVar("BatchT", bound=QuestionBatch)
 
 
@@ -60,7 +59,6 @@ class QuestionAnswering(HFModule):
         super().__init__(model_name, **settings)
         if not isinstance(max_windows, int) or max_windows < 1:
             raise InputError(f"Expected `max_windows` to be at least 1, but got {max_windows}.")
-        _check_answers(self.added_metrics)
         self.language: Language = language
         self.max_windows = max_windows
 
@@ -111,18 +109,3 @@ def as_questions(batch: BatchT) -> BatchT:
         found["first_token"] = found["start_positions"].clamp(0, ids.shape[1])
         found["last_token"] = found["end_positions"].clamp(0, ids.shape[1])
     return cast("BatchT", found)
-
-
-def _check_answers(metrics: Mapping[str, object]) -> None:
-    """Refuse the metric that takes a list of right answers for a text, a letter for each of them.
-
-    Raises:
-        InputError: naming it; other metrics of one right answer say so themselves.
-    """
-    for name, metric in metrics.items():
-        parts = metric.modules() if isinstance(metric, nn.Module) else ()
-        if any(type(part).__name__ == "CharErrorRate" for part in parts):
-            raise InputError(
-                f"`metrics`: {name!r} (CharErrorRate) compares with one text, but a question has a "
-                "list of right answers: give a function of texts and lists, which takes the best."
-            )

@@ -1,8 +1,9 @@
-"""Labels, targets and weights of a batch, seen to be what a loss takes.
+"""Labels and weights of a batch: refused where torch would compute something else of them.
 
 Letters: B examples in a batch, C classes.
 """
 
+import torch
 from torch import Tensor
 
 from lit_hf.errors import InputError
@@ -21,72 +22,48 @@ def check_labels(logits: Tensor, labels: Tensor, problem_type: ProblemType) -> N
     Raises:
         InputError: naming both.
     """
-    expected = {
-        "single_label": (False, logits.shape[:1]),
-        "multi_label": (True, logits.shape),
-        "regression": (True, logits.shape[:1]),
-    }[problem_type]
-    if (labels.is_floating_point(), labels.shape) != expected:
-        kind = "float" if expected[0] else "int64"
+    is_number = problem_type != "single_label"
+    shape = logits.shape if problem_type == "multi_label" else logits.shape[:1]
+    if (labels.is_floating_point(), labels.shape) != (is_number, shape):
         raise InputError(
-            f"`problem_type: {problem_type}` wants {kind} labels of shape "
-            f"{list(expected[1])}, but got {labels.dtype} of shape {list(labels.shape)}."
+            f"`problem_type: {problem_type}` takes {'float' if is_number else 'int64'} labels of "
+            f"shape {list(shape)}, but got {labels.dtype} of shape {list(labels.shape)}."
         )
+    if problem_type == "regression":
+        check_rounding(labels, "labels")
 
 
-def check_rounding(targets: Tensor, problem_type: ProblemType) -> None:
-    """Refuse targets in half precision, but for flags of 0 and 1, which it holds exactly.
-
-    Under bf16-true and 16-true Lightning rounds all floating-point tensors of a batch before any
-    hook sees it: of the targets 1000 to 1063 bfloat16 leaves 12 different ones.
-
-    Args:
-        targets: any shape.
-        problem_type: what they are; numbers of a regression are no flags.
-
-    Raises:
-        InputError: saying which precision keeps them.
-    """
-    if is_half(targets) and (problem_type == "regression" or not _are_flags(targets)):
-        raise _rounded("targets", targets)
-
-
-def check_weights(weights: object, num_examples: int) -> Tensor:
-    """Refuse weights of rows that are no number for each, or are rounded as targets may be.
+def row_weights(weights: object, num_examples: int) -> Tensor:
+    """The weights of rows, NaN in place of negative ones, which ends a training.
 
     Args:
         weights: [B], as a batch holds them.
         num_examples: B.
 
-    Returns:
-        The weights.
+    Raises:
+        InputError: if they are no number for each example, or rounded.
+    """
+    if not isinstance(weights, Tensor) or weights.shape != (num_examples,):
+        got = list(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+        raise InputError(
+            f"the `weight` of the batch is {got}, but a tensor [{num_examples}] is expected, a "
+            "number for each of its examples."
+        )
+    check_rounding(weights, "weights")
+    return weights.where(weights >= 0, torch.nan)
+
+
+def check_rounding(values: Tensor, what: str) -> None:
+    """Refuse numbers in half precision, but for 0 and 1, which it holds exactly.
+
+    Under bf16-true and 16-true Lightning rounds all floating-point tensors of a batch before any
+    hook sees it: of the targets 1000 to 1063 bfloat16 leaves 12 different ones.
 
     Raises:
-        InputError: saying which.
+        InputError: saying which precision keeps them.
     """
-    if not isinstance(weights, Tensor):
+    if is_half(values) and not ((values == 0) | (values == 1)).all():
         raise InputError(
-            f"the `weight` of the batch is a {type(weights).__name__}, but a tensor of a number "
-            f"for each of its {num_examples} examples is expected: let your `collate_fn` make it."
+            f"the {what} of the batch are {str(values.dtype)[6:]}, rounded to 3 digits or fewer by "
+            "`trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true)."
         )
-    if weights.shape != (num_examples,):
-        raise InputError(
-            f"the `weight` of the batch has shape {list(weights.shape)}, but a number for each of "
-            f"its {num_examples} examples is expected, shape [{num_examples}]."
-        )
-    if is_half(weights) and not _are_flags(weights):
-        raise _rounded("weights", weights)
-    return weights
-
-
-def _are_flags(values: Tensor) -> bool:
-    """Whether all are 0 or 1."""
-    return bool(((values == 0) | (values == 1)).all())
-
-
-def _rounded(what: str, values: Tensor) -> InputError:
-    return InputError(
-        f"the {what} of the batch are {str(values.dtype)[6:]}, rounded to 3 digits or fewer by "
-        "`trainer.precision`: set bf16-mixed or 16-mixed (with DeepSpeed 32-true), which leaves "
-        f"{what} as they are."
-    )

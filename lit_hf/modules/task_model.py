@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from lit_hf.errors import InputError
 from lit_hf.functional.precision import precise
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.stage_scores import Stage
+from lit_hf.modules.stage_metrics import Stage
 from lit_hf.pretrained.label_names import (
     check_names,
     keeps_head,
@@ -44,10 +44,6 @@ class TaskModel(LightningModule):
         model = from_pretrained(self.auto_class, self.model_name, config)
         if not self._keeps_head:
             reinit_head(model)
-        return model
-
-    def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Take the model that was given in place of a name, or make one of the task of it."""
         return model
 
     def will_train(self) -> bool:

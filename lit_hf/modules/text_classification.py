@@ -3,7 +3,6 @@
 Letters: B examples in a batch, L tokens, C classes.
 """
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from lit_hf.batches import Prediction, Shown, TextBatch
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import ProblemType
 from lit_hf.functional.unpacking import Unpack
-from lit_hf.metrics.classification import MOST_CLASSES, text_metrics
+from lit_hf.metrics.classification import text_metrics
 from lit_hf.modules.backbone_with_head import (
     BackboneWithHead,
     BackboneWithHeadConfig,
@@ -33,11 +32,10 @@ from lit_hf.modules.backbone_with_head import (
 from lit_hf.modules.classification import Classifier
 from lit_hf.modules.compiled import plain_model
 from lit_hf.modules.data_facts import DataFacts
-from lit_hf.modules.decoding.classification import in_words, truth_of
+from lit_hf.modules.decoding.classification import in_words
 from lit_hf.modules.heads import HeadCallable, check_head
 from lit_hf.modules.shared_settings import ModuleSettings
 from lit_hf.modules.usage import Usage, text_usage
-from lit_hf.pretrained.given_model import check_kind, config_by_class
 from lit_hf.pretrained.hf_objects import ModelSource
 from lit_hf.pretrained.label_names import names_of
 from lit_hf.pretrained.models import (
@@ -48,7 +46,6 @@ from lit_hf.pretrained.models import (
     from_pretrained,
 )
 
-log = logging.getLogger(__name__)
 _HF_PROBLEM: dict[ProblemType, HFProblem] = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
@@ -87,6 +84,7 @@ class TextClassifier(Classifier):
 
     task = "text_classification"
     auto_class: Auto = AutoModelForSequenceClassification
+    model_kind = "one `…ForSequenceClassification`, or a bare backbone with `head`"
 
     def __init__(
         self,
@@ -166,10 +164,7 @@ class TextClassifier(Classifier):
         if self._make_head is not None:
             load = partial(from_pretrained, AutoModel, self.model_name)
             backbone = load(config) if pretrained else from_config(AutoModel, config)
-            check_backbone(backbone)
-            head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
-            check_head(backbone, head)
-            return join(backbone, head, config)
+            return self._with_head(backbone, config)
         return super().load_model(config, pretrained)
 
     def usage(self, inputs: Mapping[str, object], folder: Path) -> Usage:
@@ -179,15 +174,16 @@ class TextClassifier(Classifier):
     def use_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The given classifier, or the backbone of the given model with a head of one's own."""
         if self._make_head is None:
-            takes = self.takes(config_by_class(model))
-            wanted = "one `…ForSequenceClassification`, or a bare backbone with `head`"
-            check_kind(model, type(self), takes, wanted)
-            return model
-        backbone = cast("PreTrainedModel", model.base_model)
+            return super().use_model(model)
+        return self._with_head(cast("PreTrainedModel", model.base_model), model.config)
+
+    def _with_head(self, backbone: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
+        """The backbone and a new head of one's own."""
+        assert self._make_head is not None
         check_backbone(backbone)
-        head = self._make_head(backbone.config.hidden_size, len(names_of(model.config)))
+        head = self._make_head(backbone.config.hidden_size, len(names_of(config)))
         check_head(backbone, head)
-        return join(backbone, head, model.config)
+        return join(backbone, head, config)
 
     def _own_head_again(self, config: BackboneWithHeadConfig, pretrained: bool) -> PreTrainedModel:
         """A model that has an own head already; with a new one where that does not fit."""
@@ -196,33 +192,25 @@ class TextClassifier(Classifier):
         else:
             model = from_config(self.auto_class, config)
         assert isinstance(model, BackboneWithHead)
-        num_labels = len(names_of(config))
         if self._make_head is not None:
-            head = self._make_head(model.backbone.config.hidden_size, num_labels)
-        elif self._keeps_head and config.head["init_args"]["num_labels"] == num_labels:
+            return self._with_head(model.backbone, config)
+        num_labels = len(names_of(config))
+        if self._keeps_head and config.head["init_args"]["num_labels"] == num_labels:
             return model
-        else:
-            head = build_head(config.head, num_labels=num_labels)
+        head = build_head(config.head, num_labels=num_labels)
         check_head(model.backbone, head)
         return join(model.backbone, head, config)
 
     def configure_metrics(self) -> dict[str, Metric]:
         """Accuracy, F1 and AUROC, or correlations and error."""
-        names = names_of(self.model.config)
-        return text_metrics(self.problem_type, len(names), self.positive_number())
-
-    def setup_metrics(self) -> None:
-        """Make the metrics, and say which there are not."""
-        super().setup_metrics()
-        if self.label_names is not None and len(self.label_names) > MOST_CLASSES:
-            log.info(f"no AUROC: {len(self.label_names)} classes, {MOST_CLASSES} at most.")
+        return text_metrics(self.problem_type, len(names_of(self.model.config)))
 
     # The contract.
 
     def show(self, batch: TextBatch, row: int, prediction: Prediction) -> Shown:
         """Text, answer and truth."""
         names, answer = self.label_names or [], prediction["prediction"]
-        truth = truth_of(batch["labels"][row], self.problem_type, names)
+        truth = self.truth(batch, row)
         is_number = self.problem_type == "regression"
         return {
             "input": self.text_of(batch, row),

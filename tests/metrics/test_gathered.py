@@ -4,11 +4,7 @@ import json
 import textwrap
 
 import pytest
-import torch
-from torchmetrics.classification import BinaryF1Score
-from torchmetrics.wrappers import MinMaxMetric
 
-from lit_hf.metrics.gathered import holding, parts_of, states_of
 from tests.processes import run_script
 
 SCRIPT = """
@@ -20,8 +16,8 @@ SCRIPT = """
     from torchmetrics.regression import PearsonCorrCoef, SpearmanCorrCoef
     from torchmetrics.text import BLEUScore, ROUGEScore
     from torchmetrics.wrappers import ClasswiseWrapper
-    from lit_hf.errors import InputError
-    from lit_hf.metrics.added import AddedMetrics, as_metrics
+    from lit_hf.batches import LossTerms
+    from lit_hf.modules.stage_metrics import StageMetrics
 
     def first_and_count(predictions, labels):
         return {"first": float(predictions[0]), "rows": len(labels)}
@@ -37,34 +33,26 @@ SCRIPT = """
             gold = [["the mill", "old mill"], ["a boat"], ["1921"], ["ferry"], ["a"], ["c"], ["e"]]
             return [texts[p] for p in places], [gold[p] for p in places]
         if name == "function":
-            return scores.argmax(1), labels, places
+            return scores.argmax(1), labels
         return scores.softmax(1), labels
 
     def metrics():
-        return as_metrics({
+        return {
             "auroc": MulticlassAUROC(3), "kappa": MulticlassCohenKappa(3),
             "each": MulticlassF1Score(3, average="none"),
             "named": ClasswiseWrapper(MulticlassF1Score(3, average=None), labels=["x", "y", "z"]),
             "spearman": SpearmanCorrCoef(), "pearson": PearsonCorrCoef(), "bleu": BLEUScore(),
             "overlap": ROUGEScore(rouge_keys="rouge1"), "function": first_and_count,
-        })
+        }
 
     def scored(parts):
-        added = AddedMetrics(metrics())
-        for name in added.names:
-            for part in parts:
-                if part:
-                    added.count(name, rows(name, part))
-        return {name: float(value) for name, value in added.compute().items()}
-
-    def refused(rank):
-        added = AddedMetrics(as_metrics({"kappa": MulticlassCohenKappa(2)}))
-        if rank:  # of three classes, in one process alone
-            added.count("kappa", rows("kappa", [0, 1, 2]))
-        try:
-            added.compute()
-        except InputError as error:
-            return str(error)
+        stage = StageMetrics({}, metrics())
+        names = {id(metric): name for name, metric in stage.added.items()}
+        for part in parts:
+            ones = torch.ones(len(part))
+            terms = LossTerms(ones, ones, torch.arange(len(part)))
+            stage.update(terms, ones.bool(), lambda metric: rows(names[id(metric)], part), part)
+        return {name: float(value) for name, value in stage.compute().items()}
 
     def work(rank, out):
         torch.set_num_threads(1)
@@ -76,7 +64,6 @@ SCRIPT = """
         shares = {"uneven": ([[5, 0, 2], [4]], [[3, 6, 1]]), "none": ([list(range(7))], []),
                   "nobody": ([], [])}
         found = {name: scored(share[rank]) for name, share in shares.items()}
-        found["refused"] = refused(rank)
         Path(out, f"{rank}.json").write_text(json.dumps(found))
 
     if __name__ == "__main__":
@@ -115,29 +102,4 @@ def test_numbers__of_rows_are_as_torchmetrics_computes_them(
     assert values["rows"] == 7
     assert values["named_multiclassf1score_x"] == pytest.approx(values["each_0"])
     known = {name: value for name, value in found["0"]["nobody"].items() if value == value}
-    assert not known  # all are NaN
-
-
-def test_fault__of_one_process_is_told_on_all(
-    found: dict[str, dict[str, dict[str, float]]],
-) -> None:
-    messages = {str(found[process]["refused"]) for process in ("0", "1")}
-    assert len(messages) == 1
-    assert "'kappa' (MulticlassCohenKappa)" in messages.pop()
-
-
-@pytest.fixture
-def counted() -> MinMaxMetric:
-    """A wrapped metric that has seen two rows."""
-    metric = MinMaxMetric(BinaryF1Score())
-    metric.update(torch.tensor([0.9, 0.2]), torch.tensor([1, 1]))
-    return metric
-
-
-def test_holding__adds_the_states_and_gives_the_own_ones_back(counted: MinMaxMetric) -> None:
-    (inner,) = parts_of(counted)
-    state = {name: getattr(inner, name).clone() for name in inner._defaults}
-    with holding(counted, [[state], [state], [None]]):
-        assert torch.equal(torch.as_tensor(inner.tp), state["tp"] * 2)
-    assert torch.equal(torch.as_tensor(inner.tp), state["tp"])
-    assert len(states_of(counted)) == 1
+    assert known == {"num_examples": 0}  # all others are NaN

@@ -16,7 +16,7 @@ def test_facts__of_our_data(tiny_model: str, tweet_rows: list[dict[str, object]]
     facts = DataFacts(trainer_with(data))
     assert (facts.task, facts.model_name) == ("text_classification", tiny_model)
     assert facts.label_names == ["0", "1"]
-    assert (facts.problem_type, facts.has_unanswerable) == ("single_label", False)
+    assert (facts.problem_type, facts.has_unanswerable) == ("single_label", None)
     assert facts.processor is data.processor
     assert facts.inputs["text_column"] == "text"
 

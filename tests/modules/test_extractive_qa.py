@@ -1,26 +1,23 @@
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.optim import AdamW
 from transformers import AutoModelForQuestionAnswering
 
 from lit_hf import (
     ExtractiveQA,
     ExtractiveQADataModule,
-    InputError,
     PredictionWriter,
-    TextClassifier,
 )
 from lit_hf.batches import SpanBatch, SpanOutput
 from lit_hf.callbacks.export import export_checkpoint
-from lit_hf.modules.span_loss import span_terms
+from lit_hf.modules.losses import span_terms
 from tests.official_squad import evaluate
 from tests.trainers import quiet_trainer
 
@@ -75,19 +72,6 @@ def test_loss__of_windows_of_one_length_is_that_of_transformers(
     assert torch.allclose(output["start_logits"], wanted.start_logits, atol=1e-6)
 
 
-def _losses(module: ExtractiveQA, model: str, rows: Rows) -> list[float]:
-    return cast("list[float]", module.step(_batch(model, rows), "train")["losses"].tolist())
-
-
-def test_loss__of_an_example_does_not_depend_on_the_others(
-    tiny_model: str, question_rows: Rows
-) -> None:
-    module = _module(tiny_model, label_smoothing=0.1, max_windows=500)
-    together = _losses(module, tiny_model, question_rows)
-    alone = [_losses(module, tiny_model, [row])[0] for row in question_rows]
-    assert together == pytest.approx(alone, rel=1e-5)
-
-
 def test_empty_windows__can_be_left_out_of_the_loss(tiny_model: str, question_rows: Rows) -> None:
     rows = [question_rows[5], question_rows[7]]  # long contexts, the second without answer
     batch = _batch(tiny_model, rows)
@@ -103,19 +87,6 @@ def test_empty_windows__can_be_left_out_of_the_loss(tiny_model: str, question_ro
     assert float(output["losses"][0]) == pytest.approx(losses[held].mean().item(), rel=1e-5)
 
 
-def test_loss_of_validations__is_the_same_whatever_training_is_taught_by(
-    tiny_model: str, question_rows: Rows, make_trainer: MakeTrainer
-) -> None:
-    """Else runs could not be compared by it, nor by a monitor of it."""
-    found = []
-    for settings in ({}, {"label_smoothing": 0.5}, {"empty_window_weight": 0.0}):
-        module = _module(tiny_model, **settings)
-        data = _data(tiny_model, question_rows)
-        (scores,) = make_trainer().validate(module, data, verbose=False)
-        found.append(scores["val/loss"])
-    assert found[0] == found[1] == found[2]
-
-
 # Windows beyond what is run at once.
 
 
@@ -127,19 +98,6 @@ def test_evaluation__in_several_passes_gives_the_same(tiny_model: str, question_
     parts = module.run(cast("SpanBatch", batch), "val")
     assert len(parts["windows"]) == len(batch["window_of"]) > 8
     assert torch.allclose(parts["start_logits"], whole["start_logits"], atol=1e-5)
-
-
-def test_training__keeps_the_windows_that_hold_an_answer(
-    tiny_model: str, question_rows: Rows
-) -> None:
-    batch = _batch(tiny_model, question_rows)
-    held = (batch["first_token"] != batch["no_answer_token"]).nonzero().flatten().tolist()
-    module = _module(tiny_model, max_windows=len(held) + 2)
-    output = module.step(batch, "train")
-    assert set(held) < set(output["windows"].tolist())
-    assert len(output["windows"]) == len(held) + 2
-    answers = module.samples(batch, output, [0, 5])
-    assert len(answers) == 2
 
 
 # Scores.
@@ -248,95 +206,7 @@ def test_threshold__of_an_export_is_used_with_the_recipe_of_its_training(
     assert scores["val/f1"] <= scores["val/best_f1"] + 1e-6
 
 
-def test_training__learns_the_questions_by_heart(
-    tiny_model: str, question_rows: Rows, make_trainer: MakeTrainer
-) -> None:
-    module = ExtractiveQA(
-        tiny_model,
-        pretrained=False,
-        config_overrides={"hidden_size": 48, "hidden_dropout_prob": 0.0},
-        no_answer_threshold=0.0,
-        scheduler="constant_with_warmup",
-        optimizer=lambda params: AdamW(params, lr=3e-3),
-    )
-    torch.manual_seed(0)
-    data = _data(tiny_model, question_rows)
-    trainer = make_trainer(max_epochs=100, limit_val_batches=0, log_every_n_steps=1)
-    trainer.fit(module, data)
-    (scores,) = make_trainer().validate(module, data, verbose=False)
-    assert scores["val/best_f1"] > 95
-
-
 # Answers and samples.
-
-
-def test_samples__are_taken_from_their_own_logits(tiny_model: str, question_rows: Rows) -> None:
-    batch = _batch(tiny_model, question_rows[:2])
-    module = _module(tiny_model)
-    output = module.step(batch, "train")
-    starts = torch.full_like(output["start_logits"], -9.0)
-    ends = starts.clone()
-    token = int(batch["first_token"][0])
-    starts[0, token], ends[0, int(batch["last_token"][0])] = 9.0, 9.0
-    output["start_logits"], output["end_logits"] = starts, ends
-    (sample,) = module.samples(batch, output, [0])
-    assert (sample["prediction"], sample["correct"]) == ("Ada", True)
-    assert sample["input"].startswith("Who sold the mill? ‖ [«Ada»] sold")
-
-
-def test_samples__of_some_questions_are_those_of_all(tiny_model: str, question_rows: Rows) -> None:
-    batch = _batch(tiny_model, question_rows)
-    module = _module(tiny_model, no_answer_threshold=0.0)
-    output = module.step(batch, "val")
-    everyone = module.samples(batch, output, list(range(8)))
-    assert module.samples(batch, output, [5, 1]) == [everyone[5], everyone[1]]
-    assert len({sample["prediction"] for sample in everyone}) > 3
-
-
-def test_predict__tells_each_question_once_without_copies(
-    tiny_model: str, question_rows: Rows
-) -> None:
-    batch = _batch(tiny_model, question_rows)
-    batch["is_padding"][2] = True
-    rows = _module(tiny_model).predict_step(batch, 0)
-    assert [row["id"] for row in rows] == ["q0", "q1", "q3", "q4", "q5", "q6", "q7"]
-    for row in rows:
-        context = str(question_rows[int(str(row["id"])[1:])]["context"])
-        assert context[cast("int", row["start"]) : cast("int", row["end"])] == row["prediction"]
-
-
-def test_forward__gives_attentions(tiny_model: str, question_rows: Rows) -> None:
-    batch = _batch(tiny_model, question_rows[:1])
-    output = _module(tiny_model)(batch, output_attentions=True, output_hidden_states=True)
-    assert isinstance(output.attentions, tuple)
-    assert cast("Tensor", output.attentions[0]).ndim == 4
-    assert output.hidden_states is not None
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_answer_length": 0}, "`max_answer_length` to be at least 1"),
-        ({"num_best": 0}, "`num_best`"),
-        ({"max_windows": 0}, "`max_windows`"),
-        ({"label_smoothing": 1.5}, "`label_smoothing` to be at least 0 and below 1"),
-        ({"empty_window_weight": -1.0}, "`empty_window_weight`"),
-        ({"loss": nn.CrossEntropyLoss(torch.ones(2))}, r"weight=\[1.0, 1.0\].* places in a window"),
-        ({"loss": nn.NLLLoss(torch.ones(384))}, "leave `weight` out"),
-    ],
-)
-def test_settings__have_their_ranges(
-    tiny_model: str, settings: Mapping[str, Any], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        ExtractiveQA(tiny_model, **settings)
-
-
-def test_data__of_another_task_is_refused(
-    tiny_model: str, question_rows: Rows, make_trainer: MakeTrainer
-) -> None:
-    with pytest.raises(InputError, match="the data is of the task 'extractive_qa', the module"):
-        make_trainer().validate(TextClassifier(tiny_model), _data(tiny_model, question_rows))
 
 
 def test_unanswerable_questions__that_would_all_be_answered_are_told(

@@ -1,23 +1,18 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
 from lit_hf import (
-    InputError,
     MeanHead,
-    PredictionWriter,
     TextClassificationDataModule,
     TextClassifier,
 )
 from lit_hf.errors import SharedFaultError
-from lit_hf.modules.loss_guard import check_answers
 from tests.trainers import MakeBatch, MakeTrainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
@@ -80,12 +75,6 @@ def test_loss__that_is_no_number_ends_the_training(fit: Fit, accumulate: int) ->
     assert all(weights.isfinite().all() for weights in keeps.module.parameters())
 
 
-def test_loss__that_is_no_number_in_float16_wants_a_wider_precision(fit: Fit) -> None:
-    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
-    with pytest.raises(SharedFaultError, match=r"bf16-mixed` \(32-true on a GPU without"):
-        fit(module={"head": Spoils}, plugins=precision)
-
-
 @pytest.mark.parametrize("label", [0, 1])
 def test_loss__that_jumps_is_told_and_trained_on(
     label: int, fit: Fit, caplog: pytest.LogCaptureFixture
@@ -104,16 +93,9 @@ def test_loss__that_jumps_is_told_and_trained_on(
     if label == 0:
         assert not told
     else:
-        assert "after 11 optimizer steps (epoch 2), more than 10 times" in told[0]
-        assert f"for the examples {keeps.ids[11][1]!r}. It is trained on" in told[0]
+        assert "after 11 optimizer steps (epoch 2)" in told[0]
+        assert f"for the examples {keeps.ids[11][1]!r}, more than 10 times" in told[0]
         assert len(told) == 1
-
-
-def test_loss__that_is_negative_has_jumped_only_where_it_rises(
-    fit: Fit, caplog: pytest.LogCaptureFixture
-) -> None:
-    fit(module={"loss": lambda logits, _: logits[:, 0] - 100}, max_epochs=4)
-    assert "times the largest one" not in caplog.text
 
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
@@ -125,19 +107,8 @@ def test_weight__of_a_row_that_is_negative_or_no_number_ends_the_training(
             weights = torch.tensor([3.0, weight, 1.0, 1.0])
             return super().training_step({**batch, "weight": weights}, batch_idx)
 
-    with pytest.raises(SharedFaultError, match="their weights, each of which is a number of 0"):
+    with pytest.raises(SharedFaultError, match="their weights, numbers of 0 or more"):
         fit(kind=Weighs)
-
-
-def test_answers__that_are_no_numbers_are_refused_by_name() -> None:
-    good = {"id": "a", "prediction": "no", "probability": 0.5, "no_answer_probability": None}
-    check_answers([good, {"id": "b", "prediction": 1.5}])
-    check_answers(None)
-    bad = {"id": "c", "prediction": "no", "probability": math.nan}
-    with pytest.raises(InputError, match=r"1 of 2 examples \('c'\)"):
-        check_answers([good, bad])
-    with pytest.raises(InputError, match="no numbers"):
-        check_answers([{"id": "d", "prediction": math.inf}])
 
 
 def _weighed(make_batch: MakeBatch, *weights: float) -> "DataLoader[Any]":
@@ -165,28 +136,3 @@ def test_rows__that_all_weigh_nothing_end_the_training(
     wanted = f"all rows of the {size} batches before optimizer step {step} have the weight 0"
     with pytest.raises(SharedFaultError, match=wanted):
         trainer.fit(module, _weighed(make_batch, *weights))
-
-
-def test_rows__that_weigh_nothing_beside_others_change_nothing(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
-) -> None:
-    found = []
-    off: Any = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    for weights in ((0.5, 0.0), (0.5,)):
-        torch.manual_seed(0)
-        module = TextClassifier(tiny_model, ["no", "yes"], config_overrides=off)
-        trainer = make_trainer(max_epochs=1, accumulate_grad_batches=len(weights))
-        trainer.fit(module, _weighed(make_batch, *weights))
-        assert trainer.global_step == 1
-        found.append(torch.cat([weight.detach().flatten() for weight in module.parameters()]))
-    assert torch.allclose(found[0], found[1], rtol=0, atol=1e-7)
-
-
-def test_predictions__of_weights_that_are_no_numbers_are_not_written(fit: Fit) -> None:
-    """The first class would be taken for every row."""
-    trainer, module, data = fit(callbacks=[PredictionWriter()], max_steps=1)
-    weight = next(iter(module.model.parameters()))
-    torch.nn.init.constant_(weight, math.nan)
-    with pytest.raises(InputError, match="no numbers"):
-        trainer.predict(module, data)
-    assert not (Path(trainer.default_root_dir) / "predictions.jsonl").exists()

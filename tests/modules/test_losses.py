@@ -1,6 +1,6 @@
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -8,17 +8,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_hf import InputError
-from lit_hf.batches import LossTerms
+from lit_hf.batches import LossTerms, SpanBatch, SpanOutput
 from lit_hf.functional.labels import ProblemType
 from lit_hf.modules.losses import (
     LossFunction,
+    _cross_entropy,
     apply_loss,
+    chosen_windows,
     class_terms,
     for_each_row,
-    own_or_smoothed,
     plain_loss,
     reduce_terms,
+    span_terms,
     token_terms,
+    window_weights,
 )
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
@@ -41,19 +44,6 @@ def test_losses__by_hand() -> None:
     )
     losses = _losses(torch.tensor([[1.5], [-1.0]]), torch.tensor([1.0, 2.0]), "regression")
     assert losses.tolist() == [0.25, 9.0]
-
-
-def test_targets__that_are_rounded_are_refused() -> None:
-    with pytest.raises(InputError, match="rounded"):
-        _losses(torch.zeros(2, 1), torch.tensor([1, 0], dtype=torch.bfloat16), "regression")
-
-
-def test_losses__are_as_precise_as_the_logits() -> None:
-    logits = torch.randn(6, 3, requires_grad=True)
-    losses = _losses(logits, torch.ones(6, 3).bfloat16(), "multi_label")
-    torch.autograd.grad(losses.sum(), logits)
-    assert losses.dtype == torch.float32
-    assert _losses(logits, torch.ones(6, dtype=torch.float64), "regression").dtype == torch.float32
 
 
 # A loss of the user.
@@ -100,82 +90,6 @@ def test_loss_of_torch__has_the_mean_that_it_has_by_itself(make: Callable[[], nn
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda: nn.CrossEntropyLoss(),
-        lambda: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.1),
-        lambda: nn.BCEWithLogitsLoss(pos_weight=WEIGHT),
-        lambda: nn.BCEWithLogitsLoss(WEIGHT),
-    ],
-)
-def test_loss_of_torch__of_shares_and_of_flags_is_the_mean_over_rows(
-    make: Callable[[], nn.Module],
-) -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(20, 3, generator=generator)
-    targets = torch.rand(20, 3, generator=generator)
-    assert _mean(make(), logits, targets) == pytest.approx(float(make()(logits, targets)), rel=1e-6)
-
-
-def test_loss_of_torch__weighs_its_rows() -> None:
-    """An ignored row weighs nothing, so that it counts nothing in the windows of an optimizer."""
-    loss = for_each_row(nn.CrossEntropyLoss(torch.tensor([1.0, 4.0]), ignore_index=-100))
-    assert loss is not None
-    logits = torch.zeros(3, 2)
-    numerators, weights = apply_loss(loss, logits, torch.tensor([0, 1, -100]))
-    assert weights.tolist() == [1.0, 4.0, 0.0]
-    assert numerators.tolist() == pytest.approx([math.log(2), 4 * math.log(2), 0.0])
-
-
-def test_reduction__of_a_loss_is_set_to_none() -> None:
-    loss = nn.CrossEntropyLoss(reduction="sum")
-    found: object = for_each_row(loss)
-    assert found is loss
-    assert loss.reduction == "none"
-    assert for_each_row(None) is None
-
-
-def test_weights_of_classes__are_in_no_checkpoint() -> None:
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = nn.CrossEntropyLoss(WEIGHT, reduction="none")
-            self.scale = nn.Parameter(torch.ones(()))  # is learnt
-
-    loss = Both()
-    for_each_row(loss)
-    assert list(loss.state_dict()) == ["scale"]
-    weight = loss.inner.double().weight  # moved as ever
-    assert weight is not None
-    assert torch.equal(weight, WEIGHT.double())
-
-
-def test_function__gives_numbers_or_numerators_and_weights_or_numbers_of_classes() -> None:
-    logits, labels = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([0, 1])
-
-    def picked(inputs: Tensor, targets: Tensor) -> Tensor:
-        return inputs.gather(1, targets[:, None])[:, 0]
-
-    def weighed(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return picked(inputs, targets) * 3, torch.tensor([3.0, 1.0])
-
-    def of_classes(inputs: Tensor, targets: Tensor) -> Tensor:
-        return inputs * F.one_hot(targets, 2)
-
-    assert _mean(picked, logits, labels) == 3.0
-    assert _mean(weighed, logits, labels) == 18 / 4
-    assert _mean(of_classes, logits, labels) == (0.5 + 2.5) / 2
-
-
-def test_loss__of_numbers_gets_numbers() -> None:
-    loss = for_each_row(nn.L1Loss())
-    assert loss is not None
-    logits, targets = torch.tensor([[1.0], [4.0]]), torch.tensor([3.0, 3.5])
-    terms = class_terms(loss, logits, targets, "regression")
-    assert terms.numerators.tolist() == [2.0, 0.5]
-
-
-@pytest.mark.parametrize(
     ("loss", "got"),
     [
         (lambda logits, _: logits.mean(), r"<lambda> gives shape \[\]"),
@@ -187,23 +101,8 @@ def test_loss__of_numbers_gets_numbers() -> None:
     ],
 )
 def test_result__that_is_no_number_for_each_row_is_refused(loss: LossFunction, got: str) -> None:
-    with pytest.raises(InputError, match=rf"{got}, but a number for each of the 4 rows"):
+    with pytest.raises(InputError, match=rf"{got}, but a number for each of 4 rows"):
         class_terms(loss, torch.zeros(4, 2), torch.zeros(4).long(), "single_label")
-
-
-def test_loss__of_entries_is_refused_for_numbers_of_classes() -> None:
-    """Of 4 rows of 4 classes torch would compare each number with the label of another row."""
-    for made in (nn.MSELoss(), nn.KLDivLoss(), nn.BCEWithLogitsLoss()):
-        loss = for_each_row(made)
-        assert loss is not None
-        with pytest.raises(InputError, match=r"inputs are \[4, 4\], its targets \[4\]: take"):
-            class_terms(loss, torch.zeros(4, 4), torch.zeros(4).long(), "single_label")
-
-
-def test_loss__without_a_gradient_is_refused() -> None:
-    logits = torch.zeros(4, 2, requires_grad=True)
-    with pytest.raises(InputError, match="<lambda> has no gradient"):
-        apply_loss(lambda logits, y: logits.argmax(1) != y, logits, torch.zeros(4).long())
 
 
 @pytest.mark.parametrize("bad", [-0.5, math.nan, math.inf])
@@ -217,30 +116,10 @@ def test_weight__that_is_negative_or_no_number_spoils_the_loss(bad: float) -> No
     assert numerators.isnan().tolist() == [True, False]
 
 
-def test_loss__of_classes_on_numbers_is_told_with_their_shapes() -> None:
-    loss = for_each_row(nn.CrossEntropyLoss())
-    assert loss is not None
-    with pytest.raises(InputError, match=r"Its inputs were \[4\], its targets \[4\];"):
-        class_terms(loss, torch.zeros(4, 1), torch.zeros(4), "regression")
-
-
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, 0.5, "focal"])
 def test_loss__that_is_a_class_or_cannot_be_called_is_refused(loss: Any) -> None:  # noqa: ANN401 - anything
-    with pytest.raises(InputError, match="`loss` takes the object of a loss or a function"):
+    with pytest.raises(InputError, match="`loss` to be an object or a function"):
         for_each_row(loss)
-
-
-def test_smoothing__is_of_the_own_loss_alone() -> None:
-    own = own_or_smoothed(None, 0.3)
-    assert isinstance(own, nn.CrossEntropyLoss)
-    assert own.label_smoothing == 0.3
-    given = nn.CrossEntropyLoss()
-    assert own_or_smoothed(given, 0.0) is given
-    with pytest.raises(InputError, match=r"`loss\.label_smoothing`"):
-        own_or_smoothed(given, 0.3)
-    for wrong in (-0.1, 1.0, math.nan):
-        with pytest.raises(InputError, match="at least 0 and below 1"):
-            own_or_smoothed(None, wrong)
 
 
 def test_tokens__are_summed_for_each_sequence() -> None:
@@ -280,16 +159,6 @@ def test_mean__is_over_all_weights_and_of_each_example_over_its_own() -> None:
     assert not found.weight.requires_grad
 
 
-def test_mean__counts_no_copy_and_weighs_rows() -> None:
-    terms = _terms([1.0, 2.0, 4.0, 8.0], [1, 1, 1, 1], [0, 1, 2, 3])
-    found = reduce_terms(terms, torch.tensor([1.0, 0.0, 0.5, 2.0]))
-    assert float(found.mean.detach()) == pytest.approx((1 + 2 + 16) / 3.5)
-    assert float(found.weight) == 3.5
-    assert found.losses.tolist() == [1, 2, 4, 8]  # of each by itself
-    (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
-    assert gradient.tolist() == pytest.approx([1 / 3.5, 0, 0.5 / 3.5, 2 / 3.5])
-
-
 @pytest.mark.parametrize("bad", [math.inf, math.nan])
 def test_mean__is_not_spoilt_by_what_does_not_count(bad: float) -> None:
     terms = _terms([1.0, bad, 3.0], [1, 1, 1], [0, 1, 2])
@@ -298,11 +167,6 @@ def test_mean__is_not_spoilt_by_what_does_not_count(bad: float) -> None:
     (gradient,) = torch.autograd.grad(found.mean, terms.numerators)
     assert gradient.tolist() == [0.5, 0.0, 0.5]
     assert not reduce_terms(terms, torch.ones(3)).mean.isfinite()
-
-
-def test_mean__of_weights_whose_sum_is_infinite_is_no_number() -> None:
-    found = reduce_terms(_terms([0.25, 0.25], [1, 1], [0, 1]), torch.tensor([3e38, 3e38]))
-    assert found.mean.isnan()
 
 
 def test_mean__of_nothing_that_counts_is_0_and_can_be_learnt_from() -> None:
@@ -324,3 +188,87 @@ def test_loss__of_log_probabilities_is_refused_for_logits() -> None:
         found, _ = apply_loss(loss, LOGITS.log_softmax(1).to(dtype), targets)
         wanted = F.cross_entropy(LOGITS, targets, reduction="none")
         assert torch.allclose(found.float(), wanted, atol=0.02)
+
+
+def _batch(first: list[int], answers: list[list[str]], window_of: list[int]) -> SpanBatch:
+    """Windows whose "no answer" is token 0, six tokens long, the second one padded by two."""
+    mask = torch.ones(len(first), 6, dtype=torch.int64)
+    mask[1, 4:] = 0
+    known = {
+        "answers": answers,
+        "window_of": torch.tensor(window_of),
+        "first_token": torch.tensor(first),
+        "last_token": torch.tensor(first),
+        "no_answer_token": torch.zeros(len(first), dtype=torch.int64),
+        "attention_mask": mask,
+    }
+    return cast("SpanBatch", known)
+
+
+def test_cross_entropy__is_that_of_torch_and_sees_no_padding() -> None:
+    logits = torch.randn(3, 9, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 4, 8])
+    padded = F.pad(logits, (0, 3), value=-torch.inf)
+    for smoothing in (0.0, 0.2):
+        wanted = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        assert torch.allclose(_cross_entropy(padded, targets, smoothing), wanted)
+
+
+def test_weights__are_less_where_another_window_holds_the_answer() -> None:
+    batch = _batch([3, 0, 0], [["a"], []], [0, 0, 1])
+    assert window_weights(batch, 0.25).tolist() == [1.0, 0.25, 1.0]
+
+
+def _output() -> SpanOutput:
+    starts, ends = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(1))
+    return {"windows": torch.arange(3), "start_logits": starts, "end_logits": ends}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_loss_of_the_user__is_applied_to_start_and_end(smoothing: float) -> None:
+    """Smoothing spreads over the tokens of a window, as torch's would without padding."""
+    batch, output = _batch([3, 0, 0], [["a"], []], [0, 0, 1]), _output()
+    loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=smoothing)
+    found = span_terms(loss, batch, output, 1.0).numerators
+    for row, size in enumerate((6, 4, 6)):
+        ends = (output["start_logits"][row, :size], output["end_logits"][row, :size])
+        wanted = sum(loss(logits, batch["first_token"][row]) for logits in ends) / 2
+        assert float(found[row]) == pytest.approx(float(wanted), rel=1e-5)
+
+    def squared(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, targets, reduction="none") ** 2
+
+    found = span_terms(squared, batch, output, 0.25).numerators
+    ends = (output["start_logits"][1, :4], output["end_logits"][1, :4])
+    wanted = sum(F.cross_entropy(logits, torch.tensor(0)) ** 2 for logits in ends) / 2
+    assert float(found[1]) == pytest.approx(float(wanted) * 0.25, rel=1e-5)
+
+
+def test_chosen__are_all_or_those_with_an_answer_first() -> None:
+    is_empty = torch.tensor([True, False, True, True, False])
+    assert chosen_windows(is_empty, 5).tolist() == [0, 1, 2, 3, 4]
+    assert chosen_windows(is_empty, 2).tolist() == [1, 4]
+    picks = {tuple(chosen_windows(is_empty, 3).tolist()) for _ in range(50)}
+    assert picks == {(0, 1, 4), (1, 2, 4), (1, 3, 4)}
+
+
+def test_target__behind_the_last_token_counts_nothing() -> None:
+    """As in transformers, whose batches say so that an answer is cut off."""
+    logits = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+    batch = cast(
+        "SpanBatch",
+        {
+            "window_of": torch.tensor([0, 1]),
+            "first_token": torch.tensor([3, 6]),
+            "last_token": torch.tensor([4, 6]),
+            "no_answer_token": torch.zeros(2, dtype=torch.int64),
+            "attention_mask": torch.ones(2, 6, dtype=torch.int64),
+        },
+    )
+    output: Any = {"windows": torch.arange(2), "start_logits": logits, "end_logits": logits}
+    for loss in (None, nn.CrossEntropyLoss(reduction="none")):
+        terms = span_terms(loss, batch, output, 1.0)
+        assert terms.weights.tolist() == [1.0, 0.0]
+        wanted = F.cross_entropy(logits[:1], torch.tensor([3]))
+        wanted = wanted + F.cross_entropy(logits[:1], torch.tensor([4]))
+        assert terms.numerators.tolist() == pytest.approx([float(wanted) / 2, 0.0])

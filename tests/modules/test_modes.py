@@ -5,8 +5,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from lit_hf import HFModule, Predictor, TextClassifier
-from lit_hf.modules.modes import answering, evaluating
+from lit_hf import HFModule, Predictor
+from lit_hf.modules.modes import evaluating
 from lit_hf.pretrained.image_processors import load_image_processor
 from lit_hf.pretrained.tokenizers import load_tokenizer
 from tests.tasks import Task
@@ -24,14 +24,6 @@ def test_evaluating__gives_each_part_its_own_mode_back() -> None:
     with evaluating(model):
         assert not any(part.training for part in model.modules())
     assert [part.training for part in model.modules()] == [True, True, False]
-
-
-def test_answering__a_module_that_is_not_trained_stays_in_evaluation_mode(tiny_model: str) -> None:
-    module = TextClassifier(tiny_model, ["no", "yes"])
-    assert module.model.training
-    with answering(module):
-        pass
-    assert not any(part.training for part in module.modules())
 
 
 def _processor(folder: str) -> "PreTrainedTokenizerBase | BaseImageProcessor":

@@ -7,7 +7,6 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.trainer.states import TrainerFn
 from torchmetrics import Metric
 from torchmetrics.classification import BinaryHammingDistance, BinaryMatthewsCorrCoef
 
@@ -19,13 +18,11 @@ from lit_hf import (
     InputError,
     TextClassifier,
 )
-from lit_hf.callbacks.best_checkpoint import best_callback
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.checkpointing.reader import read_checkpoint
-from lit_hf.checkpointing.select import best_of
 from lit_hf.metrics.directions import mode_of
 from lit_hf.modules.early_stops import reached
-from lit_hf.modules.monitors import MonitorCheck, MonitorError, meant, not_logged
+from lit_hf.modules.monitors import MonitorError, check_monitors, not_logged
 from tests.trainers import quiet_trainer
 
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, Any]]
@@ -68,44 +65,13 @@ def test_scores__of_each_task_are_refused_the_wrong_way_round(
             _begin(module, make(monitor=name, mode=right))
             with pytest.raises(InputError, match=f"give mode='{right}'"):
                 _begin(module, make(monitor=name, mode=wrong))
-        with pytest.raises(InputError, match=f"is called '{name}' here"):
+        with pytest.raises(InputError, match=f"the score is '{name}'"):
             _begin(module, EarlyStopping(name.upper().replace("/", "_")))
 
 
 def _begin(module: HFModule, callback: Callback) -> None:
     trainer = quiet_trainer(callbacks=[callback])
-    MonitorCheck().begin(trainer, module.metric_names())
-
-
-@pytest.mark.parametrize(
-    ("monitor", "name"),
-    [
-        ("val_loss", "val/loss"),
-        ("eval_loss", "val/loss"),
-        ("validation/loss", "val/loss"),
-        ("loss", "val/loss"),
-        ("val/F1", "val/f1"),
-        ("f1", "val/f1"),
-        ("test/f1", "val/f1"),
-        ("val/acc", "val/accuracy"),
-        ("val_acc", "val/accuracy"),
-        ("val/acuracy", "val/accuracy"),
-        ("eval_exact_match", "val/exact_match"),
-        ("val/HasAns-f1", "val/HasAns_f1"),
-        ("train_loss", "train/loss"),
-        ("val/f1", None),
-        ("val/f2", None),
-        ("val/rmse", None),
-        ("val/f1_macro", None),
-        ("val/mcc", None),
-        ("balanced_accuracy", None),
-        ("train/f1", None),
-        ("step", None),
-    ],
-)
-def test_meant__is_a_name_that_is_spelt_otherwise(monitor: str, name: str | None) -> None:
-    names = ["f1", "f1_micro", "accuracy", "mse", "exact_match", "HasAns_f1", "loss"]
-    assert meant(monitor, [*(f"val/{name}" for name in names), "train/loss"]) == name
+    check_monitors(trainer, module.metric_names(), {})
 
 
 def test_fit__with_lightnings_default_mode_is_refused_before_it_trains(fit: Fit) -> None:
@@ -144,10 +110,6 @@ def test_fit__a_schedule_that_has_a_monitor_is_refused_alike(fit: Fit) -> None:
         fit([Untouched()], kind=Plateau)
 
 
-class PlateauOfNothing(Plateau):
-    plateau_of = "val/moc"
-
-
 # Monitors that somebody else logs.
 
 
@@ -177,37 +139,9 @@ class WithDistance(WithMetric):
         self.own = BinaryHammingDistance()
 
 
-class LogsSteps(Callback):
-    """Logs a number that rises, but not in the sanity check."""
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
-            pl_module.log("val/own", float(trainer.global_step))
-
-
 def _saver(folder: Path, mode: str, name: str = "val/own") -> ModelCheckpoint:
     folder = folder / "checkpoints"
     return ModelCheckpoint(folder, monitor=name, mode=mode, enable_version_counter=False)
-
-
-@pytest.mark.parametrize(
-    ("kind", "more", "mode"), [(WithMetric, [], "max"), (TextClassifier, [LogsSteps()], "min")]
-)
-def test_own_metric__chooses_the_best_also_of_a_training_that_goes_on(
-    kind: type[TextClassifier], more: list[Callback], mode: str, fit: Fit, tmp_path: Path
-) -> None:
-    first = _saver(tmp_path, mode)
-    _, module, data = fit([first, LastCheckpoint(), *more], kind=kind, num_sanity_val_steps=1)
-    saver, last = _saver(tmp_path, mode), tmp_path / "checkpoints" / "last.ckpt"
-    trainer = quiet_trainer(
-        default_root_dir=tmp_path, max_epochs=3, callbacks=[saver, LastCheckpoint(), *more]
-    )
-    trainer.fit(module, data, ckpt_path=last, weights_only=True)
-    assert trainer.global_step == 12
-    before, after = (float(cast("torch.Tensor", c.best_model_score)) for c in (first, saver))
-    assert (after == before == 4) if mode == "min" else (after >= before)
-    assert best_callback(trainer) is saver
-    assert best_of(tmp_path / "checkpoints") == Path(saver.best_model_path)
 
 
 def test_own_metric__that_says_its_direction_is_refused_the_wrong_way_round(
@@ -220,16 +154,6 @@ def test_own_metric__that_says_its_direction_is_refused_the_wrong_way_round(
         fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithMetric)
     assert reached(read_checkpoint(tmp_path / "checkpoints" / "last.ckpt"))[1] == 4
     fit([_saver(tmp_path, "min"), LastCheckpoint()], kind=WithDistance, num_sanity_val_steps=1)
-
-
-def test_own_number__is_taken_as_typed_and_said_once(
-    fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "lit_hf")
-    saver = _saver(tmp_path, "min")
-    fit([saver, LogsSteps()], max_epochs=2)
-    assert Path(saver.best_model_path).name == "epoch=0-step=4.ckpt"
-    assert caplog.text.count("the lowest 'val/own' is taken for the best (mode 'min')") == 1
 
 
 @pytest.mark.parametrize(
@@ -251,34 +175,3 @@ def test_missing_monitor__ends_a_training_after_its_first_validation_with_nothin
     assert not_logged(refusal.value) == name
     assert f"the monitor {name!r} was not logged in the sanity check" in caplog.text
     assert reached(read_checkpoint(tmp_path / "checkpoints" / "last.ckpt"))[1] == interval
-
-
-def test_missing_monitor__of_a_schedule(fit: Fit, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="val/accuracy") as refusal:
-        fit([LastCheckpoint()], kind=PlateauOfNothing)
-    assert not_logged(refusal.value) == "val/moc"
-    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
-
-
-def test_not_logged__is_said_of_nothing_else() -> None:
-    assert not_logged(RuntimeError("out of memory")) is None
-
-
-def test_number__that_differs_between_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gather(found: list[dict[str, float]], own: dict[str, float]) -> None:
-        found[:] = [own, other]
-
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
-    callback = ModelCheckpoint(monitor="val/mine")
-    trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[callback])
-    trainer.state.fn = TrainerFn.FITTING
-    logged = {"val/mine": torch.tensor(0.5)}
-    monkeypatch.setattr(pl.Trainer, "callback_metrics", property(lambda _: logged))
-    other: dict[str, float] = {"val/mine": 0.5}
-    MonitorCheck().after_validation(trainer)
-    for changed in ({"val/mine": 0.25}, {}):
-        other = changed
-        with pytest.raises(MonitorError, match="'val/mine' is another number on each process"):
-            MonitorCheck().after_validation(trainer)

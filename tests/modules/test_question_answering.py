@@ -1,12 +1,12 @@
 """What both tasks of question answering share."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from torchmetrics.text import CharErrorRate, EditDistance
+from torchmetrics.text import EditDistance
 
-from lit_hf import AnswerScore, ExtractiveQA, GenerativeQA, InputError
+from lit_hf import AnswerScore, ExtractiveQA, GenerativeQA
 from lit_hf.functional.spans import Candidate
 from lit_hf.metrics.function import FunctionMetric
 from lit_hf.modules.decoding.spans import SpanCandidates
@@ -46,27 +46,6 @@ def test_metrics__get_texts_and_all_right_answers(found: tuple[QuestionAnswering
         assert module.metric_inputs(metric, batch, scores) == (TEXTS, batch["answers"])
 
 
-def test_metrics__of_extracts_get_margins_where_there_may_be_no_answer() -> None:
-    """A score by threshold is of the best span; others get what is answered, which may be ""."""
-    module = ExtractiveQA("no model", no_answer_threshold=1.0)
-    spans = [[Candidate(2.0, 9, 21)], [Candidate(1.0, 0, 11)]]
-    scores, batch = SpanCandidates(CONTEXTS, spans, torch.tensor([-1.0, 3.0])), _batch()
-    texts, answers, margins = module.metric_inputs(AnswerScore("en", 1.0), batch, scores)
-    assert (texts, answers) == (TEXTS, batch["answers"])
-    assert cast("torch.Tensor", margins).tolist() == [-1.0, 3.0]
-    assert module.metric_inputs(EditDistance(), batch, scores)[0] == ["the old mill", ""]
-
-
-def test_own_metrics__are_by_language_and_threshold() -> None:
-    module = ExtractiveQA("no model", no_answer_threshold=0.5, language="ko")
-    metric = module.configure_metrics()["answers"]
-    assert isinstance(metric, AnswerScore)
-    assert (metric.language, metric.no_answer_threshold) == ("ko", 0.5)
-    metric = GenerativeQA("no model", language="plain").configure_metrics()["answers"]
-    assert isinstance(metric, AnswerScore)
-    assert (metric.language, metric.no_answer_threshold) == ("plain", None)
-
-
 def test_examples__are_questions_and_of_ordinary_batches_windows(
     found: tuple[QuestionAnswering, Any],
 ) -> None:
@@ -88,10 +67,3 @@ def test_shown__is_compared_by_language(found: tuple[QuestionAnswering, Any]) ->
         True,
     )
     assert module.show(_batch(), 1, second)["correct"] is False
-
-
-@pytest.mark.parametrize("kind", [ExtractiveQA, GenerativeQA])
-def test_metric__of_letters_is_refused_for_lists_of_answers(kind: type[QuestionAnswering]) -> None:
-    """It would take each of the right answers for a letter."""
-    with pytest.raises(InputError, match=r"'letters'.*one text"):
-        kind("no model", metrics={"letters": CharErrorRate()})

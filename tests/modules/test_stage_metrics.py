@@ -1,36 +1,39 @@
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from sklearn.metrics import cohen_kappa_score
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import (
+    BinaryAccuracy,
+    BinaryF1Score,
     MulticlassAccuracy,
     MulticlassCohenKappa,
     MulticlassF1Score,
-    MulticlassROC,
 )
 
-from lit_hf import ExtractiveQA, GenerativeQA, InputError
+from lit_hf import (
+    ExtractiveQA,
+    ExtractiveQADataModule,
+    GenerativeQA,
+    GenerativeQADataModule,
+    HFDataModule,
+    HFModule,
+    ImageClassificationDataModule,
+    ImageClassifier,
+    InputError,
+    TextClassificationDataModule,
+    TextClassifier,
+)
 from lit_hf.batches import LossTerms
 from lit_hf.functional.labels import ProblemType
-from lit_hf.metrics.class_counts import ClassCounts
-from lit_hf.metrics.classification import image_metrics, text_metrics
-from lit_hf.modules.stage_metrics import StageMetrics
+from lit_hf.modules.stage_metrics import StageMetrics, StageScores
 from tests.counting import Counting
-
-CASES: list[tuple[ProblemType, int]] = [
-    ("single_label", 2),
-    ("single_label", 7),
-    ("multi_label", 4),
-    ("regression", 1),
-]
-
-ONES = torch.ones(2)
+from tests.images import drawn
+from tests.trainers import MakeTrainer
 
 
 def _terms(numerators: Sequence[float], weights: Sequence[float], of: Sequence[int]) -> LossTerms:
@@ -60,58 +63,6 @@ def test_loss__is_the_sum_over_the_weights_without_copies() -> None:
     assert float(values["loss"]) == 9 / 8
     assert float(values["num_examples"]) == 3
     assert values.keys() == set(metrics.names) == {"loss", "num_examples"}
-
-
-def test_loss__of_a_copy_that_is_no_number_is_left_out() -> None:
-    metrics = StageMetrics({}, {})
-    for bad in (math.nan, math.inf):
-        metrics.update(_terms([1.0, bad], [1, 1], [0, 1]), _kept(True, False), None)
-    assert float(metrics.compute()["loss"]) == 1.0
-
-
-class _Sizes(Metric):
-    """Keeps how many rows each update had."""
-
-    full_state_update = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: list[int] = []
-
-    def update(self, values: Tensor) -> None:
-        self.sizes.append(len(values))
-
-    def compute(self) -> Tensor:
-        return torch.tensor(0.0)
-
-
-def test_own_metric__gets_no_rows_only_where_it_takes_them() -> None:
-    plain, other = _Sizes(), _Sizes()
-    other.takes_nothing = True
-    metrics = StageMetrics({"plain": plain, "other": other}, {})
-    metrics.update(_terms([1.0, 1.0], [1, 1], [0, 1]), _kept(True, False), lambda _: (ONES,))
-    metrics.update(_terms([1.0, 1.0], [1, 1], [0, 1]), _kept(False, False), lambda _: (ONES,))
-    assert (plain.sizes, other.sizes) == ([1], [1, 0])
-
-
-def test_reset__forgets_all_batches() -> None:
-    scores = Counting("single_label", 2, added={"kappa": MulticlassCohenKappa(2)})
-    wrong, right = torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 9.0]])
-    label = torch.tensor([1])
-    scores.update(wrong, label, torch.tensor([9.0]))
-    for metric in scores.metrics.modules():
-        if isinstance(metric, Metric):
-            metric.reset()
-    scores.update(right, label, torch.tensor([0.25]))
-    got = scores.compute()
-    assert (got["num_examples"], got["loss"], got["accuracy"], got["f1"]) == (1, 0.25, 1, 1)
-
-
-@pytest.mark.parametrize(("problem", "num_labels"), CASES)
-def test_metrics__add_nothing_to_a_checkpoint(problem: ProblemType, num_labels: int) -> None:
-    scores = Counting(problem, num_labels, added={"mine": lambda predictions, labels: 0.5})
-    scores.update(*_random(problem, num_labels))
-    assert scores.metrics.state_dict() == {}
 
 
 # Metrics of the user.
@@ -147,74 +98,106 @@ def test_added__are_logged_by_their_names() -> None:
     assert names < set(scores.metrics.names)
 
 
-class _Changing(Metric):
-    def update(self, predictions: Tensor, labels: Tensor) -> None:
-        predictions.zero_()
-        labels.zero_()
-
-    def compute(self) -> Tensor:
-        return torch.tensor(0.0)
-
-
-def test_added__that_changes_what_it_counts_changes_no_other() -> None:
-    labels = torch.tensor([1, 1])
-    given = torch.tensor([[0.2, 0.8], [0.1, 0.9]]), labels
-    metrics = StageMetrics({}, {"first": _Changing(), "then": MulticlassAccuracy(num_classes=2)})
-    metrics.update(_terms([1, 1], [1, 1], [0, 1]), _kept(True, True), lambda _: given, [0, 1])
-    assert float(metrics.compute()["then"]) == 1.0
-    assert labels.tolist() == [1, 1]
-
-
-def test_added__are_copies_of_what_is_given() -> None:
-    given = MulticlassCohenKappa(2)
-    first, second = (StageMetrics({}, {"kappa": given}) for _ in range(2))
-    assert len({id(first.added["kappa"]), id(second.added["kappa"]), id(given)}) == 3
-
-
 @pytest.mark.parametrize("name", ["accuracy", "loss", "num_examples"])
 def test_added__of_the_name_of_another_score_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"`metrics`: {name} is a score of the task itself"):
-        StageMetrics({"classes": ClassCounts(2)}, {name: MulticlassCohenKappa(2)})
+    with pytest.raises(InputError, match=f"another score {name}"):
+        StageMetrics({"accuracy": BinaryAccuracy()}, {name: MulticlassCohenKappa(2)})
 
 
-@pytest.mark.parametrize("metric", [MulticlassCohenKappa, 0.5, "kappa", nn.Linear(1, 1)])
-def test_added__that_is_no_metric_is_refused(metric: Any) -> None:  # noqa: ANN401 - that is the point
-    with pytest.raises(InputError, match="`metrics`: 'mine' takes the object of a torchmetrics"):
-        StageMetrics({}, {"mine": metric})
+Rows = list[dict[str, object]]
+Run = tuple[HFModule, HFDataModule]
 
 
-ADDED: dict[str, Callable[[], Any]] = {
-    "kappa": lambda: MulticlassCohenKappa(2),
-    "curve": lambda: MulticlassROC(2),
-    "function": lambda: lambda predictions, labels: 1 / 0,
-}
+class Stop(pl.Callback):
+    """Raises in the second batch of an evaluation."""
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's
+        if kwargs.get("batch_idx", args[3]) == 1:
+            raise KeyError("stop")
+
+    on_test_batch_end = on_validation_batch_end
 
 
-@pytest.mark.parametrize("name", ADDED)
-def test_added__that_has_seen_no_row_is_no_number_and_no_warning(name: str) -> None:
-    scores = Counting("single_label", 2, added={"mine": ADDED[name]()})
-    row = torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1)
-    scores.update(*row, torch.tensor([True]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert math.isnan(scores.compute()["mine"])
+@pytest.fixture
+def make_run(request: pytest.FixtureRequest, question_rows: Rows, tweet_rows: Rows) -> Run:
+    """A module of a task, with eight rows for each split in batches of two."""
+    settings: dict[str, Any] = {"batch_size": 4, "eval_batch_size": 2, "val_fraction": 0}
+    windows = {**settings, "max_length": 64, "doc_stride": 8}
+    rows: Any = question_rows
+    module: HFModule
+    data: HFDataModule
+    if request.param == "text":
+        model, rows = request.getfixturevalue("tiny_model"), tweet_rows[:8]
+        module, data = TextClassifier(model), TextClassificationDataModule(model, **settings)
+    elif request.param == "image":
+        model = request.getfixturevalue("tiny_vit")
+        rows = [{"image": drawn(number), "label": "ab"[number % 2]} for number in range(8)]
+        module, data = ImageClassifier(model), ImageClassificationDataModule(model, **settings)
+    elif request.param == "extractive":
+        model = request.getfixturevalue("tiny_model")
+        module = ExtractiveQA(model, no_answer_threshold=0.0)
+        data = ExtractiveQADataModule(model, **windows)
+    else:
+        model = request.getfixturevalue("tiny_t5")
+        module = GenerativeQA(model, {"max_new_tokens": 3})
+        data = GenerativeQADataModule(model, **windows)
+    return module, data.with_rows(train=rows, val=rows, test=rows)
 
 
-OWN: list[Callable[[], dict[str, Metric]]] = [
-    lambda: text_metrics("single_label", 3),
-    lambda: text_metrics("multi_label", 3),
-    lambda: text_metrics("regression", 1),
-    lambda: image_metrics(7),
-    lambda: ExtractiveQA("no model", no_answer_threshold=0.0).configure_metrics(),
-    lambda: GenerativeQA("no model").configure_metrics(),
-]
-
-
-@pytest.mark.parametrize("make", OWN)
-def test_own__that_hold_lists_are_updated_without_rows_too(
-    make: Callable[[], dict[str, Metric]],
+@pytest.mark.parametrize("make_run", ["text", "image", "extractive", "generative"], indirect=True)
+def test_evaluation__after_one_that_was_stopped_counts_its_own_rows_alone(
+    make_run: Run, make_trainer: MakeTrainer
 ) -> None:
-    """A process without rows would have no list to gather, which the others wait for."""
-    for metric in make().values():
-        holds_lists = any(isinstance(state, list) for state in metric._defaults.values())
-        assert not holds_lists or getattr(metric, "takes_nothing", False), metric
+    module, data = make_run
+
+    def stopped(begin: Callable[[pl.Trainer], object], **settings: Any) -> None:  # noqa: ANN401 - of a Trainer
+        with pytest.raises(KeyError):
+            begin(make_trainer(callbacks=[Stop()], **settings))
+
+    stopped(lambda trainer: trainer.test(module, data, verbose=False))
+    (tested,) = make_trainer().test(module, data, verbose=False)
+    assert tested["test/num_examples"] == 8
+    assert make_trainer().test(module, data, verbose=False) == [tested]
+
+    stops: list[Callable[[], None]] = [
+        lambda: stopped(lambda trainer: trainer.validate(module, data, verbose=False)),
+        lambda: stopped(lambda t: t.fit(module, data), max_epochs=1, num_sanity_val_steps=2),
+        lambda: stopped(lambda t: t.fit(module, data), max_epochs=1, num_sanity_val_steps=0),
+    ]
+    for stop in stops:
+        stop()
+        (scores,) = make_trainer().validate(module, data, verbose=False)
+        assert scores["val/num_examples"] == 8
+        assert make_trainer().validate(module, data, verbose=False) == [scores]
+    stops[0]()
+    trainer = make_trainer(max_epochs=1)  # with a sanity check
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["val/num_examples"] == 8
+
+
+class Counts(StageScores):
+    """Metrics as a user may name and hold them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        pair = MetricCollection([BinaryAccuracy(), BinaryF1Score()])
+        self.own = nn.ModuleDict({"val": nn.ModuleDict({"pair": pair}), "test": MeanMetric()})
+        self.interval = MeanMetric()
+
+
+def test_reset__is_of_a_stage_and_of_all_its_metrics() -> None:
+    module = Counts()
+    pair: Any = module.own["val"]["pair"]  # type: ignore[index]  # a ModuleDict
+    others = (module.train_loss, module.own["test"], module.interval)
+    for _ in range(2):  # a collection shares the states of its metrics from the second time on
+        for metric in (module.train_loss, module.val_loss, module.own["test"], module.interval):
+            metric.update(3.0)  # type: ignore[operator]  # a metric
+        pair.update(torch.tensor([0.9, 0.2]), torch.tensor([1, 1]))
+        assert pair.compute()["BinaryAccuracy"] == 0.5
+        module.reset_metrics("val")
+        pair.update(torch.tensor([0.9]), torch.tensor([1]))
+        assert pair.compute()["BinaryAccuracy"] == pair.compute()["BinaryF1Score"] == 1
+        module.reset_metrics("val")
+    assert module.val_loss.update_count == 0
+    assert [metric.update_count for metric in others] == [2, 2, 2]

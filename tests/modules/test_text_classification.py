@@ -1,5 +1,4 @@
 import copy
-import warnings
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -14,15 +13,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, ge
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from lit_hf import (
-    AttentionHead,
     MeanHead,
     TextClassifier,
 )
-from lit_hf.batches import Sample, StepOutput, TextBatch
+from lit_hf.batches import StepOutput, TextBatch
 from lit_hf.functional.labels import ProblemType
 
 MakeBatch = Callable[..., TextBatch]
-MakeReady = Callable[[list[str]], str]
 MakeTrainer = Callable[..., pl.Trainer]
 NAMES = ["anger", "joy", "optimism"]
 PROBLEMS: list[ProblemType] = ["single_label", "multi_label", "regression"]
@@ -116,64 +113,7 @@ def test_training__equals_a_hand_written_loop_step_by_step(
         assert weight.ndim < 2 or not torch.allclose(first_weights[name], weight, atol=1e-3), name
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("head", [None, AttentionHead])
-def test_training__learns_one_batch_by_heart(
-    tiny_model: str,
-    make_batch: MakeBatch,
-    make_trainer: MakeTrainer,
-    problem: ProblemType,
-    head: type[nn.Module] | None,
-) -> None:
-    torch.manual_seed(0)
-    module = TextClassifier(
-        tiny_model,
-        None if problem == "regression" else NAMES,
-        problem,
-        head=None if head is None else (lambda width, labels: head(width, labels, dropout=0.0)),
-        config_overrides={"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
-        optimizer=lambda params: AdamW(params, lr=1e-2),
-    )
-    record = Record(seed=0)
-    batch = make_batch(6, problem)
-    make_trainer(max_steps=200, callbacks=[record]).fit(module, _loader([batch] * 200))
-    assert record.losses[0] > 0.3
-    assert record.losses[-1] < 0.02
-    module.train(False)
-    answers = module.predict_step(_without(batch, "labels"), 0)
-    truth = [_truth(label, problem) for label in batch["labels"]]
-    if problem == "regression":
-        assert [row["prediction"] for row in answers] == pytest.approx(truth, abs=0.3)
-    else:
-        assert [row["prediction"] for row in answers] == truth
-
-
-def _truth(label: Tensor, problem: ProblemType) -> object:
-    if problem == "regression":
-        return float(label)
-    if problem == "single_label":
-        return NAMES[int(label)]
-    return [name for name, flag in zip(NAMES, label.tolist(), strict=True) if flag]
-
-
 # The step.
-
-
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_step__gives_a_loss_that_learns_and_the_rest_detached(
-    tiny_model: str, make_batch: MakeBatch, problem: ProblemType
-) -> None:
-    module, batch = _module(tiny_model, problem), make_batch(6, problem)
-    output = _step(module, batch)
-    num_logits = 1 if problem == "regression" else 3
-    assert output["loss"].shape == ()
-    assert output["loss"].requires_grad
-    assert output["losses"].shape == (6,)
-    assert output["logits"].shape == (6, num_logits)
-    assert not output["losses"].requires_grad
-    assert not output["logits"].requires_grad
-    assert output["logits"].dtype is torch.float32
-    assert torch.allclose(output["loss"], output["losses"].mean())
 
 
 @pytest.mark.parametrize(("problem", "hf_problem"), list(zip(PROBLEMS, HF_PROBLEMS, strict=True)))
@@ -194,27 +134,6 @@ def test_loss__equals_that_of_transformers(
         with torch.no_grad():
             alone = model(**one).loss
         assert float(output["losses"][row]) == pytest.approx(float(alone), abs=1e-5)
-
-
-def test_step__in_training_counts_nothing(tiny_model: str, make_batch: MakeBatch) -> None:
-    module = _module(tiny_model)
-    module.train(False)
-    mapping = cast("dict[str, object]", make_batch())
-    module.step(mapping, "val")
-    module.step(mapping, "train")
-    assert float(module.scores("val")["num_examples"]) == 6
-
-
-def test_step__leaves_padding_copies_out_of_the_scores(
-    tiny_model: str, make_batch: MakeBatch
-) -> None:
-    module, batch = _module(tiny_model), make_batch(6)
-    module.train(False)
-    batch["is_padding"] = torch.tensor([False, True, False, False, True, True])
-    losses = module.step(cast("dict[str, object]", batch), "test")["losses"]
-    scores = module.scores("test")
-    assert float(scores["num_examples"]) == 3
-    assert float(scores["loss"]) == pytest.approx(float(losses[[0, 2, 3]].mean()), abs=1e-6)
 
 
 # Forward.
@@ -250,127 +169,8 @@ def test_forward__gives_attentions_and_hidden_states_and_goes_back_to_the_fast_p
     assert [part.config._attn_implementation for part in _models(module)] == fast
 
 
-def test_forward__goes_back_to_the_fast_path_after_an_error(
-    tiny_model: str, make_batch: MakeBatch
-) -> None:
-    module, batch = _module(tiny_model), make_batch()
-    batch["input_ids"] = batch["input_ids"] + 10**6
-    with pytest.raises(IndexError):
-        module(batch, output_attentions=True)
-    assert module.model.config._attn_implementation == "sdpa"
-
-
 def _models(module: TextClassifier) -> list[PreTrainedModel]:
     return [part for part in module.model.modules() if isinstance(part, PreTrainedModel)]
 
 
 # Answers.
-
-
-def test_predict__tells_each_example_once_without_copies(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
-) -> None:
-    module = _module(tiny_model)
-    batches = [make_batch(4), make_batch(3, seed=1)]
-    batches[0]["id"], batches[1]["id"] = list("abcd"), list("efg")
-    batches[0]["index"], batches[1]["index"] = [0, 1, 2, 3], [4, 5, 0]
-    batches[1]["is_padding"] = torch.tensor([False, False, True])
-    for batch in batches:
-        batch.pop("labels")  # as in rows to predict
-    answered = make_trainer().predict(module, _loader(batches))
-    assert answered is not None
-    rows = [row for rows in answered for row in cast("list[dict[str, object]]", rows)]
-    assert [(row["id"], row["index"]) for row in rows] == list(zip("abcdef", range(6), strict=True))
-    module.train(False)
-    with torch.no_grad():
-        want = module(batches[0]).logits.softmax(1)
-    for row, probabilities in zip(rows, want.tolist(), strict=False):
-        assert row["probabilities"] == pytest.approx(
-            dict(zip(NAMES, probabilities, strict=True)), abs=1e-6
-        )
-
-
-def test_samples__are_told_with_the_names_of_the_module(
-    tiny_model: str, make_batch: MakeBatch
-) -> None:
-    module, batch = Numbered(tiny_model, NAMES), make_batch()
-    module.train(False)
-    mapping = cast("dict[str, object]", batch)
-    output = module.step(mapping, "val")
-    (sample,) = module.samples(mapping, output, [2])
-    assert sample["prediction"] == NAMES[int(output["logits"][2].argmax())]
-    assert sample["truth"] == NAMES[int(batch["labels"][2])]
-    kept = batch["input_ids"][2][batch["attention_mask"][2] == 1].tolist()
-    assert sample["input"] == " ".join(map(str, kept))
-    assert sample["loss"] == pytest.approx(float(output["losses"][2]))
-
-
-class Numbered(TextClassifier):
-    """Whose tokens are shown as numbers."""
-
-    def decode_tokens(self, ids: Sequence[int]) -> str:
-        return " ".join(map(str, ids))
-
-
-def _shown(batch: TextBatch, logits: Tensor, problem: ProblemType) -> list[Sample]:
-    """All rows of a batch, by given logits."""
-    module = Numbered("no model", None if problem == "regression" else NAMES, problem)
-    losses = torch.arange(1.0, len(logits) + 1)
-    output: StepOutput = {
-        "loss": losses.mean(),
-        "losses": losses,
-        "weight": losses.sum(),
-        "logits": logits,
-    }
-    return module.samples(batch, output, range(len(logits)))
-
-
-def test_samples__are_rows_as_a_person_reads_them(make_batch: MakeBatch) -> None:
-    batch = make_batch(4)
-    batch["labels"] = torch.tensor([0, 1, 2, 1])
-    batch["id"] = ["a", "b", "c", "d"]
-    batch["text"] = ["one", "two", "three ‖ four", "five"]
-    logits = torch.eye(4, 3) * 9  # the last row is undecided: class 0
-    *_, first, second = _shown(batch, logits, "single_label")
-    assert first == {
-        "id": "c",
-        "input": "three ‖ four",
-        "prediction": "optimism",
-        "probability": pytest.approx(1, abs=1e-3),
-        "truth": "optimism",
-        "correct": True,
-        "loss": 3.0,
-    }
-    assert second["id"] == "d"
-    assert (second["prediction"], second["truth"], second["correct"]) == ("anger", "joy", False)
-    assert second["loss"] == 4.0
-    del batch["id"]
-    assert [sample["id"] for sample in _shown(batch, logits, "single_label")] == list("0123")
-
-
-def test_samples__of_several_labels_are_right_only_when_all_are(make_batch: MakeBatch) -> None:
-    batch = make_batch(3, "multi_label")
-    batch["labels"] = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    logits = torch.tensor([[1.0, -1.0, 1.0], [-1.0, -1.0, -1.0], [1.0, 1.0, -1.0]])
-    shown = _shown(batch, logits, "multi_label")
-    assert [(s["prediction"], s["truth"], s["correct"]) for s in shown] == [
-        ("anger, optimism", "anger, optimism", True),
-        ("(none)", "(none)", True),
-        ("anger, joy", "anger", False),
-    ]
-
-
-def test_samples__of_a_regression_are_neither_right_nor_wrong(make_batch: MakeBatch) -> None:
-    batch = make_batch(2, "regression")
-    batch["labels"] = torch.tensor([1.5, 2.0])
-    first, second = _shown(batch, torch.tensor([[1.23456], [2.0]]), "regression")
-    assert (first["prediction"], first["truth"], first["correct"]) == ("1.23", "1.5", None)
-    assert first["probability"] is None
-    assert (second["truth"], second["correct"]) == ("2", None)
-
-
-def test_classifier__is_quiet(tiny_model: str, make_batch: MakeBatch) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        _step(_module(tiny_model), make_batch())
-    assert [str(warning.message) for warning in caught] == []

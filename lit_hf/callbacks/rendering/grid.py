@@ -18,7 +18,7 @@ from lit_hf.callbacks.rendering.fonts import cut, fonts, sized
 from lit_hf.callbacks.rendering.table import short_loss
 from lit_hf.files.atomic import check_inside, write_bytes
 from lit_hf.files.write_errors import naming
-from lit_hf.modules.image_samples import LONGEST_SIDE
+from lit_hf.modules.samples import LONGEST_SIDE
 
 GAP, FRAME, HEAD, LINE, SPACE = 14, 4, 30, 18, 4
 """Pixels between cells, of a frame, of the title, of a line of text and between words."""

@@ -29,8 +29,8 @@ def score_classes(logits: Tensor, problem_type: ProblemType) -> ClassScores:
     """Scores of logits [R, C]."""
     if problem_type == "regression":
         return ClassScores(logits, logits)
-    single = problem_type == "single_label"
-    return ClassScores(logits, logits.softmax(1) if single else logits.sigmoid())
+    is_single = problem_type == "single_label"
+    return ClassScores(logits, logits.softmax(1) if is_single else logits.sigmoid())
 
 
 def decided(scores: ClassScores, problem_type: ProblemType) -> Tensor:
@@ -53,40 +53,31 @@ def predict_classes(
         names: the C class names; [] for a regression.
 
     Returns:
-        For each row `prediction`, and for classes `probability` and `probabilities` by name. With
-        several labels the prediction is the list of those above one half, and the probability that
-        of the likeliest.
+        For each row `prediction`, and for classes `probability`, that of the likeliest, and
+        `probabilities` by name. Several labels are a list.
     """
-    found = decided(scores, problem_type).tolist()
-    if problem_type == "regression":
-        return [{"prediction": value} for value in found]
-    best = scores.logits.argmax(1).tolist()
-    rows: list[Prediction] = []
-    for decision, first, values in zip(found, best, scores.probabilities.tolist(), strict=True):
-        single = problem_type == "single_label"
-        chosen = [
-            name for name, is_on in zip(names, [] if single else decision, strict=False) if is_on
-        ]
-        rows.append(
-            {
-                "prediction": names[decision] if single else chosen,
-                "probability": values[first],
-                "probabilities": dict(zip(names, values, strict=True)),
-            }
-        )
+    found = decided(scores, problem_type).cpu()
+    rows: list[Prediction] = [{"prediction": in_plain(row, problem_type, names)} for row in found]
+    if problem_type != "regression":
+        likeliest = scores.probabilities.amax(1).tolist()  # NaN where one of them is
+        values = scores.probabilities.tolist()
+        for row, best, shares in zip(rows, likeliest, values, strict=True):
+            row |= {"probability": best, "probabilities": dict(zip(names, shares, strict=True))}
     return rows
 
 
-def truth_of(label: Tensor, problem_type: ProblemType, names: Sequence[str]) -> object:
-    """The truth of a row in the types of its prediction.
+def in_plain(
+    label: Tensor, problem_type: ProblemType, names: Sequence[str]
+) -> float | str | list[str]:
+    """The number, the class or the classes of a row in plain types.
 
     Args:
-        label: of the row, scalar or [C].
+        label: of the row, scalar or [C], as it is decided or as the data has it.
         problem_type: what it is.
         names: the C class names.
     """
     if problem_type == "regression":
-        return label.item()
+        return float(label)
     if problem_type == "single_label":
         return names[int(label)]
     return [names[c] for c in label.nonzero().flatten().tolist()]

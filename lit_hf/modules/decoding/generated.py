@@ -20,11 +20,11 @@ from lit_hf.functional.sequences import IGNORED, mean_log_probabilities, token_l
 from lit_hf.modules.decoding.generation import ends_of, plain_generation
 from lit_hf.modules.modes import evaluating
 
-WrittenAnswers = list[dict[str, Plain]]
+GeneratedAnswers = list[dict[str, Plain]]
 """The answers to a question, of all windows of its context, the best first."""
 
 
-class GeneratedAnswers(NamedTuple):
+class WindowAnswers(NamedTuple):
     """What a model writes for the windows of a batch.
 
     Attributes:
@@ -42,7 +42,7 @@ class GeneratedAnswers(NamedTuple):
 @torch.no_grad()
 def answer_windows(
     model: PreTrainedModel, batch: PromptBatch, max_windows: int, in_step: bool
-) -> GeneratedAnswers:
+) -> WindowAnswers:
     """Write an answer for each window of a batch, and say how likely it is.
 
     Args:
@@ -52,36 +52,39 @@ def answer_windows(
         in_step: whether all processes have to run equally often, however few windows they have.
     """
     windows = torch.arange(len(batch["window_of"]), device=batch["input_ids"].device)
-    tokens: list[list[int]] = []
-    scores, losses = [], []
+    found = []
     for part, is_extra in passes(windows, max_windows, in_step):
-        found = _answer(model, batch, part, in_step)
-        if not is_extra:
-            tokens += found.tokens
-            scores.append(found.scores)
-            losses.append(found.losses)
-    return GeneratedAnswers(tokens, torch.cat(scores), torch.cat(losses))
+        answers = _answer(model, batch, part, in_step)
+        if not is_extra:  # which keeps the processes in step
+            found.append(answers)
+    return WindowAnswers(
+        [tokens for answers in found for tokens in answers.tokens],
+        torch.cat([answers.scores for answers in found]),
+        torch.cat([answers.losses for answers in found]),
+    )
 
 
 def _answer(
     model: PreTrainedModel, batch: PromptBatch, part: Tensor, in_step: bool
-) -> GeneratedAnswers:
+) -> WindowAnswers:
     """Write for some of the windows; the prompt is read once, whatever follows."""
-    mask = batch["attention_mask"][part]
-    inputs = {"input_ids": batch["input_ids"][part], "attention_mask": mask}
-    # By the whole model, which gathers the weights where processes share them; without right
-    # answers any token does.
-    labels = batch["labels"][part] if "labels" in batch else inputs["input_ids"][:, :1]
-    output = model(**inputs, labels=labels)
-    read = output.encoder_last_hidden_state
+    ids, mask = batch["input_ids"][part], batch["attention_mask"][part]
+    # The whole model reads, since it gathers the weights where processes share them; without right
+    # answers any token does for labels.
+    labels = batch["labels"][part] if "labels" in batch else ids[:, :1]
+    output = model(input_ids=ids, attention_mask=mask, labels=labels)
     losses = torch.zeros(len(part), device=mask.device)
     if "labels" in batch:
         losses = token_losses(output.logits, labels).sum(1)
-    reading = {"encoder_outputs": BaseModelOutput(read), "synced_gpus": in_step}
-    written = generate(model, {**inputs, **reading})
-    tokens = until_end(written[:, 1:], ends_of(model))  # without the token that begins all answers
-    scores = mean_log_probabilities(_logits(model, read, mask, tokens), tokens)
-    return GeneratedAnswers(tokens.tolist(), scores, losses)
+    # Two objects: `generate` repeats what is in the first one for each beam.
+    read, again = (BaseModelOutput(output.encoder_last_hidden_state) for _ in range(2))
+    reading = {"encoder_outputs": read, "synced_gpus": in_step}
+    inputs = {"input_ids": ids, "attention_mask": mask, **reading}
+    # Without the token that begins all answers, [V, A].
+    tokens = until_end(generate(model, inputs)[:, 1:], ends_of(model))
+    # Once more over the answer: beams and penalties change the scores of `generate`.
+    logits = model(encoder_outputs=again, attention_mask=mask, labels=tokens).logits
+    return WindowAnswers(tokens.tolist(), mean_log_probabilities(logits, tokens), losses)
 
 
 def generate(model: PreTrainedModel, inputs: Mapping[str, object]) -> Tensor:
@@ -93,22 +96,15 @@ def generate(model: PreTrainedModel, inputs: Mapping[str, object]) -> Tensor:
     try:
         return cast("Callable[..., Tensor]", model.generate)(**inputs)
     except (ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"the model cannot write by its settings {plain_generation(model)} ({reason}): change "
-            "`generation`."
+            f"the model cannot write by its settings {plain_generation(model)} "
+            f"({' '.join(str(error).split())[:300]}): change `generation`."
         ) from error
 
 
-def _logits(model: PreTrainedModel, read: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-    """The logits of given answers [V, A] to prompts that were read already."""
-    output = model(encoder_outputs=BaseModelOutput(read), attention_mask=mask, labels=labels)
-    return cast("Tensor", output.logits)
-
-
-def written_answers(
+def generated_answers(
     batch: PromptBatch, output: AnswerOutput, tokenizer: PreTrainedTokenizerBase
-) -> list[WrittenAnswers]:
+) -> list[GeneratedAnswers]:
     """The answers that were written for the windows of each question, the best first.
 
     An answer goes before one that is empty; otherwise the larger score goes first.
@@ -122,23 +118,23 @@ def written_answers(
         Of each answer `text`, `score`, the mean log probability of its tokens, `probability`, the
         exponential of that, and `start` and `end` of the part of the context it was written from.
     """
-    answers: list[WrittenAnswers] = [[] for _ in batch["context"]]
-    texts = _texts(output["tokens"], tokenizer)
-    for owner, text, score, (start, end) in zip(
+    answers: list[GeneratedAnswers] = [[] for _ in batch["context"]]
+    windows = zip(
         batch["window_of"].tolist(),
-        texts,
+        _texts(output["tokens"], tokenizer),
         output["scores"].tolist(),
         batch["covers"].tolist(),
         strict=True,
-    ):
-        told: dict[str, Plain] = {"text": text, "score": score, "probability": math.exp(score)}
-        answers[owner].append({**told, "start": start, "end": end})
+    )
+    for owner, text, score, (start, end) in windows:
+        known: dict[str, Plain] = {"text": text, "score": score, "probability": math.exp(score)}
+        answers[owner].append({**known, "start": start, "end": end})
     for found in answers:
         found.sort(key=lambda answer: (answer["text"] == "", -cast("float", answer["score"])))
     return answers
 
 
-def predict_written(answers: WrittenAnswers) -> Prediction:
+def predict_generated(answers: GeneratedAnswers) -> Prediction:
     """The best answer to a question.
 
     Args:
@@ -150,12 +146,8 @@ def predict_written(answers: WrittenAnswers) -> Prediction:
     best = answers[0]
     if "score" not in best:
         return {"prediction": best["text"], "probability": None}
-    return {
-        "prediction": best["text"],
-        "score": best["score"],
-        "probability": best["probability"],
-        "n_best": answers,
-    }
+    known: Prediction = {"prediction": best["text"], "score": best["score"]}
+    return {**known, "probability": best["probability"], "n_best": answers}
 
 
 def _texts(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -164,7 +156,7 @@ def _texts(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) 
     return [text.strip() for text in tokenizer.batch_decode(own, skip_special_tokens=True)]
 
 
-def holding_windows(batch: PromptBatch, rows: Sequence[int]) -> Tensor:
+def _taught_windows(batch: PromptBatch, rows: Sequence[int]) -> Tensor:
     """For each of some questions the first window that teaches an answer, else its first."""
     owners, holds = batch["window_of"], batch["holds"].long()
     return torch.stack([torch.where(owners == row, holds, -1).argmax() for row in rows])
@@ -175,7 +167,7 @@ def likeliest_tokens(
     output: AnswerOutput,
     rows: Sequence[int],
     decode: Callable[[Sequence[int]], str],
-) -> list[WrittenAnswers]:
+) -> list[GeneratedAnswers]:
     """Of some questions the likeliest token at each place of the right answer.
 
     Args:
@@ -185,8 +177,8 @@ def likeliest_tokens(
         decode: token ids to text.
     """
     places = {window: place for place, window in enumerate(output["windows"].tolist())}
-    answers: list[WrittenAnswers] = []
-    for window in holding_windows(batch, rows).tolist():
+    answers: list[GeneratedAnswers] = []
+    for window in _taught_windows(batch, rows).tolist():
         is_taught = batch["labels"][window] != IGNORED
         text = ""  # of a window that was left out
         if window in places:
@@ -201,23 +193,18 @@ def write_greedily(
     batch: PromptBatch,
     rows: Sequence[int],
     tokenizer: PreTrainedTokenizerBase,
-) -> list[WrittenAnswers]:
+) -> list[GeneratedAnswers]:
     """Write the likeliest token after the other, for the window of the answer of some questions.
 
     Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
     """
-    windows = holding_windows(batch, rows)
+    windows = _taught_windows(batch, rows)
     longest = batch["labels"].shape[1] + 8  # an answer may be longer than the right one
     longest = min(longest, model.generation_config.max_new_tokens or longest)
-    greedy = GenerationConfig.from_dict(
-        {
-            **model.generation_config.to_dict(),
-            **{"num_beams": 1, "do_sample": False, "max_new_tokens": longest, "max_length": None},
-        }
-    )
+    greedy = {"num_beams": 1, "do_sample": False, "max_new_tokens": longest, "max_length": None}
+    settings = GenerationConfig.from_dict({**model.generation_config.to_dict(), **greedy})
     ids, mask = batch["input_ids"][windows], batch["attention_mask"][windows]
+    inputs = {"input_ids": ids, "attention_mask": mask, "generation_config": settings}
     with evaluating(model):
-        inputs = {"input_ids": ids, "attention_mask": mask, "generation_config": greedy}
-        written = generate(model, inputs)
-    tokens = until_end(written[:, 1:], ends_of(model))
+        tokens = until_end(generate(model, inputs)[:, 1:], ends_of(model))
     return [[{"text": text}] for text in _texts(tokens.tolist(), tokenizer)]

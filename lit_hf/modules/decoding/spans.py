@@ -40,6 +40,9 @@ def decode_spans(
 ) -> SpanCandidates:
     """Search the best answers over all windows of each question.
 
+    "No answer" is as likely as in the window where it is least so, as in BERT's script:
+    https://github.com/google-research/bert/blob/master/run_squad.py.
+
     Args:
         batch: the questions.
         output: what the step made of them.
@@ -47,41 +50,27 @@ def decode_spans(
         num_best: candidates looked for in each window, and kept of each question.
         rows: which questions; None takes all.
     """
-    if rows is not None:
-        part = decode_spans(batch, of_questions(batch, output, rows), longest, num_best)
-        chosen = [part.candidates[row] for row in rows]
-        return SpanCandidates(
-            [batch["context"][row] for row in rows], chosen, part.margins[[*rows]]
-        )
-    windows = output["windows"]
-    starts, ends = precise(output["start_logits"]), precise(output["end_logits"])
+    num_questions = len(batch["context"])
+    rows = range(num_questions) if rows is None else rows
+    owners = batch["window_of"][output["windows"]]
+    is_asked = torch.isin(owners, torch.tensor([*rows], device=owners.device))
+    windows, owners = output["windows"][is_asked], owners[is_asked]
+    starts, ends = (precise(output[name][is_asked]) for name in ("start_logits", "end_logits"))
     offsets = batch["offsets"][windows]
     is_context = offsets[..., 1] > offsets[..., 0]
     spans = best_spans(starts, ends, is_context, longest, num_best)
-    owners = batch["window_of"][windows]
-    num_questions = len(batch["context"])
     found = merge_windows(spans, offsets, owners.tolist(), num_questions)
     token = batch["no_answer_token"][windows][:, None]
-    nothing = (starts.gather(1, token) + ends.gather(1, token))[:, 0]
+    nothing = (starts.gather(1, token) + ends.gather(1, token))[:, 0]  # [W]
     lowest = nothing.new_full((num_questions,), torch.inf)
     lowest = lowest.scatter_reduce(0, owners, nothing, "amin").cpu()
-    best = torch.tensor(
-        [rows[0].score if rows else -torch.inf for rows in found], dtype=lowest.dtype
+    best = torch.tensor([c[0].score if c else -torch.inf for c in found], dtype=lowest.dtype)
+    margins = (lowest - best).clamp(-_FAR, _FAR)
+    return SpanCandidates(
+        [batch["context"][row] for row in rows],
+        [found[row][:num_best] for row in rows],
+        margins[[*rows]],
     )
-    candidates = [rows[:num_best] for rows in found]
-    return SpanCandidates(batch["context"], candidates, (lowest - best).clamp(-_FAR, _FAR))
-
-
-def of_questions(batch: SpanBatch, output: SpanOutput, rows: Sequence[int]) -> SpanOutput:
-    """The part of an output that is of the given questions: no other is searched for answers."""
-    owners = batch["window_of"][output["windows"]]
-    picked = torch.isin(owners, torch.tensor(rows, device=owners.device))
-    return {
-        **output,
-        "windows": output["windows"][picked],
-        "start_logits": output["start_logits"][picked],
-        "end_logits": output["end_logits"][picked],
-    }
 
 
 def best_texts(found: SpanCandidates) -> list[str]:
@@ -93,7 +82,7 @@ def best_texts(found: SpanCandidates) -> list[str]:
     return texts
 
 
-def predict_extracts(found: SpanCandidates, threshold: float | None) -> list[Prediction]:
+def predict_spans(found: SpanCandidates, threshold: float | None) -> list[Prediction]:
     """The answer to each question.
 
     Args:
@@ -109,8 +98,7 @@ def predict_extracts(found: SpanCandidates, threshold: float | None) -> list[Pre
     for context, candidates, margin in zip(
         found.contexts, found.candidates, found.margins.tolist(), strict=True
     ):
-        n_best = _n_best(context, candidates, margin, threshold)
-        nothing = n_best.pop()
+        n_best, nothing = _n_best(context, candidates, margin, threshold)
         is_empty = not n_best or (threshold is not None and margin > threshold)
         best = nothing if is_empty else n_best[0]
         rows.append(
@@ -129,26 +117,18 @@ def predict_extracts(found: SpanCandidates, threshold: float | None) -> list[Pre
 
 def _n_best(
     context: str, candidates: Sequence[Candidate], margin: float, threshold: float | None
-) -> list[dict[str, Plain]]:
-    """The candidates with their probabilities, and at last "no answer"."""
-    best = candidates[0].score if candidates else 0.0
-    scores = [candidate.score - best for candidate in candidates]
+) -> tuple[list[dict[str, Plain]], dict[str, Plain]]:
+    """The candidates with their probabilities, and "no answer"."""
+    # Relative to the best candidate, "no answer" scores its margin.
+    scores = [candidate.score - candidates[0].score for candidate in candidates]
     nothing = -torch.inf if threshold is None and candidates else margin
     probabilities = torch.tensor([*scores, nothing], dtype=torch.float64).softmax(0).tolist()
     rows: list[dict[str, Plain]] = []
     for candidate, probability in zip(candidates, probabilities, strict=False):
         start, end = trimmed(context, candidate.start, candidate.end)
-        rows.append(
-            {
-                "text": context[start:end],
-                "probability": probability,
-                "score": candidate.score,
-                "start": start,
-                "end": end,
-            }
-        )
-    empty: dict[str, Plain] = {"text": "", "start": None, "end": None}
-    return [*rows, {**empty, "probability": probabilities[-1]}]
+        known: dict[str, Plain] = {"text": context[start:end], "probability": probability}
+        rows.append({**known, "score": candidate.score, "start": start, "end": end})
+    return rows, {"text": "", "start": None, "end": None, "probability": probabilities[-1]}
 
 
 def trimmed(context: str, start: int, end: int) -> tuple[int, int]:

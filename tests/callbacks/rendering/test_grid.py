@@ -22,7 +22,7 @@ from lit_hf.callbacks.rendering.grid import (
     save_grid,
     thinned,
 )
-from lit_hf.modules.image_samples import LONGEST_SIDE
+from lit_hf.modules.samples import LONGEST_SIDE
 from tests.images import NAMES, drawn, opened
 from tests.trainers import quiet_trainer
 

@@ -10,12 +10,12 @@ from lit_hf.data.tokenization.templates import TemplateTokenizer
 from lit_hf.errors import InputError
 from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.modules.decoding.generated import (
+    _taught_windows,
     answer_windows,
-    holding_windows,
+    generated_answers,
     likeliest_tokens,
-    predict_written,
+    predict_generated,
     write_greedily,
-    written_answers,
 )
 from lit_hf.modules.decoding.generation import set_generation
 
@@ -103,8 +103,8 @@ def _told(tiny_t5: str, texts: list[str], scores: list[float]) -> tuple[object, 
     tokens = [[*tokenizer(text)["input_ids"], -100] for text in texts]
     windows = torch.arange(len(texts))
     output: AnswerOutput = {"windows": windows, "tokens": tokens, "scores": torch.tensor(scores)}
-    (answers,) = written_answers(batch, output, tokenizer)
-    row, best = predict_written(answers), answers[0]
+    (answers,) = generated_answers(batch, output, tokenizer)
+    row, best = predict_generated(answers), answers[0]
     assert row["n_best"] == answers
     assert len(answers) == len(texts)
     assert (best["text"], best["score"]) == (row["prediction"], row["score"])
@@ -115,18 +115,6 @@ def test_best__is_the_likeliest_of_those_that_say_something(tiny_t5: str) -> Non
     *answer, probability = _told(tiny_t5, ["mill", "", "Ada"], [-2.0, -0.1, -1.0])
     assert answer == ["Ada", 2]
     assert probability == pytest.approx(0.3679, abs=1e-4)
-
-
-def test_best__is_empty_where_all_are(tiny_t5: str) -> None:
-    text, *_ = _told(tiny_t5, ["", ""], [-0.5, -0.1])
-    assert text == ""
-
-
-def test_holding_window__is_the_one_that_teaches_the_answer(batch: PromptBatch) -> None:
-    windows = holding_windows(batch, [1, 0]).tolist()
-    assert windows[0] == len(batch["window_of"]) - 1
-    start, end = batch["covers"][windows[1]].tolist()
-    assert "at 9 o'clock" in LONG[start:end]
 
 
 @pytest.mark.parametrize("most", [2, 99])
@@ -140,7 +128,7 @@ def test_greedy_answer__leaves_the_model_as_it_was(
     frozen = _untyped(model).encoder.train(False)
     state = torch.get_rng_state()
     (answers,) = write_greedily(model, batch, [1], tokenizer)
-    answer = predict_written(answers)
+    answer = predict_generated(answers)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert not any(part.training for part in frozen.modules())
@@ -155,14 +143,16 @@ def test_greedy_answer__leaves_the_model_as_it_was(
 def test_likeliest__reads_the_logits_of_the_taught_tokens(batch: PromptBatch, tiny_t5: str) -> None:
     """Where the largest logits are those of the right answer, they tell it."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
-    windows = holding_windows(batch, [0, 1])
+    windows = _taught_windows(batch, [0, 1])
     logits = torch.nn.functional.one_hot(batch["labels"][windows].clamp(min=0), 700).float()
     output: AnswerOutput = {"windows": windows[:1], "logits": logits[:1]}
 
     def decode(ids: object) -> str:
         return str(tokenizer.decode(cast("list[int]", ids), skip_special_tokens=True))
 
-    told = [predict_written(answers) for answers in likeliest_tokens(batch, output, [0, 1], decode)]
+    told = [
+        predict_generated(answers) for answers in likeliest_tokens(batch, output, [0, 1], decode)
+    ]
     assert [answer["prediction"] for answer in told] == ["9 o'clock", ""]
     assert [answer["probability"] for answer in told] == [None, None]
 
@@ -174,15 +164,3 @@ def test_settings__that_break_while_writing_are_told(
     with pytest.raises(InputError, match="the model cannot write by its settings"):
         answer_windows(model, batch, 64, in_step=False)
     set_generation(model, {"num_beams": 1, "max_new_tokens": 3, "bad_words_ids": None})
-
-
-def test_settings__that_look_at_the_prompt_see_it(
-    model: PreTrainedModel, batch: PromptBatch
-) -> None:
-    """As plain transformers does: no piece of the prompt is written again."""
-    settings: dict[str, Any] = {"max_new_tokens": 6, "encoder_no_repeat_ngram_size": 1}
-    set_generation(model, {**settings, "bad_words_ids": None})
-    written = answer_windows(model, batch, 64, in_step=False)
-    for row, ids in enumerate(batch["input_ids"]):
-        held = {int(token) for token in ids[batch["attention_mask"][row].bool()]} - {1}
-        assert not held & set(written.tokens[row])

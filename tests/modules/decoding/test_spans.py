@@ -1,16 +1,13 @@
 import pytest
 import torch
-from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor
 
-from lit_hf.batches import Prediction, SpanBatch, SpanOutput
+from lit_hf.batches import SpanBatch, SpanOutput
 from lit_hf.functional.spans import Candidate
 from lit_hf.modules.decoding.spans import (
     SpanCandidates,
-    best_texts,
     decode_spans,
-    predict_extracts,
-    trimmed,
+    predict_spans,
 )
 
 CONTEXT = "the old mill"
@@ -77,7 +74,7 @@ def test_found__where_the_context_has_no_token() -> None:
     batch["offsets"] = torch.zeros_like(batch["offsets"])
     logits = torch.zeros(1, 5)
     found = decode_spans(batch, _output(logits, logits), longest=3, num_best=3)
-    (answer,) = predict_extracts(found, None)
+    (answer,) = predict_spans(found, None)
     assert (answer["prediction"], answer["n_best"]) == ("", [])
     assert answer["probability"] == 1.0
 
@@ -87,44 +84,11 @@ FOUND = SpanCandidates(
 )
 
 
-def test_told__without_threshold_always_answers() -> None:
-    (answer,) = predict_extracts(FOUND, None)
-    assert (answer["prediction"], answer["start"], answer["end"]) == ("old mill", 4, 12)
-    wanted = torch.tensor([3.0, 1.0]).softmax(0)
-    assert answer["probability"] == pytest.approx(float(wanted[0]))
-    assert answer["no_answer_probability"] is None
-    assert isinstance(answer["n_best"], list)
-    assert len(answer["n_best"]) == 2
-
-
 @pytest.mark.parametrize(("threshold", "prediction"), [(0.9, ""), (1.0, "old mill")])
 def test_told__with_threshold_may_say_that_there_is_none(threshold: float, prediction: str) -> None:
-    (answer,) = predict_extracts(FOUND, threshold)
+    (answer,) = predict_spans(FOUND, threshold)
     assert answer["prediction"] == prediction
     wanted = torch.tensor([3.0, 1.0, 4.0]).softmax(0)
     assert answer["no_answer_probability"] == pytest.approx(float(wanted[2]))
     assert answer["probability"] == pytest.approx(float(wanted[0 if prediction else 2]))
     assert (answer["start"] is None) is (not prediction)
-
-
-def test_trimmed__takes_spaces_off_both_ends_only() -> None:
-    assert trimmed("a  b c  d", 1, 8) == (3, 6)
-    assert trimmed("a   b", 1, 4) == (4, 4)
-
-
-def test_best_texts__are_those_that_are_told() -> None:
-    (told,) = predict_extracts(FOUND, None)
-    assert best_texts(FOUND) == [told["prediction"]] == ["old mill"]
-    assert best_texts(SpanCandidates([CONTEXT], [[]], torch.zeros(1))) == [""]
-
-
-def test_answers__are_the_same_where_the_default_dtype_is_half() -> None:
-    starts, ends = torch.randn(2, 2, 5, generator=torch.Generator().manual_seed(0))
-
-    def found() -> list[Prediction]:
-        batch = _batch(2)
-        return predict_extracts(decode_spans(batch, _output(starts, ends), 3, 5), 0.0)
-
-    wanted = found()
-    with HalfPrecision("bf16-true").forward_context():
-        assert found() == wanted  # margins and probabilities to the last bit
