@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from lit_hf import HFModule, InputError, Predictor, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.fingerprint import facts_of_module
 from lit_hf.callbacks.resume_guard import ResumeGuard
 from tests.commands import Done, fit_words, run_command
 from tests.images import NAMES
@@ -159,24 +158,6 @@ def test_learnt_loss__of_two_processes_is_that_of_one_and_resumes(
     assert abs(float(margin("1-2")) - 0.5) > 1e-3
     assert torch.allclose(margin("2-2"), margin("1-2"), atol=1e-6)
     assert torch.equal(margin("2-2-resumed"), margin("2-2"))
-
-
-@pytest.mark.parametrize(
-    ("loss", "fact"),
-    [
-        (None, None),
-        (nn.HuberLoss(delta=2.0), "HuberLoss(delta=2.0)"),
-        (_doubled, "_doubled"),
-        (nn.CrossEntropyLoss(torch.ones(2)), None),
-    ],
-)
-def test_fact__of_a_training_is_its_loss(
-    loss: nn.Module | None, fact: str | None, tiny_model: str, tiny_vit: str
-) -> None:
-    text = facts_of_module(TextClassifier(tiny_model, loss=loss))["model.loss"]
-    assert fact is None or text == fact
-    if isinstance(loss, nn.CrossEntropyLoss):
-        assert "weight=[1.0, 1.0]" in str(text)
 
 
 def test_training__of_another_loss_is_another_one_and_of_another_metric_is_not(

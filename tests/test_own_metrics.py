@@ -140,7 +140,6 @@ def _fit(
 @pytest.mark.parametrize(
     ("monitor", "mode", "message"),
     [
-        ("val/kapa", "max", "'val/kappa'"),
         ("kappa", "max", "'val/kappa'"),
         ("val/kappa", "min", "better when it is higher"),
         ("val/error", "max", "better when it is lower"),

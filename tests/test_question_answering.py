@@ -115,31 +115,3 @@ def test_export__loads_in_plain_transformers_with_the_same_logits(
     module = ExtractiveQA.load_from_checkpoint(best, weights_only=True)
     assert held["no_answer_threshold"] == module.threshold
     assert (held["max_length"], held["doc_stride"]) == (64, 16)
-
-
-@pytest.fixture
-def letters(tiny_model: str, tmp_path: Path) -> str:
-    """A folder of a model whose tokens are single characters, as answers in Korean end anywhere."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "이": 3}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
-        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
-    )
-    folder = tmp_path / "letters"
-    shutil.copytree(tiny_model, folder)
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=tokenizer,
-        pad_token="[SEP]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=512,
-    ).save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 512}))
-    return str(folder)

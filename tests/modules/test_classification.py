@@ -9,8 +9,6 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix, f1_score
-from torch import nn
-from torchmetrics.classification import BinaryAUROC, MulticlassCohenKappa
 
 from lit_hf import (
     HFDataModule,
@@ -21,7 +19,6 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.checkpointing.reader import read_checkpoint
-from lit_hf.metrics.function import FunctionMetric
 from tests.images import drawn
 
 MakeTrainer = Callable[..., pl.Trainer]
@@ -163,34 +160,6 @@ def test_confusion_matrix__is_that_of_sklearn_without_copies(
     for matrix in (empty, forgotten):
         assert matrix is not None
         assert int(matrix.sum()) == 0
-
-
-def test_metrics__get_probabilities_and_labels(tiny_model: str) -> None:
-    logits, labels = torch.tensor([[0.0, 1.0], [2.0, 0.0], [3.0, 0.5]]), torch.tensor([1, 1, 0])
-    batch: Any = {"labels": labels, "index": [7, 3, 5]}
-    for positive in (1, 0):
-        module = TextClassifier("no model", NAMES, positive_label=NAMES[positive])
-        scores = module.decode(batch, {"logits": logits})
-        for metric in (MulticlassCohenKappa(2), Dice()):
-            inputs = module.metric_inputs(metric, batch, scores)
-            assert torch.equal(as_tensor(inputs[0]), logits.softmax(1))
-            assert inputs[1] is labels
-        column, is_positive = module.metric_inputs(BinaryAUROC(), batch, scores)
-        assert torch.equal(as_tensor(column), logits.softmax(1)[:, positive])
-        assert as_tensor(is_positive).tolist() == (labels == positive).long().tolist()
-        found = module.metric_inputs(FunctionMetric(lambda p, t: 0.0), batch, scores)
-        assert as_tensor(found[0]).tolist() == [1, 0, 0]
-        assert as_tensor(found[1]).tolist() == [1, 1, 0]
-
-
-def as_tensor(value: object) -> torch.Tensor:
-    """Of a type that is checked."""
-    assert isinstance(value, torch.Tensor)
-    return value
-
-
-class Dice(nn.Module):
-    """A metric of no class of torchmetrics, as far as its inputs go."""
 
 
 # The loss.

@@ -18,7 +18,6 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
 from lit_hf.modules.fit_start import _check_callback, _restart, _warn_of_unused_loss
-from tests.processes import run_script
 from tests.tasks import task_of
 from tests.trainers import quiet_trainer
 
@@ -63,82 +62,6 @@ def test_training__with_all_weights_frozen_is_refused(
     trainer = quiet_trainer(max_steps=1, default_root_dir=tmp_path, enable_checkpointing=False)
     with pytest.raises(InputError, match="frozen"):
         trainer.fit(module, data)
-
-
-SCRIPT = """
-import sys, warnings
-
-import lightning.pytorch as pl
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-
-from lit_hf import MeanHead, TextClassificationDataModule, TextClassifier
-
-ROWS = [{"text": "fire in the old town", "label": "yes"} for _ in range(16)]
-
-
-def weights_of(module):
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
-
-
-class Seen(pl.Callback):
-    def on_train_start(self, trainer, pl_module):
-        self.weights, self.rows, self.losses = weights_of(pl_module), [], []
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.rows.append(list(batch["index"]))
-        self.losses.append(float(outputs["loss"]))
-
-
-def run(model, folder, name, path=None):
-    pl.seed_everything(3, verbose=False)
-    module = TextClassifier(model, ["no", "yes"], head=MeanHead, scheduler="constant")
-    data = TextClassificationDataModule(
-        model, batch_size=2, val_fraction=0, label_names=["no", "yes"]
-    )
-    seen = Seen()
-    trainer = pl.Trainer(
-        accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False,
-        enable_model_summary=False, max_epochs=2, default_root_dir=f"{folder}/{name}",
-        callbacks=[
-            seen, ModelCheckpoint(filename="{step}", save_top_k=-1, every_n_train_steps=3)
-        ],
-    )
-    trainer.fit(module, data.with_rows(train=ROWS), ckpt_path=path, weights_only=True)
-    found = {"begin": seen.weights, "end": weights_of(module), "rows": seen.rows}
-    torch.save({**found, "losses": seen.losses}, f"{folder}/{name}-{trainer.global_rank}.pt")
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    model, folder = sys.argv[1:]
-    run(model, folder, "whole")
-    run(model, folder, "resumed", f"{folder}/whole/checkpoints/step=3.ckpt")
-"""
-
-
-def test_processes__draw_masks_of_their_own_over_one_order_of_rows(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    """All rows are alike, so that only what is drawn tells the losses of a step apart."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    run_script(script, tiny_model, str(tmp_path))
-
-    def found(name: str) -> list[dict[str, Any]]:
-        return [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1)]
-
-    first, second = found("whole")
-    assert torch.equal(first["begin"], second["begin"])
-    assert torch.equal(first["end"], second["end"])
-    assert all(a != b for a, b in zip(first["losses"], second["losses"], strict=True))
-    steps = [a + b for a, b in zip(first["rows"], second["rows"], strict=True)]
-    for epoch in (steps[:4], steps[4:]):
-        assert sorted(row for rows in epoch for row in rows) == list(range(16))
-    for whole, resumed in zip((first, second), found("resumed"), strict=True):
-        assert resumed["losses"] == whole["losses"][3:]
-        assert torch.equal(resumed["end"], whole["end"])
 
 
 def test_trainer__at_its_end_is_refused(fit: Fit) -> None:

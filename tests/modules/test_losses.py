@@ -14,14 +14,12 @@ from lit_hf.modules.losses import (
     LossFunction,
     _cross_entropy,
     apply_loss,
-    chosen_windows,
     class_terms,
     for_each_row,
     plain_loss,
     reduce_terms,
     span_terms,
     token_terms,
-    window_weights,
 )
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
@@ -214,11 +212,6 @@ def test_cross_entropy__is_that_of_torch_and_sees_no_padding() -> None:
         assert torch.allclose(_cross_entropy(padded, targets, smoothing), wanted)
 
 
-def test_weights__are_less_where_another_window_holds_the_answer() -> None:
-    batch = _batch([3, 0, 0], [["a"], []], [0, 0, 1])
-    assert window_weights(batch, 0.25).tolist() == [1.0, 0.25, 1.0]
-
-
 def _output() -> SpanOutput:
     starts, ends = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(1))
     return {"windows": torch.arange(3), "start_logits": starts, "end_logits": ends}
@@ -242,14 +235,6 @@ def test_loss_of_the_user__is_applied_to_start_and_end(smoothing: float) -> None
     ends = (output["start_logits"][1, :4], output["end_logits"][1, :4])
     wanted = sum(F.cross_entropy(logits, torch.tensor(0)) ** 2 for logits in ends) / 2
     assert float(found[1]) == pytest.approx(float(wanted) * 0.25, rel=1e-5)
-
-
-def test_chosen__are_all_or_those_with_an_answer_first() -> None:
-    is_empty = torch.tensor([True, False, True, True, False])
-    assert chosen_windows(is_empty, 5).tolist() == [0, 1, 2, 3, 4]
-    assert chosen_windows(is_empty, 2).tolist() == [1, 4]
-    picks = {tuple(chosen_windows(is_empty, 3).tolist()) for _ in range(50)}
-    assert picks == {(0, 1, 4), (1, 2, 4), (1, 3, 4)}
 
 
 def test_target__behind_the_last_token_counts_nothing() -> None:

@@ -1,16 +1,13 @@
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import lightning.pytorch as pl
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lit_hf import HFModule, Predictor
 from lit_hf.modules.modes import evaluating
 from lit_hf.pretrained.image_processors import load_image_processor
 from lit_hf.pretrained.tokenizers import load_tokenizer
-from tests.tasks import Task
-from tests.trainers import quiet_trainer
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
@@ -51,22 +48,3 @@ class Asks(pl.Callback):
             predictor = Predictor(pl_module, _processor(pl_module.model_name))
             assert len(predictor(self.items)) == len(self.items)
         self.modes.append(pl_module.model.training)
-
-
-def _weights(task: Task, items: "list[Item]") -> Tensor:
-    pl.seed_everything(0, verbose=False)
-    module, data = task.module(), task.data(batch_size=4, val_fraction=0)
-    asks = Asks(items)
-    trainer = quiet_trainer(max_epochs=1, enable_checkpointing=False, callbacks=[asks])
-    trainer.fit(module, data.with_rows(train=task.rows(0, 12)))
-    assert asks.modes == [True] * 3
-    Predictor(module, _processor(task.model))
-    assert not module.model.training
-    return torch.cat([weight.detach().flatten() for weight in module.parameters()])
-
-
-def test_predictor__asked_in_a_training_changes_nothing_of_it(any_task: Task) -> None:
-    row = any_task.rows(0, 1)[0]
-    item = row.get("text") or row.get("image")
-    items = [cast("Item", (row["question"], row["context"]) if item is None else item)]
-    assert torch.equal(_weights(any_task, items), _weights(any_task, []))

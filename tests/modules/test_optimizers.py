@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.tuner.tuning import Tuner
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader, Dataset
 from transformers import get_scheduler
 
@@ -141,30 +141,10 @@ def test_schedule__that_is_none_or_has_no_warmup_is_refused(
     assert kind("no model is read", scheduler="constant", warmup_ratio=0).warmup_ratio == 0
 
 
-def test_schedule__without_an_end_is_refused(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
-) -> None:
-    trainer = make_trainer(max_epochs=-1)
-    with pytest.raises(InputError, match=r"max_epochs.*max_steps.*scheduler: constant"):
-        trainer.fit(TextClassifier(tiny_model, NAMES), _loader([make_batch()]))
-
-
 # Clipping.
 
 
 # Fused steps.
-
-
-def test_optimizer__that_refuses_its_settings_is_named(
-    tiny_model: str, make_batch: MakeBatch, make_trainer: MakeTrainer
-) -> None:
-    def make(params: Iterable[torch.nn.Parameter]) -> Optimizer:
-        return AdamW(params, fused=True, foreach=True)
-
-    with pytest.raises(InputError, match="`optimizer`: `fused` and `foreach`"):
-        make_trainer(max_steps=1).fit(
-            TextClassifier(tiny_model, NAMES, optimizer=make), _loader([make_batch()])
-        )
 
 
 # A rate that is set on the module, by hand or by Lightning's search.

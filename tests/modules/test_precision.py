@@ -1,10 +1,9 @@
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
 import torch
-from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics import MeanMetric, MetricCollection
@@ -14,7 +13,6 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.batches import TextBatch
-from lit_hf.modules.base import HFModule
 from lit_hf.modules.stage_metrics import Stage
 from tests.trainers import MakeBatch, MakeTrainer
 
@@ -67,32 +65,6 @@ def test_scores__are_counted_in_single_precision_or_better(
 def _states(module: torch.nn.Module) -> dict[str, Tensor]:
     found = getattr(module, "metric_state", {})
     return {name: state for name, state in found.items() if isinstance(state, Tensor)}
-
-
-CONVERSIONS: list[Callable[[HFModule], object]] = [
-    lambda module: module.to(torch.bfloat16),
-    lambda module: module.half(),
-    lambda module: module.bfloat16().float(),
-    lambda module: HalfPrecision("16-true").convert_module(module),
-]
-
-
-@pytest.mark.parametrize("convert", CONVERSIONS)
-def test_conversion__takes_weights_and_no_threshold(
-    convert: Callable[[HFModule], object], tiny_model: str
-) -> None:
-    loss = torch.nn.CrossEntropyLoss(torch.tensor(SHARES[:2]))
-    module = Own(tiny_model, ["a", "b"], loss=loss)
-    module.configure_model()
-    before = [name for name, _ in module.named_modules()]
-    weight = module.model.get_parameter("classifier.weight").detach().clone()
-    convert(module)
-    assert not torch.equal(module.model.get_parameter("classifier.weight").float(), weight)
-    (curve,) = module.curves.values()
-    assert torch.equal(cast("Tensor", curve.thresholds), torch.tensor(SHARES))
-    assert torch.equal(cast("Tensor", module.share), torch.tensor(0.1))
-    assert torch.equal(cast("Tensor", loss.weight), torch.tensor(SHARES[:2]))
-    assert [name for name, _ in module.named_modules()] == before
 
 
 @pytest.mark.parametrize(

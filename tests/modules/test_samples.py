@@ -93,16 +93,3 @@ def test_shown__is_question_context_answer_and_truth() -> None:
     assert sample["correct"] is False
     sample = show_question(_questions(["the old mill", "old"]), 1, told, "en")
     assert sample["correct"] is True
-
-
-def test_shown__without_place_marks_where_the_answer_first_stands() -> None:
-    told: Prediction = {"prediction": "mill", "probability": None}
-    sample = show_question(_questions(["old"]), 1, told, "en")
-    assert sample["input"] == "What? ‖ the [old] «mill»"
-
-
-def test_shown__of_no_answer_says_so() -> None:
-    told: Prediction = {"prediction": "", "probability": 0.5, "start": None, "end": None}
-    sample = show_question(_questions([]), 1, told, "en")
-    assert (sample["prediction"], sample["truth"]) == ("(no answer)", "(no answer)")
-    assert (sample["correct"], sample["input"]) == (True, "What? ‖ the old mill")

@@ -7,13 +7,10 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 from lit_hf.batches import AnswerOutput, PromptBatch
 from lit_hf.data.tokenization.prompts import PromptSettings, encode_taught, pad_prompts
 from lit_hf.data.tokenization.templates import TemplateTokenizer
-from lit_hf.errors import InputError
 from lit_hf.functional.templates import DEFAULT_PROMPT
 from lit_hf.modules.decoding.generated import (
-    _taught_windows,
     answer_windows,
     generated_answers,
-    likeliest_tokens,
     predict_generated,
     write_greedily,
 )
@@ -138,29 +135,3 @@ def test_greedy_answer__leaves_the_model_as_it_was(
     longest = min(batch["labels"].shape[1] + 8, most)
     plain = _untyped(model).generate(prompt, num_beams=1, max_new_tokens=longest)
     assert answer["prediction"] == str(tokenizer.decode(plain[0], skip_special_tokens=True)).strip()
-
-
-def test_likeliest__reads_the_logits_of_the_taught_tokens(batch: PromptBatch, tiny_t5: str) -> None:
-    """Where the largest logits are those of the right answer, they tell it."""
-    tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
-    windows = _taught_windows(batch, [0, 1])
-    logits = torch.nn.functional.one_hot(batch["labels"][windows].clamp(min=0), 700).float()
-    output: AnswerOutput = {"windows": windows[:1], "logits": logits[:1]}
-
-    def decode(ids: object) -> str:
-        return str(tokenizer.decode(cast("list[int]", ids), skip_special_tokens=True))
-
-    told = [
-        predict_generated(answers) for answers in likeliest_tokens(batch, output, [0, 1], decode)
-    ]
-    assert [answer["prediction"] for answer in told] == ["9 o'clock", ""]
-    assert [answer["probability"] for answer in told] == [None, None]
-
-
-def test_settings__that_break_while_writing_are_told(
-    model: PreTrainedModel, batch: PromptBatch
-) -> None:
-    set_generation(model, {"num_beams": 1, "max_new_tokens": 3, "bad_words_ids": [5]})
-    with pytest.raises(InputError, match="the model cannot write by its settings"):
-        answer_windows(model, batch, 64, in_step=False)
-    set_generation(model, {"num_beams": 1, "max_new_tokens": 3, "bad_words_ids": None})

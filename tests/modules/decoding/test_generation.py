@@ -83,11 +83,6 @@ def test_config__that_lacks_something_is_refused(config: PreTrainedConfig, messa
         check_seq2seq(config)
 
 
-def test_config__of_a_model_that_writes_is_taken() -> None:
-    check_seq2seq(BartConfig())
-    check_seq2seq(T5Config(**START))
-
-
 @pytest.mark.parametrize("precision", ["16-true", "bf16-mixed", "32-true"])
 def test_t5__in_float16_is_refused_with_the_reason(
     make_trainer: MakeTrainer, precision: str
