@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_hf.batches import Prediction
-from lit_hf.callbacks.export import load_module
+from lit_hf.callbacks.model_folder import load_module
 from lit_hf.checkpointing.reader import load_verified
 from lit_hf.data.base import HFDataModule
 from lit_hf.data.items import Item, is_list, pairs_of

@@ -256,16 +256,12 @@ def test_files__name_their_weights_and_are_marked_where_those_are_gone(
         done = run_command("fit", "--run", "run", *more, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert results()["fit"]["best"]["step"] == 45
-    assert results()["earlier"] == [
-        {"file": "predictions.jsonl", **last},
-        {"file": "submission.csv", **last},
-    ]
-    assert "predictions.jsonl, submission.csv: of earlier weights" in caplog.text + done.stderr
+    assert "files" not in results()
+    assert "predictions.jsonl, submission.csv: of weights" in caplog.text + done.stderr
     assert run_command("predict", "--run", "run", folder=tmp_path).returncode == 0
     best = {**results()["fit"]["best"], "rows": last["rows"]}
     best = {name: best[name] for name in ("step", "checkpoint", "rows")}
     assert results()["files"] == {"predictions.jsonl": best, "submission.csv": best}
-    assert "earlier" not in results()
 
 
 def test_names__that_collide_are_refused_before_a_batch_is_trained(

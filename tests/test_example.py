@@ -27,7 +27,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.pretrained.models import Auto
 from tests.commands import run_command
 from tests.example import EXAMPLE, ROOT, ROWS, example_rows, load_example

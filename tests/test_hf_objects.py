@@ -33,7 +33,7 @@ from lit_hf import (
     TextClassifier,
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from tests.images import NAMES
 from tests.tasks import TASKS, Task, task_of
 from tests.trainers import quiet_trainer

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from lit_hf import ExtractiveQA, MeanHead, Predictor
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from tests.commands import Done, run_command
 from tests.images import NAMES, write_folder
 from tests.tasks import TASKS, Task, task_of

@@ -31,7 +31,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from tests.images import drawn
 from tests.model_families import ENCODERS, IMAGES, WRITERS, write_images, write_texts
 from tests.trainers import quiet_trainer

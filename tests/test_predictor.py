@@ -27,7 +27,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.pretrained.image_processors import load_image_processor
 from lit_hf.pretrained.tokenizer_files import read_settings, write_settings
 from lit_hf.pretrained.tokenizers import load_tokenizer

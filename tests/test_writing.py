@@ -21,7 +21,7 @@ from lit_hf import (
 )
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.callbacks.run_dir_lock import EVALUATION_LOCK
 from lit_hf.checkpointing.checkpoint_io import AtomicCheckpointIO
 from lit_hf.cli.command import main
@@ -75,17 +75,16 @@ def test_files__that_are_links_out_of_the_folder_are_replaced(fit: Fit, tmp_path
         *("samples.jsonl", "metrics.csv")  # which are added to: see below
     }
     assert names >= {*sum(PAIRS.values(), ()), "results.json"}
-    parts = [f".predictions.jsonl.part-{rank}" for rank in (0, 1)]
     temporary = ["results.json.tmp", ".predictions.jsonl.tmp", ".submission.csv.tmp"]
     outside.mkdir()
-    for name in [*names, *parts, *temporary]:
+    for name in [*names, *temporary]:
         (folder / name).unlink(missing_ok=True)
         (outside / name).write_text("mine")
         (folder / name).symlink_to(outside / name)
     for verb in PAIRS:
         _evaluate(verb, folder, module, data)
     assert set(_contents(outside).values()) == {b"mine"}
-    assert not any((folder / name).is_symlink() for name in [*names, *parts])
+    assert not any((folder / name).is_symlink() for name in names)
     assert len(json.loads((folder / "results.json").read_text())["files"]) == 6
 
 
@@ -143,11 +142,11 @@ def test_export__takes_the_place_of_a_link(fit: Fit, tmp_path: Path) -> None:
     shutil.move(folder / "pretrained", tmp_path / "outside")
     (folder / "pretrained").symlink_to(tmp_path / "outside")
     before = _contents(tmp_path / "outside")
-    (tmp_path / "outside" / "README.md").write_text("mine")
+    (tmp_path / "outside" / "config.json").write_text("mine")
     export_checkpoint(folder / "checkpoints" / "last.ckpt", folder / "pretrained")
     assert not (folder / "pretrained").is_symlink()
     assert _contents(folder / "pretrained").keys() == before.keys()
-    assert (tmp_path / "outside" / "README.md").read_text() == "mine"
+    assert (tmp_path / "outside" / "config.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize("verb", PAIRS)
@@ -155,7 +154,6 @@ def test_export__takes_the_place_of_a_link(fit: Fit, tmp_path: Path) -> None:
 def test_pair__that_is_cut_off_is_of_one_run(
     fit: Fit, tmp_path: Path, verb: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And `results.json` says nothing wrong of it."""
     module, data = _fitted(fit, tmp_path)
     _evaluate(verb, tmp_path, module, data)
     first, second = PAIRS[verb]
@@ -164,7 +162,7 @@ def test_pair__that_is_cut_off_is_of_one_run(
     names, real = [], os.replace
 
     def killed(source: Path, target: Path) -> None:
-        if "part" not in target.name and not target.name.endswith(".holder"):
+        if not target.name.endswith(".holder"):
             names.append(target.name)
         if len(names) == number:
             raise KeyboardInterrupt
@@ -174,23 +172,18 @@ def test_pair__that_is_cut_off_is_of_one_run(
     with pytest.raises(BaseException):  # noqa: B017, PT011 - SystemExit or KeyboardInterrupt
         _evaluate(verb, tmp_path, module, data)
     monkeypatch.undo()
-    assert names == ["results.json", first, second][:number]
+    assert names == [first, second, "results.json"][:number]
     left = {name: content for name, content in _contents(tmp_path).items() if name in PAIRS[verb]}
-    files_of = json.loads((tmp_path / "results.json").read_text()).get("files", {})
-    if number == 1:
-        assert left == {first: b"old", second: b"old"}
-        assert files_of.keys() == {first, second}
-    else:
-        assert second not in left
-        assert (left[first] == b"old") == (number == 2)
-        assert files_of == {}
+    assert (left[first] == b"old") == (number == 1)
+    assert (second in left) == (number == 3)
+    assert left.get(second) != b"old"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("metrics.csv", "samples.jsonl", "results.json", "last.ckpt", "pretrained"),
-        *(".predictions.jsonl.part-0", "predictions.jsonl", "confusion_matrix.csv"),
+        *("predictions.jsonl", "confusion_matrix.csv"),
     ],
 )
 def test_full_disk__is_told_with_the_file(

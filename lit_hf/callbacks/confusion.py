@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from lit_hf.callbacks.local_run import check_local_run
-from lit_hf.callbacks.rendering.fonts import fonts
-from lit_hf.callbacks.rendering.table import log_image
-from lit_hf.callbacks.results_file import forget_files, name_files
+from lit_hf.callbacks.rendering.fonts import legible
+from lit_hf.callbacks.rendering.loggers import log_image
+from lit_hf.callbacks.results_file import name_files
 from lit_hf.files.atomic import new_files
 from lit_hf.metrics.classification import MOST_CLASSES
 
@@ -33,36 +33,24 @@ MOST_NUMBERS, MOST_NAMES = 20, 60
 """Classes up to which a picture shows each number, and each name."""
 
 
-@runtime_checkable
-class Confusable(Protocol):
-    """A module that counts which class is taken for which, such as `ImageClassifier`.
-
-    Attributes:
-        label_names: the C class names; known when an evaluation ends.
-    """
-
-    label_names: list[str] | None
-
-    def confusion_matrix(self, stage: Literal["val", "test"]) -> Tensor | None:
-        """Rows truth, columns prediction, [C, C], over all processes; None where it has none."""
-
-
 class ConfusionMatrixWriter(Callback):
     """Writes which class is taken for which, at the end of a test or of a validation by itself.
 
     For classifiers of one class each; silent for others. `confusion_matrix.csv` holds the counts,
     rows truth and columns prediction, `confusion_matrix.png` shows them with their share of the
     row; a validation writes `confusion_matrix_validate.csv` and `.png`. Both lie in the run folder,
-    and loggers that take pictures get one. Each example counts once on any number of devices.
+    and loggers that take pictures get one. Each example counts once on any number of devices. A
+    module of your own gives one by `confusion_matrix(stage)`, [C, C] over all processes, beside its
+    `label_names`.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a run folder that is none."""
+        """Refuse a run folder that is an address."""
         if stage in ("validate", "test"):
             check_local_run(trainer)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the matrix of the test, before the module forgets it with its scores."""
+        """Write the matrix of the test, before the module resets it with its metrics."""
         self._write(trainer, pl_module, "test")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,23 +61,25 @@ class ConfusionMatrixWriter(Callback):
     def _write(
         self, trainer: Trainer, module: LightningModule, stage: Literal["val", "test"]
     ) -> None:
-        if not isinstance(module, Confusable):
+        if not callable(compute := getattr(module, "confusion_matrix", None)):
             return
-        found, names = module.confusion_matrix(stage), module.label_names or []
+        matrix: Tensor | None = compute(stage)  # by all processes
+        names = cast("list[str]", getattr(module, "label_names", None) or [])
         if not trainer.is_global_zero:
             return
-        if found is None:
+        if matrix is None:
             if len(names) > MOST_CLASSES:
                 log.warning(f"no confusion matrix: {len(names)} classes, {MOST_CLASSES} at most.")
             return
-        counts: Counts = found.cpu().numpy()
+        counts: Counts = matrix.cpu().numpy()
+        title, ending = ("test", "") if stage == "test" else ("validation", "_validate")
+        picture, content = draw_matrix(title, counts, names), io.BytesIO()
+        picture.save(content, "PNG")
         folder = Path(trainer.default_root_dir)
-        path = folder / ("confusion_matrix" if stage == "test" else "confusion_matrix_validate")
-        paths = [path.with_suffix(".csv"), path.with_suffix(".png")]
-        picture = draw_matrix({"test": "test", "val": "validation"}[stage], counts, names)
-        with new_files(paths, lambda: forget_files(folder, paths)) as (table, drawing):
+        paths = [folder / f"confusion_matrix{ending}{suffix}" for suffix in (".csv", ".png")]
+        with new_files(paths) as (table, drawing):
             table.write(as_table(counts, names).encode())
-            drawing.write(_as_png(picture))
+            drawing.write(content.getvalue())
         name_files(trainer, module, paths)
         for logger in trainer.loggers:
             log_image(logger, f"{stage}/confusion_matrix", picture, trainer.global_step)
@@ -112,12 +102,6 @@ def as_table(counts: Counts, names: Sequence[str]) -> str:
     return lines.getvalue()
 
 
-def _as_png(picture: Image.Image) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
-
-
 def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image:
     """Draw counts as a heat map of the shares of each row, with the numbers of few classes.
 
@@ -138,11 +122,13 @@ def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image
     figure.colorbar(heat, label="share of the row", shrink=0.7)
     accuracy = f" · accuracy {counts.trace() / total:.4g}" if total else ""
     axes.set_title(f"{title} · {total} examples{accuracy}", fontsize=11)
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
+    axes.set(xlabel="prediction", ylabel="truth")
     _name_classes(axes, names)
-    if num_classes <= MOST_NUMBERS:
-        _number_cells(axes, counts, shares)
+    for (row, column), count in np.ndenumerate(counts) if num_classes <= MOST_NUMBERS else ():
+        share = shares[row, column]
+        color = "white" if share > 0.5 else "black"
+        text = f"{count}\n{share:.0%}" if count else ""
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
     canvas = FigureCanvasAgg(figure)
     pixels, size = canvas.print_to_buffer()  # type: ignore[no-untyped-call] # it has no types
     return Image.frombytes("RGBA", size, pixels).convert("RGB")
@@ -150,32 +136,11 @@ def draw_matrix(title: str, counts: Counts, names: Sequence[str]) -> Image.Image
 
 def _name_classes(axes: "Axes", names: Sequence[str]) -> None:
     """Write the names of the classes, or of some where they are many, at both sides."""
-    from matplotlib.font_manager import FontProperties
-
     places = range(0, len(names), ceil(len(names) / MOST_NAMES))
-    shown = [fonts().legible(names[place], 24) for place in places]
-    texts = [text for text, _ in shown]
+    texts, files = zip(*(legible(names[place], 24) for place in places), strict=True)
     # A dollar sign in a name is no formula.
-    axes.set_xticks(
-        places, texts, parse_math=False, rotation=45, ha="right", rotation_mode="anchor"
-    )
+    axes.set_xticks(places, texts, parse_math=False, rotation=45, ha="right")
     axes.set_yticks(places, texts, parse_math=False)
-    size = 9 if len(names) <= MOST_NUMBERS else 7
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        for label, (_, path) in zip(labels, shown, strict=True):
-            label.set_fontproperties(FontProperties(fname=path, size=size))
-
-
-def _number_cells(axes: "Axes", counts: Counts, shares: NDArray[np.float64]) -> None:
-    """Write count and share of the row into each cell that is not empty."""
-    for (row, column), count in np.ndenumerate(counts):
-        share = shares[row, column]
-        axes.text(
-            column,
-            row,
-            f"{count}\n{share:.0%}" if count else "0",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if share > 0.5 else "black" if count else "0.6",
-        )
+        for label, file in zip(labels, files, strict=True):
+            label.set(font=Path(file), fontsize=9 if len(names) <= MOST_NUMBERS else 7)

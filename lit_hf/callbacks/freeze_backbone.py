@@ -4,7 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.nn import Parameter
 
 from lit_hf.distributed.fsdp import put_back
-from lit_hf.errors import InputError
+from lit_hf.errors import InputError, at_least
 from lit_hf.modules.base import HFModule
 from lit_hf.pretrained.models import backbone_of
 
@@ -14,21 +14,20 @@ class FreezeBackbone(Callback):
 
     Until then the backbone (`module.backbone`) is frozen and runs as in an evaluation, without
     dropout. The optimizer holds all weights from the start and passes over those without gradient:
-    one schedule for all, and a resumed run is as far as its epoch says.
+    one schedule for all, and a resumed run is as far as its epoch says. Several processes need
+    `trainer.strategy: ddp_find_unused_parameters_true`.
 
     Args:
         num_epochs: epochs of the head alone; as many as all epochs trains nothing else.
 
     Raises:
-        InputError: if the model has no backbone beside a head, or if the processes of a `ddp`
-            strategy wait for the gradients of frozen weights.
+        InputError: if the model has no backbone beside a head.
     """
 
     changes_weights = True
 
     def __init__(self, num_epochs: int = 1) -> None:
-        if num_epochs < 0:
-            raise InputError(f"Expected `num_epochs` to be at least 0, but got {num_epochs}.")
+        at_least(0, num_epochs=num_epochs)
         self.num_epochs = num_epochs
         self._frozen: list[Parameter] = []
 
@@ -36,18 +35,9 @@ class FreezeBackbone(Callback):
         """Refuse what cannot be trained in two parts."""
         if not isinstance(pl_module, HFModule):
             raise InputError(
-                f"FreezeBackbone wants an `HFModule`, not a {type(pl_module).__name__}."
+                f"FreezeBackbone expects an `HFModule`, but got {type(pl_module).__name__}."
             )
         backbone_of(pl_module.model)
-        if not getattr(trainer.strategy.model, "find_unused_parameters", True):
-            raise InputError(
-                "FreezeBackbone: the processes would wait for the gradients of frozen weights; set "
-                "`trainer.strategy: ddp_find_unused_parameters_true`."
-            )
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze the backbone also where training goes on in the midst of an epoch."""
-        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze the backbone, or thaw it when its epoch has come."""
@@ -55,24 +45,23 @@ class FreezeBackbone(Callback):
             self._thaw(pl_module)
         elif not self._frozen and isinstance(pl_module, HFModule):
             put_back(pl_module.model)
-            backbone = pl_module.backbone
-            self._frozen = [p for p in backbone.parameters() if p.requires_grad]
+            self._frozen = [p for p in pl_module.backbone.parameters() if p.requires_grad]
             for parameter in self._frozen:
                 parameter.requires_grad = False
-            backbone.train(False)
+            pl_module.backbone.train(False)
+
+    on_train_start = on_train_epoch_start  # a training may resume in the midst of an epoch
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Leave no weights frozen."""
+        self._thaw(pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave no weights frozen."""
         self._thaw(pl_module)
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leave no weights frozen."""
-        self._thaw(pl_module)
-
     def _thaw(self, pl_module: LightningModule) -> None:
-        """Let learn again what was frozen here, and nothing else."""
+        """Let what was frozen here learn again, and nothing else."""
         if self._frozen and isinstance(pl_module, HFModule):
             put_back(pl_module.model)
             for parameter in self._frozen:

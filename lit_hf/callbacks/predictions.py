@@ -1,28 +1,25 @@
 """PredictionWriter: every answer once, in the order of the rows."""
 
 import codecs
-import glob
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_hf.batches import Prediction, StepOutput
+from lit_hf.batches import StepOutput
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.rendering.table import json_line, show
-from lit_hf.callbacks.results_file import SPLITS, forget_files, name_files
-from lit_hf.callbacks.same_start import check_same_start
+from lit_hf.callbacks.results_file import SPLITS, name_files
 from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.data.answer_forms import AnswerForm
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError
-from lit_hf.files.atomic import append_text, new_files, write_bytes
-from lit_hf.files.urls import check_local
-from lit_hf.files.write_errors import naming
-from lit_hf.functional.text import printable
+from lit_hf.files.atomic import new_files
+from lit_hf.metrics.gathered import over_processes
 from lit_hf.modules.contract import TaskModule
 from lit_hf.pretrained.processor_files import data_description
 
@@ -33,11 +30,10 @@ Evaluation = Literal["validate", "test"]
 class PredictionWriter(Callback):
     """Writes `predictions.jsonl`, and beside it the file that the task's users expect.
 
-    Each process writes its answers as they come; at the end the first one puts them in the order
-    of the rows and gives the files their names. For classes of data with an id column the other
-    file is `submission.csv`, with the columns of the training file and the labels as that file
-    writes them; for questions it is `predictions.json`, as SQuAD's script reads it. `results.json`
-    says which weights each file is of.
+    At the end the first process puts the answers of all into the order of the rows. For classes of
+    data with an id column the other file is `submission.csv`, with the columns of the training file
+    and the labels as that file writes them; for questions it is `predictions.json`, as SQuAD's
+    script reads it. `results.json` names the weights of each file.
 
     Args:
         file_name: name of the file of answers in the run folder.
@@ -58,56 +54,26 @@ class PredictionWriter(Callback):
                 "Expected `file_name` to be a plain name that ends in .jsonl and is not "
                 f"samples.jsonl, but got {file_name!r}."
             )
-        if others := set(evaluations or []) - {*get_args(Evaluation)}:
-            raise InputError(
-                f"Expected `evaluations` to be a list of {get_args(Evaluation)}, but got "
-                f"{sorted(others)!r}."
-            )
         self.file_name = file_name
         self.evaluations = list(evaluations or [])
-        self.run_files = (file_name, *(self._name(verb) for verb in self.evaluations))
-
-    def _name(self, verb: str) -> str:
-        return self.file_name if verb == "predict" else f"{verb}_{self.file_name}"
+        self._lines: list[str] = []  # answers of this process
+        self.run_files = (file_name, *(f"{verb}_{file_name}" for verb in self.evaluations))
 
     def _writes(self, trainer: Trainer) -> bool:
-        """Whether the answers of what the Trainer does are written."""
         return _verb(trainer) in ("predict", *self.evaluations)
 
     def _file(self, trainer: Trainer) -> Path:
-        return Path(trainer.default_root_dir) / self._name(_verb(trainer))
-
-    def _part(self, trainer: Trainer, rank: int) -> Path:
-        path = self._file(trainer)
-        return path.with_name(f".{path.name}.part-{rank}")
+        beginning = "" if _verb(trainer) == "predict" else f"{_verb(trainer)}_"
+        return Path(trainer.default_root_dir) / f"{beginning}{self.file_name}"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a run folder that is none."""
+        """Refuse a run folder that is an address."""
         if self._writes(trainer):
             check_local_run(trainer)
-            check_same_start(trainer)  # the first process reads the parts of all
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin an empty part on every process; those of a killed run with more of them go.
-
-        Raises:
-            InputError: if the answers of an evaluation are written, and the module has no truth.
-        """
-        if not self._writes(trainer):
-            return
-        if _verb(trainer) != "predict" and not isinstance(pl_module, TaskModule):
-            raise InputError(
-                "PredictionWriter asks the module for answers and truth; "
-                f"{type(pl_module).__name__} is no `HFModule`."
-            )
-        check_local("ckpt_path", trainer.ckpt_path)  # it is read again for `submission.csv`
-        part = self._part(trainer, trainer.global_rank)
-        write_bytes(part, b"")
-        if trainer.is_global_zero:
-            kept = {self._part(trainer, rank) for rank in range(trainer.world_size)}
-            for left in set(part.parent.glob(f"{glob.escape(part.stem)}.part-*")) - kept:
-                with naming(left):
-                    left.unlink()
+        """Start without answers."""
+        self._lines = []
 
     def on_predict_batch_end(
         self,
@@ -115,67 +81,57 @@ class PredictionWriter(Callback):
         pl_module: LightningModule,
         outputs: object,
         batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        *args: object,
+        **kwargs: object,
     ) -> None:
-        """Add the answers of a batch to the part of this process, in an evaluation with truth."""
+        """Add the answers of a batch to the part of this process, in an evaluation with truth.
+
+        Raises:
+            InputError: if rows have no number, or the module knows no truth.
+        """
         if not self._writes(trainer):
             return
-        is_predict = _verb(trainer) == "predict"
-        rows = outputs if is_predict else _answers_with_truth(pl_module, outputs, batch)
-        if not isinstance(rows, Sequence) or not all(map(_is_numbered, rows)):
-            raise _unnumbered("`predict_step` has to give a list of dicts with it")
-        append_text(self._part(trainer, trainer.global_rank), "".join(map(json_line, rows)))
+        rows = outputs
+        if _verb(trainer) != "predict":
+            is_numbered = isinstance(batch, Mapping) and "index" in batch
+            if not isinstance(pl_module, TaskModule):
+                raise InputError("PredictionWriter: only an `HFModule` has answers with a truth.")
+            step_output = cast("StepOutput", outputs)
+            rows = pl_module.answers_with_truth(batch, step_output) if is_numbered else None
+        if not isinstance(rows, Sequence) or any("index" not in row for row in rows):
+            raise InputError(
+                "PredictionWriter puts answers in the order of the rows by their number: expected "
+                "`index` in each batch, and in each dict of the list that `predict_step` returns."
+            )
+        self._lines += map(json_line, rows)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Join the parts in the order of the rows."""
+        """Join the answers of all processes in the order of the rows."""
         if not self._writes(trainer):
             return
-        trainer.strategy.barrier("predictions")
+        lines = list(chain(*over_processes(self._lines)))
         if not trainer.is_global_zero:
             return
-        parts = [self._part(trainer, rank) for rank in range(trainer.world_size)]
         form = form_of(trainer) if _verb(trainer) == "predict" else None
-        written = join_parts(parts, self._file(trainer), form)
-        warn_of_part(trainer, parts)
-        for part in parts:
-            with naming(part):
-                part.unlink()
+        written = write_in_order(lines, self._file(trainer), form)
+        warn_of_part(trainer, len(lines))
         weights = name_files(trainer, pl_module, written)
-        show(trainer, "wrote " + " and ".join(printable(str(path), 300) for path in written))
         step = None if weights["step"] is None else f"step {weights['step']}"
-        names = (step, weights["checkpoint"], weights.get("model"))
-        of = ", ".join(printable(name, 300) for name in names if name)
-        show(trainer, f"by the weights of {of}")
+        of = ", ".join(filter(None, (step, weights["checkpoint"], weights.get("model"))))
+        show(trainer, f"wrote {' and '.join(map(str, written))}\nby the weights of {of}")
 
     on_validation_start = on_test_start = on_predict_start
     on_validation_batch_end = on_test_batch_end = on_predict_batch_end
     on_validation_end = on_test_end = on_predict_end
 
 
-def _answers_with_truth(
-    module: LightningModule, outputs: object, batch: object
-) -> list[Prediction]:
-    """The answers of a batch of an evaluation; none of a module whose steps give nothing."""
-    if not isinstance(outputs, Mapping):
-        return []
-    if not isinstance(batch, Mapping) or not _is_numbered(batch):
-        raise _unnumbered("batches of `test` and `validate` have to hold it, as those of our data")
-    task = cast("TaskModule[Any, Any, Any]", module)
-    return task.answers_with_truth(batch, cast("StepOutput", outputs))
-
-
-def _is_numbered(rows: object) -> bool:
-    return isinstance(rows, Mapping) and "index" in rows
-
-
-def _unnumbered(remedy: str) -> InputError:
-    told = "PredictionWriter puts answers in the order of the rows by their number, `index`: "
-    return InputError(f"{told}{remedy}.")
+def _verb(trainer: Trainer) -> str:
+    """What a Trainer does, such as "test"."""
+    return str(trainer.state.fn.value) if trainer.state.fn is not None else ""
 
 
 def form_of(trainer: Trainer) -> AnswerForm | None:
-    """The file that the users of a task expect, as its data says; None where there is none."""
+    """The file that the users of a task expect, by its data; None where there is none."""
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, HFDataModule):
         return None
@@ -188,79 +144,42 @@ def form_of(trainer: Trainer) -> AnswerForm | None:
     return data.answer_form(names, trained)
 
 
-def _verb(trainer: Trainer) -> str:
-    """What a Trainer does, such as "test"."""
-    return str(trainer.state.fn.value) if trainer.state.fn is not None else ""
-
-
-def warn_of_part(trainer: Trainer, parts: Sequence[Path]) -> None:
-    """Say where a setting of the Trainer has left rows without an answer.
+def write_in_order(lines: Sequence[str], target: Path, form: AnswerForm | None) -> list[Path]:
+    """Write answers in the order of their rows.
 
     Args:
-        trainer: who has predicted.
-        parts: the files of all processes, one answer a line.
-    """
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, HFDataModule):
-        return
-    split = SPLITS[_verb(trainer)]
-    num_rows = data.rows(split).num_rows
-    num_written = sum(_count_lines(part) for part in parts)
-    if num_written < num_rows:
-        limit = "fast_dev_run" if trainer.fast_dev_run else f"limit_{split}_batches"  # type: ignore[attr-defined]  # set by a connector
-        log.warning(
-            f"only {num_written} of {num_rows} rows have an answer in the files "
-            f"(`trainer.{limit}`)."
-        )
-
-
-def _count_lines(path: Path) -> int:
-    with path.open("rb") as stream:
-        return sum(1 for _ in stream)
-
-
-def earlier_answers(trainer: Trainer) -> str:
-    """What is to be said of earlier answers in the run folder; "" where there are none."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-    writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
-    paths = [Path(trainer.default_root_dir) / writer.file_name for writer in writers]
-    found = " and ".join(str(path) for path in paths if path.exists())
-    return f"\nWhat lies in {found}, and beside it, is of an earlier run." if found else ""
-
-
-def join_parts(parts: Sequence[Path], target: Path, form: AnswerForm | None) -> list[Path]:
-    """Merge files of answers by row number; only the row numbers are held in memory.
-
-    Args:
-        parts: one JSON object a line, each with its `index`.
+        lines: JSON objects, each with its `index`.
         target: the file to write.
         form: the file that others expect, which is written beside it.
 
     Returns:
         The files written.
     """
-    streams = [part.open("rb") for part in parts]
-    try:
-        places = []
-        for number, stream in enumerate(streams):
-            offset = 0
-            for line in stream:
-                places.append((json.loads(line)["index"], number, offset))
-                offset += len(line)
+    rows: list[dict[str, Any]] = sorted(map(json.loads, lines), key=lambda row: int(row["index"]))
+    for row in rows:
+        row.pop("index")
+    paths = [target, *([] if form is None else [target.with_name(form.file_name)])]
+    with new_files(paths) as streams:
+        streams[0].writelines(json_line(row).encode() for row in rows)
+        if form is not None:
+            form.write(codecs.getwriter("utf-8")(streams[1]), iter(rows))
+    return paths
 
-        def rows() -> Iterator[Prediction]:
-            for _, number, offset in sorted(places):
-                streams[number].seek(offset)
-                row = json.loads(streams[number].readline())
-                row.pop("index")
-                yield row
 
-        paths = [target, *([] if form is None else [target.with_name(form.file_name)])]
-        with new_files(paths, lambda: forget_files(target.parent, paths)) as outs:
-            outs[0].writelines(json_line(row).encode() for row in rows())
-            if form is not None:
-                form.write(codecs.getwriter("utf-8")(outs[1]), rows())
-        return paths
-    finally:
-        for stream in streams:
-            stream.close()
+def warn_of_part(trainer: Trainer, num_written: int) -> None:
+    """Warn where a setting of the Trainer has left rows without an answer."""
+    data = getattr(trainer, "datamodule", None)
+    split = SPLITS[_verb(trainer)]
+    if isinstance(data, HFDataModule) and num_written < (num_rows := data.rows(split).num_rows):
+        is_trial: bool = trainer.fast_dev_run  # type: ignore[attr-defined]  # set by a connector
+        limit = "fast_dev_run" if is_trial else f"limit_{split}_batches"
+        log.warning(f"only {num_written} of {num_rows} rows have an answer (`trainer.{limit}`).")
+
+
+def earlier_answers(trainer: Trainer) -> str:
+    """A message that answers in the run folder are of an earlier run; "" where there are none."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
+    paths = [Path(trainer.default_root_dir) / writer.file_name for writer in writers]
+    found = " and ".join(str(path) for path in paths if path.exists())
+    return f"\nWhat lies in {found}, and beside it, is of an earlier run." if found else ""

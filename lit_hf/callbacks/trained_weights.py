@@ -1,9 +1,8 @@
-"""TrainedWeights: an evaluation of a model's folder asks no weights that are random."""
+"""TrainedWeights: an evaluation of a model's folder uses no weights that are random."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_hf.callbacks.rendering.table import show
-from lit_hf.functional.text import printable
 from lit_hf.modules.base import HFModule
 from lit_hf.modules.folder_weights import folder_of
 from lit_hf.pretrained.integrity import check_complete
@@ -16,21 +15,12 @@ class TrainedWeights(Callback):
     given no checkpoint, takes the folder for a trained model.
     """
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the weights of a validation that is none of a training."""
-        if trainer.state.fn != "validate":
-            return
-        self._check(trainer, pl_module)
-
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the weights."""
-        self._check(trainer, pl_module)
-
-    on_predict_start = on_test_start
-
-    def _check(self, trainer: Trainer, module: LightningModule) -> None:
-        folder = folder_of(trainer, module)
-        if folder is None or not isinstance(module, HFModule):
+        """Look at the weights of an evaluation that is not part of a training."""
+        folder = folder_of(trainer, pl_module)
+        if trainer.state.fn == "fit" or folder is None or not isinstance(pl_module, HFModule):
             return
-        check_complete(module.model, folder)
-        show(trainer, f"the weights are those of {printable(folder, 300)}; no checkpoint was given")
+        check_complete(pl_module.model, folder)
+        show(trainer, f"the weights are those of {folder}; no checkpoint was given")
+
+    on_validation_start = on_predict_start = on_test_start

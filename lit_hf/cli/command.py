@@ -216,7 +216,7 @@ def _export(words: list[str]) -> int:
     _hide_remarks()
     for module in given.imports:
         import_named(module)
-    from lit_hf.callbacks.export import export_checkpoint
+    from lit_hf.callbacks.model_folder import export_checkpoint
 
     folder = export_checkpoint(given.checkpoint, given.folder)
     print(escaped(f"exported {given.checkpoint} to {folder}"))

@@ -53,7 +53,9 @@ def new_file(path: Path, num_bytes: Callable[[], int] | None = None) -> Iterator
 
 
 @contextmanager
-def new_files(paths: Sequence[Path], before: Callable[[], None]) -> Iterator[Sequence[BinaryIO]]:
+def new_files(
+    paths: Sequence[Path], before: Callable[[], None] = lambda: None
+) -> Iterator[Sequence[BinaryIO]]:
     """Write files of one folder that belong together; they have their names when the block ends.
 
     A kill leaves all the old ones, all the new ones, or the first ones alone: the others of before

@@ -49,19 +49,24 @@ def cpu_attention(
             key, value = (part.repeat_interleave(shared, dim=1) for part in (key, value))
         scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
         scores = torch.matmul(scaled, key.transpose(2, 3).to(scaled.dtype))  # [B, H, L, L]
-        num_tokens = scores.shape[-1]
-        if scores.dtype == torch.bfloat16 and num_tokens % 32 and num_tokens < 100:
-            # PyTorch's softmax reads bfloat16 in vectors of 32 and is slow where a row leaves some
-            # over; from about a hundred tokens on the copies in float32 cost more than they save.
-            scores = scores.float()
-        if attention_mask is not None:
-            lowest = torch.finfo(scores.dtype).min / 2  # no infinity, whatever is added to it
-            scores = scores + attention_mask.clamp(min=lowest).to(scores.dtype)
-        weights = scores.softmax(dim=-1).to(scaled.dtype)
+        weights = _softmax(scores, attention_mask).to(scaled.dtype)
         if module.training and dropout:
             weights = quick_dropout(weights, dropout)
         mixed = torch.matmul(weights, value.to(weights.dtype))
     return mixed.transpose(1, 2).contiguous(), None
+
+
+def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Turn scores [B, H, L, L] into weights that sum to 1, [B, H, L, L]."""
+    num_tokens = scores.shape[-1]
+    if scores.dtype == torch.bfloat16 and num_tokens % 32 and num_tokens < 100:
+        # PyTorch's softmax reads bfloat16 in vectors of 32 and is slow where a row leaves some
+        # over; from about a hundred tokens on the copies in float32 cost more than they save.
+        scores = scores.float()
+    if mask is not None:
+        lowest = torch.finfo(scores.dtype).min / 2  # no infinity, whatever is added to it
+        scores = scores + mask.clamp(min=lowest).to(scores.dtype)
+    return scores.softmax(dim=-1)
 
 
 def apply_cpu_patches(model: PreTrainedModel) -> Callable[[], None]:

@@ -47,7 +47,7 @@ class PruneLastLayer(ModelPatch):
     """Leaves out what no head reads, in training and evaluation, on any device.
 
     The ready heads of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, DeBERTa (v2 and v3),
-    DistilBERT, MPNet and ViT read the first token alone, so behind the attention of the last layer
+    DistilBERT, MPNet and ViT read the first token alone, so after the attention of the last layer
     the other tokens are not computed. Logits and gradients are the same, but for dropout, which
     draws fewer numbers and so others from there on. Heads and poolers of your own, and models that
     override `forward`, run as they are. A hook of yours on the encoder sees the first token alone.

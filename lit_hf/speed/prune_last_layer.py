@@ -27,11 +27,11 @@ _CUT_AT = {
     "ViTForImageClassification": "layernorm_after",
 }
 """The part of a layer from which on each token goes its own way, where it isn't "attention.output".
-Residual connections begin there too, or are added to what comes out of it."""
+Residual connections start there too, or are added to what comes out of it."""
 
 
 def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
-    """Let the last layer of a classifier compute the first token only, behind its attention.
+    """Let the last layer of a classifier compute the first token only, after its attention.
 
     The logits and all gradients stay the same, since no head reads the other tokens: three quarters
     of a layer's matrix products are left out. Where hidden states are asked for, where gradients
@@ -50,11 +50,11 @@ def read_first_token(model: PreTrainedModel) -> Callable[[], None] | None:
     cut_at = _CUT_AT.get(kinds[0].__name__, "attention.output")
     paths = [path for path, _ in model.named_modules() if path.endswith(f".{cut_at}")]
     is_wrapped = any("_checkpoint_wrapped_module" in path for path in paths)
-    if is_wrapped or len(paths) != model.config.num_hidden_layers:
+    if is_wrapped or not paths or len(paths) != model.config.num_hidden_layers:
         return None
     pruning = _Pruning()
     hooks = (
-        model.register_forward_pre_hook(pruning.begin, with_kwargs=True),
+        model.register_forward_pre_hook(pruning.start, with_kwargs=True),
         model.register_forward_hook(pruning.end, always_call=True),
         model.get_submodule(paths[-1]).register_forward_pre_hook(pruning.cut),
     )
@@ -71,7 +71,7 @@ class _Pruning:
 
     is_active = False
 
-    def begin(self, model: PreTrainedModel, args: object, kwargs: Mapping[str, object]) -> None:
+    def start(self, model: PreTrainedModel, args: object, kwargs: Mapping[str, object]) -> None:
         """Look whether this run of the model needs all tokens."""
         asked = kwargs.get("output_hidden_states")
         needs_all = model.config.output_hidden_states if asked is None else asked

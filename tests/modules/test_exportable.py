@@ -4,7 +4,7 @@ from typing import Any
 import torch
 
 from lit_hf import Predictor, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from tests.trainers import quiet_trainer
 
 ROWS = [{"text": f"fire in town {n}", "label": n % 2} for n in range(8)]

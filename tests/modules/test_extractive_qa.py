@@ -16,7 +16,7 @@ from lit_hf import (
     PredictionWriter,
 )
 from lit_hf.batches import SpanBatch, SpanOutput
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.modules.losses import span_terms
 from tests.official_squad import evaluate
 from tests.trainers import quiet_trainer

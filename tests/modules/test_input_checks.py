@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lit_hf import HFDataModule, InputError
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.modules.input_checks import changed_inputs
 from tests.tasks import Task, task_of
 from tests.trainers import quiet_trainer

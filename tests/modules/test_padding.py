@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from lit_hf import InputError, Predictor, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.modules.padding import complete_padding
 from tests.model_families import write_texts
 from tests.trainers import quiet_trainer

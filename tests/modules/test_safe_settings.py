@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_hf import Predictor, TextClassifier
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from tests.trainers import quiet_trainer
 
 SECRET = "s3cr3t"

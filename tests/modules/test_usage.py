@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lit_hf.callbacks.card_code import code_of
+from lit_hf.callbacks.model_card import code_of
 from lit_hf.modules.usage import (
     Usage,
     answer_usage,

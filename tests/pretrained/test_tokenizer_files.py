@@ -7,7 +7,7 @@ from tokenizers import normalizers, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer
 
 from lit_hf import Predictor, TextClassificationDataModule, TextClassifier
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.pretrained.tokenizer_files import (
     forget_calls,
     limit_to_positions,

@@ -39,7 +39,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.callbacks.export import export_checkpoint
+from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.pretrained.models import from_config
 from lit_hf.pretrained.tokenizers import (
     ask_for_segments,

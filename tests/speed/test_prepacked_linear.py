@@ -45,19 +45,6 @@ def test_packed__same_logits_in_bfloat16_alone_and_undone(tiny_model: str) -> No
 
 
 @pytest.mark.usefixtures("products")
-@pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 4, 5), (0, 5)])
-def test_linear__takes_any_shape(shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    layer, values = nn.Linear(5, 3, bias=len(shape) > 1).bfloat16(), torch.randn(shape).bfloat16()
-    with torch.no_grad():
-        expected = layer(values)
-        pack_linears(layer)
-        found = layer(values)
-    assert found.dtype == expected.dtype
-    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
-
-
-@pytest.mark.usefixtures("products")
 def test_packed__leaves_layers_of_users_alone() -> None:
     class Doubled(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:

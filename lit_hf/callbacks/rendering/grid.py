@@ -1,4 +1,4 @@
-"""Pictures of samples: a grid of images, under each what the model says of it.
+"""Pictures of samples: a grid of images, under each what the model answers.
 
 Letters: h and w height and width of an image.
 """
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lit_hf.batches import Sample
-from lit_hf.callbacks.rendering.fonts import cut, fonts, sized
-from lit_hf.callbacks.rendering.table import short_loss
+from lit_hf.callbacks.rendering.fonts import legible, sized
+from lit_hf.callbacks.rendering.table import MARKS, short_loss
 from lit_hf.files.atomic import check_inside, write_bytes
-from lit_hf.files.write_errors import naming
 from lit_hf.modules.samples import LONGEST_SIDE
 
-GAP, FRAME, HEAD, LINE, SPACE = 14, 4, 30, 18, 4
-"""Pixels between cells, of a frame, of the title, of a line of text and between words."""
+GAP, FRAME, HEAD, LINE = 14, 4, 30, 18
+"""Pixels between cells, of a frame, of the title and of a line of text."""
+CELL = LONGEST_SIDE + 2 * FRAME
+"""Width of a cell; its height has three lines of text more."""
 COLORS = {True: (0, 135, 95), False: (200, 70, 0), None: (140, 140, 140)}
-"""Frame of what is right, wrong, and neither; apart for colour-blind eyes too, beside the sign."""
+"""Frame of what is right, wrong, and neither; different for colour-blind eyes too."""
 _BLACK, _GREY = (20, 20, 20), (110, 110, 110)
-Color = tuple[int, int, int]
 Corner = tuple[int, int]
 
 
@@ -42,100 +42,65 @@ def draw_grid(
     Returns:
         The picture; None where no sample holds an image.
     """
-    cells = [
-        (sample, old, enlarged(sample["image"]))
-        for sample, old in zip(samples, before, strict=True)
-        if "image" in sample
-    ]
+    cells = [pair for pair in zip(samples, before, strict=True) if "image" in pair[0]]
     if not cells:
         return None
-    most = max(5, isqrt(len(cells)))
-    columns = ceil(len(cells) / ceil(len(cells) / most))  # rows of about equal length
-    width = LONGEST_SIDE + 2 * FRAME
-    height = max(picture.height for *_, picture in cells) + 2 * FRAME + 3 * LINE + 6
-    rows = ceil(len(cells) / columns)
-    size = (GAP + columns * (width + GAP), HEAD + rows * (height + GAP))
-    grid = Image.new("RGB", (max(size[0], 3 * LONGEST_SIDE), size[1]), "white")
-    pen = ImageDraw.Draw(grid)
-    _write(pen, (GAP, 8), title, grid.width - 2 * GAP, _BLACK, 14)
-    for number, (sample, old, picture) in enumerate(cells):
-        row, column = divmod(number, columns)
-        corner = (GAP + column * (width + GAP), HEAD + row * (height + GAP))
-        _draw_cell(grid, corner, picture, sample, old)
+    num_rows = ceil(len(cells) / max(5, isqrt(len(cells))))
+    num_columns = ceil(len(cells) / num_rows)  # rows of about equal length
+    width, height = CELL + GAP, CELL + 3 * LINE + 6 + GAP
+    size = (max(GAP + num_columns * width, 3 * LONGEST_SIDE), HEAD + num_rows * height)
+    grid = Image.new("RGB", size, "white")
+    _write(ImageDraw.Draw(grid), (GAP, 8), title, size[0] - 2 * GAP, _BLACK)
+    for number, (sample, old) in enumerate(cells):
+        row, column = divmod(number, num_columns)
+        _draw_cell(grid, (GAP + column * width, HEAD + row * height), sample, old)
     return grid
 
 
 def enlarged(pixels: NDArray[np.uint8]) -> Image.Image:
-    """An image at a size to look at: small ones by whole squares, nothing in between is made up.
+    """An image at a size to look at: small ones enlarged in squares, without interpolation.
 
     Args:
         pixels: [h, w, 3].
     """
     picture = Image.fromarray(pixels)
-    factor = max(LONGEST_SIDE // max(picture.size), 1)
-    if max(picture.size) > LONGEST_SIDE:
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    factor = LONGEST_SIDE // max(picture.size)
     return picture.resize(
         (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
     )
 
 
-def _draw_cell(
-    grid: Image.Image, corner: Corner, picture: Image.Image, sample: Sample, old: str | None
-) -> None:
+def _draw_cell(grid: Image.Image, corner: Corner, sample: Sample, old: str | None) -> None:
+    """Draw an image in its frame, and below it sign, answer and share, truth, name and loss."""
     (x, y), color = corner, COLORS[sample["correct"]]
-    pen = ImageDraw.Draw(grid)
-    edge = (x + picture.width + 2 * FRAME - 1, y + picture.height + 2 * FRAME - 1)
-    pen.rectangle((corner, edge), outline=color, width=FRAME)
+    picture, pen = enlarged(sample["image"]), ImageDraw.Draw(grid)
+    right, top = x + picture.width + 2 * FRAME, y + picture.height + 2 * FRAME
+    pen.rectangle((x, y, right - 1, top - 1), outline=color, width=FRAME)
     grid.paste(picture, (x + FRAME, y + FRAME))
-    room, top = LONGEST_SIDE + 2 * FRAME, edge[1] + 6
-    _draw_sign(pen, (x, top), sample["correct"])
-    _write_answer(pen, (x + LINE, top), sample, old, room - LINE)
-    if sample["truth"] is not None:
-        _write(pen, (x + LINE, top + LINE), f"truth: {sample['truth']}", room - LINE, _BLACK)
-    loss = "" if sample["loss"] is None else f" · loss {short_loss(sample['loss'])}"
-    _write(pen, (x + LINE, top + 2 * LINE), f"{sample['id']}{loss}", room - LINE, _GREY)
-
-
-def _draw_sign(pen: ImageDraw.ImageDraw, corner: Corner, correct: bool | None) -> None:
-    """A tick or a cross, in lines: not every font has them."""
-    (x, y), color = corner, COLORS[correct]
-    if correct is True:
-        pen.line([(x + 1, y + 8), (x + 5, y + 12), (x + 12, y + 3)], color, width=3)
-    if correct is False:
-        pen.line([(x + 2, y + 3), (x + 11, y + 12)], color, width=3)
-        pen.line([(x + 11, y + 3), (x + 2, y + 12)], color, width=3)
-
-
-def _write_answer(
-    pen: ImageDraw.ImageDraw, corner: Corner, sample: Sample, old: str | None, room: int
-) -> None:
-    """The prediction with its probability, which has its room whatever the names are."""
-    share = "" if sample["probability"] is None else f"{sample['probability']:.0%}"
-    (x, y), answer = corner, sample["prediction"]
-    end = x + room - _length(share) - SPACE
-    if old is not None and old != answer:
-        rest = end - x - _length("→") - 2 * SPACE  # each name may have half of it
-        x += _write(pen, (x, y), old, max(rest / 2, rest - _length(answer)), _GREY) + SPACE
-        x += _write(pen, (x, y), "→", room, _GREY) + SPACE
-    x += _write(pen, (x, y), answer, end - x, _BLACK) + SPACE
-    _write(pen, (x, y), share, room, _BLACK)
+    answer = (
+        sample["prediction"]
+        if old in (None, sample["prediction"])
+        else f"{old} → {sample['prediction']}"
+    )
+    share = "" if sample["probability"] is None else f"{sample['probability']:.0%} "
+    loss = "" if sample["loss"] is None else f"loss {short_loss(sample['loss'])} · "
+    truth = "" if sample["truth"] is None else f"truth: {sample['truth']}"
+    texts = (f"{MARKS[sample['correct']]} {share}{answer}", truth, f"{loss}{sample['id']}")
+    for number, (text, ink) in enumerate(zip(texts, (color, _BLACK, _GREY), strict=True)):
+        _write(pen, (x, top + 6 + number * LINE), text, CELL, ink)
 
 
 def _write(
-    pen: ImageDraw.ImageDraw, corner: Corner, text: str, room: float, color: Color, size: int = 12
-) -> int:
-    """Write a text, cut to the room; give the width that it takes."""
-    shown, path = fonts().legible(text)
-    font = sized(path, size)
-    shown = cut(shown, font, room)
+    pen: ImageDraw.ImageDraw, corner: Corner, text: str, room: int, color: tuple[int, int, int]
+) -> None:
+    """Write a text, cut to the room in pixels."""
+    shown, path = legible(text)
+    font, end = sized(path, 12), len(shown)
+    while font.getlength(shown) > room and end:
+        end -= 1
+        shown = f"{shown[:end]}…"
     pen.text(corner, shown, color, font)
-    return ceil(font.getlength(shown))
-
-
-def _length(text: str) -> int:
-    shown, path = fonts().legible(text)
-    return ceil(sized(path, 12).getlength(shown))
 
 
 def save_grid(grid: Image.Image, folder: Path, panel: str, mark: str, most: int) -> str:
@@ -146,22 +111,22 @@ def save_grid(grid: Image.Image, folder: Path, panel: str, mark: str, most: int)
         folder: that of the run.
         panel: which panel.
         mark: the step in six digits, or what stands for it.
-        most: how many grids of numbered steps are kept; those that go leave the others spread
-            evenly over the run, with the first and the last among them.
+        most: how many grids of numbered steps are kept, spread evenly over the run from the first
+            to the last.
 
     Returns:
         Its name, from the run folder.
     """
-    home, content = folder / "samples", io.BytesIO()
     check_inside(folder, ["samples"])
-    path = home / f"{panel}-{mark}.png"
+    path, content = folder / "samples" / f"{panel}-{mark}.png", io.BytesIO()
     grid.save(content, "PNG", compress_level=3)
     write_bytes(path, content.getvalue())
-    named = ((re.fullmatch(rf"{panel}-(\d+)\.png", file.name), file) for file in home.iterdir())
-    files = {int(name[1]): file for name, file in named if name}
+    names = (
+        (re.fullmatch(rf"{panel}-(\d+)\.png", file.name), file) for file in path.parent.iterdir()
+    )
+    files = {int(match[1]): file for match, file in names if match}
     for step in thinned(sorted(files), most):
-        with naming(files[step]):
-            files[step].unlink(missing_ok=True)
+        files[step].unlink(missing_ok=True)
     return f"samples/{path.name}"
 
 
