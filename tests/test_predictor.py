@@ -284,7 +284,7 @@ def test_module__in_memory_is_put_into_evaluation(tiny_model: str, fit: Fit) -> 
     module.train()
     predictor = Predictor(module, load_tokenizer(tiny_model))
     assert predictor(["a fire"]) == predictor(["a fire"])  # no dropout
-    with pytest.raises(InputError, match="wanted column names in braces"):
+    with pytest.raises(InputError, match="in braces"):
         Predictor(module, data.processor, {"text_template": "{text.__class__}"})
 
 

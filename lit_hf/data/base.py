@@ -201,23 +201,19 @@ class HFDataModule(ItemReader, ModelOfData):
 
     def _load(self, stage: str | None) -> None:
         self.forget_changed()
-        wanted = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
-        told = set(self.splits)
-        if {"train", "val"} <= {*wanted}:
+        splits = STAGES[stage] if stage else tuple(s for s in self.files if self.tables(s))
+        if {"train", "val"} <= {*splits}:
             refuse_shared(self.tables("train"), self.tables("val"))
-        for split in wanted:
-            if split in self.splits:
-                continue
-            if self.tables(split):
-                if split == "train" and self._splits_off_val:
+        before = set(self.splits)
+        for split in [split for split in splits if split not in before]:
+            if self._splits_off_val and split in ("train", "val"):
+                if split not in self.splits:  # one makes the other
                     self._split_off_val()
-                else:
-                    self.splits[split] = self.encode(split)
-            elif split == "val" and self._splits_off_val:
-                self._split_off_val()
+            elif self.tables(split):
+                self.splits[split] = self.encode(split)
             elif split != "val" or stage == "validate":
                 raise no_rows(type(self), split, self.dataset)
-        counts = {split: part.num_rows for split, part in self.splits.items() if split not in told}
+        counts = {name: part.num_rows for name, part in self.splits.items() if name not in before}
         log_rows(counts, self.tables, self.val_fraction)
         if stage == "fit" and not self._is_checked:
             name = self.tables("train")[0].name

@@ -4,6 +4,7 @@ Letters: B examples in a batch, W windows of all of them, L tokens of the longes
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _DOC_STRIDE = 128
+_ANSWERS = {
+    "is_cut": "answers are longer than `max_answer_length` tokens and cut",
+    "is_lost": "answers are cut by the windows; a larger `doc_stride` would keep them",
+    "is_unknown": "answers hold signs that the tokenizer does not know",
+    "is_empty": "questions have no answer; to write nothing is right there",
+}
 
 
 class GenerativeQADataModule(QuestionDataModule):
@@ -165,28 +172,15 @@ class GenerativeQADataModule(QuestionDataModule):
     def warn_of_answers(self, split: Split, encoded: Dataset) -> None:
         """Say which answers the model is not taught as they stand in the rows."""
         names = ["answers", "covers", "num_held", "is_cut", "is_unknown"]
-        rows = list(encoded.select_columns(names).with_format(None))
-        cut_by_windows = [
-            row["answers"] and len(row["covers"]) > 1 and not row["num_held"] for row in rows
-        ]
-        longest = self.max_answer_length
-        for found, what in (
-            (
-                [row["is_cut"] for row in rows],
-                f"answers are longer than `max_answer_length` {longest} tokens and cut",
-            ),
-            (cut_by_windows, "answers are cut by the windows; a larger `doc_stride` keeps them"),
-            (
-                [row["is_unknown"] for row in rows],
-                "answers hold signs that the tokenizer does not know",
-            ),
-            (
-                [not row["answers"] for row in rows],
-                "questions have no answer; to write nothing is right there",
-            ),
-        ):
-            if count := sum(map(bool, found)):
-                log.warning(f"{split}: {count} of {encoded.num_rows} {what}.")
+        counts: Counter[str] = Counter()
+        for row in encoded.select_columns(names).with_format(None):
+            has_answer, has_windows = bool(row["answers"]), len(row["covers"]) > 1
+            is_lost = has_answer and has_windows and not row["num_held"]
+            counts.update(is_cut=row["is_cut"], is_unknown=row["is_unknown"])
+            counts.update(is_lost=is_lost, is_empty=not has_answer)
+        for fault, count in counts.items():
+            if count:
+                log.warning(f"{split}: {count} of {encoded.num_rows} {_ANSWERS[fault]}.")
 
     def rows(self, split: Split) -> Dataset:
         """The encoded questions of a split; of validations while training only the sample."""

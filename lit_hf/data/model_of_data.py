@@ -2,7 +2,7 @@
 
 import copy
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -15,6 +15,8 @@ from lit_hf.pretrained.tokenizers import check_vocabulary, load_tokenizer, prepa
 
 if TYPE_CHECKING:
     Processor = PreTrainedTokenizerBase | BaseImageProcessor
+
+KindT = TypeVar("KindT")
 
 
 class ModelOfData:
@@ -44,7 +46,7 @@ class ModelOfData:
             self.given, self.model_name = found, name_of_object(place, type(found).__name__)
         else:
             raise InputError(
-                f"{type(self).__name__}: wanted is a Hub id or a folder, or a tokenizer or image "
+                f"{type(self).__name__}: expected a Hub id or a folder, or a tokenizer or image "
                 f"processor of transformers, but got a {type(found).__name__}."
             )
 
@@ -83,9 +85,7 @@ def tokenizer_from(given: object, model_name: str) -> PreTrainedTokenizerBase:
     """
     if given is None:
         return load_tokenizer(model_name)
-    if not isinstance(given, PreTrainedTokenizerBase):
-        raise InputError(f"wanted is the tokenizer of a model, but got a {type(given).__name__}.")
-    tokenizer = copy.deepcopy(given)
+    tokenizer = _copy_of(given, PreTrainedTokenizerBase)
     try:
         prepare(tokenizer, type(given).__name__)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -99,10 +99,12 @@ def image_processor_of(given: object, model_name: str) -> BaseImageProcessor:
     Raises:
         InputError: if something else was given.
     """
-    if given is None:
-        return load_image_processor(model_name)
-    if not isinstance(given, BaseImageProcessor):
-        raise InputError(
-            f"wanted is the image processor of a model, but got a {type(given).__name__}."
-        )
+    return (
+        load_image_processor(model_name) if given is None else _copy_of(given, BaseImageProcessor)
+    )
+
+
+def _copy_of(given: object, kind: type[KindT]) -> KindT:
+    if not isinstance(given, kind):
+        raise InputError(f"expected a {kind.__name__}, but got a {type(given).__name__}.")
     return copy.deepcopy(given)

@@ -5,7 +5,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from datasets import Dataset, Features, Value
 from torch import Tensor
 
@@ -27,13 +26,9 @@ from lit_hf.functional.differences import Fact
 from lit_hf.functional.given_settings import arguments_of
 from lit_hf.pretrained.tokenizer_files import save_tokenizer
 
-_OF_NO_ROW = {
-    "batch_size",
-    "eval_batch_size",
-    "num_workers",
-    "length_group_size",
-    "max_tokens",
-    "seed",
+_OF_BATCHES = {
+    *("batch_size", "eval_batch_size", "num_workers"),
+    *("length_group_size", "max_tokens", "seed"),
 }
 
 
@@ -119,24 +114,20 @@ class OwnRows(KnownRows):
         is_labelled = split != "predict"
         kind = RowKind(
             name="rows",
-            settings=[self._stamp_of_rows(), is_labelled],
+            settings=[self._row_settings(), is_labelled],
             features=Features({"id": Value("string"), **self.features}),
             read=partial(self._checked, is_labelled),
             weight=self.weight_column if split == "train" else None,
         )
         on_bad_row = self.on_bad_row if is_labelled else "all"
-        try:
-            rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
-        except pa.ArrowException as error:
-            error.add_note(f"`read_row` gives what the `features` cannot hold: {self.features}.")
-            raise
+        rows, _ = checked_rows(self.tables(split), kind, on_bad_row)
         if not is_labelled:  # a truth that was not read is no column
             data = rows.data.table
             rows = rows.remove_columns(
                 [n for n in rows.column_names if data.column(n).null_count == rows.num_rows]
             )
         stamps = [table.stamp for table in self.tables(split)]
-        key = key_of("encoded", rows._fingerprint, stamps, self._stamp_of_rows(), is_labelled)
+        key = key_of("encoded", rows._fingerprint, stamps, self._row_settings(), is_labelled)
         encode = self.without_rows().encode_rows
         gone = [name for name in rows.column_names if name not in ("id", WEIGHT)]
         encoded = cached_map(rows, encode, key, f"encoding {split}", gone)
@@ -160,9 +151,9 @@ class OwnRows(KnownRows):
             item = {"id": str(row[self.id_column]), **item}
         return item
 
-    def _stamp_of_rows(self) -> list[str]:
+    def _row_settings(self) -> list[str]:
         """What decides how rows are read and encoded: settings, tokenizer, and the task's code."""
-        names = sorted(set(arguments_of(type(self))) - _OF_NO_ROW)
+        names = sorted(set(arguments_of(type(self))) - _OF_BATCHES)
         settings = {name: repr(vars(self)[name]) for name in names if name in vars(self)}
         own = [kind for kind in type(self).__mro__ if _is_own(kind)]
         code = dict.fromkeys(map(source_of, own))

@@ -19,7 +19,7 @@ from lit_hf.data.sampling.samplers import LengthGroupedBatchSampler
 from tests.tiny_models import paragraph_rows
 
 if TYPE_CHECKING:
-    from tests.conftest import Run
+    pass
 
 Rows = list[dict[str, object]]
 
@@ -70,13 +70,6 @@ def test_with_rows__of_another_kind(rows: object, given: str, tiny_model: str) -
     with pytest.raises(InputError, match=wanted):
         # Wrong on purpose.
         TextClassificationDataModule(tiny_model).with_rows(val=rows)
-
-
-@pytest.mark.filterwarnings("ignore:You requested to overfit but enabled")
-def test_overfit_batches__plain_numbers_from_lightning(fit: "Callable[..., Run]") -> None:
-    trainer, _, data = fit(overfit_batches=1)
-    assert trainer.global_step == 1
-    assert data.splits["train"].num_rows == 16
 
 
 def test_validation__set_aside_or_given_or_none(tiny_model: str, tweet_rows: Rows) -> None:

@@ -2,7 +2,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,16 +87,6 @@ def test_settings__that_leave_no_room_are_refused(
         _data(tiny_model, question_rows, **settings).setup("fit")
 
 
-def test_stride__that_nobody_set_is_told_as_the_default(
-    tiny_model: str, question_rows: Rows
-) -> None:
-    data = ExtractiveQADataModule(tiny_model, max_length=96).with_rows(predict=question_rows)
-    with pytest.raises(InputError, match=r"\(96\).*but it is, unless set, 128; a third of"):
-        data.setup("predict")
-    with pytest.raises(InputError, match="but got 48; a third of"):
-        _data(tiny_model, question_rows, doc_stride=48).setup("fit")
-
-
 def test_question__longer_than_its_room_is_named(tiny_model: str, question_rows: Rows) -> None:
     rows = [*question_rows, {**question_rows[0], "id": "long", "question": "why " * 60}]
     with pytest.raises(InputError, match=r"more than 32 tokens.*: question long with \d+ tokens"):
@@ -144,13 +133,6 @@ def test_cache__is_used_again_and_knows_the_stride(tiny_model: str, question_row
     assert file(12) != file(8)
 
 
-def test_korquad__goes_through_whole(real_data: Path, tiny_model: str) -> None:
-    path = str(real_data / "korquad" / "KorQuAD_v1.0_dev.json")
-    data = ExtractiveQADataModule(tiny_model, predict_file=path, max_length=128, doc_stride=32)
-    assert data.tables("predict")[0].unit == "question"
-    assert sum(1 for _ in data.tables("predict")[0].rows()) == 5774
-
-
 @pytest.mark.parametrize("model", ["tiny_model", "minilm"])
 def test_texts__that_spell_special_tokens_stay_texts(
     model: str, request: pytest.FixtureRequest
@@ -174,9 +156,3 @@ def test_texts__that_spell_special_tokens_stay_texts(
         start = batch["offsets"][window, batch["first_token"][window], 0]
         end = batch["offsets"][window, batch["last_token"][window], 1]
         assert context[start:end] == "[SEP] ends"
-
-
-def test_question__is_as_long_as_its_text(tiny_model: str, question_rows: Rows) -> None:
-    rows = [{**question_rows[0], "id": "long", "question": "[SEP]" * 8}]
-    with pytest.raises(InputError, match="question long with 40 tokens"):
-        _data(tiny_model, rows).setup("predict")

@@ -1,5 +1,4 @@
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from lit_hf.batches import ImageBatch
 from lit_hf.data.augmentation.basic import augment, seeded
 from lit_hf.data.augmentation.mix import mix
 from lit_hf.functional.pixels import to_pixel_values
-from tests.images import NAMES, drawn, png, write_folder
+from tests.images import drawn, png, write_folder
 from tests.trainers import quiet_trainer
 
 Batch = dict[str, Any]
@@ -281,12 +280,6 @@ def test_class__alone_in_a_folder_is_told(tiny_vit: str, tmp_path: Path) -> None
         data.setup("fit")
 
 
-def test_label_names__number_the_classes(tiny_vit: str) -> None:
-    data = _data(tiny_vit, label_names=["dark", "light"])
-    data.setup("fit")
-    assert data.splits["train"]["labels"][:3] == [0, 1, 0]
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -327,38 +320,3 @@ def test_images_to_predict__are_a_folder_with_subfolders_files_or_a_pattern(
         _ids_to_predict(tiny_vit, [str(tmp_path / "nowhere.png"), str(tmp_path / "new.png")])
     with pytest.raises(InputError, match=r"new\.png lie beside folders"):
         ImageClassificationDataModule(tiny_vit, train_file=str(tmp_path)).tables("train")
-
-
-def test_class__that_is_never_trained_is_told(
-    tiny_vit: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = _data(tiny_vit, label_names=["dark", "light", "grey"])
-    with caplog.at_level(logging.WARNING):
-        data.setup("fit")
-    assert "no training row has the label 'grey'" in caplog.text
-
-
-def test_class__in_several_spellings_is_one_and_told(
-    tiny_vit: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    spelt = ["01", "2", "1", "01", "2", "2.0"]
-    rows = [{**row, "label": text} for row, text in zip(_rows(6), spelt, strict=True)]
-    data = ImageClassificationDataModule(tiny_vit, val_fraction=0).with_rows(train=rows)
-    with caplog.at_level(logging.WARNING):
-        data.setup("fit")
-    assert data.label_names == ["01", "2"]
-    assert list(data.splits["train"]["labels"]) == [0, 1, 0, 0, 1, 1]
-    assert "'1 as 01', '2.0 as 2'." in caplog.text
-
-
-def test_folders__of_images_may_lack_a_class_that_the_training_has(
-    tiny_vit: str, tmp_path: Path
-) -> None:
-    write_folder(tmp_path / "train", 6)
-    write_folder(tmp_path / "val", 1)  # of the first class alone
-    data = ImageClassificationDataModule(
-        tiny_vit, train_file=str(tmp_path / "train"), val_file=str(tmp_path / "val")
-    )
-    data.setup("fit")
-    assert data.label_names is not None
-    assert [data.label_names[number] for number in data.splits["val"]["labels"]] == [NAMES[0]]

@@ -92,7 +92,7 @@ def test_texts__are_read_as_in_training(
 def test_cells__without_a_text_are_named(tiny_model: str) -> None:
     data = _reader(TextClassificationDataModule, tiny_model, text_template="{k}: {t}")
     for cell in (["a"], 2.0**54):
-        with pytest.raises(InputError, match=r"item 1: the text is .*column 'k'"):
+        with pytest.raises(InputError, match=r"item 1: the text .*column 'k'"):
             data.read_items([{"k": "a", "t": "b"}, {"k": cell, "t": "b"}])
 
 
@@ -154,7 +154,7 @@ def test_images__are_paths_contents_arrays_and_tensors(
         (7, "item 1: there is no image"),
         (np.zeros((2, 2, 2), np.uint8), "item 1: the image is no array"),
         (torch.zeros(3, 4, 4) - 0.5, "item 1: numbers of the image lie outside 0..1"),
-        (torch.zeros(3, 4, 4, dtype=torch.int64), "item 1: the image is no array of bytes"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "item 1: the image is no array"),
         (Image.open(io.BytesIO(png(0)[:60])), "item 1: the image is closed, cut off or"),
     ],
 )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import torch
 from datasets import Value
@@ -156,16 +155,6 @@ def test_cache__tells_classes_of_one_file_apart() -> None:
     assert lengths == [twice, once, twice]
 
 
-def test_rows__that_read_row_fails_on_are_named() -> None:
-    class Careless(Lengths):
-        def read_row(self, row: Mapping[str, Any], is_labelled: bool) -> dict[str, object]:
-            return {"text": row["text"].strip()}
-
-    with pytest.raises(AttributeError) as failed:
-        Careless("none", val_fraction=0).with_rows(train=[*ROWS, {"text": 7}]).rows("train")
-    assert "row 7" in failed.value.__notes__[0]
-
-
 def test_columns__that_features_do_not_name_are_refused() -> None:
     class More(Lengths):
         def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
@@ -173,13 +162,3 @@ def test_columns__that_features_do_not_name_are_refused() -> None:
 
     with pytest.raises(TypeError, match=r"'extra'.*`features`: text, length"):
         More("none", val_fraction=0).with_rows(train=ROWS).rows("train")
-
-
-def test_values__that_features_cannot_hold_say_so() -> None:
-    class Flags(Lengths):
-        def read_row(self, row: Mapping[str, object], is_labelled: bool) -> dict[str, object]:
-            return {**super().read_row(row, is_labelled), "length": "long"}
-
-    with pytest.raises(pa.ArrowException) as failed:
-        Flags("none", val_fraction=0).with_rows(train=ROWS).rows("train")
-    assert "`read_row` gives what the `features` cannot hold" in failed.value.__notes__[0]

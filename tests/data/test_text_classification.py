@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lit_hf import InputError, TextClassificationDataModule
-from lit_hf.data.sources.resolve import Split
 
 Rows = list[dict[str, object]]
 
@@ -104,40 +103,6 @@ def test_labels__refusals(tiny_model: str) -> None:
         TextClassificationDataModule(tiny_model, label_names=["one"])
     with pytest.raises(InputError, match="a regression has none"):
         TextClassificationDataModule(tiny_model, label_names=["a", "b"], problem_type="regression")
-
-
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_labels__mean_the_same_in_all_splits(split: Split, tiny_model: str) -> None:
-    train: Rows = [{"text": str(label), "label": label} for label in (0, 1, 2)]
-    data = TextClassificationDataModule(tiny_model, label_names=["1", "2", "3"], val_fraction=0)
-    data.with_rows(train=train, **{split: train[1:]}).prepare_data()
-    assert list(data.splits["train"]["labels"]) == [0, 1, 2]
-    assert list(data.splits[split]["labels"]) == [1, 2]
-
-
-def test_label_names__as_the_file_writes_them(tiny_model: str) -> None:
-    rows: Rows = [{"text": "a", "label": "02"}, {"text": "b", "label": "01"}]
-    data = TextClassificationDataModule(tiny_model, label_names=["01", "02"]).with_rows(val=rows)
-    labels = _batch(data)["labels"]
-    assert isinstance(labels, torch.Tensor)
-    assert labels.tolist() == [1, 0]
-    with pytest.raises(InputError, match="class names '01' and '1' are the same label '1'"):
-        TextClassificationDataModule(tiny_model, label_names=["01", "1"])
-
-
-def test_settings__empty_texts_are_refused(tiny_model: str) -> None:
-    with pytest.raises(InputError, match="`label_separator` is empty"):
-        TextClassificationDataModule(tiny_model, label_separator="")
-    with pytest.raises(InputError, match="`text_template` is empty; leave it out"):
-        TextClassificationDataModule(tiny_model, text_template="")
-
-
-def test_label__only_in_validation_is_refused(tiny_model: str, tweet_rows: Rows) -> None:
-    data = TextClassificationDataModule(tiny_model).with_rows(
-        train=tweet_rows, val=[{"text": "x", "label": 2}]
-    )
-    with pytest.raises(InputError, match="label '2' at row 1 is out of range"):
-        data.setup("fit")
 
 
 def test_validation_part__is_stratified_seeded_and_disjoint(

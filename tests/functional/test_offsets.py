@@ -46,8 +46,3 @@ def test_ends__take_in_what_no_token_stands_for() -> None:
 def test_ends__leave_tokens_of_single_accents_alone() -> None:
     assert completed_ends("e\u0301", [(0, 1), (1, 2)]) == {}
     assert completed_ends("e\u0301\u0302", [(0, 1), (1, 2)]) == {2: 3}
-
-
-def test_ends__never_reach_for_letters_signs_or_from_nothing() -> None:
-    assert completed_ends("서울x, é", [(0, 2)]) == {}
-    assert completed_ends("\u0301a", [(0, 0), (1, 2)]) == {}  # (0, 0) is no token of the text

@@ -98,15 +98,6 @@ def test_best_spans__are_those_of_a_search_by_hand(longest: int) -> None:
         assert list(got) == [span for _, span in wanted]
 
 
-def test_best_spans__where_there_are_fewer_than_asked_for() -> None:
-    context = torch.tensor([[False, True, False], [False, False, False]])
-    found = best_spans(torch.zeros(2, 3), torch.zeros(2, 3), context, longest=5, num_best=4)
-    assert found.scores.isfinite().sum(1).tolist() == [1, 0]
-    assert [int(found.starts[0, 0]), int(found.ends[0, 0])] == [1, 1]
-    merged = merge_windows(found, torch.ones(2, 3, 2, dtype=torch.long), [0, 1], 3)
-    assert [len(candidates) for candidates in merged] == [1, 0, 0]
-
-
 def test_best_spans__takes_half_precision() -> None:
     logits = torch.tensor([[0.0, 3.0, 1.0]], dtype=torch.bfloat16)
     found = best_spans(logits, logits, torch.ones(1, 3, dtype=torch.bool), 2, 1)

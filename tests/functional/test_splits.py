@@ -58,18 +58,6 @@ def test_split__of_classes_of_any_size_draws_each_example_as_likely_as_any_other
     assert list(chances.values()) == pytest.approx([5 / 49] * 11, abs=0.03)
 
 
-def test_split__has_the_chances_of_sklearn_where_classes_are_of_one_size() -> None:
-    selection = pytest.importorskip("sklearn.model_selection")
-    strata = [f"{number:02}" for number in range(20) for _ in range(5)]
-    drawn = np.zeros(100)
-    for _, val in selection.StratifiedShuffleSplit(500, test_size=0.3, random_state=0).split(
-        strata, strata
-    ):
-        drawn[val] += 1 / 500
-    ours = list(_chances(strata, 0.3).values())
-    assert ours == pytest.approx(drawn.reshape(20, 5).mean(1).tolist(), abs=0.03)
-
-
 @pytest.mark.parametrize("fraction", [0, 1, -0.5])
 def test_split__fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(ValueError, match="fraction"):
@@ -88,22 +76,3 @@ def test_groups__are_not_parted(groups: list[int], fraction: float, seed: int) -
     assert abs(len(val) - round(len(groups) * fraction)) <= max(map(groups.count, groups))
     assert train
     assert grouped_split(groups, fraction, seed) == (train, val)
-
-
-def test_groups__of_any_size_are_drawn_by_some_seed() -> None:
-    """Whole groups of 10 to 17 rows for a share of 10: all but one would never fit."""
-    groups = [
-        number for number, size in enumerate([10, 13, 14, 15, 16, 15, 17]) for _ in range(size)
-    ]
-    drawn = {groups[row] for seed in range(100) for row in grouped_split(groups, 0.1, seed)[1]}
-    assert drawn == set(range(7))
-
-
-def test_groups__of_a_class_by_themselves_are_drawn_by_some_seed() -> None:
-    groups = [row // 4 for row in range(80)]
-    strata = ["one" if group == 3 else "many" for group in groups]
-    drawn = [
-        3 in {groups[row] for row in grouped_split(groups, 0.1, seed, strata)[1]}
-        for seed in range(200)
-    ]
-    assert 0 < sum(drawn) / 200 < 0.25

@@ -72,12 +72,6 @@ def test_steps__stay_within_the_budget_with_copies(num_rows: int, num_processes:
     assert [_tokens(sizes, step, num_processes) for step in steps] == [16] * len(steps)
 
 
-def test_steps__of_groups_beyond_all_numbers() -> None:
-    sizes = _sizes()
-    wide, whole = (Batching(7, sizes, num).steps(np.arange(400), 1) for num in (10**18, 400))
-    assert [step.tolist() for step in wide] == [step.tolist() for step in whole]
-
-
 def test_steps__a_row_beyond_the_budget_is_a_batch() -> None:
     sizes = Sizes(np.array([900, 3, 4]), np.ones(3, dtype=np.int64))
     steps = Batching(8, sizes, 1, max_tokens=100).steps(np.arange(3), 1)

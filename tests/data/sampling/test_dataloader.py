@@ -16,7 +16,7 @@ from torch.utils.data._utils import signal_handling
 
 from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.cli.error_messages import advice_on
-from lit_hf.data.sampling.dataloader import LOOK_AFTER, WatchfulLoader, begin_worker, naming_rows
+from lit_hf.data.sampling.dataloader import WatchfulLoader, begin_worker, naming_rows
 from lit_hf.data.sampling.encoded_rows import Columns
 
 Rows = list[dict[str, object]]
@@ -174,61 +174,9 @@ def test_loader__says_what_cannot_be_sent_to_a_spawned_worker() -> None:
         assert "num_workers=0" in caught.value.__notes__[0]
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_told"),
-    [
-        ("cannot pickle '_io.TextIOWrapper' object", True),
-        ("Can't get local object 'clean.<locals>.<lambda>'", True),
-        ("an integer is required", False),
-    ],
-)
-def test_loader__that_fails_to_begin_is_told_of_sending_where_that_is_why(
-    reason: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(_: object) -> Iterator[int]:
-        raise TypeError(reason)
-
-    monkeypatch.setattr(DataLoader, "__iter__", fails)
-    loader = WatchfulLoader([0])  # type: ignore[arg-type, var-annotated]  # a list is read as well
-    with pytest.raises(TypeError) as caught:
-        iter(loader)
-    assert len(getattr(caught.value, "__notes__", [])) == is_told
-
-
 def test_worker__leaves_signals_to_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[int, object] = {}
     monkeypatch.setattr(signal, "signal", found.__setitem__)
     begin_worker(0)
     assert found[signal.SIGINT] is signal.SIG_IGN
     assert signal.SIGTERM not in found  # by which PyTorch ends its workers
-
-
-class _LateOnce:
-    """Two batches, the second one asked for twice."""
-
-    def __init__(self) -> None:
-        self.left: list[int | RuntimeError] = [1, RuntimeError("DataLoader timed out after 5 s"), 2]
-
-    def __next__(self) -> int:
-        if isinstance(found := self.left.pop(0), RuntimeError):
-            raise found
-        return found
-
-
-def test_patience__begins_when_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("lit_hf.data.sampling.dataloader.time", clock)
-    looks: list[float] = []
-
-    def begins(loader: DataLoader[int]) -> _LateOnce:
-        looks.append(loader.timeout)
-        return _LateOnce()
-
-    monkeypatch.setattr(DataLoader, "__iter__", begins)
-    loader = WatchfulLoader([0], num_workers=1, timeout=60)  # type: ignore[arg-type, var-annotated]  # a list is read as well
-    batches = iter(loader)
-    assert (looks, loader.timeout) == ([LOOK_AFTER], 60)
-    assert next(batches) == 1
-    now[0] = 100.0  # a long step of the training
-    assert next(batches) == 2

@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
-from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
@@ -15,12 +14,10 @@ from lit_hf.data.tokenization.prompts import (
     encode_prompts,
     encode_taught,
     pad_prompts,
-    prompt_lengths,
     split_prompt,
 )
 from lit_hf.data.tokenization.templates import TemplateTokenizer
 from lit_hf.errors import InputError
-from lit_hf.functional.offsets import joins
 from lit_hf.functional.templates import DEFAULT_PROMPT
 
 LONG = " ".join(f"Boat {number} left the harbour at {number} o'clock." for number in range(20))
@@ -143,18 +140,6 @@ def test_labels__of_an_answer_inside_words_are_taught_where_it_is_a_word(
     assert _taught(tokenizer, f"In 1951. {'the boat ' * 80}", ["5"])["holds"][0][0]
 
 
-def test_windows__end_with_whole_letters(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Of a text as macOS writes it, by a tokenizer that composes its letters."""
-    context = normalize("NFD", "서울은 큰 도시다 " * 30)
-    columns = _taught(tokenizer, context, [])
-    (covers,) = columns["covers"]
-    assert len(covers) > 3
-    for _, end in covers:
-        assert end == len(context) or not joins(context[end])
-        start = max(context.rindex(" ", 0, end - 1) + 1, 0)
-        assert any(_taught(tokenizer, context, [context[start:end]], start)["holds"][0])
-
-
 def test_labels__of_own_words_are_taught_by_the_first_window_alone(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
@@ -217,12 +202,6 @@ def test_batch__is_padded_and_knows_its_owners(tokenizer: PreTrainedTokenizerBas
 def test_prompt__without_its_parts_is_refused(prompt: str) -> None:
     with pytest.raises(InputError, match="`prompt`"):
         check_prompt(prompt)
-
-
-def test_lengths__are_those_of_prompts_without_context(tokenizer: PreTrainedTokenizerBase) -> None:
-    prompts = TemplateTokenizer(tokenizer, DEFAULT_PROMPT)
-    (length,) = prompt_lengths(["Who?"], prompts, DEFAULT_PROMPT)
-    assert length == len(tokenizer("question: Who? context: ")["input_ids"])
 
 
 def test_tokenizer__that_never_ends_is_refused(tiny_model: str) -> None:

@@ -99,19 +99,6 @@ def test_template__without_special_tokens_goes_to_the_tokenizer_itself(
     assert not TemplateTokenizer(real, _template(real, "{a} # {b}")).has_marks
 
 
-def test_texts__that_hold_private_characters_get_other_stand_ins(
-    tokenizer: PreTrainedTokenizerBase,
-) -> None:
-    template = _template(tokenizer, "{a}#{b}")
-    texts = TemplateTokenizer(tokenizer, template)
-    size = len(tokenizer)
-    for private in ("", "\U000f0000" * 5, "\U000f0001" * 4, ""):
-        (ids,) = texts(_filled(template, [("fire", private)]))["input_ids"]
-        wanted = tokenizer(f"fire{_template(tokenizer, '#')}{private}", split_special_tokens=False)
-        assert ids == wanted["input_ids"]
-    assert len(tokenizer) == size  # the tokenizer itself knows of none
-
-
 @given(st.text(" a\n", max_size=4), st.text(" a\n", max_size=4))
 def test_trimmed__keeps_the_places_of_values(a: str, b: str) -> None:
     text = fill(" {a} : {b}\n", {"a": a, "b": b})

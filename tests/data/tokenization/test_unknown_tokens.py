@@ -70,13 +70,6 @@ def test_texts__of_another_language(tiny_model: str, told: Told, split: str) -> 
     assert not told()
 
 
-def test_pairs__of_which_one_is_unknown(tiny_model: str, told: Told) -> None:
-    data = TextClassificationDataModule(tiny_model, pair_column="pair")
-    data.with_rows(predict=[{"text": ENGLISH, "pair": KOREAN}]).setup("predict")
-    (message,) = told()
-    assert "'저는' in row '0'" in message
-
-
 def test_rows__with_some_unknown_words_are_quiet(tiny_model: str, told: Told) -> None:
     rows = [{"text": f"{ENGLISH} 🔥"}] * 9
     TextClassificationDataModule(tiny_model).with_rows(predict=rows).setup("predict")
@@ -99,17 +92,6 @@ def test_questions(tiny_model: str, tiny_t5: str, told: Told, split: str) -> Non
         given = {split: _questions(f"{ENGLISH} ")}
         data.with_rows(**given).setup(stage)
         assert not told()
-
-
-def test_bytes__have_no_unknown_tokens() -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    bpe = Tokenizer(models.BPE({letter: n for n, letter in enumerate(letters)}, []))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe)  # type: ignore[no-untyped-call]  # has no types
-    assert unknown_share(np.array(tokenizer(KOREAN)["input_ids"]), tokenizer) == 0.0
 
 
 def test_predictor__says_so_once(tiny_model: str, told: Told) -> None:
