@@ -61,8 +61,8 @@ class HFDataModule(ItemReader, ModelOfData):
         batch_size: training examples a batch on each device.
         eval_batch_size: examples a batch when validating, testing and predicting.
         num_workers: processes that load batches; 0 loads in the training process.
-        on_bad_row: "error" stops before training with a report, "skip" leaves bad rows out with
-            the same report; rows to predict are never left out.
+        on_bad_row: "error" stops before training with a report, "skip" skips bad rows with
+            the same report; rows to predict are never skipped.
         seed: seed of the validation split, of the order of the training rows and of augmentations.
         length_group_size: batches over which rows are sorted by length; 1 sorts none.
         max_tokens: most tokens of a batch, padding counted; it holds at most `batch_size` rows.
@@ -239,13 +239,13 @@ class HFDataModule(ItemReader, ModelOfData):
 
     def _split_off_val(self) -> None:
         examples = self.encode("train")
-        kept, held_out = self.split(examples)
+        trained, held_out = self.split(examples)
         if not held_out:
             raise InputError(
                 f"{self.tables('train')[0].name}: {examples.num_rows} rows are too few to set "
                 f"{self.val_fraction:.0%} aside for validation; set `val_file` or `val_fraction`."
             )
-        self.splits["train"] = examples.select(kept)
+        self.splits["train"] = examples.select(trained)
         self.splits["val"] = without_weights(examples.select(held_out))
 
     # Loaders.
@@ -297,4 +297,4 @@ class HFDataModule(ItemReader, ModelOfData):
         return {"processor": files, "data": self.describe()}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Nothing to restore: what is kept describes the data and is read by exports."""
+        """Nothing to restore: what is saved describes the data and is read by exports."""

@@ -125,7 +125,7 @@ class ClassificationDataModule(HFDataModule, Generic[ColumnsT]):
         return f"{self.tables(split)[0].name}, column {self.columns.label!r}"
 
     def read(self, split: Split) -> tuple[Dataset, RowSummary]:
-        """Read and check the rows of a split; once, so that what is found is told once."""
+        """Read and check the rows of a split; once, so that what is found is logged once."""
         tables, columns = self.tables(split), self.columns_of(split)
         if split not in self._found:
             if columns.label is not None:

@@ -176,9 +176,9 @@ class ImageClassificationDataModule(ClassificationDataModule[ImageColumns]):
         """Refuse one class alone, as of images without subfolders."""
         if len(names) == 1:
             raise InputError(
-                f"{table}: there is one class only ({names[0]!r}), so there is nothing to "
-                "learn; wanted are two or more, in a folder of images a subfolder for each. To go "
-                "on with these rows list every class in `label_names`."
+                f"{table}: there is one class only ({names[0]!r}); expected are two or more, "
+                "in a folder of images a subfolder for each. To train on these rows all the same "
+                "list every class in `label_names`."
             )
 
     def read_rows(

@@ -23,7 +23,7 @@ def source_of(kind: type) -> str:
     if not all(cells):
         raise InputError(
             f"the source of the class {kind.__name__} is not known, so that prepared rows cannot "
-            "be told from those of another one: put it into a file and import it."
+            "be distinguished from those of another class: put it into a file and import it."
         )
     plain = {n: repr(value) for n, value in vars(kind).items() if not n.startswith("_")}
     return "".join(cells) or repr(plain)

@@ -73,7 +73,7 @@ def fit(images: Tensor, settings: PixelSettings) -> Tensor:
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(
-            f"wanted uint8 images [B, 3, h, w], but got {images.dtype} of {list(images.shape)}"
+            f"expected uint8 images [B, 3, h, w], but got {images.dtype} of {list(images.shape)}"
         )
     return center_crop(resize(images, settings), settings.crop)
 
@@ -95,27 +95,27 @@ def normalise(images: Tensor, settings: PixelSettings) -> Tensor:
 
 
 def resize(images: Tensor, settings: PixelSettings) -> Tensor:
-    """Resize to the wanted size, [B, 3, h', w'] uint8.
+    """Resize to the size of the settings, [B, 3, h', w'] uint8.
 
     Equal to Pillow, but for one level in rare pixels. Pillow 13 takes the height first for some
     shapes, which moves more pixels of noise and few of smooth images.
     """
     height, width = images.shape[-2:]
-    wanted = settings.size
+    size = settings.size
     if settings.shortest_edge is not None:
-        wanted = in_proportion(height, width, settings.shortest_edge)
-    if wanted is None or wanted == (height, width):
+        size = in_proportion(height, width, settings.shortest_edge)
+    if size is None or size == (height, width):
         return images
     if settings.resampling == "nearest-exact":
-        return F.interpolate(images, wanted, mode="nearest-exact")
+        return F.interpolate(images, size, mode="nearest-exact")
     if images.device.type == "cpu" and settings.resampling == "bilinear":
         # Torch does this one on bytes, as exactly and tens of times as fast.
         images = images.contiguous(memory_format=torch.channels_last)
-        return F.interpolate(images, wanted, mode="bilinear", antialias=True).contiguous()
+        return F.interpolate(images, size, mode="bilinear", antialias=True).contiguous()
     pixels = images.float()
-    for size in ((height, wanted[1]), wanted):  # as Pillow: the width first, whole bytes between
-        if size != tuple(pixels.shape[-2:]):
-            pixels = F.interpolate(pixels, size, mode=settings.resampling, antialias=True)
+    for step in ((height, size[1]), size):  # as Pillow: the width first, bytes between
+        if step != tuple(pixels.shape[-2:]):
+            pixels = F.interpolate(pixels, step, mode=settings.resampling, antialias=True)
             pixels = pixels.round_().clamp_(0, 255)
     return pixels.to(torch.uint8)
 

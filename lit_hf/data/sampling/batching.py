@@ -92,7 +92,7 @@ class Batching:
 
         So a batch that is too large for the memory fails at once. With `max_tokens` the batches are
         made once and come in a new order in every epoch, so that all epochs have equally many; else
-        they are made anew.
+        they are made again.
         """
         rng = np.random.default_rng([seed, 0 if self.max_tokens else epoch])
         steps = self.steps(rng.permutation(num_rows), num_processes)

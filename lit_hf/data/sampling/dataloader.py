@@ -28,7 +28,7 @@ _SPAWNED = (
 
 
 def check_not_importing() -> None:
-    """Refuse a training in a process that is spawned to load batches and imports the script anew.
+    """Refuse a training in a process that is spawned to load batches and imports the script.
 
     Raises:
         InputError: before rows and weights are loaded, and the run folder is found in use.
@@ -70,7 +70,7 @@ def naming_rows(rows: Sequence[object]) -> Iterator[None]:
 
 
 class WatchfulLoader(DataLoader[Batch]):
-    """A loader that tells within seconds that a worker is gone, however long it waits for others.
+    """A loader that reports within seconds that a worker is gone, however long it waits for others.
 
     PyTorch learns of a worker's end by a handler of SIGCHLD, which a Trainer takes away when it
     ends, and otherwise looks when `timeout` is over. Here it looks every `LOOK_AFTER` seconds.

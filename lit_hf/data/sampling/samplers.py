@@ -70,7 +70,7 @@ class LengthGroupedBatchSampler(DistributedSampler[list[SampledRow]]):
         if self.shuffle:
             self.num_done = partial(num_trained, trainer)
 
-    def __getstate__(self) -> dict[str, object]:  # a copy follows no Trainer until it is told to
+    def __getstate__(self) -> dict[str, object]:  # a copy follows no Trainer
         return {**vars(self), "num_done": int}
 
     def set_epoch(self, epoch: int) -> None:
@@ -107,7 +107,7 @@ def num_trained(trainer: Trainer) -> int:
 
 
 def keeps_order(trainer: Trainer | None, split: Split) -> bool:
-    """Whether rows are wanted as they stand, not by length.
+    """Whether rows come in their order, not by length.
 
     So are rows to evaluate where a person goes over a loader, with no Trainer at work, where
     `trainer.predict` gives a list of answers back, and where only the first batches are evaluated.

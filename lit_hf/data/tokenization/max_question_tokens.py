@@ -23,7 +23,7 @@ def with_room(
 
     Args:
         questions: with `id` and `question`.
-        lengths: tells how many tokens each of some questions has.
+        lengths: counts how many tokens each of some questions has.
         room: how many it may have.
         settings: what leaves so little room, such as "`max_length` 64 and `doc_stride` 16".
         name: of the table that they were read from.
@@ -32,12 +32,12 @@ def with_room(
     Raises:
         InputError: with the report, or if nothing is left.
     """
-    problems, kept = RowProblems(), []
+    problems, short = RowProblems(), []
     for start in range(0, questions.num_rows, 1000):
         part = questions[start : start + 1000]
         for row, length in enumerate(lengths(list(part["question"]))):
             if length <= room:
-                kept.append(start + row)
+                short.append(start + row)
                 continue
             problems.add(
                 f"the question has more than {room} tokens, the room that {settings} leave for it",
@@ -47,7 +47,7 @@ def with_room(
     if not problems.num_rows:
         return questions
     report = problems.report(name)
-    if on_bad_row == "error" or not kept:
+    if on_bad_row == "error" or not short:
         raise InputError(f"{report}\nShorten the questions, or change these settings.")
-    log.warning(f"{report}\nThese rows are left out.")
-    return questions.select(kept)
+    log.warning(f"{report}\nThese rows are skipped.")
+    return questions.select(short)

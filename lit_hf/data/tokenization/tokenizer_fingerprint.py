@@ -40,8 +40,8 @@ def stamp_of(tokenizer: "PreTrainedTokenizerBase") -> str:
             f"the tokenizer {type(tokenizer).__name__} cannot be saved ({error}), so that no "
             "checkpoint could hold it; build it of the parts of `tokenizers` alone."
         ) from error
-    kept = {name: value for name, value in vars(tokenizer).items() if name not in _NO_PART_OF_IT}
-    settings = json.dumps(kept, default=Hasher.hash, sort_keys=True)
+    attributes = {k: v for k, v in vars(tokenizer).items() if k not in _NO_PART_OF_IT}
+    settings = json.dumps(attributes, default=Hasher.hash, sort_keys=True)
     return key_of(
         {**backend, "truncation": None, "padding": None},
         settings,
