@@ -126,7 +126,7 @@ def test_sizes__that_the_model_reads() -> None:
     ],
 )
 def test_images__that_are_none_are_refused(images: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"wanted uint8 images \[B, 3, h, w\]"):
+    with pytest.raises(ValueError, match=r"expected uint8 images \[B, 3, h, w\]"):
         to_pixel_values(images, BARE)
 
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from tokenizers import AddedToken
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-# Private-use characters, which no font or keyboard has; any that a text holds is passed over.
-_SIGNS = range(0xF0000, 0x110000)
+_SIGN = 0x10FF00  # the first of the last private-use characters, which no font or keyboard has
 
 
 class FilledText(str):
@@ -92,7 +91,9 @@ class TemplateTokenizer:
             found = spelling(known).findall("\n".join(literals(template)))
             self._marks = {name: known[name] for name in sorted(set(found))}
         self._pattern = spelling(self._marks)
-        self._copy: tuple[Mapping[str, str], PreTrainedTokenizerBase] | None = None
+        # For each special token of the template a text of its length that stands for it.
+        self._stand_ins = {k: chr(_SIGN + n) * len(k) for n, k in enumerate(self._marks)}
+        self._copy = self._copy_with_stand_ins() if self._marks else tokenizer
 
     @property
     def has_marks(self) -> bool:
@@ -115,43 +116,31 @@ class TemplateTokenizer:
         if not self._marks:
             plain = [str(text) for text in texts]
             return _never_empty(tokenize(self.tokenizer, plain, *pairs, **settings), self.tokenizer)
-        stand_ins = self._stand_ins(texts)
-        tokenizer = self._copy_with(stand_ins)
-        marked = [self._marked(text, stand_ins) for text in texts]
-        tokens = tokenize(tokenizer, marked, *pairs, **settings)
+        marked = [self._marked(text) for text in texts]
+        tokens = tokenize(self._copy, marked, *pairs, **settings)
         numbers = {
-            tokenizer.convert_tokens_to_ids(stand_in): tokenizer.convert_tokens_to_ids(name)
-            for name, stand_in in stand_ins.items()
+            self._copy.convert_tokens_to_ids(stand_in): self._copy.convert_tokens_to_ids(name)
+            for name, stand_in in self._stand_ins.items()
         }
         tokens["input_ids"] = [
             [numbers.get(token, token) for token in row] for row in tokens["input_ids"]
         ]
         return tokens
 
-    def _stand_ins(self, texts: Sequence[str]) -> dict[str, str]:
-        """For each special token of the template a text of its length that no text holds."""
-        signs = (chr(sign) for sign in _SIGNS if not any(chr(sign) in text for text in texts))
-        return {name: next(signs) * len(name) for name in self._marks}
+    def _copy_with_stand_ins(self) -> "PreTrainedTokenizerBase":
+        """A copy of the tokenizer that finds them where it would find the special tokens."""
+        tokenizer = copy.deepcopy(self.tokenizer)
+        added = [_as_text(self._stand_ins[name], token) for name, token in self._marks.items()]
+        tokenizer.add_tokens(added)
+        return tokenizer
 
-    def _copy_with(self, stand_ins: Mapping[str, str]) -> "PreTrainedTokenizerBase":
-        """A copy of the tokenizer that knows the stand-ins; the last one is kept."""
-        known = self._copy  # read once, as other threads may replace it
-        if known is None or known[0] != stand_ins:
-            tokenizer = copy.deepcopy(self.tokenizer)
-            tokenizer.add_tokens(
-                [_as_text(stand_ins[k], token) for k, token in self._marks.items()]
-            )
-            self._copy = (stand_ins, tokenizer)
-            return tokenizer
-        return known[1]
-
-    def _marked(self, text: str, stand_ins: Mapping[str, str]) -> str:
+    def _marked(self, text: str) -> str:
         """A text with stand-ins for the special tokens of its template."""
         places = cast("FilledText", text).values
         ends = [0, *(end for _, end in places)]
         starts = [*(start for start, _ in places), len(text)]
         parts = [
-            self._pattern.sub(lambda found: stand_ins[found[0]], text[end:start])
+            self._pattern.sub(lambda found: self._stand_ins[found[0]], text[end:start])
             for end, start in zip(ends, starts, strict=True)
         ]
         values = [text[start:end] for start, end in places]
