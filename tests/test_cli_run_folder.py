@@ -3,10 +3,7 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -171,37 +168,6 @@ def test_fit__again_after_it_has_stopped_itself_changes_nothing(
         assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from filelock import FileLock
-lock = FileLock(sys.argv[1])
-lock.acquire()
-Path(sys.argv[1] + ".holder").write_text("predict, pid 7 on machine")
-print(flush=True)
-time.sleep(60)
-"""
-
-
-def test_predict__beside_another_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
-    lock = run_folder / ".evaluation.lock"
-    words = [sys.executable, "-c", HOLDER, str(lock)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        before = _contents(run_folder)
-        done = run_command("predict", "--run", str(run_folder), folder=tmp_path)
-        after = _contents(run_folder)
-        holder.kill()
-    lock.unlink()
-    lock.with_name(".evaluation.lock.holder").unlink()
-    assert done.returncode == 2
-    assert (
-        f"another evaluation runs in {run_folder} (predict, pid 7 on machine). Wait" in done.stderr
-    )
-    assert after == before
-
-
 def test_fit__that_was_killed_at_its_end_writes_what_it_lacks(
     run_folder: Path, tmp_path: Path
 ) -> None:
@@ -231,51 +197,6 @@ def test_fit__again_with_more_epochs_goes_on(
     with (moved / "metrics.csv").open() as stream:
         steps = [row["step"] for row in csv.DictReader(stream) if row["name"] == "val/f1"]
     assert steps == ["15", "30", "45"]
-
-
-def test_files__name_their_weights_and_are_marked_where_those_are_gone(
-    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def results() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((run / "results.json").read_text())
-        return found
-
-    shutil.copytree(run_folder, run := tmp_path / "run")
-    (run / "results.json").write_text(json.dumps({"fit": results()["fit"]}))
-    last: dict[str, Any] = {"step": 30, "checkpoint": "checkpoints/last.ckpt"}
-    rows = results()["fit"]["last"]["rows"]
-    words = ["--run", "run", "--ckpt_path", "run/checkpoints/last.ckpt"]
-    done = run_command("predict", *words, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "by the weights of step 30, checkpoints/last.ckpt" in done.stdout
-    last["rows"] = results()["files"]["submission.csv"]["rows"]
-    assert last["rows"]["sources"] == ["test.csv"] != rows["sources"]
-    assert results()["files"] == {"predictions.jsonl": last, "submission.csv": last}
-    more = ["--trainer.max_epochs", "3", "--checkpoint.monitor", "val/loss"]
-    with caplog.at_level("INFO", "lit_hf"):
-        done = run_command("fit", "--run", "run", *more, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert results()["fit"]["best"]["step"] == 45
-    assert "files" not in results()
-    assert "predictions.jsonl, submission.csv: of weights" in caplog.text + done.stderr
-    assert run_command("predict", "--run", "run", folder=tmp_path).returncode == 0
-    best = {**results()["fit"]["best"], "rows": last["rows"]}
-    best = {name: best[name] for name in ("step", "checkpoint", "rows")}
-    assert results()["files"] == {"predictions.jsonl": best, "submission.csv": best}
-
-
-def test_names__that_collide_are_refused_before_a_batch_is_trained(
-    tiny_model: str, tmp_path: Path
-) -> None:
-    words = fit_words(tiny_model, tmp_path / "run")
-    for name, more, told in (
-        ("last", [], "both write `filename: last` in "),
-        ("best", ["--checkpoint.save_top_k", "2"], "put {step} into the name"),
-    ):
-        done = run_command(*words, "--checkpoint.filename", name, *more, folder=tmp_path)
-        assert done.returncode == 2
-        assert told in done.stderr.splitlines()[-1]
-        assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_fit__that_goes_on_as_another_training_is_refused_unless_it_is_wanted(
@@ -368,23 +289,3 @@ def test_fit__begins_anew_where_it_is_told_to(tiny_model: str, tmp_path: Path) -
     done = run_command("fit", "--run", "run", "--trainer.max_steps", "4", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "resuming from run/checkpoints/last.ckpt" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("name", "state"),
-    [("ResultsWriter", "none"), ("ModelCheckpoint", {"best_k_models": "\x1b[31m"})],
-)
-def test_fit__from_a_strange_state_of_a_callback_is_one_error(
-    name: str, state: object, run_folder: Path, tmp_path: Path
-) -> None:
-    moved = tmp_path / "run"
-    shutil.copytree(run_folder, moved)
-    path = moved / "checkpoints" / "last.ckpt"
-    content = torch.load(path, weights_only=True)
-    key = next(key for key in content["callbacks"] if key.startswith(name))
-    content["callbacks"][key] = state
-    torch.save(content, path)
-    done = run_command("fit", "--run", "run", "--trainer.max_epochs", "3", folder=tmp_path)
-    assert done.returncode == 2
-    assert "last.ckpt: " in done.stderr
-    assert "\x1b" not in done.stdout + done.stderr

@@ -22,10 +22,6 @@ def test_at_least__names_the_first_setting_below() -> None:
         at_least(1, batch_size=2, max_tokens=0)
 
 
-def test_input_error__is_a_value_error() -> None:
-    assert issubclass(InputError, ValueError)
-
-
 def test_code__of_a_process_that_lightning_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code_of_process(143) == 143
     monkeypatch.setenv("LOCAL_RANK", "1")

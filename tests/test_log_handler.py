@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from lightning.pytorch.utilities import rank_zero_only
 
 from lit_hf.log_handler import own_lines, show_log_lines
 
@@ -59,22 +58,6 @@ def test_lines__hide_the_keys_of_addresses(capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().err
     assert "s3cr3t" not in told
     assert told.count("***") == 2
-
-
-def test_lines__of_other_processes_are_not_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
-    with _program() as log:
-        log.warning("3 texts are cut")
-    assert capsys.readouterr().err == ""
-
-
-def test_logger__keeps_what_the_program_has_set() -> None:
-    own = logging.NullHandler()
-    with _program(own, level=logging.ERROR) as log:
-        assert log.parent is not None
-        assert (log.parent.handlers, log.parent.level) == ([own], logging.ERROR)
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from lit_hf import (
 from lit_hf.callbacks.checkpoint import LastCheckpoint
 from lit_hf.callbacks.confusion import ConfusionMatrixWriter
 from lit_hf.callbacks.model_folder import export_checkpoint
-from lit_hf.callbacks.run_dir_lock import EVALUATION_LOCK
 from lit_hf.checkpointing.checkpoint_io import AtomicCheckpointIO
 from lit_hf.cli.command import main
 from lit_hf.errors import WriteError
@@ -107,78 +105,6 @@ def test_links__that_lead_out_of_the_folder_are_refused(
     assert (folder / "checkpoints" / "last.ckpt").exists()
 
 
-def test_lock__that_is_a_link_is_refused(fit: Fit, tmp_path: Path) -> None:
-    module, data = _fitted(fit, tmp_path / "run")
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / "run" / EVALUATION_LOCK).symlink_to(tmp_path / "mine")
-    with pytest.raises((InputError, WriteError), match=EVALUATION_LOCK):
-        _evaluate("predict", tmp_path / "run", module, data)
-    assert (tmp_path / "mine").read_text() == "mine"
-
-
-def test_earlier_run__is_moved_through_no_link(fit: Fit, tmp_path: Path) -> None:
-    folder, outside = tmp_path / "run", tmp_path / "outside"
-    _fitted(fit, folder)
-    outside.mkdir()
-    cut_off = folder / "earlier" / ".unfinished"
-    cut_off.parent.mkdir()
-    cut_off.symlink_to(outside)
-    with pytest.raises(InputError, match="unfinished: a link to"):
-        fit(_all(), folder=folder)
-    assert not list(outside.iterdir())
-    cut_off.unlink()
-    cut_off.mkdir()
-    (outside / "config.yaml").write_text("mine")
-    (cut_off / "config.yaml").symlink_to(outside / "config.yaml")
-    (folder / "config.yaml").write_text("new")
-    fit(_all(), folder=folder)
-    assert (outside / "config.yaml").read_text() == "mine"
-    assert (folder / "earlier" / "1" / "config.yaml").read_text() == "new"
-
-
-def test_export__takes_the_place_of_a_link(fit: Fit, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    _fitted(fit, folder)
-    shutil.move(folder / "pretrained", tmp_path / "outside")
-    (folder / "pretrained").symlink_to(tmp_path / "outside")
-    before = _contents(tmp_path / "outside")
-    (tmp_path / "outside" / "config.json").write_text("mine")
-    export_checkpoint(folder / "checkpoints" / "last.ckpt", folder / "pretrained")
-    assert not (folder / "pretrained").is_symlink()
-    assert _contents(folder / "pretrained").keys() == before.keys()
-    assert (tmp_path / "outside" / "config.json").read_text() == "mine"
-
-
-@pytest.mark.parametrize("verb", PAIRS)
-@pytest.mark.parametrize("number", range(1, 4))
-def test_pair__that_is_cut_off_is_of_one_run(
-    fit: Fit, tmp_path: Path, verb: str, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module, data = _fitted(fit, tmp_path)
-    _evaluate(verb, tmp_path, module, data)
-    first, second = PAIRS[verb]
-    for name in (first, second):  # so that old and new ones can be told apart
-        (tmp_path / name).write_text("old")
-    names, real = [], os.replace
-
-    def killed(source: Path, target: Path) -> None:
-        if not target.name.endswith(".holder"):
-            names.append(target.name)
-        if len(names) == number:
-            raise KeyboardInterrupt
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - SystemExit or KeyboardInterrupt
-        _evaluate(verb, tmp_path, module, data)
-    monkeypatch.undo()
-    assert names == [first, second, "results.json"][:number]
-    left = {name: content for name, content in _contents(tmp_path).items() if name in PAIRS[verb]}
-    assert (left[first] == b"old") == (number == 1)
-    assert (second in left) == (number == 3)
-    assert left.get(second) != b"old"
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -238,23 +164,3 @@ def test_command__on_a_full_disk_ends_with_code_1(
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"lit-hf: error: {run}/config.yaml: cannot be written: Disk quota exce")
     assert said.endswith("run the same command again.")
-
-
-def test_command__names_what_others_find_no_room_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such as the file of a logger."""
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr("lit_hf.cli.main.run_verb", fail)
-    assert main(["fit"]) == 1
-    assert "a file cannot be written: No space left" in capsys.readouterr().err
-    error.filename = str(tmp_path / "events")
-    assert main(["fit"]) == 1
-    assert f"{tmp_path}/events: cannot be written: No space left" in capsys.readouterr().err
-    error.errno = errno.ENOENT
-    with pytest.raises(OSError, match="events"):
-        main(["fit"])

@@ -23,7 +23,6 @@ _ELSEWHERE = {
     "train_sampling_strategy": "data.length_group_size",
     "seed": "data.seed or seed_everything",
 }
-_TYPED_ONLY = ("import", "run", "allow-changed")  # a recipe, which may be a stranger's, has none
 _NOISE = re.compile(
     r"(Parser key |Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|"
     r"Expected a path but|Subclass types expect|- a |a class path \(|a dict with)"
@@ -38,7 +37,6 @@ _NO_CLASS = re.compile(
 )
 _DENIED = re.compile(r"Importing '([^']+)' is not allowed")
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
-_STRAY = re.compile(r"unrecognized arguments: ([^-].*)")
 _NO_MEMORY = re.compile("out of memory|not enough memory|can(no|')t allocate memory")
 _LOST_WORKER = re.compile(
     r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)"
@@ -75,11 +73,10 @@ def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> st
     """Say in other words what names of options or classes are not known, missing or not allowed."""
     if found := _UNKNOWN.search(clause):
         name = next(filter(None, found.groups()))
-        if name in _TYPED_ONLY:
-            return f"{name!r} is no setting of a recipe: type `--{name}` on the command line"
         if here := _ELSEWHERE.get(name.rsplit(".", 1)[-1]):
             return f"option {name!r} is not known. Here it is `{here}`."
-        return f"option {name!r} is not known.{nearest(name, [*options, *_groups(options)])}"
+        groups = {option.partition(".")[0] for option in options}
+        return f"option {name!r} is not known.{nearest(name, [*options, *groups])}"
     if found := _NO_CLASS.search(clause):
         name = next(filter(None, found.groups()))
         return f"class {name!r} is not known here.{nearest(name, {*classes} - {name})}"
@@ -93,13 +90,7 @@ def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> st
         if parts := sorted(missing & {"model", "data"}):
             return which_classes(parts)
         return f"{found[1]}: is missing, it has no default"
-    if found := _STRAY.search(clause):
-        return f"{found[1]!r} belongs to no option; recipes are given with `--config`"
     return clause
-
-
-def _groups(options: Sequence[str]) -> set[str]:
-    return {name.partition(".")[0] for name in options}
 
 
 def which_classes(parts: Sequence[str]) -> str:

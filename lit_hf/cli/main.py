@@ -129,13 +129,6 @@ class RunCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run and the links between model and data."""
-        parser.epilog = (
-            "Beside these: --run DIR takes the configuration of an earlier run (and for validate, "
-            "test and predict its best checkpoint); --import MODULE lets a configuration name "
-            "classes of yours. With `ckpt_path: auto` fit resumes from the latest valid checkpoint "
-            "of its run folder; `--ckpt_path null` starts from scratch, the old run moves to "
-            "`earlier/1`."
-        )
         for name, kind in _OWN_GROUPS.items():
             parser.add_lightning_class_args(kind, name)
         parser.set_defaults(
@@ -189,17 +182,13 @@ class RunCLI(LightningCLI):
         self._take_checkpoint()
         path = cast("str | None", self.trainer.ckpt_path)
         if path is not None:
-            self._guard.settings = self._changes(Path(path))
+            given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self._verb]
+            config = Path(path).parent.parent / "config.yaml"
+            self._guard.settings = changed_settings(config, given)
+            check_optimizer(self._guard.settings, Path(path))
         check_validation(self.trainer, self.datamodule.has_validation)
         if may_resume and self.trainer.is_global_zero:
             print_start(path, checkpoints_of(self.trainer))
-
-    def _changes(self, checkpoint: Path) -> list[str]:
-        """Settings that are not those the run was started with."""
-        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self._verb]
-        changes = changed_settings(checkpoint.parent.parent / "config.yaml", given)
-        check_optimizer(changes, checkpoint)
-        return changes
 
     def fit(self, **options: object) -> None:
         """Train, unless the training of the checkpoint to resume from has ended already.

@@ -114,7 +114,12 @@ def take(
         if not {"loops", "optimizer_states"} <= checkpoint.keys():
             raise InputError(f"`ckpt_path` {path}: it holds weights only, nothing to resume from.")
     else:
-        _refuse_overruled(path, checkpoint, module, typed)
+        trained = checkpoint["hyper_parameters"].get("model_name")
+        if "--model.model_name" in typed and module.model_name != trained:  # a recipe may differ
+            raise InputError(
+                f"`model.model_name` is {module.model_name!r}, but {path} brings its "
+                f"own model ({trained!r}): leave it out, or evaluate without a checkpoint."
+            )
         if name := checkpoint["lit_hf"].get("averaged_by"):
             print(escaped(f"the weights of {path} are averages ({name})"))
         # An evaluation takes no callbacks of the training.
@@ -124,31 +129,6 @@ def take(
     with told_as_input(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):
         if write_model_files(checkpoint, Path(folder.name)):
             data.model_name = folder.name
-
-
-def _refuse_overruled(
-    path: str, checkpoint: dict[str, Any], module: HFModule, typed: Collection[str]
-) -> None:
-    """Refuse typed options of a model that say another than an evaluated checkpoint brings.
-
-    A recipe may say another: that of a training whose model was named on the command line.
-    """
-    saved = checkpoint["hyper_parameters"]
-    config = saved["config_overrides"]
-    given = {name: value for name, value in module.config_overrides.items() if name in config}
-    settings = {
-        "model_name": (module.model_name, saved.get("model_name")),
-        "pretrained": (module.pretrained, not checkpoint["lit_hf"].get("from_scratch")),
-        "config_overrides": (given, {name: config[name] for name in given}),
-    }
-    for name, (value, trained) in settings.items():
-        is_typed = any(f"{word}.".startswith(f"--model.{name}.") for word in typed)
-        if is_typed and value != trained:
-            raise InputError(
-                f"`model.{name}` is {value!r}, but the checkpoint {path} brings its own model "
-                f"({trained!r}): it would have no effect. Leave it out; or evaluate another model "
-                "without `--run` and `--ckpt_path`."
-            )
 
 
 def has_ended(trainer: Trainer, module: HFModule, data: HFDataModule, same: ResumeGuard) -> bool:

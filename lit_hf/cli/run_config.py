@@ -20,19 +20,12 @@ _EVALUATED = ("seed_everything", "trainer", "model", "data", "samples", "predict
 _MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
 _MADE = ("logger", "callbacks", "profiler", "plugins")
 _TRAINED = ("optimizer", "augmentations", "mix_transforms", "loss")
-_IN_CHECKPOINT = (
-    *("model.optimizer", "model.scheduler ", "model.warmup_ratio "),
-    "model.config_overrides",
+_IN_CHECKPOINT = tuple(
+    f"model.{name}" for name in ("optimizer", "scheduler ", "warmup_ratio ", "config_overrides")
 )
+_ROW_SETTINGS = ("batch_size", "max_tokens", "length_group_size", "pad_to_multiple_of", "seed")
 _COMPARED_ELSEWHERE = {
-    "data.augmentations",
-    "data.batch_size",
-    "data.max_tokens",
-    "data.mix_transforms",
-    "data.length_group_size",
-    "data.num_workers",
-    "data.pad_to_multiple_of",
-    "data.seed",
+    f"data.{name}" for name in (*_ROW_SETTINGS, "num_workers", "augmentations", "mix_transforms")
 }
 """Settings of which a checkpoint itself says whether they may change, or that always may."""
 

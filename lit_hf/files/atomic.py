@@ -143,8 +143,8 @@ def new_folder(target: Path, remedy: str = ROOM) -> Iterator[Path]:
     Raises:
         WriteError: naming the folder; what was there before is unchanged.
     """
-    work, old = (target.with_name(own_name(target.name)) for _ in range(2))
     with naming(target, remedy=remedy):
+        work, old = (target.with_name(own_name(target.name)) for _ in range(2))
         try:
             work.mkdir(parents=True)
             yield work
@@ -155,11 +155,11 @@ def new_folder(target: Path, remedy: str = ROOM) -> Iterator[Path]:
             except OSError:
                 os.replace(old, target)
                 raise
+            if old.is_symlink():
+                old.unlink()
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        if old.is_symlink():
-            old.unlink()
-        shutil.rmtree(old, ignore_errors=True)
     _sync_folder(target.parent)
 
 

@@ -31,7 +31,6 @@ def test_main__help_version_and_verbs(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(("verb", "default"), [("fit", "auto"), ("test", "null")])
 def test_help__of_a_verb(verb: str, default: str) -> None:
     shown = " ".join(output_of(verb, "--help").split())
-    assert "--run DIR takes the configuration of an earlier run" in shown
     assert re.findall(r"--ckpt_path CKPT_PATH (?!\[|\]).*?default: (\w+)\)", shown) == [default]
 
 

@@ -20,12 +20,7 @@ UNION = """Parser key "config": Parser key "{key}":
         (UNION.format(key="model", inner="Option 'hed' is not accepted"), "model: option 'hed' is"),
         ("Option 'hed' is not accepted", "option 'hed' is not known. Did you mean 'head'?"),
         ("Subcommand 'fit' does not accept option 'modle'", "option 'modle' is not known. Did"),
-        ("Subcommand 'fit' does not accept option 'import'", "'import' is no setting of a recipe"),
         ("unrecognized arguments: --epochs=3", "option 'epochs' is not known. Here it is `trainer"),
-        (
-            "unrecognized arguments: my.yaml",
-            "'my.yaml' belongs to no option; recipes are given",
-        ),
         ("Expected a dot import path string: MenHead", "class 'MenHead' is not known here. Did yo"),
         (
             "Importing 'os.system' is not allowed, denied",

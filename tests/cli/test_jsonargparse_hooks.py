@@ -38,13 +38,6 @@ def test_optimizer__of_the_same_class_keeps_what_is_not_given() -> None:
     assert (settings["init_args"]["lr"], settings["init_args"]["weight_decay"]) == (0.25, 0.05)
 
 
-def test_head__of_another_class_has_the_defaults_of_that_class() -> None:
-    head = "{model: {init_args: {head: {class_path: MeanHead, init_args: {dropout: 0.5}}}}}"
-    for name, dropout in ("ClsHead", 0.1), ("MeanHead", 0.5):
-        model = _model(*RECIPE, "--config", head, f"--model.head={name}")
-        assert model["head"]["init_args"]["dropout"] == dropout
-
-
 @pytest.mark.parametrize(
     ("name", "words", "path", "settings"),
     [

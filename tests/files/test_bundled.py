@@ -1,13 +1,10 @@
-import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from hatchling.build import build_editable
 
 from lit_hf import InputError
 from lit_hf.files.bundled import (
@@ -91,28 +88,6 @@ def test_bundled__files_are_found_from_any_folder(
     (tmp_path / "lit_hf" / "assets" / "tweets").mkdir(parents=True)
     (tmp_path / tweets).touch()
     assert find_bundled(tweets) == tweets  # a path wins
-
-
-@pytest.mark.slow
-def test_editable__is_found_by_a_script_beside_a_clone_of_the_same_name(tmp_path: Path) -> None:
-    clone, site = tmp_path / "lit_hf", tmp_path / "site"
-    clone.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, clone)
-    for name in ("lit_hf", "configs"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with contextlib.chdir(clone):
-        wheel = tmp_path / build_editable(str(tmp_path))
-    with zipfile.ZipFile(wheel) as files:
-        files.extractall(site)
-    (tmp_path / "script.py").write_text(
-        f"import site; site.addsitedir({str(site)!r})\n"
-        "from lit_hf import InputError\nimport lit_hf\nprint(lit_hf.__file__)\n"
-    )
-    no_path = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    words = [sys.executable, "-S", "script.py"]  # without what is installed here
-    done = subprocess.run(words, cwd=tmp_path, env=no_path, capture_output=True, text=True)
-    assert done.stdout.strip() == str(clone / "lit_hf" / "__init__.py"), done.stderr
 
 
 def test_wheel__holds_recipes_and_rows_and_trains_by_them(tiny_model: str, tmp_path: Path) -> None:
