@@ -48,13 +48,15 @@ def new_file(path: Path, num_bytes: Callable[[], int] | None = None) -> Iterator
     Raises:
         WriteError: naming the file; what was there before is unchanged.
     """
-    with naming(path, num_bytes), _new_files([path], lambda: None) as (stream,):
+    with new_files([path], num_bytes=num_bytes) as (stream,):
         yield stream
 
 
 @contextmanager
 def new_files(
-    paths: Sequence[Path], before: Callable[[], None] = lambda: None
+    paths: Sequence[Path],
+    before: Callable[[], None] = lambda: None,
+    num_bytes: Callable[[], int] | None = None,
 ) -> Iterator[Sequence[BinaryIO]]:
     """Write files of one folder that belong together; they have their names when the block ends.
 
@@ -64,36 +66,32 @@ def new_files(
     Args:
         paths: the files.
         before: called when all are written and none has its name.
+        num_bytes: counts what they take, asked where there is no room.
 
     Raises:
         WriteError: naming the files; where one cannot be written, all are as they were before.
     """
     named = paths[0].with_name(", ".join(path.name for path in paths))
-    with naming(named), _new_files(paths, before) as streams:
-        yield streams
-
-
-@contextmanager
-def _new_files(paths: Sequence[Path], before: Callable[[], None]) -> Iterator[Sequence[BinaryIO]]:
-    unfinished = [path.with_name(own_name(path.name)) for path in paths]
-    try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as opened:
-            streams = [opened.enter_context(path.open("xb")) for path in unfinished]
-            yield streams
-            for stream in streams:
-                stream.flush()
-                os.fsync(stream.fileno())
-        before()
-        for path in paths[1:]:
-            path.unlink(missing_ok=True)
-        for temporary, path in zip(unfinished, paths, strict=True):
-            _put_in_place(temporary, path)
-    finally:
-        for temporary in unfinished:
-            with suppress(OSError):
-                temporary.unlink()
-    _sync_folder(paths[0].parent)
+    with naming(named, num_bytes):
+        unfinished = [path.with_name(own_name(path.name)) for path in paths]
+        try:
+            named.parent.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as opened:
+                streams = [opened.enter_context(path.open("xb")) for path in unfinished]
+                yield streams
+                for stream in streams:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            before()
+            for path in paths[1:]:
+                path.unlink(missing_ok=True)
+            for temporary, path in zip(unfinished, paths, strict=True):
+                _put_in_place(temporary, path)
+        finally:
+            for temporary in unfinished:
+                with suppress(OSError):
+                    temporary.unlink()
+        _sync_folder(named.parent)
 
 
 def _put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
