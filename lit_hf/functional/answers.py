@@ -79,13 +79,13 @@ def f1(prediction: str, answer: str, language: Language = "en") -> float:
     >>> f1("in the old mill", "the old mill by the river"), f1("", "mill"), f1("", "")
     (0.5714..., 0.0, 1.0)
     """
-    found, wanted = tokens_of(prediction, language), tokens_of(answer, language)
-    if not found or not wanted:
-        return float(found == wanted)
-    num_same = sum((Counter(found) & Counter(wanted)).values())
+    found, expected = tokens_of(prediction, language), tokens_of(answer, language)
+    if not found or not expected:
+        return float(found == expected)
+    num_same = sum((Counter(found) & Counter(expected)).values())
     if not num_same:
         return 0.0
-    precision, recall = num_same / len(found), num_same / len(wanted)
+    precision, recall = num_same / len(found), num_same / len(expected)
     return 2 * precision * recall / (precision + recall)
 
 
@@ -108,10 +108,10 @@ def score_answer(
     """
     check_prediction(prediction)
     found = right_answers(answers)
-    wanted = [answer for answer in found if normalise(answer, language)] or [""]
+    expected = [answer for answer in found if normalise(answer, language)] or [""]
     return (
-        max(exact_match(prediction, answer, language) for answer in wanted),
-        max(f1(prediction, answer, language) for answer in wanted),
+        max(exact_match(prediction, answer, language) for answer in expected),
+        max(f1(prediction, answer, language) for answer in expected),
     )
 
 

@@ -262,7 +262,7 @@ class HFModule(
             self.take_checkpoint(checkpoint)
 
     def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the random numbers' state, for a training that goes on, and the rows of before."""
+        """Take the random numbers' state, for a training that resumes, and the rows so far."""
         self._record.load(self._trainer, checkpoint)
         self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)

@@ -242,17 +242,17 @@ class Classifier(ModuleClasses, HFModule):
         It is the same class by its number: the data may give other names to its classes.
 
         Raises:
-            InputError: if a training that goes on has chosen another one.
+            InputError: if a training that resumes has chosen another one.
         """
         super().take_checkpoint(checkpoint)
         self.labels_are = (checkpoint.get("lit_hf") or {}).get("labels_are") or self.labels_are
         self._take_reading()
-        held = (checkpoint.get("hyper_parameters") or {}).get("positive_label")
+        saved = (checkpoint.get("hyper_parameters") or {}).get("positive_label")
         trained = names_of(self.model.config)
-        if held not in trained:
+        if saved not in trained:
             return
         assert self.label_names is not None
-        known = self.label_names[trained.index(held)]
+        known = self.label_names[trained.index(saved)]
         if not self._chose_positive:
             self.positive_label = known
         elif self.positive_label != known and self._trainer and self._trainer.state.fn == "fit":

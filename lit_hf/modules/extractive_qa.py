@@ -50,7 +50,7 @@ class ExtractiveQA(QuestionAnswering):
     Args:
         model_name: Hub id or folder of the model; or the model itself, or its config.
         max_answer_length: longest answer in tokens.
-        num_best: answers told of each question.
+        num_best: answers given for each question.
         no_answer_threshold: for questions without answer (SQuAD 2.0): the answer is "" where "no
             answer" is by more than this likelier than the best one. Each validation of a training
             finds the value with the best F1, which checkpoint and export keep and `validate`,

@@ -74,7 +74,7 @@ def begin_steps(trainer: Trainer, module: LightningModule) -> None:
 
 
 def _check_trainer(trainer: Trainer, module: LightningModule) -> None:
-    """Refuse a Trainer of an earlier training, whose step and epoch count goes on in this one.
+    """Refuse a Trainer of an earlier training, whose steps and epochs count in this one too.
 
     It may train the same module longer.
     """

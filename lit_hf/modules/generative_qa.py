@@ -139,8 +139,8 @@ class GenerativeQA(QuestionAnswering):
         self._exported = dict(known.get("generation") or {})
         self._length = self._exported.get("max_new_tokens", self._length)  # type: ignore[assignment]  # a number
         if "model" in self._modules:
-            held = plain_generation(self.model)
-            set_generation(self.model, {**held, **self._exported, **self.generation})
+            current = plain_generation(self.model)
+            set_generation(self.model, {**current, **self._exported, **self.generation})
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Keep all settings of the generation beside config and weights."""

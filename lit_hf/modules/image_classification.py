@@ -104,7 +104,7 @@ class ImageClassifier(Classifier):
         if channels != 3:
             raise InputError(
                 f"the model's `num_channels` is {channels}, but images come as red, green and "
-                "blue: wanted is 3."
+                "blue: 3 are expected."
             )
         if self._trainer is not None and self._trainer.state.fn != "fit":
             self.settings_in(config)
@@ -152,7 +152,7 @@ class ImageClassifier(Classifier):
         """Nothing is left to do: there is no tokenizer."""
 
     def call_options(self, folder: Path) -> dict[str, object]:
-        """What the model has to be told beside images of the size that its processor gives."""
+        """What the model needs beside images of the size that its processor gives."""
         try:
             size = pixel_settings(load_image_processor(str(folder))).final_size
         except InputError:  # one that does more, of a training on loaders of the user's own
@@ -164,7 +164,7 @@ class ImageClassifier(Classifier):
         return image_metrics(len(names_of(self.model.config)))
 
     def model_inputs(self, batch: Mapping[str, object]) -> dict[str, object]:
-        """The pixels, [B, 3, H, W], and what the model has to be told beside them.
+        """The pixels, [B, 3, H, W], and what the model needs beside them.
 
         Raises:
             InputError: for a batch that comes straight from a loader, as bytes alone.

@@ -11,7 +11,7 @@ from lit_hf.functional.given_settings import kept_settings, remember_given
 
 
 class SafeSettings(SafeLoading, LightningModule):
-    """Knows its arguments without being told: those that it keeps under their names.
+    """Knows its own arguments: those that it keeps under their names.
 
     They are arguments of its class or of a base, and plain values, as a checkpoint can hold them;
     of a class of the user's own also those that it keeps under no name.

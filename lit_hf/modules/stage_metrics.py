@@ -157,7 +157,7 @@ class StageScores(PreciseScores):
     added_metrics: Mapping[str, MetricLike]
 
     def configure_metrics(self) -> dict[str, Metric]:
-        """The task's metrics by name, made anew for each stage; called when the model is there."""
+        """The task's metrics by name, made for each stage; called when the model is there."""
         return {}
 
     def setup_metrics(self) -> None:

@@ -79,7 +79,7 @@ class TextClassifier(Classifier):
 
     Raises:
         InputError: when the model is loaded, if its trained classes are the same in another order.
-            Other trained classes only cost the last layer, which is then drawn anew.
+            Other trained classes only cost the last layer, which is then re-initialised.
     """
 
     task = "text_classification"
@@ -97,7 +97,7 @@ class TextClassifier(Classifier):
         super().__init__(model_name, label_names, problem_type, **settings)
         if head is not None and (isinstance(head, nn.Module) or not callable(head)):
             raise InputError(
-                "`head` wants the class of a head, or a function that makes one for the width of "
+                "`head` takes the class of a head, or a function that makes one for the width of "
                 f"the backbone, such as `head=MyHead`, but got a {type(head).__name__}."
             )
         self._make_head = head
