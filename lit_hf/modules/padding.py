@@ -1,6 +1,6 @@
 """The padding token: what batches are padded with is what the model is told."""
 
-from contextlib import suppress
+from typing import cast
 
 from lightning.pytorch import Trainer
 from transformers import PreTrainedConfig
@@ -24,10 +24,9 @@ def complete_padding(
     """
     processor = DataFacts(trainer).processor
     may_read = getattr(config, "eos_token_id", None) is not None and _reads_last_token(config)
-    if processor is None and model_name is not None and may_read:
-        with suppress(InputError):  # there is no tokenizer beside the model
-            processor = load_tokenizer(model_name)
     pad = getattr(processor, "pad_token_id", None)  # an image processor has none
+    if processor is None and model_name is not None and may_read:
+        pad = _pad_beside(model_name, config)
     if pad is not None:
         follow_padding(config, pad)
 
@@ -51,3 +50,13 @@ def follow_padding(config: PreTrainedConfig, pad_token_id: int) -> None:
 def _reads_last_token(config: PreTrainedConfig) -> bool:
     """Whether the ready head of a model may look for the last token that is no padding."""
     return not config.is_encoder_decoder and not begins_behind_padding(config)
+
+
+def _pad_beside(model_name: str, config: PreTrainedConfig) -> int | None:
+    """What the tokenizer beside a model pads with; without one its own, or its first end token."""
+    try:
+        return cast("int", load_tokenizer(model_name).pad_token_id)
+    except InputError:
+        ends: int | list[int] = config.eos_token_id
+        own: int | None = config.get_text_config().pad_token_id
+        return own if own is not None else ends[0] if isinstance(ends, list) else ends

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 ConfigValue = bool | int | float | str | None
 # Values of a config that other settings, the data or a call decide.
 _SET_ELSEWHERE = {
-    **dict.fromkeys(("num_labels", "id2label", "label2id"), "`label_names`"),
+    **dict.fromkeys(("num_labels", "id2label", "label2id"), "`num_labels` or `label_names`"),
     **dict.fromkeys(("model_type", "architectures"), "`model_name`"),
     **dict.fromkeys(("dtype", "torch_dtype"), "`trainer.precision`"),
-    **dict.fromkeys(("output_attentions", "output_hidden_states", "return_dict"), "each call"),
+    **dict.fromkeys(("output_attentions", "output_hidden_states", "return_dict"), "a call"),
     "problem_type": "`problem_type`",
 }
 
@@ -91,7 +91,7 @@ def changed_config(
     for name, value in overrides.items():
         if name in _SET_ELSEWHERE:
             raise InputError(f"`config_overrides`: {name!r} is set by {_SET_ELSEWHERE[name]}.")
-        if name not in known and not hasattr(config, name):
+        if name not in known and callable(getattr(config, name, len)):
             raise InputError(
                 f"`config_overrides`: the config of {config.model_type!r} has no {name!r}."
                 f"{nearest(name, known)}"

@@ -139,8 +139,8 @@ def check_data_fits(model: PreTrainedModel, data: object) -> None:
     num_tokens = len(tokenizer) if isinstance(tokenizer, Sized) else 0  # 0: an image processor
     if isinstance(vocab_size, int) and vocab_size < num_tokens:
         raise InputError(
-            f"the model's `vocab_size` is {vocab_size}, but the tokenizer has {num_tokens} tokens. "
-            "Change `config_overrides` or the data."
+            f"the model's `vocab_size` is {vocab_size}, but there are {num_tokens} tokens "
+            "in the tokenizer. Change `config_overrides` or the data."
         )
     for name, limit in (
         ("max_length", positions_of(config)),

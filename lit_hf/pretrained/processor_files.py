@@ -81,12 +81,16 @@ def drop_code(folder: Path) -> None:
 
 
 def without_code(settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings without the keys that name code.
+    """Settings without the keys that name code, also in parts such as `text_config`.
 
-    >>> without_code({"auto_map": {"AutoModel": "m.M"}, "size": 2})
-    {'size': 2}
+    >>> without_code({"auto_map": {"AutoModel": "m.M"}, "text_config": {"auto_map": {}, "size": 2}})
+    {'text_config': {'size': 2}}
     """
-    return {name: value for name, value in settings.items() if name not in _OF_CODE}
+    return {
+        name: without_code(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in _OF_CODE
+    }
 
 
 def write_processor(checkpoint: Mapping[str, Any], folder: Path) -> bool:
