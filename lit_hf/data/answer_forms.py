@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 Described = Mapping[str, object]
-"""What a data module says of itself, by `describe`."""
+"""The description of a data module, by `describe`."""
 Classes = Mapping[str, Mapping[str, int]]  # how many rows of each split write a class as a text
 
 

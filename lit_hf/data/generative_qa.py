@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 
 from lit_hf.data.question_answering import QuestionDataModule, QuestionSettings
-from lit_hf.data.rows.answer_places import told_place
+from lit_hf.data.rows.answer_places import given_place
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sources.resolve import Split
 from lit_hf.data.tokenization.prompts import (
@@ -70,7 +70,7 @@ class GenerativeQADataModule(QuestionDataModule):
         InputError: when prepared, with a report of what is wrong with files or rows.
     """
 
-    find_answer = staticmethod(told_place)
+    find_answer = staticmethod(given_place)
     pad_windows = staticmethod(pad_prompts)
     task = "generative_qa"
 

@@ -1,4 +1,4 @@
-"""Where an answer stands in its context, when nobody says where."""
+"""Where an answer stands in its context, where the file gives no place."""
 
 import re
 import unicodedata
@@ -61,7 +61,7 @@ def is_bordered(text: str, place: Span) -> bool:
 
 
 def _in_word(text: str, place: int, particles: bool) -> bool:
-    """Whether a word or a number goes on at a place, so that none ends or begins there."""
+    """Whether a word or a number continues at a place, so that none ends or begins there."""
     before, after = text[place - 1], text[place]
     if joins(after):
         return True
@@ -99,10 +99,10 @@ def _starts(context: str, text: str) -> list[int]:
 def _folded_places(context: str, text: str, loose: bool) -> list[Span]:
     """Where a text stands when both are written in one form, as places of the context as it is."""
     letters, units = _folded(context, loose)
-    wanted, _ = _folded(text, loose)
+    target, _ = _folded(text, loose)
     places = []
-    for first in _starts(letters, wanted):
-        last = first + len(wanted) - 1
+    for first in _starts(letters, target):
+        last = first + len(target) - 1
         is_cut = (first > 0 and units[first - 1] == units[first]) or (
             last + 1 < len(units) and units[last + 1] == units[last]
         )

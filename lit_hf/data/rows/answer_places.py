@@ -1,4 +1,4 @@
-"""The place of each answer in its context, as the file says it or as its letters tell it."""
+"""The place of each answer in its context, as the file gives it, or found by its letters."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,17 +23,17 @@ class Answer(NamedTuple):
     num_places: int = 1
 
 
-# From context, answer and the start that is told to the answer with its place; None refuses it.
+# From context, answer and its `answer_start` to the answer with its place; None refuses it.
 FindAnswer = Callable[[str, str, int | None], Answer | None]
 
 
 def locate(context: str, text: str, start: int | None) -> Answer | None:
-    """Find an answer where it is said to stand, else in the only place or in one nearby.
+    """Find an answer at its `answer_start`, else in the only place or in one nearby.
 
     Args:
         context: the text that holds it.
         text: the answer.
-        start: where it is said to stand; None where nothing is said, then the first place counts
+        start: its `answer_start`; None where the file gives none, then the first place counts
             (see `find_places`).
 
     Returns:
@@ -51,8 +51,8 @@ def locate(context: str, text: str, start: int | None) -> Answer | None:
         return None
     if start is None:
         return _answer(context, places[0], len(places))
-    said = [place for place in same_places(context, text) if place[0] == start]
-    nearest = min(said or places, key=lambda place: abs(place[0] - start))
+    given = [place for place in same_places(context, text) if place[0] == start]
+    nearest = min(given or places, key=lambda place: abs(place[0] - start))
     is_near = len(places) == 1 or abs(nearest[0] - start) <= _REACH
     return _answer(context, nearest) if is_near else None
 
@@ -61,12 +61,15 @@ def _answer(context: str, place: Span, num_places: int = 1) -> Answer:
     return Answer(context[place[0] : place[1]], place[0], num_places)
 
 
-def told_place(context: str, text: str, start: int | None) -> Answer:
-    """Keep an answer as it is, with its place if it stands where it is told to.
+def given_place(context: str, text: str, start: int | None) -> Answer:
+    """Keep an answer as it is, with its `answer_start` if it stands there.
 
     For answers that need not stand in the context.
 
-    >>> told_place("the old mill", "old", 4).start, told_place("the old mill", "a mill", None).start
+    >>> (
+    ...     given_place("the old mill", "old", 4).start,
+    ...     given_place("the old mill", "a mill", None).start,
+    ... )
     (4, -1)
     """
     stands = start is not None and start >= 0 and context.startswith(text, start)

@@ -29,7 +29,7 @@ _FLAGS = ({"0", "1"}, {"false", "true"})
 
 
 def known_names(tables: Sequence[Table], column: str) -> list[str]:
-    """The names of the classes that the format of some tables tells; [] where it tells none.
+    """The names of the classes that the format of some tables gives; [] where it gives none.
 
     Those of subfolders stand in the order of all classes, others in the format's own.
 
@@ -51,11 +51,11 @@ def names_without_training(known: list[str], config: PreTrainedConfig) -> list[s
     """The names of the classes where there are no training rows: those of a trained model.
 
     Args:
-        known: names that the format of the other rows tells.
+        known: names that the format of the other rows gives.
         config: of the model.
 
     Raises:
-        InputError: if neither tells any.
+        InputError: if neither gives any.
     """
     trained = names_of(config) if is_classifier(config) else []
     readable = {name_key(name) for name in trained}
@@ -74,7 +74,7 @@ def reading_of_model(config: PreTrainedConfig, task: str, names: Sequence[str]) 
     Args:
         config: of the model.
         task: of the data.
-        names: of the classes in order; of others a model says nothing.
+        names: of the classes in order; of other classes a model knows nothing.
     """
     about = (getattr(config, "task_specific_params", None) or {}).get(task)
     is_same = names_of(config) == list(names)
@@ -129,7 +129,7 @@ def check_flags(
         labels: the labels of each row, as the rows write them.
         where: file and column, for the message.
         names: `label_names`, where they are listed.
-        is_train: whether these are training rows; of others fewer things can be told.
+        is_train: whether these are training rows; of others less can be known.
 
     Raises:
         InputError: saying what to do.
@@ -212,8 +212,8 @@ def check_classes(
         log.warning(f"no training row has the label {_listed(never)}: it stays unlearnt.")
     only = {names[index]: n for index, n in validated.items() if index not in trained}
     if only:
-        told = f"{sum(only.values())} labels of validation rows stand in no training row"
-        log.warning(f"{told} ({_listed(only)}): no model can learn them.")
+        fault = f"{sum(only.values())} labels of validation rows stand in no training row"
+        log.warning(f"{fault} ({_listed(only)}): no model can learn them.")
     forms = [" ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names]
     counts = Counter(forms)
     alike = [name for name, form in zip(names, forms, strict=True) if counts[form] > 1]
@@ -230,8 +230,8 @@ def check_spellings(labels: Mapping[str, int]) -> None:
     kept = spellings(labels)
     other = [f"{text} as {kept[name_key(text)]}" for text in labels if text not in kept.values()]
     if other:
-        told = "training rows write one class in several ways, which is taken as most have it"
-        log.warning(f"{told}: {_listed(other)}.")
+        fault = "training rows write one class in several ways, which is taken as most have it"
+        log.warning(f"{fault}: {_listed(other)}.")
 
 
 def _listed(names: Iterable[str]) -> str:

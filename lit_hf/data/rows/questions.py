@@ -55,7 +55,7 @@ def read_questions(
     Args:
         tables: the tables of the split, read one after another.
         columns: which columns make a question.
-        find_answer: `locate` where answers have to stand in the context, `told_place` where they
+        find_answer: `locate` where answers have to stand in the context, `given_place` where they
             need not.
         on_bad_row: "error" to refuse bad rows, "skip" to skip them; "all" to refuse them and ids
             that came before, since a file of predictions has one answer for each.

@@ -78,13 +78,12 @@ def read_examples(
         tables: the tables of the split, read one after another.
         columns: which columns make an example.
         problem_type: how a label cell is read.
-        on_bad_row: "error" to refuse bad rows, "skip" to skip them, "keep" to predict them all the
-            same, with "" for a bad text and a report.
+        on_bad_row: "error" to refuse bad rows, "skip" to skip them, "keep" for "" for a bad text.
         listed: names of the classes where they are listed: one such as "0.5" is refused otherwise.
 
     Returns:
-        A data set of `id`, `text`, `pair` and `label`, and of a template the places of its `values`
-        in the text, memory-mapped, and what was found.
+        A data set of `id`, `text`, `pair`, `label`, and the places of a template's `values`, and
+        what was found.
 
     Raises:
         InputError: with the report of all bad rows, or if nothing is left.

@@ -72,7 +72,7 @@ def tables_from_dataset(
             by `save_to_disk`, CIFAR-10's batches in a folder or a .tar.gz, or a Hub id.
         subset: folder inside the folder, or configuration of the Hub data set; `dataset` may be
             that inner folder itself.
-        split: which part is wanted.
+        split: which part.
         column_names: names of the columns of files without a header line.
 
     Raises:

@@ -56,8 +56,8 @@ def names_of_split(names: Sequence[str], split: Split, place: str = "") -> list[
     found = [name for name in names if split_of(name) == split]
     other = [name for name in names if split_of(name) == "evaluation"]
     if split == "val" and other and not found:
-        told = f"{other[0]} is taken for test rows; to validate on it set `val_file`"
-        log.warning(f"{place}: nothing is named as validation rows, {told}.")
+        fault = f"{other[0]} is taken for test rows; to validate on it set `val_file`"
+        log.warning(f"{place}: nothing is named as validation rows, {fault}.")
     found = found or (other if split == "test" else [])
     return [name for name in found if _words(name)[0] in _KNOWN] or found
 
@@ -84,7 +84,7 @@ def files_of_split(folder: Path, files: Mapping[Path, str], split: Split) -> lis
     Args:
         folder: the folder.
         files: each file, or folder of images, and the name that says its split.
-        split: which part is wanted.
+        split: which part.
 
     Raises:
         InputError: if several files may be the split.

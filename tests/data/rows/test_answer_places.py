@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from lit_hf.data.rows.answer_places import Answer, locate, told_place
+from lit_hf.data.rows.answer_places import Answer, given_place, locate
 
 CONTEXT = "She sold the old mill by the river."
 
@@ -40,6 +40,6 @@ def test_locate__finds_an_answer_in_the_other_form(form: str) -> None:
             assert locate(context, answer, start) == Answer(own, context.index(own))
 
 
-def test_told_place__leaves_an_answer_as_it_is() -> None:
-    assert told_place("the Old mill", "old", None) == Answer("old", -1)
-    assert told_place("the old mill", "old", 4) == Answer("old", 4)
+def test_given_place__leaves_an_answer_as_it_is() -> None:
+    assert given_place("the Old mill", "old", None) == Answer("old", -1)
+    assert given_place("the old mill", "old", 4) == Answer("old", 4)

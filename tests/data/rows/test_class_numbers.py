@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image, List, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 
-from lit_hf import ImageClassificationDataModule, InputError, TextClassificationDataModule
+from lit_hf import InputError, TextClassificationDataModule
 from lit_hf.data.rows.class_numbers import by_name
 from lit_hf.data.sources.table import Row, Table, table_from_rows
-from tests.images import png
 
 TEXTS = [f"text {number}" for number in range(8)]
 Settings = dict[str, Any]
@@ -65,24 +64,13 @@ def test_files_and_rows__that_number_their_classes_in_other_orders(
     assert [list(part["labels"]) for part in data.splits.values()] == [[1, 3, 0, 1]] * 2
 
 
-def test_lists_and_images__that_number_their_classes_in_other_orders(
-    tiny_model: str, tiny_vit: str
-) -> None:
+def test_lists__that_number_their_classes_in_other_orders(tiny_model: str) -> None:
     lists = [["joy"], ["fear", "joy"], [], ["fear"]]
     data: Any = TextClassificationDataModule(tiny_model, problem_type="multi_label")
     data.with_rows(train=_given(["joy", "fear"], lists), val=_given(["fear", "joy"], lists))
     data.setup("fit")
     for part in data.splits.values():
         assert list(map(set, part["labels"])) == [{0}, {0, 1}, set(), {1}]
-    given = []
-    for names in (["cat", "dog"], ["dog", "cat"]):
-        features = Features({"image": Image(), "label": ClassLabel(names=names)})
-        images = [{"bytes": png(number), "path": None} for number in range(2)]
-        numbers = [names.index("cat"), names.index("dog")]
-        given.append(Dataset.from_dict({"image": images, "label": numbers}, features=features))
-    data = ImageClassificationDataModule(tiny_vit).with_rows(train=given[0], val=given[1])
-    data.setup("fit")
-    assert [list(part["labels"]) for part in data.splits.values()] == [[0, 1]] * 2
 
 
 def test_label_names__in_another_order_or_other_words(tiny_model: str, tmp_path: Path) -> None:

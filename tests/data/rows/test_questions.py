@@ -4,7 +4,7 @@ import unicodedata
 import pytest
 
 from lit_hf import InputError
-from lit_hf.data.rows.answer_places import FindAnswer, locate, told_place
+from lit_hf.data.rows.answer_places import FindAnswer, given_place, locate
 from lit_hf.data.rows.questions import QuestionColumns, read_questions
 from lit_hf.data.sources.table import table_from_rows
 
@@ -52,9 +52,9 @@ def test_answers__need_not_stand_in_the_context_where_they_are_generated() -> No
     """Their place is kept only where they really stand; the cache keeps both ways apart."""
     for start, found in ((13, 13), (12, -1), (-1, -1), (None, -1)):
         row = _row(answers=[{"text": "old mill", "answer_start": start}])
-        assert _read(row, find_answer=told_place)[0]["starts"] == [found]
+        assert _read(row, find_answer=given_place)[0]["starts"] == [found]
         assert _read(row)[0]["starts"] == [13]
-    assert _read(_row(answers="a new mill"), find_answer=told_place)[0]["starts"] == [-1]
+    assert _read(_row(answers="a new mill"), find_answer=given_place)[0]["starts"] == [-1]
 
 
 FAR = {"context": f"mill {'x' * 200} mill", "answers": [{"text": "mill", "answer_start": 100}]}
@@ -132,7 +132,7 @@ def test_answers__that_are_found_otherwise_are_told(
     assert (row["answers"], caplog.text) == ([unicodedata.normalize("NFD", "서울")], "")
 
 
-@pytest.mark.parametrize("find_answer", [locate, told_place])
+@pytest.mark.parametrize("find_answer", [locate, given_place])
 def test_answers__of_a_question_marked_as_impossible(
     find_answer: FindAnswer, caplog: pytest.LogCaptureFixture
 ) -> None:
