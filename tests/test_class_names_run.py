@@ -115,16 +115,6 @@ def _csv(folder: Path, names: Sequence[object]) -> str:
     return str(folder / "rows.csv")
 
 
-def _jsonl(folder: Path, names: Sequence[object]) -> str:
-    _frame(names).to_json(folder / "rows.jsonl", orient="records", lines=True)
-    return str(folder / "rows.jsonl")
-
-
-def _parquet(folder: Path, names: Sequence[object]) -> str:
-    _frame(names).to_parquet(folder / "rows.parquet")
-    return str(folder / "rows.parquet")
-
-
 def _numbered(folder: Path, names: Sequence[object], order: Sequence[str] = ()) -> str:
     """ClassLabel in an order of its own, by default that of sorted texts."""
     order = list(order) or sorted(map(str, names))
@@ -163,9 +153,6 @@ SPELLINGS: list[tuple[Write, list[object]]] = [
     (_csv, [*NUMBERS]),
     (_csv, [f"{int(name):02}" for name in NUMBERS]),
     (_csv, [float(name) for name in NUMBERS]),
-    (_jsonl, [int(name) for name in NUMBERS]),
-    (_jsonl, [float(name) for name in NUMBERS]),
-    (_parquet, [int(name) for name in NUMBERS]),
 ]
 
 
@@ -176,7 +163,7 @@ def test_texts__index_of_a_placeholder_is_the_number_of_a_class(
     assert _accuracies(text_model(PLACEHOLDERS), write(tmp_path, labels)) == {1.0}
 
 
-@pytest.mark.parametrize("write", [_csv, _jsonl, _parquet, _numbered, _mapping])
+@pytest.mark.parametrize("write", [_csv, _numbered, _mapping])
 def test_texts__names_of_a_trained_model_are_matched_by_name(
     write: Write, text_model: Make, tmp_path: Path
 ) -> None:

@@ -5,11 +5,8 @@ import pytest
 
 from lit_hf.errors import InputError
 from lit_hf.functional.labels import (
-    are_all_numbers,
-    are_numbers,
     checked_names,
     class_ids,
-    hold_numbers,
     in_class_order,
     names_in_order,
     spellings,
@@ -87,26 +84,6 @@ def test_class_ids__by_name_else_by_number() -> None:
 def test_class_ids__refusals(labels: list[str], names: list[str], reading: Any, found: str) -> None:  # noqa: ANN401 - a reading
     with pytest.raises(InputError, match=found):
         class_ids(_places(*labels), names, "a.csv", reading)
-
-
-@pytest.mark.parametrize(
-    ("names", "other"),
-    [
-        *((names, True) for names in (["01", "02"], ["1", "0"], ["0", "1", "3"], ["0", "cat"])),
-        *((names, True) for names in (["-1", "1"], ["0.5", "1.5"])),
-        *(
-            (names, False)
-            for names in (["00", "1.0"], ["0", "1"], ["no", "yes"], ["a1", "LABEL_0"])
-        ),
-    ],
-)
-def test_names__that_are_other_numbers_than_those_of_the_classes(
-    names: list[str], other: bool
-) -> None:
-    assert hold_numbers(names) == other
-    assert not are_numbers(names, names)
-    assert are_all_numbers(["-1", "0.5"])
-    assert not are_all_numbers(["1", "cat"])
 
 
 def test_given_names__are_texts_of_values() -> None:

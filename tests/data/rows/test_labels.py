@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
-from datasets import Dataset
 from transformers import BertConfig
 
 from lit_hf import InputError, TextClassificationDataModule
@@ -12,7 +11,6 @@ from lit_hf.data.rows.labels import (
     check_classes,
     check_flags,
     check_spellings,
-    class_counts,
     in_order_of_model,
     known_names,
     names_of_rows,
@@ -135,14 +133,6 @@ def test_names__are_one_in_both_unicode_forms(tiny_model: str) -> None:
     data.with_rows(train=train, val=[{"text": "b", "label": parted}]).setup("fit")
     assert data.label_names == ["부산", "서울"]
     assert [list(part["labels"]) for part in data.splits.values()] == [[1, 1, 1, 0], [1]]
-
-
-def test_counts__are_of_each_class_by_its_number() -> None:
-    assert class_counts(Dataset.from_dict({"labels": [2, 0, 2]}), "single_label") == {0: 1, 2: 2}
-    multi = Dataset.from_dict({"labels": [[2, 0], [], [2]]})
-    assert class_counts(multi, "multi_label") == {0: 1, 2: 2}
-    assert class_counts(Dataset.from_dict({"labels": [0.5]}), "regression") == {}
-    assert class_counts(None, "single_label") == {}
 
 
 # Lists of labels.

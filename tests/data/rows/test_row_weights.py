@@ -1,10 +1,7 @@
-import json
 import math
 from decimal import Decimal
-from pathlib import Path
 
 import lightning.pytorch as pl
-import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
@@ -12,7 +9,6 @@ from datasets import Dataset
 from lit_hf import HFDataModule, InputError
 from lit_hf.data.rows.report import CellError
 from lit_hf.data.rows.row_weights import check_weights, weight_of
-from tests.images import png
 from tests.tasks import Row, Task
 
 COLUMN = "importance"
@@ -94,22 +90,3 @@ def test_bad_weights__are_told_by_row_column_and_value(any_task: Task) -> None:
             _data(any_task).with_rows(train=given).setup("fit")
     with pytest.raises(InputError, match="have no weights"):
         check_weights(Dataset.from_dict({"id": ["a"]}), COLUMN, "train.csv")
-
-
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_weights__of_files(kind: str, any_task: Task, tmp_path: Path) -> None:
-    rows = _rows(any_task)
-    for number, row in enumerate(rows):
-        if "image" in row:
-            (tmp_path / f"{number}.png").write_bytes(png(number))
-            row["image"] = f"{number}.png"
-    path = tmp_path / f"train.{kind}"
-    frame = pd.DataFrame(rows)
-    if kind == "csv":
-        frame.to_csv(path, index=False)
-    elif kind == "parquet":
-        frame.to_parquet(path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    data = _data(any_task, train_file=str(path))
-    assert _weights(data) == pytest.approx({str(n): n / 10 for n in range(8)})

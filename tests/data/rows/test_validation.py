@@ -103,12 +103,3 @@ def test_rows__that_repeat_the_header_line_are_bad(name: str, tmp_path: Path) ->
     with pytest.raises(InputError, match=r"repeats the header line: line [23] has"):
         _read([table])
     assert [item["id"] for item in _read([table], "skip")[0]] == ["x", "y"]
-
-
-def test_errors_of_the_code__name_the_row(tmp_path: Path) -> None:
-    def read(row: Row, note: Note) -> Item:
-        raise RuntimeError("a bug")
-
-    with pytest.raises(RuntimeError) as caught:
-        checked_rows([_table(tmp_path, "a.csv", "x,2")], RowKind("x", "", FEATURES, read), "error")
-    assert caught.value.__notes__ == ["In `read_row` of line 2."]

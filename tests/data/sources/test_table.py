@@ -88,13 +88,6 @@ def test_single_precision__has_the_digits_of_its_text(tmp_path: Path) -> None:
         assert gap is None or gap != gap
 
 
-def test_frame__that_is_none_or_names_a_column_twice() -> None:
-    twice = pd.DataFrame([["a", "b"]], columns=["text", "text"])
-    for given, found in ((twice, "'text' is there twice"), ([None], "a list that holds a None")):
-        with pytest.raises(InputError, match=f"rows: .*{found}"):
-            table_in_memory("rows", given)
-
-
 def test_cells__are_changed_by_a_function_that_names_the_row() -> None:
     table = table_from_rows("rows", [{"n": "1"}, {"n": "x"}]).with_cells("n", int)  # type: ignore[arg-type]  # refuses some
     rows = table.rows()
