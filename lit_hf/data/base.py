@@ -18,12 +18,7 @@ from lit_hf.data.sampling.batching import Batching, sizes_of
 from lit_hf.data.sampling.collating import Collate, MarkedBatch, OwnCollate, collate_of
 from lit_hf.data.sampling.encoded_rows import Columns
 from lit_hf.data.sampling.samplers import keeps_order, make_loader
-from lit_hf.data.sources.resolve import (
-    Split,
-    local_paths,
-    tables_from_dataset,
-    tables_from_files,
-)
+from lit_hf.data.sources.resolve import Split, local_paths, tables_of_split
 from lit_hf.data.sources.stages import STAGES, log_rows, no_rows, refuse_shared
 from lit_hf.data.sources.table import Row, Table, table_in_memory
 from lit_hf.errors import InputError, at_least
@@ -177,12 +172,8 @@ class HFDataModule(ItemReader, ModelOfData):
         """The tables of a split; [] where it has no source of its own."""
         self.forget_changed()
         if split not in self._tables:
-            files, names, found = self.files[split], self.column_names, list[Table]()
-            if files:
-                found = tables_from_files(files, names)
-            elif self.dataset:
-                found = tables_from_dataset(self.dataset, self.subset, split, names)
-            self._tables[split] = found
+            source = (self.files[split], self.dataset, self.subset, self.column_names)
+            self._tables[split] = tables_of_split(split, *source)
         return self._tables[split]
 
     # Life of a data module.

@@ -44,6 +44,19 @@ def local_paths(
     return [os.fspath(path) for path in paths]
 
 
+def tables_of_split(
+    split: Split,
+    files: str | Sequence[str] | None,
+    dataset: str | None,
+    subset: str | None,
+    column_names: Sequence[str] | None,
+) -> list[Table]:
+    """The tables of a split, of its files or else of a data set; [] where neither has any."""
+    if files:
+        return tables_from_files(files, column_names)
+    return tables_from_dataset(dataset, subset, split, column_names) if dataset else []
+
+
 def tables_from_files(
     files: str | Sequence[str], column_names: Sequence[str] | None = None
 ) -> list[Table]:
