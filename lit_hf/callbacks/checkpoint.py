@@ -109,19 +109,22 @@ def _in_own_folder(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str
         state: in a checkpoint.
         callback: who will load it.
     """
-    folder = Path(str(callback.dirpath))
+    folder, before = Path(str(callback.dirpath)), Path(str(state.get("dirpath") or ""))
 
     def found(path: str, score: object) -> str:
-        here = folder / file_name(path)
+        old = Path(path)  # `{val/loss}` in a file's name makes a folder of it
+        here = folder / (old.relative_to(before) if old.is_relative_to(before) else file_name(path))
         return str(here) if here.is_file() and has_score(here, str(callback.monitor), score) else ""
 
     scores = state.get("best_k_models") or {}
-    kept = {found(path, score): score for path, score in scores.items() if found(path, score)}
+    models = {found(path, score): score for path, score in scores.items() if found(path, score)}
     score, path = state.get("best_model_score"), state.get("best_model_path") or ""
     best = found(path, score) if path else ""
     if not best:
-        best = (min if callback.mode == "min" else max)(kept, key=lambda k: kept[k], default="")
-        score = kept.get(best)
+        best = (min if callback.mode == "min" else max)(
+            models, key=lambda path: models[path], default=""
+        )
+        score = models.get(best)
     if path and not best and callback.monitor is not None:
         log.warning(
             f"the best checkpoint before, {path}, is not in {folder}, or has other weights now: "
@@ -132,7 +135,7 @@ def _in_own_folder(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str
         "dirpath": callback.dirpath,
         "best_model_path": best,
         "best_model_score": score,
-        "best_k_models": kept,
+        "best_k_models": models,
         "kth_best_model_path": found(state.get("kth_best_model_path") or "-", None),
         "last_model_path": found(state.get("last_model_path") or "-", None),
     }

@@ -1,4 +1,4 @@
-"""Weights in shards: each process keeps a part of every layer and sees it whole while it runs."""
+"""FSDP: each process keeps a part of every layer, and gathers the layer while it runs."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -60,7 +60,7 @@ def follow_others(trainer: Trainer, error: Exception, patience: float = 30) -> N
             ) from error
         if ended:
             raise SharedFaultError(
-                "another process of this run has ended and said why; the others cannot continue."
+                "another process of this run ended, see its message; the others cannot continue."
             ) from error
         time.sleep(0.05)
 

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 Fact = str | int | float | None
 
 
-def differences(held: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
-    """What is not as it was.
+def differences(saved: Mapping[str, Fact], own: Mapping[str, Fact]) -> list[str]:
+    """What has changed.
 
     Args:
-        held: facts by their names, as they were.
+        saved: facts by their names, as they were.
         own: as they are.
 
     >>> differences({"batch_size": 32, "seed": 0}, {"batch_size": 16, "seed": 0})
     ['batch_size was 32, is 16']
     """
     return [
-        f"{name} was {held.get(name)}, is {own.get(name)}"
-        for name in {**held, **own}
-        if held.get(name) != own.get(name)
+        f"{name} was {saved.get(name)}, is {own.get(name)}"
+        for name in {**saved, **own}
+        if saved.get(name) != own.get(name)
     ]

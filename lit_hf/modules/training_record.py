@@ -109,11 +109,11 @@ class TrainingRecord:
             return
         changes = changed_validation(trainer, self._facts)
         if changes and (best := forget_best(trainer)) is not None:
-            kept = f" {best}, the best before, stays until a file of its name is written."
+            best_before = f" {best}, the best before, stays until a file of its name is written."
             _warn(
                 trainer,
                 f"the validation scores other rows than before ({'; '.join(changes)}), so the best "
-                f"score starts again.{kept if best else ''}",
+                f"score starts again.{best_before if best else ''}",
             )
         keys = data.row_keys("val")
         if num := self._num_trained(keys, "val"):

@@ -35,11 +35,11 @@ def test_killed_process__is_named_with_its_signal() -> None:
             follow_others(trainer, LOST)
 
 
-def test_process__that_ended_by_itself_has_said_why() -> None:
+def test_process__that_ended_by_itself_has_a_message() -> None:
     for code in ("raise SystemExit(1)", "pass"):
         with (
             _beside(code) as (trainer, _),
-            pytest.raises(SharedFaultError, match="said why") as error,
+            pytest.raises(SharedFaultError, match="see its message") as error,
         ):
             follow_others(trainer, LOST)
         assert "SIGKILL" not in str(error.value)

@@ -83,8 +83,8 @@ class KnownRows(SafeLoading, LightningDataModule):
             gone |= {"val", "test"}
             vars(self).pop("label_names", None)
         for name in gone:
-            for kept in ("splits", "_summaries", "_found", "_lengths"):
-                getattr(self, kept, {}).pop(name, None)
+            for cache in ("splits", "_summaries", "_found", "_lengths"):
+                getattr(self, cache, {}).pop(name, None)
         self._tables.pop(split, None)
         self._is_checked = False
 

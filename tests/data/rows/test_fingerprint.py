@@ -92,35 +92,6 @@ def test_source__names_the_files_and_whether_rows_are_set_aside(
     assert not aside.is_set_aside("test")
 
 
-def test_facts__of_validations_know_rows_and_how_they_are_read(
-    tiny_t5: str, question_rows: Rows
-) -> None:
-    class Fit:
-        """Stands for a Trainer that trains."""
-
-        class state:  # noqa: N801 - the Trainer's name
-            fn = "fit"
-
-    samples: list[object] = []
-
-    def facts(**settings: Any) -> dict[str, Any]:  # noqa: ANN401 - of the data
-        sizes = {"max_length": 64, "doc_stride": 8, "val_fraction": 0, **settings}
-        data = GenerativeQADataModule(tiny_t5, **sizes)
-        data.trainer = Fit()  # type: ignore[assignment]  # as much of one as is asked for
-        data.with_rows(train=question_rows, val=question_rows)
-        samples.append(data.source("val").get("sample"))
-        return dict(data.validation_facts())
-
-    whole, sample = facts(), facts(val_sample=4)
-    assert whole["number of validation rows"] == 8
-    assert sample["number of validation rows"] == 4
-    assert facts(val_sample=4, seed=3)["sample of them"] != sample["sample of them"]
-    assert samples[0] is None
-    assert samples[1] == sample["sample of them"]
-    content = "content of the validation rows"
-    assert whole[content] == sample[content] != facts(max_length=40)[content]
-
-
 # Rows that are given anew.
 
 
