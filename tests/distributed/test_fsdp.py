@@ -17,16 +17,10 @@ from lightning.pytorch.strategies import (
 )
 from torch import nn
 from transformers import (
-    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
-    BartConfig,
-    BartForConditionalGeneration,
-    PreTrainedModel,
-    ResNetConfig,
-    ResNetForImageClassification,
 )
 
-from lit_hf import InputError, MeanHead, TextClassifier
+from lit_hf import InputError, MeanHead
 from lit_hf.checkpointing.reader import read_checkpoint
 from lit_hf.cli.command import main
 from lit_hf.distributed.fsdp import (
@@ -264,23 +258,6 @@ def test_command__writes_files_that_one_process_reads(
     for name, value in state["state"].items():
         assert value["exp_avg"].shape == shapes[name]
         assert int(value["step"]) == 3
-
-
-def test_layers__are_the_blocks_of_any_model(tiny_model: str, tiny_t5: str) -> None:
-    text = AutoModelForSequenceClassification.from_pretrained(tiny_model)
-    assert _kinds(text) == ["BertLayer"] * 2
-    own = TextClassifier(tiny_model, label_names=["a", "b"], head=MeanHead)
-    assert _kinds(own.model) == ["BertLayer"] * 2
-    assert _kinds(AutoModelForSeq2SeqLM.from_pretrained(tiny_t5)) == ["T5Block"] * 4
-    small = BartConfig(vocab_size=50, d_model=16, encoder_layers=2, decoder_layers=1)
-    kinds = ["BartEncoderLayer"] * 2 + ["BartDecoderLayer"]
-    assert _kinds(BartForConditionalGeneration(small)) == kinds
-    stages = ResNetConfig(embedding_size=4, hidden_sizes=[8, 8], depths=[1, 1])
-    assert _kinds(ResNetForImageClassification(stages)) == ["ResNetStage"] * 2
-
-
-def _kinds(model: PreTrainedModel) -> list[str]:
-    return [type(layer).__name__ for layer in layers_of(model)]
 
 
 def test_layer__that_shares_a_weight_is_gathered_with_the_whole() -> None:

@@ -48,7 +48,7 @@ class KnownRows(SafeLoading, LightningDataModule):
         super().__init__()
         self.splits: dict[Split, Dataset] = {}
         self._tables: dict[Split, list[Table]] = {}
-        self._sources: dict[Split, str] = {}  # what the tables were looked for by
+        self._sources: dict[Split, str] = {}  # files and settings that the tables were read from
         self._is_checked = False
         self._keys: dict[str, Keys] = {}
         self._stamps: dict[str, str] = {}
@@ -57,7 +57,7 @@ class KnownRows(SafeLoading, LightningDataModule):
         return {**vars(self), "trainer": None}
 
     def without_rows(self) -> Self:
-        """A copy that holds settings only, such as the processes that load batches get."""
+        """A copy with the settings only, for the processes that load batches."""
         bare = copy.copy(self)
         for name in _OF_ROWS & vars(bare).keys():
             setattr(bare, name, {})
@@ -74,17 +74,15 @@ class KnownRows(SafeLoading, LightningDataModule):
     def forget(self, split: Split) -> None:
         """Forget what was read of a split that gets other rows, and what followed from it.
 
-        That is the part set aside for validation, the names of the classes and their numbers.
+        From rows with labels follow the part set aside for validation, the names of the classes and
+        their numbers in all splits.
         """
-        gone = {split}
-        if split == "train" or (split == "val" and not self._tables.get("val")):
-            gone |= {"train", "val"}
-        if split == "train" or (split != "predict" and not self._tables.get("train")):
-            gone |= {"val", "test"}
-            vars(self).pop("label_names", None)
-        for name in gone:
+        is_labelled = split != "predict"
+        for name in self.files if is_labelled else (split,):
             for cache in ("splits", "_summaries", "_found", "_lengths"):
                 getattr(self, cache, {}).pop(name, None)
+        if is_labelled:
+            vars(self).pop("label_names", None)
         self._tables.pop(split, None)
         self._is_checked = False
 
@@ -110,14 +108,12 @@ class KnownRows(SafeLoading, LightningDataModule):
 
     def validation_facts(self) -> dict[str, Fact]:
         """What makes the scores of two validations comparable; {} where there are no rows."""
-        rows = self._all_rows("val")
-        if rows is None:
+        if not (source := self.source("val")):
             return {}
-        scored = self.rows("val")  # may be a sample of them
         return {
-            "number of validation rows": scored.num_rows,
-            "content of the validation rows": self._stamp_of(rows),
-            **({} if scored is rows else {"sample of them": self._stamp_of(scored)}),
+            "number of validation rows": self.rows("val").num_rows,
+            "content of the validation rows": str(source["stamp"]),
+            "sample of them": str(source.get("sample")),
             "tokenizer or image processor": processor_stamp(self.state_dict()["processor"]),
         }
 
