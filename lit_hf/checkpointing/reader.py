@@ -4,7 +4,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -82,13 +82,3 @@ def check_task(path: str | Path, checkpoint: Mapping[str, object], task: str) ->
     config = settings.get("config_overrides") if isinstance(settings, dict) else None
     if not isinstance(config, dict) or "pytorch-lightning_version" not in checkpoint:
         raise InputError(f"{path}: incomplete, it has no model config or no Lightning version.")
-
-
-def saved_config(path: str | Path, task: str) -> Mapping[str, object]:
-    """The model config in a checkpoint of a task, in plain types.
-
-    Raises:
-        InputError: if the checkpoint is of another task.
-    """
-    check_task(path, checkpoint := read_checkpoint(path), task)
-    return cast("Mapping[str, object]", checkpoint["hyper_parameters"]["config_overrides"])

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from lit_hf.callbacks.fingerprint import changed_plan, facts_of_plan, saved_fingerprint
 from lit_hf.callbacks.results_file import ended_at
 from lit_hf.callbacks.resume_guard import ResumeGuard
-from lit_hf.checkpointing.reader import load_verified, read_checkpoint, saved_config
+from lit_hf.checkpointing.reader import check_task, load_verified, read_checkpoint
 from lit_hf.checkpointing.select import latest_valid_checkpoint
 from lit_hf.data.base import HFDataModule
 from lit_hf.errors import InputError, told_as_input
@@ -106,8 +106,8 @@ def take(
         InputError: if it is of another task or another model than was typed, or holds nothing to
             resume from.
     """
-    checkpoint = read_checkpoint(path)
-    module.checkpoint_config = saved_config(path, module.task)
+    check_task(path, checkpoint := read_checkpoint(path), module.task)
+    module.checkpoint_config = checkpoint["hyper_parameters"]["config_overrides"]
     # A run that was moved, or is named by another path, is the same run.
     warnings.filterwarnings("ignore", "The dirpath has changed")
     if verb == "fit":
