@@ -59,7 +59,7 @@ def _recipes(inputs: Path) -> list[Case]:
     files = _files(inputs, "v2_train.json", "v2_dev.json")
     skipped = ("--data.max_length", "96", "--data.doc_stride", "24", "--data.on_bad_row", "skip")
     cases.append(_run("generative_qa/squad_t5", inputs / "t5", *files, *skipped))
-    images = ("--data.dataset", str(inputs / "cifar"))
+    images = ("--data.dataset", str(inputs / "cifar"), "--data.augmentations", "[]")
     for name in ("cifar10", "cifar10_vit_base"):
         cases.append(_run(f"image_classification/{name}", inputs / "vit", *images, verbs=("test",)))
     return cases

@@ -1,6 +1,6 @@
 """HFModule: what the modules of all tasks share, from weights to optimizer to checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 from lit_hf.batches import StepOutput
 from lit_hf.checkpointing.metadata import add_metadata
 from lit_hf.checkpointing.resume_state import ResumeState
+from lit_hf.checkpointing.state_checks import check_optimizer_states
 from lit_hf.distributed.fsdp import apply_fsdp
 from lit_hf.errors import InputError, told_as_input
 from lit_hf.metrics.added import MetricLike, as_metrics
@@ -81,6 +82,7 @@ class HFModule(
     """
 
     task: str
+    _optimizer_states: Sequence[Mapping[str, Any]] = ()  # of the checkpoint that is resumed
     checkpoint_config: Mapping[str, object] | None = None  # of a checkpoint that will be loaded
 
     def __init__(
@@ -176,6 +178,8 @@ class HFModule(
     def on_fit_start(self) -> None:
         """Begin in training mode; refuse what the model or its schedule does not go with."""
         begin_fit(self.trainer, self, self.model)
+        states, self._optimizer_states = self._optimizer_states, []
+        check_optimizer_states(self.trainer, states)
         self.weights_step.begin_training(self.trainer)
         check_monitors(self.trainer, self.metric_names(), self.added_metrics)
 
@@ -263,6 +267,7 @@ class HFModule(
 
     def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random numbers' state, for a training that resumes, and the rows so far."""
+        self._optimizer_states = checkpoint.get("optimizer_states") or []
         self._record.load(self._trainer, checkpoint)
         self._resume.load(self._trainer, checkpoint)
         self.weights_step.load(checkpoint)
