@@ -1,18 +1,19 @@
 """The `lit-hf` command: help, errors and exit codes; the work is imported when it is needed."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 from lit_hf import __version__
 from lit_hf.cli.error_messages import advice_on
@@ -83,15 +84,42 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no emoji
+    sys.stdout = cast("TextIO", _Unbroken(sys.stdout))
     sys.excepthook = _show_fault
-    try:
-        with exiting_at_signals():
-            code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    with exiting_at_signals():
+        code = main(sys.argv[1:])
+    sys.stdout.flush()
     sys.exit(code)
+
+
+class _Unbroken:
+    """A stream that writes to nowhere once its reader has gone, as `| head` does.
+
+    A training continues then, as one whose terminal is closed under `nohup`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if anybody reads."""
+        return self._try(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Flush, if anybody reads."""
+        self._try(self._stream.flush)
+
+    def _try(self, act: Callable[[], int | None]) -> int:
+        try:
+            return act() or 0
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):  # the second on Windows
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return 0
 
 
 def _show_fault(
@@ -124,8 +152,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return _failed(str(error), 2)
     except (SharedFaultError, WriteError) as error:
         return _failed(str(error), code_of_process(1))
-    except BrokenPipeError:
-        raise
     except (RuntimeError, MemoryError, OSError, EOFError) as error:
         if (advice := advice_on(error)) is None:
             raise

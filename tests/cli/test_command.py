@@ -179,6 +179,20 @@ def test_closed_output__is_no_crash(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_closed_output__does_not_end_a_training(tiny_model: str, tmp_path: Path) -> None:
+    words = fit_words(tiny_model, tmp_path / "run", "--trainer.max_steps", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lit_hf", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=300) == 0
+    assert (tmp_path / "run" / "pretrained" / "model.safetensors").is_file()
+
+
 def test_print_config__is_a_whole_config_without_keys() -> None:
     words = ["fit", "--config", "text_classification/demo", "--model.model_name", "x"]
     shown = output_of(*words, "--data.train_file=https://me:s3cr3t@e.org/a", "--print_config")
