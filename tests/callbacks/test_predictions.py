@@ -20,7 +20,7 @@ Rows = list[dict[str, Any]]
 Fit = Callable[..., tuple[pl.Trainer, TextClassifier, TextClassificationDataModule]]
 IDS = [
     *("a,b", 'say "hi"', "two\nlines", "back\rhome", "crlf\r\n", " spaces ", "=1+1", "🔥 火事"),
-    *("tab\t", "\u2028", "\x1b[31m", "'", "\\n", "ü"),
+    *("tab\t", "a\u2028b", "\x1b[31m", "'", "\\n", "ü"),
 ]
 
 
