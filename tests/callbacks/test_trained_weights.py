@@ -15,7 +15,7 @@ def test_weights__that_are_random_are_not_used(verb: str, tiny_model: str, tmp_p
     data.with_rows(train=ROWS, val=ROWS, test=ROWS, predict=ROWS)
     trainer = quiet_trainer(callbacks=[TrainedWeights()], default_root_dir=tmp_path, max_steps=1)
     module = TextClassifier(tiny_model, label_names=["no", "yes"])
-    with pytest.raises(InputError, match=r"random \(missing: classifier"):
+    with pytest.raises(InputError, match="would be random"):
         getattr(trainer, verb)(module, data)
     module.save_pretrained(tmp_path / "ready")
     getattr(trainer, verb)(TextClassifier(str(tmp_path / "ready")), data)
