@@ -1,4 +1,4 @@
-"""Errors that are told in one message: of the input, and of a run at work; exit codes."""
+"""Errors that are one message: of the input, and of a run at work; exit codes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,25 +11,25 @@ _LONGEST_NAME, _MOST_NAMES = 100, 10_000
 
 
 class InputError(ValueError):
-    """A mistake in a setting, a file or a row, told in one message with the way out.
+    """A mistake in a setting, a file or a row, in one message with the way out.
 
     The command line prints the message without a traceback and exits with code 2.
     """
 
 
-class DamagedError(InputError):
+class CorruptError(InputError):
     """A file that is not what was written: cut off, or with wrong bits."""
 
 
 class WriteError(OSError):
-    """A file of a run that cannot be written, such as on a full disk, told in one message.
+    """A file of a run that cannot be written, such as on a full disk, in one message.
 
     The command line prints the message without a traceback and exits with code 1.
     """
 
 
 class SharedFaultError(RuntimeError):
-    """What ended a run that was at work, told in one message with the way out.
+    """What ended a run that was at work, in one message with the way out.
 
     In a distributed run every process raises the same one. The command line prints the message
     without a traceback and exits with code 1.
@@ -37,8 +37,8 @@ class SharedFaultError(RuntimeError):
 
 
 @contextmanager
-def told_as_input(path: str | Path) -> Iterator[None]:
-    """Tell whatever the content of a file makes its readers raise in one message with its name.
+def as_input_error(path: str | Path) -> Iterator[None]:
+    """Turn whatever the content of a file makes its readers raise into one message with its name.
 
     Args:
         path: of a checkpoint or a model's folder, which anybody may have made.

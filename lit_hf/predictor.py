@@ -15,7 +15,7 @@ from lit_hf.data.base import HFDataModule
 from lit_hf.data.items import Item, is_list, pairs_of
 from lit_hf.data.sources.table import Row
 from lit_hf.data.tokenization.unknown_tokens import warn_of_items
-from lit_hf.errors import InputError, at_least, told_as_input
+from lit_hf.errors import InputError, as_input_error, at_least
 from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
 from lit_hf.files.urls import check_local
 from lit_hf.files.write_errors import naming
@@ -82,14 +82,14 @@ class Predictor:
         if str(path).endswith(".ckpt"):
             checkpoint = load_verified(path)
             module = load_module(path, checkpoint)
-            with scratch_folder() as folder, told_as_input(path):
+            with scratch_folder() as folder, as_input_error(path):
                 with naming(Path(folder), remedy=OTHER_SCRATCH):
                     has_files = write_processor(checkpoint, Path(folder))
                 known = known_inputs(data_description(checkpoint))
                 place = folder if has_files else module.model_name
                 processor = module.load_processor(place, known)
         else:
-            with told_as_input(path):
+            with as_input_error(path):
                 module, known = _from_folder(str(path))
             processor = module.load_processor(str(path), known)
         return cls(module.to(_device(device)), processor, known)

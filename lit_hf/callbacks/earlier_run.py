@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 
 from lit_hf.callbacks.model_card import is_own_card
 from lit_hf.checkpointing.reader import read_checkpoint
-from lit_hf.errors import DamagedError, InputError, WriteError
+from lit_hf.errors import CorruptError, InputError, WriteError
 from lit_hf.files.atomic import write_bytes
 from lit_hf.files.run_paths import CONFIG_NAME, is_written_by_run
 from lit_hf.files.urls import is_url
@@ -112,7 +112,7 @@ def _step_of(path: Path) -> int | None:
     """The step of a checkpoint, 0 of a corrupt one; None where it is of another program."""
     try:
         content = read_checkpoint(path)
-    except DamagedError:
+    except CorruptError:
         return 0
     except InputError:
         return None

@@ -9,7 +9,7 @@ from lit_hf.callbacks.best_checkpoint import best_callback, why_the_last
 from lit_hf.callbacks.local_run import check_local_run
 from lit_hf.callbacks.model_folder import export_checkpoint
 from lit_hf.callbacks.rendering.table import show
-from lit_hf.errors import DamagedError, InputError
+from lit_hf.errors import CorruptError, InputError
 
 log = logging.getLogger(__name__)
 _OF_RUN = ("checkpoints", "earlier", "lightning_logs", "samples")
@@ -61,7 +61,7 @@ class ExportPretrained(Callback):
         path, target = callback.best_model_path, Path(trainer.default_root_dir) / self.folder_name
         try:
             export_checkpoint(path, target)
-        except DamagedError as error:
+        except CorruptError as error:
             raise InputError(
                 f"the training is done, but its best checkpoint {path} is corrupt, so nothing is "
                 f"exported. For another checkpoint: `lit-hf export CHECKPOINT {target}`."

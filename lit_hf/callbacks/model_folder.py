@@ -13,7 +13,7 @@ from transformers.utils import logging as hf_logging
 from lit_hf.callbacks.model_card import is_own_card, model_card
 from lit_hf.checkpointing.reader import load_verified
 from lit_hf.data.tokenization.templates import literals
-from lit_hf.errors import InputError, told_as_input
+from lit_hf.errors import InputError, as_input_error
 from lit_hf.files.atomic import new_folder, sync_files
 from lit_hf.files.scratch import sweep
 from lit_hf.files.urls import check_local
@@ -62,7 +62,7 @@ def export_checkpoint(checkpoint_path: str | Path, folder: str | Path) -> Path:
     checkpoint = load_verified(checkpoint_path)
     module = load_module(checkpoint_path, checkpoint)
     with new_folder(target) as unfinished:
-        with told_as_input(checkpoint_path):
+        with as_input_error(checkpoint_path):
             _write(checkpoint, module, unfinished)
         mode = (unfinished / "README.md").stat().st_mode
         for path in unfinished.rglob("*"):
@@ -137,5 +137,5 @@ def load_module(path: str | Path, checkpoint: dict[str, dict[str, object]]) -> H
     if not isinstance(name, str):
         raise InputError(f"{path}: not a checkpoint of lit_hf, it names no class.")
     kind = class_named(HFModule, name, path)
-    with told_as_input(path):
+    with as_input_error(path):
         return kind.load_from_checkpoint(str(path), map_location="cpu").eval()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lit_hf.errors import DamagedError, InputError
+from lit_hf.errors import CorruptError, InputError
 from lit_hf.files.urls import check_local
 
 Checkpoint = dict[str, dict[str, Any]]
@@ -20,7 +20,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Checksums of the weights are not compared: `load_verified` does that before weights are used.
 
     Raises:
-        DamagedError: if the file cannot be read.
+        CorruptError: if the file cannot be read.
         InputError: if there is no such file, or it is no Lightning checkpoint.
     """
     file = Path(path)
@@ -35,10 +35,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         # weights_only: torch refuses every class and function that plain data does not need.
         content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise DamagedError(f"{file}: corrupt, or it holds objects other than data.") from error
+        raise CorruptError(f"{file}: corrupt, or it holds objects other than data.") from error
     except Exception as error:  # whatever a wrong byte makes the readers of zip and pickle raise
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise DamagedError(f"{file}: corrupt, or no checkpoint ({reason[:150]}).") from error
+        raise CorruptError(f"{file}: corrupt, or no checkpoint ({reason[:150]}).") from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{file}: no Lightning checkpoint, it has no `state_dict`.")
     return content
@@ -48,12 +48,12 @@ def load_verified(path: str | Path) -> Checkpoint:
     """Read a checkpoint whose weights are used, and compare the checksums of all its parts.
 
     Raises:
-        DamagedError: if a part has changed since it was written.
+        CorruptError: if a part has changed since it was written.
         InputError: if there is no such file, or it is no Lightning checkpoint.
     """
     content = read_checkpoint(path)
     if not is_intact(Path(path)):  # torch does not read the checksums
-        raise DamagedError(
+        raise CorruptError(
             f"{path}: corrupt, a checksum is wrong. Give another checkpoint; `fit` with "
             "`ckpt_path: auto` takes the latest valid one of a run."
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from lit_hf.checkpointing.reader import read_checkpoint
-from lit_hf.errors import told_as_input
+from lit_hf.errors import as_input_error
 from lit_hf.files.urls import is_url
 
 
@@ -33,5 +33,5 @@ class SafeLoading:
         if is_file and kwargs["weights_only"]:
             read_checkpoint(checkpoint_path)
         loads = cast("Any", super()).load_from_checkpoint
-        with told_as_input(str(checkpoint_path)):
+        with as_input_error(str(checkpoint_path)):
             return cast("Self", loads(checkpoint_path, *args, _instantiator=None, **kwargs))

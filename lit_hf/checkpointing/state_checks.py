@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lit_hf.distributed.fsdp import is_sharded
-from lit_hf.errors import DamagedError, told_as_input
+from lit_hf.errors import CorruptError, as_input_error
 
 
 def check_optimizer_states(trainer: Trainer, states: Sequence[Mapping[str, Any]]) -> None:
@@ -33,12 +33,12 @@ def check_optimizer_states(trainer: Trainer, states: Sequence[Mapping[str, Any]]
         return
     path = str(trainer.ckpt_path)
     for optimizer, state in zip(trainer.optimizers, states, strict=False):
-        with told_as_input(path):
+        with as_input_error(path):
             if type(optimizer).__module__.startswith("torch.optim"):
                 copy.copy(optimizer).load_state_dict(dict(state))  # it compares the groups
             fault = _other_shape(optimizer, state) or fault_in_a_step(optimizer, state)
         if fault:
-            raise DamagedError(f"{path}: corrupt, or of another kind of training: {fault}.")
+            raise CorruptError(f"{path}: corrupt, or of another kind of training: {fault}.")
 
 
 def _weights(

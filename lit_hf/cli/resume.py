@@ -15,7 +15,7 @@ from lit_hf.callbacks.resume_guard import ResumeGuard
 from lit_hf.checkpointing.reader import check_task, load_verified, read_checkpoint
 from lit_hf.checkpointing.select import latest_valid_checkpoint
 from lit_hf.data.base import HFDataModule
-from lit_hf.errors import InputError, told_as_input
+from lit_hf.errors import InputError, as_input_error
 from lit_hf.files.scratch import OTHER_SCRATCH, scratch_folder
 from lit_hf.files.urls import check_local
 from lit_hf.files.write_errors import naming
@@ -126,7 +126,7 @@ def take(
         warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`, callbacks used")
     folder = scratch_folder()
     atexit.register(folder.cleanup)
-    with told_as_input(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):
+    with as_input_error(path), naming(Path(folder.name), remedy=OTHER_SCRATCH):
         if write_model_files(checkpoint, Path(folder.name)):
             data.model_name = folder.name
 
@@ -153,7 +153,7 @@ def end_of(trainer: Trainer) -> str:
     """
     if (path := trainer.ckpt_path) is None:
         return ""
-    with told_as_input(path):
+    with as_input_error(path):
         checkpoint = read_checkpoint(path)
         num_epochs, num_steps = reached(checkpoint)
     limits = [
@@ -166,7 +166,7 @@ def end_of(trainer: Trainer) -> str:
     if over and not (is_cut_off and all(end == done for _, end, done in over)):
         ends = " and ".join(f"`trainer.{name}` ({end}) above {done}" for name, end, done in over)
         return f"{message}; to resume raise {ends}."
-    with told_as_input(path):
+    with as_input_error(path):
         is_other = changed_plan(saved_fingerprint(checkpoint) or {}, facts_of_plan(trainer))
         if is_cut_off or over or is_other or changed_validation(trainer, saved_facts(checkpoint)):
             return ""

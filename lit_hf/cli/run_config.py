@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpointing.select import best_of
-from lit_hf.errors import InputError, told_as_input
+from lit_hf.errors import InputError, as_input_error
 from lit_hf.files.atomic import write_text
 from lit_hf.files.run_paths import CONFIG_NAME, HEADER, is_written_by_run, with_absolute_paths
 from lit_hf.metrics.directions import mode_of
@@ -98,7 +98,7 @@ def config_of_run(folder: Path, verb: str) -> str:
     config["ckpt_path"] = "auto"  # whatever the run itself was started with
     if verb != "fit":
         config = _for_evaluation(config, path)
-        with told_as_input(folder / "checkpoints"):
+        with as_input_error(folder / "checkpoints"):
             best = best_of(folder / "checkpoints")
         if best is None:
             raise InputError(f"--run {folder}: no valid checkpoint in {folder / 'checkpoints'}.")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_hf.errors import InputError, nearest, told_as_input
+from lit_hf.errors import InputError, as_input_error, nearest
 from lit_hf.files.urls import check_local
 
 _PACKAGE = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def find_recipe(name: str) -> str:
     short = name.replace(os.sep, "/")
     is_named = short.lower().endswith((".yaml", ".yml")) and ": " not in short
     if os.path.isfile(name):
-        with told_as_input(name):
+        with as_input_error(name):
             Path(name).read_text(encoding="utf-8")  # or it is refused by its name
         return name
     if not (is_named or _NAME.fullmatch(short)):

@@ -23,7 +23,7 @@ def joins(character: str) -> bool:
     r"""Whether a character is written into, or onto, the one before it.
 
     Accents, vowel signs, later parts of Korean syllables, emoji's variants. What composes (NFKC) is
-    told by what it decomposes to.
+    seen by what it decomposes to.
 
     >>> joins("\u0301"), joins("\u1165"), joins("ㅏ"), joins("ﾞ"), joins("a"), joins("서")
     (True, True, True, True, False, False)

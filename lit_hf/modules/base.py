@@ -12,7 +12,7 @@ from lit_hf.checkpointing.metadata import add_metadata
 from lit_hf.checkpointing.resume_state import ResumeState
 from lit_hf.checkpointing.state_checks import check_optimizer_states
 from lit_hf.distributed.fsdp import apply_fsdp
-from lit_hf.errors import InputError, told_as_input
+from lit_hf.errors import InputError, as_input_error
 from lit_hf.metrics.added import MetricLike, as_metrics
 from lit_hf.modules.compiled import compile_forward_alone, names_in, plain_names
 from lit_hf.modules.contract import TaskModule
@@ -258,11 +258,11 @@ class HFModule(
         self._record.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Take what a checkpoint holds; one error tells what cannot be taken."""
+        """Take what a checkpoint holds; one error names what cannot be taken."""
         if self._trainer is None:  # who loads a module alone names the file
             self.take_checkpoint(checkpoint)
             return
-        with told_as_input(str(self._trainer.ckpt_path)):
+        with as_input_error(str(self._trainer.ckpt_path)):
             self.take_checkpoint(checkpoint)
 
     def take_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Exportable(LightningModule):
         """Answer as an export says, in what was not set otherwise.
 
         Args:
-            known: what `settings` has told of the training, and how the data was read.
+            known: what `settings` gave in the training, and how the data was read.
         """
 
     def export_model(self) -> PreTrainedModel:

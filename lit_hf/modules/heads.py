@@ -116,7 +116,7 @@ def check_head(backbone: PreTrainedModel, head: nn.Module) -> None:
 def is_causal(backbone: PreTrainedModel) -> bool:
     """Whether the first token of a model sees no other, tried on two inputs.
 
-    Attributes of models do not tell it: few have one, and BERT can be a decoder by its config.
+    Attributes of models do not show it: few have one, and BERT can be a decoder by its config.
     """
     ids = torch.arange(5, 21, device=backbone.device).view(2, 8) % backbone.config.vocab_size
     ids[1, 0] = ids[0, 0]

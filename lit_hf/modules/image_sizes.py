@@ -24,7 +24,7 @@ def size_of(config: PreTrainedConfig) -> Size | None:
 
 
 def options_of(model: PreTrainedModel, size: Size) -> dict[str, object]:
-    """What a model is told beside images of this size, so that it reads them.
+    """Arguments with which a model reads images of this size.
 
     Args:
         model: the model.

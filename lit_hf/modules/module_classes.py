@@ -54,7 +54,7 @@ class ModuleClasses(Exportable, TaskModel):
             self.positive_label = None
 
     def learn_problem(self, config: PreTrainedConfig) -> None:
-        """Take what the labels are from a trained model, where nobody has said it; data goes first.
+        """Take what the labels are from a trained model, where it is not set; the data goes first.
 
         Args:
             config: of the model.

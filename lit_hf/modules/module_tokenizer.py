@@ -92,7 +92,7 @@ class ModuleTokenizer(LightningModule):
         write_for_plain(folder, literals)
 
     def call_options(self, folder: Path) -> dict[str, object]:
-        """What the model has to be told beside its inputs; nothing."""
+        """Arguments of the model beside its inputs; none."""
         return {}
 
     def decode_tokens(self, ids: Sequence[int]) -> str:

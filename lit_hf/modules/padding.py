@@ -1,4 +1,4 @@
-"""The padding token: what batches are padded with is what the model is told."""
+"""The padding token: the one of the batches is the one of the model's config."""
 
 from typing import cast
 

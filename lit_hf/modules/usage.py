@@ -110,7 +110,7 @@ def image_usage(options: Mapping[str, object]) -> Usage:
     """An image of any size.
 
     Args:
-        options: what the model is told beside its inputs.
+        options: arguments of the model beside its inputs.
     """
     given = "".join(f", {name}={value!r}" for name, value in options.items())
     notes = (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lit_hf.errors import DamagedError, InputError
+from lit_hf.errors import CorruptError, InputError
 from lit_hf.files.paths import is_local
 from lit_hf.pretrained.hf_objects import is_in_memory
 
@@ -48,8 +48,8 @@ def _not_loadable(model_name: str, part: str, error: Exception) -> InputError:
         return InputError(f"model {model_name!r}: there is no such folder.")
     try:
         check_files(model_name)
-    except DamagedError as damage:
-        return damage
+    except CorruptError as fault:
+        return fault
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return InputError(
         f"model {model_name!r}: the {part} cannot be loaded ({reason}). Give a folder with "
@@ -65,7 +65,7 @@ def check_files(folder: str | Path) -> None:
         folder: of a model; nothing happens where there is none, as for a Hub id.
 
     Raises:
-        DamagedError: naming the file.
+        CorruptError: naming the file.
     """
     from safetensors import safe_open
 
@@ -77,7 +77,7 @@ def check_files(folder: str | Path) -> None:
                 with safe_open(path, framework="pt"):  # compares table of contents and size
                     pass
         except Exception as error:  # safetensors has errors of its own
-            raise DamagedError(
+            raise CorruptError(
                 f"{path}: corrupt ({error}). Copy the file again, or write the folder again with "
                 "`lit-hf export CHECKPOINT FOLDER`."
             ) from error
@@ -113,7 +113,7 @@ def load_added_parts(model: "PreTrainedModel", folder: str) -> None:
     `from_pretrained` knows no such layers, for example one put before the head.
 
     Args:
-        model: as the module has made it; nothing happens if it was put together anew.
+        model: as the module has made it; nothing happens if it was put together again.
         folder: Hub id or folder of an export of the same class.
     """
     import torch

@@ -97,7 +97,7 @@ def forget_calls(folder: Path) -> None:
 def limit_to_positions(folder: Path, positions: int | None) -> None:
     """Let a tokenizer's files name no longer input than its model takes.
 
-    Plain transformers cuts there where it is asked to cut and not told how long.
+    Plain transformers cuts there where it is asked to cut and given no length.
 
     Args:
         folder: of a tokenizer; nothing happens where there is none.

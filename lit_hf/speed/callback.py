@@ -62,7 +62,7 @@ class CPUSpeed(ModelPatch):
     """Makes training on the CPU faster; on other devices it does nothing.
 
     Freed memory is kept for the next step instead of being given back to the system, which clears
-    each page anew (glibc only). Kernels are kept for batches of all lengths instead of being made
+    each page again (glibc only). Kernels are kept for batches of all lengths instead of being made
     again (oneDNN). Dropout draws its numbers in a quicker way, and attention is computed by plain
     products, both of `lit_hf.speed.attention`: the same mathematics, other random numbers. In
     evaluations in bfloat16 linear layers multiply by weights in oneDNN's order

@@ -9,7 +9,7 @@ import torch
 
 from lit_hf import InputError
 from lit_hf.checkpointing.reader import check_task, is_intact, load_verified, read_checkpoint
-from lit_hf.errors import DamagedError
+from lit_hf.errors import CorruptError
 from tests.damage import flip_weight
 
 WEIGHTS = torch.arange(300.0)
@@ -69,7 +69,7 @@ def test_corrupt_file__is_one_error(tmp_path: Path) -> None:
     halves = [content[: int(len(content) * share)] for share in (0, 0.1, 0.5, 0.999)]
     for wrong in (*halves, content[:-1], other.read_bytes(), b"<html></html>", pointer):
         path.write_bytes(wrong)
-        with pytest.raises(DamagedError, match=r"a\.ckpt: corrupt"):
+        with pytest.raises(CorruptError, match=r"a\.ckpt: corrupt"):
             load_verified(path)
 
 
@@ -86,7 +86,7 @@ def test_flipped_byte__is_an_error_or_has_no_effect(tmp_path: Path) -> None:
             assert torch.equal(found["state_dict"]["w"], WEIGHTS), place
     path.write_bytes(content)
     flip_weight(path)
-    with pytest.raises(DamagedError, match="checksum"):
+    with pytest.raises(CorruptError, match="checksum"):
         load_verified(path)
 
 

@@ -23,7 +23,7 @@ from lit_hf import (
     TextClassificationDataModule,
     TextClassifier,
 )
-from lit_hf.errors import DamagedError
+from lit_hf.errors import CorruptError
 from lit_hf.pretrained.integrity import check_files
 from lit_hf.pretrained.models import from_pretrained
 from lit_hf.pretrained.tokenizers import load_tokenizer
@@ -54,7 +54,7 @@ def test_corrupt_file__is_named(name: str, content: bytes, exported: Path) -> No
     else:
         reads.append(lambda: TextClassifier(str(exported)).model)
     for read in reads:
-        with pytest.raises(DamagedError, match=rf"model/{name}: corrupt .*Copy the file again"):
+        with pytest.raises(CorruptError, match=rf"model/{name}: corrupt .*Copy the file again"):
             read()
 
 

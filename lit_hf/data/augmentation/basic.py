@@ -116,7 +116,7 @@ def boxes(images: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
 def seeded(device: torch.device, *numbers: int) -> Iterator[None]:
     """Draw random numbers that depend on `numbers` alone, whoever draws them.
 
-    Python, numpy and torch draw them, on the CPU and on the device; behind the block each goes on
+    Python, numpy and torch draw them, on the CPU and on the device; behind the block each continues
     as if nothing was drawn, so that dropout is the same with and without augmentation.
 
     Args:

@@ -124,7 +124,7 @@ def keeps_order(trainer: Trainer | None, split: Split) -> bool:
 class ResumableDataLoader(WatchfulLoader[Columns]):
     """A loader that looks where to begin when its first batch is asked for.
 
-    Lightning makes an iterator long before, when it has neither restored its counters nor told the
+    Lightning makes an iterator long before, when it has neither restored its counters nor given the
     sampler the epoch; with workers the first batches would then be those of another place.
     """
 

@@ -196,7 +196,7 @@ def write_greedily(
 ) -> list[GeneratedAnswers]:
     """Write the likeliest token after the other, for the window of the answer of some questions.
 
-    Dropout is off meanwhile, and nothing is drawn at random, so training goes on as without it.
+    Dropout is off meanwhile, and nothing is drawn at random, so training continues as without it.
     """
     windows = _taught_windows(batch, rows)
     longest = batch["labels"].shape[1] + 8  # an answer may be longer than the right one
