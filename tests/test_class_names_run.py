@@ -223,7 +223,7 @@ def test_images__are_matched_by_name_or_number(image_model: Make, tmp_path: Path
     model = image_model(PLACEHOLDERS)
     folder, table, numbered = _images(tmp_path / "numbers", NUMBERS)
     assert _accuracies(model, folder) == _accuracies(model, table) == {1.0}
-    with pytest.raises(InputError, match=r"'LABEL_2' is the class '2', set `label_names: \['0'"):
+    with pytest.raises(InputError, match="LABEL_2.*label_names"):
         _accuracies(model, numbered)
     assert _accuracies(model, numbered, label_names=NUMBERS) == {1.0}
     shutil.rmtree(Path(folder) / "0")  # rows to validate on may lack classes of the model
@@ -239,7 +239,7 @@ def test_model__of_other_classes_is_not_evaluated(verb: str, text_model: Make) -
     rows: list[dict[str, object]] = [{"text": text, "label": text} for text in ("cat", "dog")]
     data = TextClassificationDataModule(model, val_fraction=0).with_rows(rows, rows, rows, rows)
     module = TextClassifier(model, label_names=["cat", "dog"])
-    with pytest.raises(InputError, match=r"the classes \['zebra', 'ant'\], the data says \['cat'"):
+    with pytest.raises(InputError, match=r"the classes \['zebra', 'ant'\].* the data says \['cat'"):
         getattr(quiet_trainer(enable_checkpointing=False), verb)(module, data)
 
 

@@ -49,7 +49,8 @@ def same_places(context: str, text: str) -> list[Span]:
 def is_bordered(text: str, place: Span) -> bool:
     """Whether words or numbers begin and end where a place does.
 
-    A Korean word may continue behind it, since particles do. Scripts without spaces have no borders.
+    A Korean word may continue behind it, since particles do. Scripts without
+    spaces have no borders.
 
     >>> [is_bordered("남서울에서 1.5", place) for place in [(1, 3), (0, 3), (6, 7), (6, 9)]]
     [False, True, False, True]

@@ -199,8 +199,8 @@ def _report_other_rate(schedule: LambdaLR) -> None:
     now = float(schedule.base_lrs[0] * schedule.lr_lambdas[0](schedule.last_epoch))
     if not math.isclose(before, now, rel_tol=1e-6):
         log.warning(
-            "the length of the training or its schedule has changed: the learning rate continues as "
-            f"in a training of the new length ({now:.3g} at this step, where it was {before:.3g})."
+            "the length of the training or its schedule has changed: the learning rate continues "
+            f"as in a training of the new length ({now:.3g} at this step, where it was {before:.3g})."
         )
 
 

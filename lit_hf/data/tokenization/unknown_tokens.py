@@ -1,4 +1,4 @@
-"""Texts that a tokenizer does not know, as Korean ones for an English model: reported in one line."""
+"""Texts that a tokenizer does not know, such as Korean ones for an English model."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence

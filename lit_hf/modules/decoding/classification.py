@@ -56,7 +56,7 @@ def predict_classes(
         For each row `prediction`, and for classes `probability`, that of the likeliest, and
         `probabilities` by name. Several labels are a list.
     """
-    found = decided(scores, problem_type).cpu()
+    found = decided(scores, problem_type).detach().cpu()
     rows: list[Prediction] = [{"prediction": in_plain(row, problem_type, names)} for row in found]
     if problem_type != "regression":
         likeliest = scores.probabilities.amax(1).tolist()  # NaN where one of them is
