@@ -223,7 +223,7 @@ def test_images__are_matched_by_name_or_number(image_model: Make, tmp_path: Path
     model = image_model(PLACEHOLDERS)
     folder, table, numbered = _images(tmp_path / "numbers", NUMBERS)
     assert _accuracies(model, folder) == _accuracies(model, table) == {1.0}
-    with pytest.raises(InputError, match="LABEL_2.*label_names"):
+    with pytest.raises(InputError, match=r"LABEL_2.*label_names"):
         _accuracies(model, numbered)
     assert _accuracies(model, numbered, label_names=NUMBERS) == {1.0}
     shutil.rmtree(Path(folder) / "0")  # rows to validate on may lack classes of the model

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.lines_of_code import code_lines
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lit_hf"
 FLOORS = {
@@ -28,6 +30,22 @@ FLOORS = {
     "cli": 6,
     "__main__": 6,
 }
+LONG = {  # functions of more than 40 lines of code, each with its reason
+    "lit_hf/data/base.py:__init__": "the settings that all data modules share, a line each",
+    "lit_hf/modules/base.py:__init__": "the settings that all modules share, a line each",
+}
+OLD_WORDS = [  # of layout and messages, each with the word that stands in its place
+    r"\bgo(es|ne|ing)? on\b",  # resume, continue
+    r"\banew\b",  # from scratch, again
+    r"\btold\b|\btell_|\bsaid\b",  # message, report, predictions
+    r"[Dd]amaged|whole checkpoint|newest whole",  # corrupt, valid
+    r"\bwanted\b|\bmend",  # expected, fix
+    r"drawn anew|redraw",  # re-initialised
+    r"num_grouped|mixings|setup_scores|score_names|\bhasten",
+    r"FiniteLoss|ExactResume|HeadFirst|RunFolder\b|SameTraining|StopAtSignal|LateLoader",
+    r"WholeCheckpointIO|newest_whole|read_whole|StepSampler|FirstTokenOnly|later_lines",
+    r"share_out|fit_to_data|marks_of|without_copies|cut_middle|find_extracts",
+]
 FILES = sorted(PACKAGE.rglob("*.py"))
 IGNORE = re.compile(
     r"#\s*(type:\s*ignore(\[[^]]*\])?|(ruff:\s*)?noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?)",
@@ -102,6 +120,32 @@ def test_file__is_short_and_mirrored(path: Path) -> None:
         return
     mirror = ROOT / "tests" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
     assert mirror.exists(), f"{path} has no {mirror.relative_to(ROOT)}"
+
+
+def test_top__has_few_files_and_each_folder_says_what_it_holds() -> None:
+    assert len([*PACKAGE.glob("*.py")]) <= 6
+    for folder in {path.parent for path in FILES} - {PACKAGE}:
+        text = (folder / "__init__.py").read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), folder
+
+
+@pytest.mark.parametrize("path", FILES, ids=_module)
+def test_functions__are_short(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    lines = code_lines(source)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            count = len(lines & {*range(node.lineno, (node.end_lineno or 0) + 1)})
+            name = f"{path.relative_to(ROOT).as_posix()}:{node.name}"
+            assert count <= 40 or name in LONG, f"{name} has {count} lines"
+
+
+def test_words__are_those_of_the_field() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for path in [*FILES, *pages, *(ROOT / "configs").rglob("*.yaml")]:
+        text = path.read_text(encoding="utf-8")
+        found = [match[0] for word in OLD_WORDS for match in re.finditer(word, text)]
+        assert not found, f"{path.relative_to(ROOT)}: {found}"
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def _report_other_rate(schedule: LambdaLR) -> None:
     if not math.isclose(before, now, rel_tol=1e-6):
         log.warning(
             "the length of the training or its schedule has changed: the learning rate continues "
-            f"as in a training of the new length ({now:.3g} at this step, where it was {before:.3g})."
+            f"as in one of the new length ({now:.3g} at this step, where it was {before:.3g})."
         )
 
 

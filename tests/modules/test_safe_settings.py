@@ -1,7 +1,6 @@
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
@@ -13,24 +12,22 @@ SECRET = "s3cr3t"
 
 
 class Listed(TextClassifier):
-    """Takes a list of words from an address, and a key to it."""
+    """Takes a list of words from an address."""
 
-    def __init__(self, model_name: str, words: str, api_key: str, **settings: object) -> None:
+    def __init__(self, model_name: str, words: str, **settings: object) -> None:
         super().__init__(model_name, **settings)  # type: ignore[arg-type]  # as they came
-        self.words, self.api_key = words, api_key
-        self.save_hyperparameters("words", "api_key")
+        self.words = words
+        self.save_hyperparameters("words")
 
 
-def test_module__of_its_own_arguments_shows_no_keys(
-    tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_module__of_its_own_arguments_shows_no_keys(tiny_model: str, tmp_path: Path) -> None:
     import lightning.pytorch as pl
 
     from lit_hf import TextClassificationDataModule
 
     address = f"https://example.org/words?sig={SECRET}"
     rows = [{"text": "fire in town", "label": n % 2} for n in range(8)]
-    module = Listed(tiny_model, words=address, api_key=SECRET)
+    module = Listed(tiny_model, words=address)
     data = TextClassificationDataModule(tiny_model, batch_size=4).with_rows(train=rows, val=rows)
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -40,17 +37,15 @@ def test_module__of_its_own_arguments_shows_no_keys(
         enable_progress_bar=False,
     )
     trainer.fit(module, data)
-    assert (module.words, module.hparams["api_key"]) == (address, SECRET)
+    assert module.words == module.hparams["words"] == address
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "hparams.yaml" for path in files)
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
-    told = [line for line in caplog.messages if "load_from_checkpoint(path, api_key=…)" in line]
-    assert len(told) == 1
     held = torch.load(tmp_path / "last.ckpt", weights_only=True)["hyper_parameters"]
     assert held["words"] == "https://example.org/words?sig=***"
-    loaded = Listed.load_from_checkpoint(tmp_path / "last.ckpt", api_key=SECRET, words=address)
-    assert (loaded.words, loaded.api_key) == (address, SECRET)
+    loaded = Listed.load_from_checkpoint(tmp_path / "last.ckpt", words=address)
+    assert loaded.words == address
 
 
 class _Scaled(TextClassifier):
