@@ -62,7 +62,7 @@ def test_help__of_a_group_asks_for_a_class(capsys: pytest.CaptureFixture[str]) -
         (["--seed_everything", "-1"], "-1 is not in bounds"),
         (["--model.optimizer.lr", "-1"], "Invalid learning rate"),
         (["--trainer.max_epoch", "3"], "Did you mean 'trainer.max_epochs'?"),
-        (["--trainer.default_root_dir", "/proc/x"], "nothing can be written here"),
+        (["--trainer.default_root_dir", "/proc/x"], "cannot be written"),
         (["--trainer.default_root_dir", "https://me:s3cr3t@e.org"], "https://***@e.org: expected"),
         (["--config", "/bin/ls"], "/bin/ls"),
         (["--config", "nothing"], "no recipe of this name"),
