@@ -53,7 +53,7 @@ def make(task, model, batch_size):
         data = TextClassificationDataModule(model, **names, **sizes)
         return TextClassifier(model, **names, **settings), data
     if task == "image":
-        data = ImageClassificationDataModule(model, **names, **sizes)
+        data = ImageClassificationDataModule(model, augmentations=[], **names, **sizes)
         return ImageClassifier(model, **names, **settings), data
     sizes.update(max_length=48, doc_stride=8)
     if task == "extractive":

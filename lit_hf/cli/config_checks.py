@@ -39,7 +39,7 @@ def check_typed(options: Settings) -> None:
     if own.get("model_name") not in (None, leading) and leading is not None:
         raise InputError("`data.model_name` follows `model.model_name`: set that one alone.")
     checkpoint = options.get("checkpoint") or {}
-    metrics = _metrics_in(options)
+    metrics = metrics_in(options)
     if "monitor" in checkpoint and checkpoint.get("mode") is None:
         checkpoint["mode"] = mode_among(metrics, str(checkpoint["monitor"])) or "max"
     for kind, settings in _callbacks(options):
@@ -60,7 +60,7 @@ def _settings_of(options: Settings, group: str) -> Settings:
     return inner
 
 
-def _metrics_in(options: Settings) -> dict[str, object]:
+def metrics_in(options: Settings) -> dict[str, object]:
     """The classes of the metrics in the settings, by name."""
     given = _settings_of(options, "model").get("metrics") or {}
     return {name: _class_of(metric) for name, metric in dict(given).items()}

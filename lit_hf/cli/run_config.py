@@ -10,10 +10,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_hf.checkpointing.select import best_of
+from lit_hf.cli.config_checks import metrics_in
 from lit_hf.errors import InputError, as_input_error
 from lit_hf.files.atomic import write_text
 from lit_hf.files.run_paths import CONFIG_NAME, HEADER, is_written_by_run, with_absolute_paths
-from lit_hf.metrics.directions import mode_of
+from lit_hf.metrics.directions import mode_among
 
 log = logging.getLogger(__name__)
 _EVALUATED = ("seed_everything", "trainer", "model", "data", "samples", "predictions")
@@ -93,7 +94,7 @@ def config_of_run(folder: Path, verb: str) -> str:
         raise InputError(f"--run {folder}: {path} is corrupt: expected `trainer`, `model`, `data`.")
     config["trainer"]["default_root_dir"] = str(folder)
     checkpoint = config.get("checkpoint") or {}
-    if mode_of(str(checkpoint.get("monitor"))) is not None:
+    if mode_among(metrics_in(config), str(checkpoint.get("monitor"))) is not None:
         checkpoint.pop("mode", None)  # that of the monitor, also of another one
     config["ckpt_path"] = "auto"  # whatever the run itself was started with
     if verb != "fit":

@@ -164,9 +164,12 @@ def check_complete(model: "PreTrainedModel", folder: str) -> None:
 
 
 def _weights_of(model: "PreTrainedModel") -> "dict[str, Tensor]":
-    """Parameters and buffers by name; buffers of integers, such as positions, are no weights."""
+    """Parameters and buffers by the names of the plain model, which may be compiled.
+
+    Buffers of integers, such as positions, are no weights.
+    """
     state: dict[str, Tensor] = model.state_dict(keep_vars=True)
-    return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+    return {n.replace("_orig_mod.", ""): t for n, t in state.items() if t.is_floating_point()}
 
 
 def _weight_files(folder: str) -> list[Path]:

@@ -80,7 +80,7 @@ def test_monitor__that_is_wrong_is_refused_before_training(tiny_model: str, tmp_
     for more, message in (
         (["--checkpoint.mode", "min"], "better when it is higher"),
         ([*STOP, "--trainer.callbacks.monitor=val/f1", "--trainer.callbacks.mode=min"], "higher"),
-        (["--checkpoint.monitor", "val_loss"], "is called 'val/loss' here"),
+        (["--checkpoint.monitor", "val_loss"], "the score is 'val/loss'"),
         (["--data.val_fraction", "0"], "monitors val/f1, but there are no validation rows"),
         (["--trainer.limit_val_batches", "0"], "no validation rows"),
     ):
