@@ -23,6 +23,9 @@ class ModelPatch(Callback):
 
     _undo: Callable[[], None] | None = None
 
+    def __getstate__(self) -> dict[str, object]:  # a copy has changed no model
+        return {k: value for k, value in vars(self).items() if k not in ("_undo", "_unpack")}
+
     def patch(self, trainer: Trainer, model: PreTrainedModel) -> Callable[[], None] | None:
         """Change the model; the result restores it."""
         raise NotImplementedError
