@@ -52,7 +52,7 @@ class TableForm:
 
     def write(self, out: "SupportsWrite[str]", rows: Iterator[Prediction]) -> None:
         """Write the header and a line for each answer."""
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv.writer(_UnixLines(out))
         writer.writerow(self.header)
         several = labels_writer(self.labels.values(), self.separator)
         for row in rows:
@@ -78,6 +78,17 @@ class SquadForm:
             out.write(f"{comma}\n" + json.dumps({str(row["id"]): row["prediction"]})[1:-1])
             comma = ","
         out.write("\n}\n")
+
+
+class _UnixLines:
+    r"""Ends lines in "\n": a csv.writer that is set to do so leaves an id with "\r" unquoted."""
+
+    def __init__(self, stream: "SupportsWrite[str]") -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        r"""Take a line that ends in "\r\n"."""
+        self.stream.write(line.removesuffix("\r\n") + "\n")
 
 
 def table_form(

@@ -139,7 +139,7 @@ def test_export__writes_no_other_files_of_a_checkpoint(
 
     folder = export_checkpoint(_best(trained), tmp_path / "out" / "model")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(InputError, match="is the name of no file"):
+    with pytest.raises(InputError, match="is no file"):
         export_checkpoint(_changed(trained, tmp_path, escape), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert _names(folder.parent) == {"model"}
@@ -187,7 +187,7 @@ def test_export__refuses_what_is_no_valid_checkpoint_of_ours(trained: Path, tmp_
         (boring, "not a checkpoint of lit_hf"),
         (corrupt, "checksum"),
         (half, "Missing key"),
-        (tmp_path / "none.ckpt", "no such checkpoint"),
+        (tmp_path / "none.ckpt", "does not exist"),
     ):
         with pytest.raises(InputError, match=reason):
             export_checkpoint(path, tmp_path / "model")
