@@ -140,6 +140,14 @@ def test_functions__are_short(path: Path) -> None:
             assert count <= 40 or name in LONG, f"{name} has {count} lines"
 
 
+def test_architecture__names_files_that_are_there() -> None:
+    for page in (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:lit_hf/)?([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text):
+            is_there = (ROOT / name).exists() or any(PACKAGE.rglob(name.rstrip("/")))
+            assert is_there, f"{page.name}: {name}"
+
+
 def test_words__are_those_of_the_field() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     for path in [*FILES, *pages, *(ROOT / "configs").rglob("*.yaml")]:
