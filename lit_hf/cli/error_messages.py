@@ -89,7 +89,7 @@ def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> st
         missing = {name.rpartition(".")[2] for name in found[1].split(", ")}
         if parts := sorted(missing & {"model", "data"}):
             return which_classes(parts)
-        return f"{found[1]}: is missing, it has no default"
+        return f"`--{found[1]}` is missing, it has no default"
     return clause
 
 
