@@ -66,7 +66,8 @@ def condense(message: str, options: Sequence[str] = (), classes: Sequence[str] =
     if given and text.startswith(_EXPECTED) and "Got value" not in text:
         text += f". Got value: {given[1][:80]}"
     where = f"{'.'.join(key for key in keys if key != 'config')}: " if {*keys} - {"config"} else ""
-    return re.sub(r"^([\w.]+): (\w+(?:\.\w+)*): ", r"\1.\2: ", where + text)
+    text = re.sub(r"^([\w.]+): (\w+(?:\.\w+)*): ", r"\1.\2: ", where + text)
+    return text.replace(": is missing,", " is missing,")
 
 
 def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> str:
@@ -89,7 +90,7 @@ def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> st
         missing = {name.rpartition(".")[2] for name in found[1].split(", ")}
         if parts := sorted(missing & {"model", "data"}):
             return which_classes(parts)
-        return f"`--{found[1]}` is missing, it has no default"
+        return f"{found[1]}: is missing, it has no default"
     return clause
 
 
