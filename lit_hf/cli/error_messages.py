@@ -66,8 +66,7 @@ def condense(message: str, options: Sequence[str] = (), classes: Sequence[str] =
     if given and text.startswith(_EXPECTED) and "Got value" not in text:
         text += f". Got value: {given[1][:80]}"
     where = f"{'.'.join(key for key in keys if key != 'config')}: " if {*keys} - {"config"} else ""
-    text = re.sub(r"^([\w.]+): (\w+(?:\.\w+)*): ", r"\1.\2: ", where + text)
-    return text.replace(": is missing,", " is missing,")
+    return re.sub(r"^([\w.]+): (\w+(?:\.\w+)*): ", r"\1.\2: ", where + text)
 
 
 def _reworded(clause: str, options: Sequence[str], classes: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ UNION = """Parser key "config": Parser key "{key}":
             "importing 'os.system' is not allowed.",
         ),
         ("the following arguments are required: fit.data, fit.model", "which data and which model"),
-        ("the following arguments are required: save_dir", "save_dir is missing"),
+        ("the following arguments are required: save_dir", "save_dir: is missing"),
         ("something else", "something else"),
     ],
 )

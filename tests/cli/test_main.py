@@ -29,7 +29,7 @@ def test_fit__names_the_option_that_gives_its_rows(task: str, tmp_path: Path) ->
         ([], "which data and which model? Give a recipe"),
         (["--model", "TextClassifier", "--model.model_name", "x"], "which data? Give a recipe"),
         (["--data", "TweetDataModule"], "which model? Give a recipe"),
-        (["--model", "TextClassifier", "--data", "TweetDataModule"], "model.model_name is"),
+        (["--model", "TextClassifier", "--data", "TweetDataModule"], "model.model_name: is"),
     ],
 )
 def test_predict__asks_for_what_has_no_default(
