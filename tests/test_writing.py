@@ -121,10 +121,8 @@ def test_full_disk__is_told_with_the_file(
         return found
 
     monkeypatch.setattr(atomic, "own_name", lambda found: own_name(refuse(found)))
-    opened = Path.open
-    monkeypatch.setattr(
-        Path, "open", lambda path, *args, **given: opened(Path(refuse(str(path))), *args, **given)
-    )
+    opened = atomic._open_no_link
+    monkeypatch.setattr(atomic, "_open_no_link", lambda path, flags: opened(refuse(path), flags))
 
     def run() -> None:
         module, data = _fitted(fit, tmp_path)

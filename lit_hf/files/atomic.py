@@ -112,7 +112,7 @@ def _put_in_place(unfinished: Path, target: Path, patience: float = 2) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add lines to a file of a run: all of them or none.
+    """Add lines to a file of a run: all of them or none, and through no link.
 
     Raises:
         WriteError: naming the file.
@@ -120,7 +120,7 @@ def append_text(path: Path, text: str) -> None:
     content = text.encode("utf-8")
     with naming(path, lambda: len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as stream:
+        with open(path, "ab", buffering=0, opener=_open_no_link) as stream:
             size, rest = stream.tell(), content
             try:
                 while rest:  # what is not written at once fails with a reason the next time
@@ -128,6 +128,10 @@ def append_text(path: Path, text: str) -> None:
             except BaseException:
                 os.ftruncate(stream.fileno(), size)
                 raise
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 @contextmanager

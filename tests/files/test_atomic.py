@@ -211,3 +211,12 @@ def test_check_inside__refuses_links_that_lead_out(tmp_path: Path) -> None:
     check_inside(tmp_path / "run", ["here", "inside", "nowhere"])
     with pytest.raises(InputError, match=rf"out: a link to {outside}, out of the folder"):
         check_inside(tmp_path / "run", ["here", "out"])
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links are followed here")
+def test_append__through_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "samples.jsonl").symlink_to(tmp_path / "mine")
+    with pytest.raises(WriteError, match=r"samples\.jsonl"):
+        append_text(tmp_path / "samples.jsonl", "line\n")
+    assert (tmp_path / "mine").read_text() == "mine"
