@@ -38,6 +38,7 @@ class RunDirLock(Callback):
 
     def __init__(self) -> None:
         self._lock: BaseFileLock | None = None
+        self._made: Path | None = None  # the folder, where there was none before
         self.has_trained = False  # a batch, so that the folder is worth keeping
 
     def __getstate__(self) -> dict[str, object]:  # a copy has no lock
@@ -57,6 +58,8 @@ class RunDirLock(Callback):
         check_local_run(trainer)
         folder = Path(trainer.default_root_dir)
         check_inside(folder, _WRITTEN)
+        if not folder.exists():
+            self._made = folder
         check_writable(folder)
         if self._lock is not None or not trainer.is_global_zero:
             return
@@ -67,13 +70,17 @@ class RunDirLock(Callback):
             sweep(folder / name)
 
     def release(self) -> None:
-        """Unlock the folder."""
+        """Unlock the folder; one that was made for a run that wrote nothing goes."""
         lock, self._lock = self._lock, None
         if lock is not None and lock.is_locked:
             for name in (_holder_file(Path(lock.lock_file)), lock.lock_file):
                 with suppress(OSError):  # on Windows filelock removes its file when it is closed
                     os.unlink(name)
             lock.release()
+        if self._made is not None:
+            for folder in (*sorted(self._made.rglob("*/"), reverse=True), self._made):
+                with suppress(OSError):  # it holds files
+                    folder.rmdir()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Lock the folder; if one process is refused, all are."""

@@ -132,3 +132,16 @@ def test_folder__that_cannot_be_written_or_leads_out_is_refused(tmp_path: Path) 
     (run / "checkpoints").symlink_to(tmp_path)
     with pytest.raises(InputError, match="a link to"):
         RunDirLock().claim(quiet_trainer(default_root_dir=run), "fit")
+
+
+def test_folder__that_was_made_for_a_refused_run_goes(fit: Fit, tmp_path: Path) -> None:
+    class Refuses(pl.Callback):
+        def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            raise InputError("no")
+
+    (tmp_path / "mine").mkdir()
+    for name in ("new", "mine"):
+        callbacks = [RunDirLock(), LastCheckpoint(), Refuses()]
+        with pytest.raises(InputError, match="no"):
+            fit(callbacks, folder=tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
