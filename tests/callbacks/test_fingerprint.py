@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def _facts(model: str, rows: Rows, **settings: Any) -> dict[str, Any]:  # noqa: 
 
 
 def _names(before: Any, now: Any) -> set[str]:  # noqa: ANN401 - facts
-    return {change.split(" was ")[0] for change in differences(before, now)}
+    return {re.split(" was | has ", change)[0] for change in differences(before, now)}
 
 
 def test_facts_of_data__change_with_what_decides_the_rows(

@@ -56,7 +56,7 @@ def resume(
     [
         ({"data": {"batch_size": 2}}, "data.batch_size was 4, is 2"),
         ({"data": {"seed": 5}}, "data.seed was 0, is 5"),
-        ({"data": {"max_length": 6}}, "content of the training rows was"),
+        ({"data": {"max_length": 6}}, "content of the training rows has"),
         ({"accumulate_grad_batches": 2}, "accumulate_grad_batches was 1, is 2"),
         ({"precision": "bf16-mixed"}, r"precision was 32-true \(Precision\), is bf16-mixed"),
         ({"gradient_clip_val": 1.0}, "gradient_clip_val was None, is 1.0"),

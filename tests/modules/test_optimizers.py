@@ -198,7 +198,7 @@ def test_rate__that_a_new_length_changes_is_told(
         path = tmp_path / f"{scheduler}epoch=0.ckpt" if resumed else None
         module = TextClassifier(tiny_model, NAMES, scheduler=scheduler)
         trainer.fit(module, _loader([make_batch()] * 2), ckpt_path=path, weights_only=True)
-        return caplog.text.count("learning rate goes on as in a training of the new length")
+        return caplog.text.count("learning rate continues as in one of the new length")
 
     assert train("linear", 2, resumed=False) == 0
     assert train("linear", 2, resumed=True) == 0
