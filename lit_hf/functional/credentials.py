@@ -28,18 +28,6 @@ def without_credentials(text: str) -> str:
     return _ADDRESS.sub(lambda found: _SECRET_PARAMETER.sub(rf"\1={STARS}", found[0]), hidden)
 
 
-def is_hidden(value: object) -> bool:
-    """Whether stars stand in place of a password or key of an address.
-
-    >>> is_hidden("https://example.org/?sig=***"), is_hidden("***")
-    (True, False)
-    """
-    if isinstance(value, list | tuple):
-        return any(map(is_hidden, value))
-    shown = str(value).replace(STARS, "x")
-    return STARS in str(value) and without_credentials(shown) != shown
-
-
 def without_secrets(settings: object) -> object:
     """The same settings with stars in place of passwords and keys in addresses.
 

@@ -25,7 +25,7 @@ from lit_hf.functional.differences import Fact
 
 log = logging.getLogger(__name__)
 Keys = NDArray[np.int64]
-_OF_ROWS = {"splits", "_tables", "_sources", "_keys", "_stamps", "_summaries", "_found", "_lengths"}
+_OF_ROWS = {"splits", "_tables", "_sources", "_keys", "_stamps", "_found", "_lengths"}
 _NO_INPUT = {"id", "index", "label", "labels", WEIGHT}
 
 
@@ -79,7 +79,7 @@ class KnownRows(SafeLoading, LightningDataModule):
         """
         is_labelled = split != "predict"
         for name in self.files if is_labelled else (split,):
-            for cache in ("splits", "_summaries", "_found", "_lengths"):
+            for cache in ("splits", "_found", "_lengths"):
                 getattr(self, cache, {}).pop(name, None)
         if is_labelled:
             vars(self).pop("label_names", None)
